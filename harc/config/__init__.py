@@ -1,0 +1,1 @@
+"""The one source of settings: pydantic models by concern, composed into a profile."""

@@ -1,0 +1,46 @@
+"""Errors that tell a person where to look, what was expected, what was found, and what to do next."""
+
+
+class HarcError(Exception):
+    """A problem with a known place and a known next step, shown as one line.
+
+    Attributes:
+        where: file (with line), setting or artifact at fault.
+        expected: what would have been right.
+        found: what is there.
+        fix: the next step, as a command where there is one.
+    """
+
+    def __init__(self, where: str, *, expected: str, found: str, fix: str) -> None:
+        self.where, self.expected, self.found, self.fix = (
+            " ".join(str(part).split()) for part in (where, expected, found, fix)
+        )
+        super().__init__(f"{self.where}: expected {self.expected}; found {self.found}; {self.fix}")
+
+    def __reduce__(self):
+        """Rebuild with keyword arguments, so that the error survives a process pool."""
+        return (_rebuild, (type(self), self.where, self.expected, self.found, self.fix))
+
+
+def _rebuild(kind: type[HarcError], where: str, expected: str, found: str, fix: str) -> HarcError:
+    return kind(where, expected=expected, found=found, fix=fix)
+
+
+class ConfigError(HarcError):
+    """A setting that is unknown, misspelt, out of range or in conflict with another."""
+
+
+class DataError(HarcError):
+    """A data file that is missing, damaged, or not in its declared form."""
+
+
+class ModelError(HarcError):
+    """A model, tokenizer, template or adapter that cannot be used as asked."""
+
+
+class ArtifactError(HarcError):
+    """A result file that is missing, stale, damaged, or not what its provenance says."""
+
+
+class EnvironmentProblem(HarcError):
+    """Something that the machine lacks: a GPU, memory, disk, the network, a token, a program."""
