@@ -131,7 +131,11 @@ def read_jsonl(path: Path | str, required: Sequence[str] = ()) -> list[dict]:
     """
     path = Path(path)
     rows = []
-    for number, line in enumerate(_read_text(path).splitlines(), start=1):
+    # Not splitlines(): it also splits at U+2028 and other characters that may stand inside a JSON string.
+    lines = _read_text(path).split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
         except json.JSONDecodeError as problem:

@@ -1,0 +1,86 @@
+"""Where every artifact of a results tree lies: the one place that spells the paths."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+BASE = "base"  # the method name of the backbone without an adapter
+
+BACKBONE_FILES = (
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "training_log.jsonl",
+    "acceptance.json",
+)
+DIRECTION_FILES = ("directions.safetensors", "layers.json")
+PROJECTION_FILES = ("projections.safetensors", "projections.jsonl")
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "training_log.jsonl")
+SCORE_FILES = ("scores.csv", "outcomes.csv")
+
+
+def sidecar_path(artifact: Path | str) -> Path:
+    """`<artifact>.provenance.json`, beside the file or folder that it describes."""
+    artifact = Path(artifact)
+    return artifact.with_name(f"{artifact.name}.provenance.json")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths under one results root; `seed` may be a number or a wildcard of the workflow."""
+
+    root: Path
+
+    def _unit(self, kind: str, backbone: str, method: str, seed: int | str) -> Path:
+        return self.root / kind / backbone / method / f"seed{seed}"
+
+    def backbone(self, backbone: str, seed: int | str) -> Path:
+        """Folder of a backbone: weights, tokenizer, training log, acceptance figures."""
+        return self.root / "backbones" / backbone / f"seed{seed}"
+
+    def directions(self, backbone: str, method: str, seed: int | str) -> Path:
+        """Folder of the directions measured on a method's model, and of the projections onto the base's."""
+        return self._unit("directions", backbone, method, seed)
+
+    def adapter(self, backbone: str, method: str, seed: int | str) -> Path:
+        """Folder of a trained adapter in PEFT's form, with its logs."""
+        return self._unit("adapters", backbone, method, seed)
+
+    def checkpoint(self, kind: str, backbone: str, method: str, seed: int | str) -> Path:
+        """Folder of the resumable state of a running step; no output of the workflow, so it survives a failure."""
+        return self._unit("checkpoints", backbone, f"{kind}-{method}", seed)
+
+    def generations(self, backbone: str, method: str, seed: int | str) -> Path:
+        """Folder of generations, one JSONL file per suite."""
+        return self._unit("generations", backbone, method, seed)
+
+    def scores(self, backbone: str, method: str, seed: int | str) -> Path:
+        """Folder of a method's outcomes and scores."""
+        return self._unit("scores", backbone, method, seed)
+
+    @property
+    def data_report(self) -> Path:
+        """What the check of the pulled data found."""
+        return self.root / "data" / "verified.json"
+
+    @property
+    def tables(self) -> Path:
+        """Folder of tables (CSV and LaTeX) and of the numbers used in the paper's text."""
+        return self.root / "tables"
+
+    @property
+    def figures(self) -> Path:
+        """Folder of figures (PDF and PNG)."""
+        return self.root / "figures"
+
+    @property
+    def report(self) -> Path:
+        """The self-contained HTML page."""
+        return self.root / "report.html"
+
+    @property
+    def audit(self) -> Path:
+        """The audit's findings."""
+        return self.root / "audit" / "audit.json"

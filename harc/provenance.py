@@ -1,0 +1,157 @@
+"""Sidecars: what each artifact came from, written when, and only when, the artifact is complete.
+
+A sidecar `<artifact>.provenance.json` names the command, the settings and code it depended on, inputs and outputs
+with their SHA-256, the seed, package versions, the machine, and what the step cost. Paths in it start with
+`results://` (under the results root) or `project://` (under the working directory), so a moved tree still reads.
+"""
+
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from harc.artifacts import sidecar_path
+from harc.errors import ArtifactError
+from harc.files import sha256_file, write_json
+
+FORMAT = 1
+PACKAGES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors", "lm_eval", "numpy", "pandas")
+
+
+def name_path(path: Path, results_root: Path) -> str:
+    """`results://...`, `project://...`, or the absolute path for a file outside both."""
+    path, root, project = (Path(p).absolute() for p in (path, results_root, Path.cwd()))
+    if path.is_relative_to(root):
+        return f"results://{path.relative_to(root).as_posix()}"
+    if path.is_relative_to(project):
+        return f"project://{path.relative_to(project).as_posix()}"
+    return path.as_posix()
+
+
+def resolve_name(name: str, results_root: Path, project: Path | None = None) -> Path:
+    """The path that a sidecar's name stands for; the reverse of `name_path`."""
+    scheme, separator, rest = name.partition("://")
+    if not separator:
+        return Path(name)
+    return (results_root if scheme == "results" else (project or Path.cwd())) / rest
+
+
+def list_files(paths: Iterable[Path]) -> list[Path]:
+    """Every regular file among the paths and in the folders among them, sorted, without sidecars.
+
+    Raises:
+        ArtifactError: if a path does not exist.
+    """
+    found: set[Path] = set()
+    for path in map(Path, paths):
+        if path.is_dir():
+            found.update(f for f in path.rglob("*") if f.is_file() and not f.name.endswith(".provenance.json"))
+        elif path.is_file():
+            found.add(path)
+        else:
+            raise ArtifactError(
+                str(path), expected="a file or folder", found="none", fix="run the step that makes it"
+            )
+    return sorted(found)
+
+
+def hash_files(paths: Iterable[Path], results_root: Path) -> dict[str, str]:
+    """SHA-256 of every file among the paths, by its sidecar name."""
+    return {name_path(path, results_root): sha256_file(path) for path in list_files(paths)}
+
+
+def read_git_commit() -> str | None:
+    """Commit of the working directory, with `+changes` where files differ from it; None without git."""
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        status = subprocess.run(
+            ["git", "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit.stdout.strip() + ("+changes" if status.stdout.strip() else "")
+
+
+def _read_versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _read_device() -> dict[str, str | int]:
+    torch = sys.modules.get("torch")
+    if torch is None or not hasattr(torch, "get_num_threads"):
+        return {"type": "cpu", "threads": int(os.environ.get("OMP_NUM_THREADS", 0)) or 1}
+    if torch.cuda.is_available():
+        return {"type": torch.cuda.get_device_name(0), "threads": torch.get_num_threads()}
+    return {"type": "cpu", "threads": torch.get_num_threads()}
+
+
+@contextmanager
+def record_step(
+    artifact: Path,
+    *,
+    results_root: Path,
+    command: str,
+    inputs: Iterable[Path],
+    outputs: Iterable[Path] | None = None,
+    code: str,
+    settings: dict[str, Any],
+    settings_hash: str,
+    seed: int | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Run a step and, if it ends without an error, write the artifact's sidecar.
+
+    Inputs are hashed before the block runs: a file that changes meanwhile is what the audit should find.
+
+    Args:
+        artifact: the file or folder that the sidecar stands beside.
+        results_root: root of the results tree.
+        command: the `harc` command that makes the artifact, for a person to run.
+        inputs: files and folders read.
+        outputs: files and folders written; by default the artifact alone.
+        code: fingerprint of the code that the step depends on.
+        settings: the settings that the step depends on.
+        settings_hash: their hash, as the workflow compares it.
+        seed: the seed of the step's random numbers.
+
+    Yields:
+        A mapping for the step's own facts (dtype, revisions), stored under `facts`.
+    """
+    sidecar = sidecar_path(artifact)
+    sidecar.unlink(missing_ok=True)  # until the step has ended, the artifact does not exist
+    input_hashes = hash_files(inputs, results_root)
+    facts: dict[str, Any] = {}
+    started = time.time()
+    yield facts
+    write_json(
+        sidecar,
+        {
+            "format": FORMAT,
+            "command": command,
+            "code": code,
+            "settings": settings,
+            "settings_hash": settings_hash,
+            "seed": seed,
+            "inputs": input_hashes,
+            "outputs": hash_files(outputs if outputs is not None else [artifact], results_root),
+            "versions": _read_versions(),
+            "device": _read_device(),
+            "facts": facts,
+            "git_commit": read_git_commit(),
+            "started": round(started, 3),
+            "wall_seconds": round(time.time() - started, 3),
+            "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        },
+    )
