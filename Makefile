@@ -1,0 +1,77 @@
+# The two commands: `make` (the study, from nothing to the PDF) and `make test`. `make help` lists the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := reproduce
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The first Python that is new enough; `make PYTHON=/path/to/python3.12` overrides.
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(shell $(p) -c \
+	'import sys; sys.version_info >= (3, 11) and print("$(p)")' 2>/dev/null)))
+PROFILE ?=
+CORES ?= all
+LATEX ?= auto
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Settings that would send packages elsewhere than into the environment, or code into it.
+unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
+
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) $(if $(PROFILE),--config profile=$(PROFILE))
+SOURCES := harc tests benchmarks scripts
+TORCH := $(shell sed -n 's/^torch==\([^ ]*\).*/\1/p' requirements.lock)
+
+.PHONY: reproduce study test lint venv latex data lock clean help
+
+reproduce: venv latex  ## run the whole study: data, training, evaluation, figures, tables, PDF, report, audit
+	$(SNAKEMAKE)
+	@scripts/get_latex.sh hint
+
+study: venv latex  ## run the committed study (more seeds) and refresh results/reference
+	$(SNAKEMAKE) study
+
+test: venv latex  ## set up as above, then run the tests (fast ones; `.venv/bin/pytest -m slow` for the others)
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+lint: venv  ## check style and workflow
+	$(BIN)/ruff check $(wildcard $(SOURCES))
+	$(BIN)/ruff format --check $(wildcard $(SOURCES))
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+venv: $(VENV)/.project-installed  ## make .venv and install the locked packages and this project
+
+$(VENV)/.python-ready:
+	@[ -n "$(PYTHON)" ] || { echo "python3: expected version 3.11 or newer; found $$(python3 --version 2>&1 || true);" \
+		"install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+# torch first and by its own rule (see the script); the lock then finds it in place and leaves it alone.
+$(VENV)/.locked-installed: requirements.lock scripts/install_torch.sh | $(VENV)/.python-ready
+	scripts/install_torch.sh $(BIN)/python $(TORCH)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	touch $@
+
+$(VENV)/.project-installed: pyproject.toml $(VENV)/.locked-installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+latex:  ## install LaTeX if it is missing and this account may (LATEX=no leaves it alone)
+	@scripts/get_latex.sh $(LATEX)
+
+data: venv  ## rebuild the embedded dataset and refresh its pins (data.dvc, manifest, dvc-remote)
+	$(BIN)/harc data build
+	$(BIN)/harc data pin
+
+lock: venv  ## resolve pyproject.toml into requirements.lock again
+	scripts/lock.sh $(BIN)
+
+clean:  ## remove what the workflow wrote (not the environment, not results/reference)
+	rm -rf .snakemake logs paper/generated paper/main.pdf
+	if [ -d results ]; then find results -mindepth 1 -maxdepth 1 ! -name reference -exec rm -rf {} +; fi
+
+help:  ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | awk -F'\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@echo "  PROFILE=smol make   chooses a profile (config/profiles); CORES=4 limits the cores"
