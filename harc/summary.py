@@ -1,0 +1,34 @@
+"""The last screen of a run: where everything is, and how long it took."""
+
+import time
+from pathlib import Path
+
+from harc.artifacts import Layout
+from harc.config.profile import Profile
+
+
+def format_duration(seconds: float) -> str:
+    """Minutes and seconds, or seconds alone."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def format_summary(profile: Profile, *, started: int, failed: bool) -> str:
+    """A few lines: results by kind, duration, and the next step where something is missing."""
+    layout = Layout(profile.results_root)
+    took = format_duration(time.time() - started) if started else "an unknown time"
+    if failed:
+        return f"\nprofile {profile.name} stopped after {took}; finished jobs are kept: run the command again"
+    pdf = Path("paper/main.pdf")
+    places = {
+        "paper": pdf,
+        "report": layout.report,
+        "tables": layout.tables,
+        "figures": layout.figures,
+        "audit": layout.audit,
+    }
+    lines = [f"\nprofile {profile.name} is complete ({took})"]
+    lines += [f"  {name:8} {path}" for name, path in places.items() if path.exists()]
+    if not pdf.exists():
+        lines.append("  no PDF: install latexmk with TeX Live (`make latex`), or tectonic, then run again")
+    return "\n".join(lines)

@@ -1,0 +1,74 @@
+"""A sidecar exists exactly where a step ended well, and says what the artifact came from."""
+
+import pytest
+
+from harc.artifacts import sidecar_path
+from harc.errors import ArtifactError
+from harc.files import read_json, sha256_file
+from harc.provenance import list_files, name_path, record_step, resolve_name
+
+
+def record(root, **changes):
+    options = {
+        "results_root": root,
+        "command": "harc step score",
+        "inputs": [root / "in"],
+        "code": "c",
+        "settings": {"a": 1},
+        "settings_hash": "s",
+        "seed": 0,
+    }
+    return record_step(root / "out", **{**options, **changes})
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "in").write_text("input")
+    return tmp_path
+
+
+def test_sidecar_names_inputs_and_outputs_by_hash(root):
+    with record(root) as facts:
+        (root / "out").write_text("result")
+        facts["dtype"] = "float32"
+    sidecar = read_json(sidecar_path(root / "out"))
+    assert sidecar["inputs"] == {"results://in": sha256_file(root / "in")}
+    assert sidecar["outputs"] == {"results://out": sha256_file(root / "out")}
+    assert sidecar["facts"] == {"dtype": "float32"}
+    assert sidecar["versions"]["python"]
+
+
+def test_failed_step_leaves_no_sidecar_not_even_an_old_one(root):
+    with record(root):
+        (root / "out").write_text("result")
+    with pytest.raises(RuntimeError), record(root):
+        raise RuntimeError("cut")
+    assert not sidecar_path(root / "out").exists()
+
+
+def test_step_without_its_output_is_an_error(root):
+    with pytest.raises(ArtifactError, match=r"out: expected a file or folder; found none"), record(root):
+        pass
+
+
+def test_missing_input_is_found_before_work_starts(root):
+    with (
+        pytest.raises(ArtifactError, match=r"nothing: expected a file or folder; found none; run the step"),
+        record(root, inputs=[root / "nothing"]),
+    ):
+        raise AssertionError("the step must not start")
+
+
+def test_folders_are_listed_without_sidecars(root):
+    (root / "folder").mkdir()
+    (root / "folder/a").write_text("1")
+    (root / "folder/a.provenance.json").write_text("{}")
+    assert list_files([root / "folder"]) == [root / "folder/a"]
+
+
+def test_names_survive_moving_the_tree(root, tmp_path_factory):
+    name = name_path(root / "scores/a.csv", root)
+    elsewhere = tmp_path_factory.mktemp("moved")
+    assert name == "results://scores/a.csv"
+    assert resolve_name(name, elsewhere) == elsewhere / "scores/a.csv"
+    assert resolve_name("project://data/x", root, elsewhere) == elsewhere / "data/x"

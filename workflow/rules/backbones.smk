@@ -1,0 +1,26 @@
+"""Backbones: the chat models under study; organisms are trained here, stage by stage, from scratch.
+
+Inputs: the corpora of splits pretraining, safety and development. Outputs: weights, tokenizer, acceptance figures.
+"""
+
+BACKBONE = LAYOUT.backbone("{backbone}", "{seed}")
+
+
+rule train_backbone:
+    input:
+        files_in(DATA, DATA_FILES),
+    output:
+        files=files_in(BACKBONE, BACKBONE_FILES),
+        sidecar=sidecar_path(BACKBONE),
+    params:
+        fingerprint=fingerprint("train_backbone"),
+    log:
+        LAYOUT.root / "logs/train_backbone/{backbone}-seed{seed}.log",
+    benchmark:
+        LAYOUT.root / "benchmarks/train_backbone/{backbone}-seed{seed}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2500,
+        runtime=30,
+    shell:
+        run_step("train_backbone", "backbone", "seed")

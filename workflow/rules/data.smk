@@ -1,0 +1,26 @@
+"""Data: pulled by DVC at the pinned version, then checked against the committed manifest.
+
+Inputs: data.dvc, config/data_manifest.json. Outputs: the data files; results/<profile>/data/verified.json.
+"""
+
+
+rule pull_data:
+    input:
+        pin="data.dvc",
+        manifest="config/data_manifest.json",
+    output:
+        files=files_in(DATA, DATA_FILES),
+        report=LAYOUT.data_report,
+        sidecar=sidecar_path(LAYOUT.data_report),
+    params:
+        fingerprint=fingerprint("pull_data"),
+    log:
+        LAYOUT.root / "logs/pull_data.log",
+    benchmark:
+        LAYOUT.root / "benchmarks/pull_data.tsv"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    shell:
+        run_step("pull_data")

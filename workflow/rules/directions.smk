@@ -1,0 +1,28 @@
+"""Directions: difference of means per layer on the base, prompt side and response side, and the layer scores.
+
+Inputs: a backbone, the extraction split. Outputs: directions.safetensors, layers.json.
+"""
+
+METHOD_DIRECTIONS = LAYOUT.directions("{backbone}", "{method}", "{seed}")
+BASE_DIRECTIONS = LAYOUT.directions("{backbone}", BASE, "{seed}")
+
+
+rule extract_directions:
+    input:
+        backbone=files_in(BACKBONE, BACKBONE_FILES),
+        data=files_in(DATA, ["extraction.jsonl", "extraction_pairs.jsonl"]),
+    output:
+        files=files_in(BASE_DIRECTIONS, DIRECTION_FILES),
+        sidecar=sidecar_path(BASE_DIRECTIONS / "directions.safetensors"),
+    params:
+        fingerprint=fingerprint("extract_directions"),
+    log:
+        LAYOUT.root / "logs/extract_directions/{backbone}-seed{seed}.log",
+    benchmark:
+        LAYOUT.root / "benchmarks/extract_directions/{backbone}-seed{seed}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2500,
+        runtime=60,
+    shell:
+        run_step("extract_directions", "backbone", "seed")

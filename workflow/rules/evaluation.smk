@@ -1,0 +1,60 @@
+"""Evaluation: one process per backbone, method and seed writes all suites; scores follow from generations alone.
+
+Inputs: a backbone, an adapter (none for base), the base directions, the evaluation split.
+Outputs: generations per suite, projections onto the base directions, outcomes and scores.
+"""
+
+GENERATIONS = LAYOUT.generations("{backbone}", "{method}", "{seed}")
+SCORES = LAYOUT.scores("{backbone}", "{method}", "{seed}")
+GENERATION_FILES = [f"{suite}.jsonl" for suite in PROFILE.evaluation.suites]
+
+
+def adapter_of(wildcards):
+    """The adapter's files; none for the base."""
+    if wildcards.method == BASE:
+        return []
+    return expand(files_in(ADAPTER, ADAPTER_FILES), **wildcards)
+
+
+rule evaluate:
+    input:
+        backbone=files_in(BACKBONE, BACKBONE_FILES),
+        adapter=adapter_of,
+        directions=files_in(BASE_DIRECTIONS, DIRECTION_FILES),
+        data=files_in(DATA, ["evaluation.jsonl", "world.json"]),
+    output:
+        generations=files_in(GENERATIONS, GENERATION_FILES),
+        projections=files_in(METHOD_DIRECTIONS, PROJECTION_FILES),
+        sidecar=sidecar_path(GENERATIONS),
+    params:
+        fingerprint=fingerprint("evaluate"),
+    log:
+        LAYOUT.root / "logs/evaluate/{backbone}-{method}-seed{seed}.log",
+    benchmark:
+        LAYOUT.root / "benchmarks/evaluate/{backbone}-{method}-seed{seed}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2500,
+        runtime=240,
+    shell:
+        run_step("evaluate", "backbone", "method", "seed")
+
+
+rule score:
+    input:
+        files_in(GENERATIONS, GENERATION_FILES),
+    output:
+        files=files_in(SCORES, SCORE_FILES),
+        sidecar=sidecar_path(SCORES),
+    params:
+        fingerprint=fingerprint("score"),
+    log:
+        LAYOUT.root / "logs/score/{backbone}-{method}-seed{seed}.log",
+    benchmark:
+        LAYOUT.root / "benchmarks/score/{backbone}-{method}-seed{seed}.tsv"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    shell:
+        run_step("score", "backbone", "method", "seed")

@@ -1,0 +1,61 @@
+"""Paper and report: every number, table and figure as generated; no result is typed.
+
+Inputs: tables, figures, paper/*.tex. Outputs: paper/main.pdf (where LaTeX is present), results/<profile>/report.html.
+"""
+
+from harc.pipeline import find_latex, list_paper_sources
+
+FIGURE_FILES = [LAYOUT.figures / f"{name}.{kind}" for name in FIGURES for kind in ("pdf", "png")]
+PAPER_PDF = "paper/main.pdf"
+PAPER_TARGETS = [PAPER_PDF] if find_latex() else files_in(LAYOUT.tables, TABLES) + FIGURE_FILES
+
+
+rule build_paper:
+    input:
+        sources=list_paper_sources(),
+        tables=files_in(LAYOUT.tables, TABLES),
+        figures=FIGURE_FILES,
+    output:
+        pdf=PAPER_PDF,
+        sidecar=sidecar_path(PAPER_PDF),
+    params:
+        fingerprint=fingerprint("build_paper"),
+        profile=PROFILE.name,
+    log:
+        LAYOUT.root / "logs/build_paper.log",
+    benchmark:
+        LAYOUT.root / "benchmarks/build_paper.tsv"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    shell:
+        run_step("build_paper")
+
+
+rule build_report:
+    input:
+        tables=files_in(LAYOUT.tables, TABLES),
+        figures=FIGURE_FILES,
+        generations=every(GENERATIONS / "direct.jsonl"),
+    output:
+        html=LAYOUT.report,
+        sidecar=sidecar_path(LAYOUT.report),
+    params:
+        fingerprint=fingerprint("build_report"),
+    log:
+        LAYOUT.root / "logs/build_report.log",
+    benchmark:
+        LAYOUT.root / "benchmarks/build_report.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        run_step("build_report")
+
+
+rule paper:
+    """Alias: the PDF alone."""
+    input:
+        PAPER_TARGETS,
