@@ -1,0 +1,1 @@
+"""Data at rest: the pinned embedded dataset, and the registry of public ones."""

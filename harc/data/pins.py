@@ -1,0 +1,134 @@
+"""Pinning the embedded dataset with DVC, and pulling it at its pin; both work without a network."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from harc.data.verify import DataReport, build_manifest, hash_like_dvc, read_pin, verify_data
+from harc.errors import DataError
+from harc.files import atomic_directory, write_json, write_text
+
+PIN_HEADER = "# The embedded dataset's version. Made by `harc data pin`; checked by `harc data verify`.\n"
+
+
+def _run_dvc(project: Path, *arguments: str) -> str | None:
+    """Run DVC in the project; its last error lines, or None if all went well."""
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 0:
+        return None
+    lines = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR")]
+    return " ".join(lines) or done.stderr.strip() or f"exit status {done.returncode}"
+
+
+def _pinned_folder(project: Path, pin_file: str) -> Path:
+    return project / read_pin(project / pin_file)["path"]
+
+
+def pull_data(
+    project: Path,
+    *,
+    pin_file: str = "data.dvc",
+    manifest_file: str = "config/data_manifest.json",
+    force: bool = False,
+) -> DataReport:
+    """Bring the pinned dataset into place with `dvc pull` and check every byte of it.
+
+    Args:
+        project: the repository's root.
+        pin_file: the .dvc file, relative to the project.
+        manifest_file: the committed manifest, relative to the project.
+        force: take the pinned version also where files in place differ, and forget DVC's cached copies of them.
+
+    Returns:
+        The check's report, without problems.
+
+    Raises:
+        DataError: if an object of the remote is missing or damaged, local changes are in the way, or the pulled
+            files are not those of the manifest. What was in place stays.
+    """
+    folder = _pinned_folder(project, pin_file)
+    manifest, pin = project / manifest_file, project / pin_file
+    if folder.is_dir() and not force:
+        report = verify_data(folder, manifest, pin)
+        if not report.problems:
+            return report
+    if force:
+        shutil.rmtree(project / ".dvc" / "cache", ignore_errors=True)
+    trouble = _run_dvc(project, "pull", "--quiet", *(["--force"] if force else []), pin_file)
+    if trouble is not None:
+        raise DataError(
+            pin_file,
+            expected=f"`dvc pull` to bring {folder.relative_to(project)} at its pinned version",
+            found=trouble,
+            fix="`git checkout -- dvc-remote data.dvc` restores the pinned objects; files of yours in the way: "
+            "`harc data pull --force`",
+        )
+    report = verify_data(folder, manifest, pin)
+    report.raise_first()
+    return report
+
+
+def pin_data(
+    project: Path,
+    folder: Path,
+    *,
+    pin_file: str = "data.dvc",
+    manifest_file: str = "config/data_manifest.json",
+    remote: str = "dvc-remote",
+) -> DataReport:
+    """Make the dataset in `folder` the pinned one: manifest, .dvc file and the embedded remote's objects.
+
+    Objects of earlier versions leave the remote: it serves the committed pin, and older commits carry their own.
+
+    Args:
+        project: the repository's root, with `.dvc/config`.
+        folder: the dataset's folder, relative to the project.
+        pin_file: the .dvc file to write, relative to the project.
+        manifest_file: the manifest to write, relative to the project.
+        remote: the embedded remote's folder, relative to the project.
+
+    Returns:
+        The check of the new pin, without problems.
+
+    Raises:
+        DataError: if the folder is empty or DVC fails.
+    """
+    manifest = build_manifest(project / folder)
+    if not manifest["files"]:
+        raise DataError(str(folder), expected="a dataset", found="no files", fix="run `harc data build`")
+    sizes = [entry["bytes"] for entry in manifest["files"].values()]
+    pin = {
+        "outs": [
+            {
+                "md5": hash_like_dvc(project / folder),
+                "size": sum(sizes),
+                "nfiles": len(sizes),
+                "hash": "md5",
+                "path": folder.as_posix(),
+            }
+        ]
+    }
+    write_text(project / pin_file, PIN_HEADER + yaml.safe_dump(pin, sort_keys=False))
+    write_json(project / manifest_file, manifest)
+    for step in (("commit", "--quiet", "--force", pin_file), ("push", "--quiet", pin_file)):
+        if step[0] == "push":
+            with atomic_directory(project / remote):
+                pass
+        trouble = _run_dvc(project, *step)
+        if trouble is not None:
+            raise DataError(
+                pin_file, expected=f"`dvc {' '.join(step)}` to end well", found=trouble, fix="run it by hand"
+            )
+    report = verify_data(project / folder, project / manifest_file, project / pin_file)
+    report.raise_first()
+    return report
