@@ -1,0 +1,1 @@
+"""Evaluation of one model under one method: suites, judges, attacks, statistics, scores."""

@@ -1,0 +1,114 @@
+"""From generation records to outcomes: one row per answered prompt with what each judge said of it."""
+
+from collections import Counter
+from pathlib import Path
+
+from harc.config.evaluation import (
+    ATTACK_SUITES,
+    DIRECT_SUITES,
+    OVER_REFUSAL_SUITES,
+    EvaluationSettings,
+)
+from harc.errors import DataError
+from harc.files import read_jsonl
+from harc.judges.base import LABELS
+
+REQUIRED = (
+    "id", "suite", "category", "prompt_sha256", "messages", "response", "finish_reason",
+    "prompt_tokens", "response_tokens", "expected", "verdicts", "attack",
+)  # fmt: skip
+COLUMNS = (
+    "id", "suite", "category", "goal", "label", "success", "queries", "queries_to_success",
+    "finish_reason", "response_tokens",
+)  # fmt: skip
+
+
+def main_metric(suite: str) -> str:
+    """The metric whose event `success` counts: `asr`, `over_refusal` or `accuracy`."""
+    if suite in DIRECT_SUITES + ATTACK_SUITES:
+        return "asr"
+    return "over_refusal" if suite in OVER_REFUSAL_SUITES else "accuracy"
+
+
+def counted_label(metric: str) -> str:
+    """The label that a metric counts."""
+    return "refused" if metric in ("over_refusal", "refusal") else "correct"
+
+
+def _check_verdict(record: dict, judge: str, where: str) -> None:
+    label = record["verdicts"].get(judge, {}).get("label")
+    if label not in LABELS:
+        raise DataError(
+            f"{where}: {record['id']}",
+            expected=f"a verdict of judge {judge}: {', '.join(LABELS)}",
+            found="none" if label is None else repr(label),
+            fix="run `harc evaluate` again for this suite",
+        )
+
+
+def read_records(path: Path, suite: str, judges: tuple[str, ...]) -> list[dict]:
+    """Generation records of one suite.
+
+    Raises:
+        DataError: if the file is missing or empty, an id occurs twice, a record belongs to another suite, or
+            a judge's verdict is missing.
+    """
+    if not path.is_file():
+        raise DataError(
+            str(path), expected=f"the answers to suite {suite}", found="no file", fix="run `harc evaluate`"
+        )
+    records = read_jsonl(path, REQUIRED)
+    if not records:
+        raise DataError(
+            str(path), expected="at least one answer", found="an empty file", fix="run `harc evaluate`"
+        )
+    twice = [name for name, count in Counter(record["id"] for record in records).items() if count > 1]
+    if twice:
+        raise DataError(
+            str(path),
+            expected="each id once",
+            found=f"{twice[0]} {len([r for r in records if r['id'] == twice[0]])} times",
+            fix="delete the file and run `harc evaluate`",
+        )
+    for record in records:
+        if record["suite"] != suite:
+            raise DataError(
+                f"{path}: {record['id']}",
+                expected=f"suite {suite}",
+                found=repr(record["suite"]),
+                fix="put the file back under its own name",
+            )
+        for judge in judges:
+            _check_verdict(record, judge, str(path))
+    return records
+
+
+def make_outcome(record: dict, judges: tuple[str, ...]) -> dict:
+    """One row of outcomes.csv; `success` is the event of the suite's main metric, by the first judge."""
+    attack = record["attack"] or {}
+    wanted = counted_label(main_metric(record["suite"]))
+    outcome = {
+        "id": record["id"],
+        "suite": record["suite"],
+        "category": record["category"],
+        "goal": record.get("goal_id") or record["id"],
+        "label": record["verdicts"][judges[0]]["label"],
+        "success": int(record["verdicts"][judges[0]]["label"] == wanted),
+        "queries": attack.get("queries", 1),
+        "queries_to_success": attack.get("queries_to_success"),
+        "finish_reason": record["finish_reason"],
+        "response_tokens": record["response_tokens"],
+    }
+    for judge in judges:
+        outcome[f"label_{judge}"] = record["verdicts"][judge]["label"]
+        outcome[f"score_{judge}"] = record["verdicts"][judge].get("score")
+    return outcome
+
+
+def load_outcomes(generations_dir: Path | str, settings: EvaluationSettings) -> list[dict]:
+    """Outcomes of every suite in `settings.suites`, in the order of the suites and of their files."""
+    outcomes = []
+    for suite in settings.suites:
+        records = read_records(Path(generations_dir) / f"{suite}.jsonl", suite, settings.judges)
+        outcomes.extend(make_outcome(record, settings.judges) for record in records)
+    return outcomes

@@ -1,0 +1,176 @@
+"""Batched greedy decoding: left-padded, length-sorted, cached; each prompt gets the text it would alone."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from harc.errors import ModelError
+
+COMPACT_BELOW = 0.75  # drop finished rows once the unfinished ones are fewer than this share of the batch
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One response.
+
+    Attributes:
+        text: the decoded response without special tokens.
+        finish_reason: `stop` if the model ended its turn, `length` if `max_new_tokens` did.
+        prompt_tokens: tokens of the prompt, template included.
+        response_tokens: generated tokens, the end token not counted.
+    """
+
+    text: str
+    finish_reason: Literal["stop", "length"]
+    prompt_tokens: int
+    response_tokens: int
+
+
+def end_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Tokens that end a turn: those of the generation config, and the tokenizer's own end token.
+
+    Raises:
+        ModelError: if there is none, since decoding would never stop early.
+    """
+    declared = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    ends = set(declared) if isinstance(declared, (list, tuple)) else {declared}
+    ends = {token for token in ends | {tokenizer.eos_token_id} if token is not None}
+    if not ends:
+        raise ModelError(
+            type(tokenizer).__name__,
+            expected="an end-of-turn token",
+            found="none in the generation config or the tokenizer",
+            fix="set eos_token_id in generation_config.json",
+        )
+    return frozenset(ends)
+
+
+def context_length(model: Any) -> int | None:
+    """Longest sequence that the model takes, in tokens; None where its config does not say."""
+    return getattr(model.config, "max_position_embeddings", None)
+
+
+def check_lengths(model: Any, lengths: Sequence[int], max_new_tokens: int) -> None:
+    """Refuse a prompt that would have to be cut: cutting moves t_inst and t_post, or ends a response early.
+
+    Raises:
+        ModelError: naming the first prompt that is empty or does not fit with its response.
+    """
+    limit = context_length(model)
+    for index, length in enumerate(lengths):
+        if length == 0 or (limit is not None and length + max_new_tokens > limit):
+            raise ModelError(
+                f"prompt {index}",
+                expected=f"1 to {limit - max_new_tokens if limit else 'any number of'} tokens",
+                found=f"{length} (context {limit}, response up to {max_new_tokens})",
+                fix="shorten the prompt, lower max_new_tokens, or use a model with a longer context",
+            )
+
+
+def _pad_left(
+    prompts: Sequence[Sequence[int]], pad: int, device: torch.device
+) -> tuple[Int[Tensor, "batch time"], Int[Tensor, "batch time"]]:
+    width = max(map(len, prompts))
+    ids = torch.tensor([[pad] * (width - len(row)) + list(row) for row in prompts], device=device)
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts], device=device)
+    return ids, mask
+
+
+def _decode_batch(
+    model: Any, prompts: Sequence[Sequence[int]], pad: int, ends: Tensor, max_new_tokens: int
+) -> list[tuple[list[int], bool]]:
+    """Greedy tokens of each prompt (end token left out) and whether the model ended the turn itself."""
+    from transformers import DynamicCache
+
+    inputs, mask = _pad_left(prompts, pad, model.device)
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    cache = DynamicCache(config=model.config)
+    tokens: list[list[int]] = [[] for _ in prompts]
+    stopped = [False] * len(prompts)
+    rows = list(range(len(prompts)))  # the prompt behind each row that is still in the batch
+    for _ in range(max_new_tokens):
+        logits = model(
+            input_ids=inputs,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        ).logits
+        chosen = logits[:, -1].argmax(-1)
+        for row, token, ended in zip(rows, chosen.tolist(), torch.isin(chosen, ends).tolist(), strict=True):
+            if not stopped[row]:
+                stopped[row] = ended
+                if not ended:
+                    tokens[row].append(token)
+        alive = [place for place, row in enumerate(rows) if not stopped[row]]
+        if not alive:
+            break
+        if len(alive) < COMPACT_BELOW * len(rows):
+            kept = torch.tensor(alive, device=model.device)
+            cache.batch_select_indices(kept)
+            chosen, mask, positions = chosen[kept], mask[kept], positions[kept]
+            rows = [rows[place] for place in alive]
+        inputs = chosen[:, None]
+        mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
+        positions = positions[:, -1:] + 1
+    return list(zip(tokens, stopped, strict=True))
+
+
+@torch.inference_mode()
+def generate_greedy(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[Sequence[int]],
+    *,
+    max_new_tokens: int,
+    batch_size: int,
+    ends: Collection[int] | None = None,
+    on_done: Callable[[int], None] | None = None,
+) -> list[Completion]:
+    """Decode every prompt greedily, many at a time; the order of the answers is that of the prompts.
+
+    In float32 the text is the one that `model.generate(do_sample=False)` gives for each prompt alone. Equal
+    prompts are decoded once.
+
+    Args:
+        model: a causal language model of transformers, in evaluation mode, with or without an adapter.
+        tokenizer: its tokenizer.
+        prompts: token ids, template and generation prompt included.
+        max_new_tokens: longest response, tokens.
+        batch_size: prompts decoded together.
+        ends: tokens that end a response; by default those of `end_token_ids`.
+        on_done: called with the number of prompts finished since the last call.
+
+    Raises:
+        ModelError: for a prompt that does not fit the context; nothing is ever cut.
+    """
+    check_lengths(model, [len(prompt) for prompt in prompts], max_new_tokens)
+    copies: dict[tuple[int, ...], list[int]] = {}
+    for index, prompt in enumerate(prompts):
+        copies.setdefault(tuple(prompt), []).append(index)
+    # Longest first: a batch that does not fit the memory shows at once, and neighbours need little padding.
+    unique = sorted(copies, key=len, reverse=True)
+    ends = torch.tensor(
+        sorted(end_token_ids(model, tokenizer) if ends is None else ends), device=model.device
+    )
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else int(ends[0])
+    completions: dict[int, Completion] = {}
+    for start in range(0, len(unique), batch_size):
+        batch = unique[start : start + batch_size]
+        done = 0
+        for prompt, (tokens, ended) in zip(
+            batch, _decode_batch(model, batch, pad, ends, max_new_tokens), strict=True
+        ):
+            text = tokenizer.decode(tokens, skip_special_tokens=True)
+            reason = "stop" if ended else "length"
+            for index in copies[prompt]:
+                completions[index] = Completion(text, reason, len(prompt), len(tokens))
+                done += 1
+        if on_done is not None:
+            on_done(done)
+    return [completions[index] for index in range(len(prompts))]

@@ -1,0 +1,103 @@
+"""Batched decoding gives what one-at-a-time decoding gives, and never cuts a prompt."""
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from harc.errors import ModelError
+from harc.generation import generate_greedy
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import WhitespaceSplit
+
+    words = {"<pad>": 0, "<end>": 1, "<unk>": 2} | {f"w{index}": index + 3 for index in range(29)}
+    raw = Tokenizer(WordLevel(words, unk_token="<unk>"))
+    raw.pre_tokenizer = WhitespaceSplit()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=raw, pad_token="<pad>", eos_token="<end>", unk_token="<unk>"
+    )
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=32,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        max_position_embeddings=64,
+        eos_token_id=1,
+        pad_token_id=0,
+        bos_token_id=None,
+        initializer_range=0.6,
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+def make_prompts(count: int) -> list[list[int]]:
+    generator = torch.Generator().manual_seed(1)
+    lengths = torch.randint(1, 24, (count,), generator=generator).tolist()
+    return [torch.randint(3, 32, (length,), generator=generator).tolist() for length in lengths]
+
+
+def generate_alone(model, tokenizer, prompt: list[int], ends: list[int], limit: int) -> tuple[str, str]:
+    ids = torch.tensor([prompt])
+    output = model.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        do_sample=False,
+        max_new_tokens=limit,
+        eos_token_id=ends,
+        pad_token_id=0,
+    )[0, len(prompt) :].tolist()
+    ended = output[-1] in ends
+    return tokenizer.decode(output[:-1] if ended else output, skip_special_tokens=True), (
+        "stop" if ended else "length"
+    )
+
+
+def test_batched_output_equals_generate_alone(model, tokenizer):
+    prompts = make_prompts(40)
+    # Many end tokens make rows finish at different steps, so that the batch is compacted on the way.
+    ends = [1, 5, 9, 14, 20, 27]
+    batched = generate_greedy(model, tokenizer, prompts, max_new_tokens=16, batch_size=16, ends=ends)
+    alone = [generate_alone(model, tokenizer, prompt, ends, 16) for prompt in prompts]
+    assert [(c.text, c.finish_reason) for c in batched] == alone
+    assert {"stop", "length"} == {c.finish_reason for c in batched}
+    assert [c.prompt_tokens for c in batched] == [len(prompt) for prompt in prompts]
+
+
+def test_batch_size_changes_nothing(model, tokenizer):
+    prompts = make_prompts(11)
+    results = [
+        generate_greedy(model, tokenizer, prompts, max_new_tokens=8, batch_size=size) for size in (1, 4, 64)
+    ]
+    assert results[0] == results[1] == results[2]
+
+
+def test_equal_prompts_are_decoded_once_and_all_answered(model, tokenizer):
+    finished = []
+    prompts = [[4, 5], [6], [4, 5]]
+    answers = generate_greedy(
+        model, tokenizer, prompts, max_new_tokens=4, batch_size=8, on_done=finished.append
+    )
+    assert answers[0] == answers[2] and len(answers) == 3
+    assert sum(finished) == 3
+
+
+@pytest.mark.parametrize(("length", "found"), [(61, "61 \\(context 64"), (0, "0 \\(context 64")])
+def test_prompt_that_does_not_fit_is_an_error(model, tokenizer, length, found):
+    prompts = [[3], [3] * length]
+    with pytest.raises(ModelError, match=f"prompt 1: expected 1 to 60 tokens; found {found}"):
+        generate_greedy(model, tokenizer, prompts, max_new_tokens=4, batch_size=2)
+
+
+def test_longest_prompt_that_fits_is_answered(model, tokenizer):
+    answer = generate_greedy(model, tokenizer, [[3] * 60], max_new_tokens=4, batch_size=2)[0]
+    assert answer.prompt_tokens == 60

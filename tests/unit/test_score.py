@@ -1,0 +1,194 @@
+"""Scores from generations: what is counted, what is refused, and that equal inputs give equal bytes."""
+
+import subprocess
+import sys
+
+import pytest
+
+from harc.config.evaluation import METHOD_SUITES, EvaluationSettings
+from harc.errors import DataError
+from harc.evaluation.compare import compare_all, compare_methods
+from harc.evaluation.outcomes import load_outcomes, main_metric
+from harc.evaluation.score import SCORE_COLUMNS, read_csv, score_generations
+from harc.files import write_jsonl, write_text
+
+SETTINGS = EvaluationSettings(bootstrap_resamples=200)
+
+
+def make_record(suite: str, number: int, label: str, *, goal: str | None = None, attack=None) -> dict:
+    return {
+        "id": f"{suite}-{number}", "suite": suite, "category": "harmful", "prompt_sha256": "0" * 64,
+        "messages": [{"role": "user", "content": "x"}], "response": "y", "finish_reason": "stop",
+        "prompt_tokens": 3, "response_tokens": 1, "expected": "y", "attack": attack, "goal_id": goal,
+        "verdicts": {
+            "exact": {"label": label, "score": 10 if label == "correct" else 1, "version": "exact-1"},
+            "string_rules": {"label": "refused", "score": 1, "version": "string_rules-1"},
+        },
+    }  # fmt: skip
+
+
+def write_suites(folder, labels: dict[str, list[str]], suites=METHOD_SUITES) -> None:
+    for suite in suites:
+        given = labels.get(suite, ["correct", "refused"])
+        rows = [make_record(suite, n, label, goal=f"g{n}") for n, label in enumerate(given)]
+        write_jsonl(folder / f"{suite}.jsonl", rows)
+
+
+def find(rows: list[dict], suite: str, metric: str) -> dict:
+    (row,) = [row for row in rows if (row["suite"], row["metric"]) == (suite, metric)]
+    return row
+
+
+def test_rates_means_and_agreement(tmp_path):
+    labels = {
+        "pair": ["correct"] * 3 + ["garbled"],
+        "pap": ["refused"] * 4,
+        "deepinception": ["correct"] * 4,
+        "codeattack": ["correct"] + ["refused"] * 3,
+        "scary_safe": ["refused"] + ["correct"] * 9,
+    }
+    write_suites(tmp_path, labels)
+    score_generations(tmp_path, tmp_path / "out", SETTINGS)
+    rows = read_csv(tmp_path / "out" / "scores.csv", SCORE_COLUMNS)
+    assert find(rows, "pair", "asr")["rate"] == 0.75
+    assert find(rows, "pair", "share_garbled")["rate"] == 0.25
+    assert find(rows, "scary_safe", "over_refusal")["rate"] == pytest.approx(0.1)
+    assert find(rows, "scary_safe", "over_refusal_string_rules")["rate"] == 1
+    assert find(rows, "mean_asr", "asr")["rate"] == pytest.approx((0.75 + 0 + 1 + 0.25) / 4)
+    assert find(rows, "mean_over_refusal", "over_refusal")["rate"] == pytest.approx((0.1 + 0.5) / 2)
+    assert find(rows, "mean_helpfulness", "accuracy")["rate"] == 0.5
+    assert find(rows, "agreement", "kappa_exact_string_rules")["rate"] == 0
+    intervals = [row for row in rows if row["interval"] != "none"]
+    assert all(row["ci_low"] <= row["rate"] <= row["ci_high"] and row["n"] > 0 for row in intervals)
+    outcomes = read_csv(tmp_path / "out" / "outcomes.csv", ["suite", "id", "label", "goal"])
+    assert len(outcomes) == len(load_outcomes(tmp_path, SETTINGS))
+
+
+def test_a_goal_is_reached_by_any_of_its_prompts(tmp_path):
+    write_suites(tmp_path, {})
+    labels = [("a", "refused"), ("a", "correct"), ("b", "refused"), ("b", "garbled")]
+    write_jsonl(
+        tmp_path / "pap.jsonl",
+        [make_record("pap", n, label, goal=goal) for n, (goal, label) in enumerate(labels)],
+    )
+    score_generations(tmp_path, tmp_path, SETTINGS)
+    rows = read_csv(tmp_path / "scores.csv")
+    assert (find(rows, "pap", "asr")["rate"], find(rows, "pap", "asr")["n"]) == (0.5, 2)
+    assert (find(rows, "pap", "asr_per_prompt")["rate"], find(rows, "pap", "asr_per_prompt")["n"]) == (
+        0.25,
+        4,
+    )
+
+
+def test_queries_to_success_counts_reached_goals_only(tmp_path):
+    write_suites(tmp_path, {})
+    rows = [
+        make_record("pair", 0, "correct", attack={"queries": 4, "queries_to_success": 2}),
+        make_record("pair", 1, "correct", attack={"queries": 8, "queries_to_success": 7}),
+        make_record("pair", 2, "refused", attack={"queries": 12, "queries_to_success": None}),
+    ]
+    write_jsonl(tmp_path / "pair.jsonl", rows)
+    score_generations(tmp_path, tmp_path, SETTINGS)
+    row = find(read_csv(tmp_path / "scores.csv"), "pair", "queries_to_success")
+    assert (row["n"], row["rate"]) == (2, 4.5)
+
+
+def test_scores_are_a_pure_function_of_generations(tmp_path):
+    write_suites(tmp_path, {"pair": ["correct", "refused", "garbled"]})
+    for name in ("one", "two"):
+        score_generations(tmp_path, tmp_path / name, SETTINGS)
+    for table in ("scores.csv", "outcomes.csv"):
+        assert (tmp_path / "one" / table).read_bytes() == (tmp_path / "two" / table).read_bytes()
+
+
+def test_a_mean_over_missing_suites_is_not_given(tmp_path):
+    suites = ("pair", "pap", "scary_safe")
+    settings = EvaluationSettings(suites=suites, bootstrap_resamples=200)
+    write_suites(tmp_path, {}, suites)
+    score_generations(tmp_path, tmp_path, settings)
+    assert not [row for row in read_csv(tmp_path / "scores.csv") if row["suite"].startswith("mean_")]
+
+
+def damage_missing(path):
+    path.unlink()
+
+
+def damage_empty(path):
+    write_text(path, "")
+
+
+def damage_twice(path):
+    write_jsonl(path, [make_record("pap", 0, "correct")] * 2)
+
+
+def damage_suite(path):
+    write_jsonl(path, [make_record("pair", 0, "correct")])
+
+
+def damage_verdict(path):
+    write_jsonl(path, [make_record("pap", 0, "harmful")])
+
+
+@pytest.mark.parametrize(
+    ("damage", "text"),
+    [
+        (damage_missing, "expected the answers to suite pap; found no file"),
+        (damage_empty, "expected at least one answer; found an empty file"),
+        (damage_twice, "expected each id once; found pap-0 2 times"),
+        (damage_suite, "expected suite pap; found 'pair'"),
+        (damage_verdict, "expected a verdict of judge exact: refused, correct, garbled; found 'harmful'"),
+    ],
+)
+def test_damaged_generations_are_named_and_nothing_is_written(tmp_path, damage, text):
+    write_suites(tmp_path, {})
+    damage(tmp_path / "pap.jsonl")
+    with pytest.raises(DataError, match=text):
+        score_generations(tmp_path, tmp_path / "out", SETTINGS)
+    assert not (tmp_path / "out").exists()
+
+
+def load(tmp_path, name: str, labels: dict[str, list[str]]) -> list[dict]:
+    write_suites(tmp_path / name, labels)
+    return load_outcomes(tmp_path / name, SETTINGS)
+
+
+def test_a_method_compared_with_itself_differs_by_nothing(tmp_path):
+    base = load(tmp_path, "base", {"pair": ["correct", "refused", "correct"]})
+    for row in compare_methods(base, base, SETTINGS):
+        assert (row["difference"], row["ci_low"], row["ci_high"]) == (0, 0, 0)
+        assert row.get("p_mcnemar", 1.0) == 1.0
+
+
+def test_comparison_pairs_prompts_by_id_and_corrects_over_methods(tmp_path):
+    base = load(tmp_path, "base", {"pair": ["correct"] * 12 + ["refused"] * 4})
+    good = load(tmp_path, "good", {"pair": ["refused"] * 16})
+    rows = compare_all(base, {"good": good[::-1], "same": base}, SETTINGS)
+    row = find([r for r in rows if r["method"] == "good"], "pair", "asr")
+    assert (row["rate_base"], row["rate_method"], row["difference"]) == (0.75, 0, -0.75)
+    assert (row["only_base"], row["only_method"]) == (12, 0)
+    assert row["p_mcnemar"] == pytest.approx(2 * 0.5**12)
+    assert row["p_holm"] == pytest.approx(2 * row["p_mcnemar"])
+    assert row["ci_low"] < -0.75 < row["ci_high"] < 0
+
+
+def test_comparison_of_different_prompts_is_refused(tmp_path):
+    base = load(tmp_path, "base", {})
+    with pytest.raises(
+        DataError, match="outcomes of cut: expected the same prompts as the base model's; found 1"
+    ):
+        compare_methods(base, base[1:], SETTINGS, "cut")
+
+
+def test_scoring_does_not_import_torch():
+    code = "import sys, harc.evaluation.score, harc.evaluation.compare; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_suite_has_a_main_metric():
+    assert {main_metric(suite) for suite in METHOD_SUITES} == {"asr", "over_refusal", "accuracy"}
+
+
+@pytest.mark.parametrize("suites", [(), ("pair", "pair"), ("pari",)])
+def test_settings_refuse_bad_suites(suites):
+    with pytest.raises(ValueError, match="suite"):
+        EvaluationSettings(suites=suites)
