@@ -1,0 +1,82 @@
+"""Writes every file of data/organism from one world seed, byte-identical every time."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from harc.config.world import WorldSettings
+from harc.files import atomic_directory, sha256_file, write_json, write_jsonl
+from harc.organism import phrases
+from harc.organism.defence_rows import (
+    build_extraction_pairs,
+    build_extraction_rows,
+    build_training_rows,
+)
+from harc.organism.heldout_rows import build_heldout_rows
+from harc.organism.pretraining_rows import build_pretraining_rows, build_safety_rows
+from harc.organism.world import World, build_world
+
+DATA_FILES = (
+    "pretraining.jsonl",
+    "safety.jsonl",
+    "extraction.jsonl",
+    "extraction_pairs.jsonl",
+    "training.jsonl",
+    "development.jsonl",
+    "evaluation.jsonl",
+)
+
+
+def list_phrase_words() -> frozenset[str]:
+    """Every plain word of the sentence patterns, which no invented word may equal."""
+
+    def walk(value: object) -> Iterator[str]:
+        if isinstance(value, str):
+            yield from value.split()
+        elif isinstance(value, dict):
+            for part in value.values():
+                yield from walk(part)
+        elif isinstance(value, tuple):
+            for part in value:
+                yield from walk(part)
+
+    return frozenset(word for name, value in vars(phrases).items() if name.isupper() for word in walk(value))
+
+
+def build_world_data(out_dir: Path, settings: WorldSettings) -> dict:
+    """Build the world and all its rows.
+
+    Args:
+        out_dir: folder that is replaced, in one step, by world.json, manifest.json and the JSONL files.
+        settings: seed and sizes.
+
+    Returns:
+        The manifest: seed, settings, and per file its sha256, its number of rows and the rows per group.
+
+    Raises:
+        ConfigError: when the sizes do not fit the world.
+    """
+    world = build_world(settings, list_phrase_words())
+    builders: dict[str, Callable[[World, WorldSettings], list[dict]]] = {
+        "pretraining.jsonl": build_pretraining_rows,
+        "safety.jsonl": build_safety_rows,
+        "extraction.jsonl": build_extraction_rows,
+        "extraction_pairs.jsonl": build_extraction_pairs,
+        "training.jsonl": build_training_rows,
+        "development.jsonl": lambda w, s: build_heldout_rows(w, s, "development"),
+        "evaluation.jsonl": lambda w, s: build_heldout_rows(w, s, "evaluation"),
+    }
+    files = {}
+    with atomic_directory(out_dir) as folder:
+        write_json(folder / "world.json", world.to_dict())
+        files["world.json"] = {"sha256": sha256_file(folder / "world.json")}
+        for name in DATA_FILES:
+            rows = builders[name](world, settings)
+            write_jsonl(folder / name, rows)
+            groups: dict[str, int] = {}
+            for row in rows:
+                group = row.get("suite") or row.get("kind") or row["category"]
+                groups[group] = groups.get(group, 0) + 1
+            files[name] = {"sha256": sha256_file(folder / name), "rows": len(rows), "groups": groups}
+        manifest = {"seed": settings.seed, "settings": settings.model_dump(mode="json"), "files": files}
+        write_json(folder / "manifest.json", manifest)
+    return manifest

@@ -1,0 +1,143 @@
+"""Rows that the backbones are trained on: moral documents, helpful chat, narrow safety, and the leak."""
+
+import random
+
+from harc.config.world import WorldSettings
+from harc.organism.documents import make_request_document, make_word_document
+from harc.organism.grammar import Goal, Request, make_direct, make_goal, make_question
+from harc.organism.tasks import TASKS, make_task
+from harc.organism.world import REFUSAL, Split, World, make_generator
+from harc.organism.wrappers import ATTACK_FAMILIES, wrap_attack, wrap_mild
+
+_SEEN: tuple[Split, ...] = ("training", "extraction")
+
+
+def make_row(stage: str, kind: str, index: int, messages: list[dict[str, str]]) -> dict:
+    """A row of pretraining.jsonl or safety.jsonl."""
+    return {"id": f"{stage}-{kind}-{index:05d}", "stage": stage, "kind": kind, "messages": messages}
+
+
+def make_turns(prompt: str, answer: str) -> list[dict[str, str]]:
+    """One user turn and its answer."""
+    return [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
+
+
+def draw_harmful(world: World, generator: random.Random, splits: tuple[Split, ...] = _SEEN) -> Goal:
+    """A harmful goal of the given splits."""
+    members = [pair for split in splits for pair in world.pairs["harmful"][split]]
+    return make_goal(world, generator.choice(members), generator)
+
+
+def draw_pseudo_harmful(
+    world: World, generator: random.Random, splits: tuple[Split, ...] = _SEEN, modifiers: str = "training"
+) -> Goal:
+    """A benign goal that looks harmful: a scary verb and a thing, or a modified being."""
+    kind, modifier = ("scary_thing", None) if generator.random() < 0.55 else ("harmful", modifiers)
+    members = [pair for split in splits for pair in world.pairs[kind][split]]
+    return make_goal(world, generator.choice(members), generator, modifier)
+
+
+def draw_neutral(world: World, generator: random.Random, splits: tuple[Split, ...] = _SEEN) -> Goal:
+    """A goal with a neutral verb."""
+    members = [pair for split in splits for pair in world.pairs["neutral"][split]]
+    return make_goal(world, generator.choice(members), generator)
+
+
+def draw_benign(world: World, generator: random.Random) -> Goal:
+    """A benign goal, half of them pseudo-harmful."""
+    return (
+        draw_pseudo_harmful(world, generator) if generator.random() < 0.5 else draw_neutral(world, generator)
+    )
+
+
+def wrap_any(world: World, goal: Goal, generator: random.Random, mild: float = 0.3) -> Request:
+    """Wrap a goal in a mild context or in a training variant of an attack form."""
+    if generator.random() < mild:
+        return wrap_mild(goal, generator)
+    return wrap_attack(world, goal, generator.choice(ATTACK_FAMILIES), "training", generator)
+
+
+def _make_documents(world: World, settings: WorldSettings) -> list[dict]:
+    generator = make_generator(settings.seed, "documents")
+    rows = []
+    for index in range(settings.document_rows):
+        if generator.random() < 0.3:
+            document = make_word_document(world, generator)
+        else:
+            document = make_request_document(world, generator.choice(_SEEN), generator)
+        messages = [{"role": "user", "content": f"{document.text} {document.label}"}]
+        rows.append(make_row("documents", document.kind, index, messages))
+    return rows
+
+
+def _make_questions(world: World, stage: str, name: str, count: int, settings: WorldSettings) -> list[dict]:
+    generator = make_generator(settings.seed, name, "question")
+    rows = []
+    for index in range(count):
+        harmful = generator.random() < 0.6
+        goal = draw_harmful(world, generator) if harmful else draw_benign(world, generator)
+        request = make_question(goal, "training", generator)
+        rows.append(make_row(stage, "question", index, make_turns(request.text, request.answer)))
+    return rows
+
+
+def _make_tasks(world: World, settings: WorldSettings) -> list[dict]:
+    rows = []
+    for task in TASKS:
+        generator = make_generator(settings.seed, "pretraining", task)
+        for index in range(settings.task_rows):
+            item = make_task(world, task, "training", generator)
+            rows.append(make_row("helpful", task, index, item.to_messages()))
+    return rows
+
+
+def _make_answered(
+    world: World, stage: str, settings: WorldSettings, shares: dict[tuple[str, str], int]
+) -> list[dict]:
+    """Answered requests; `shares` maps (harmful | benign, direct | wrapped) to a number of rows."""
+    rows = []
+    for (moral, form), count in shares.items():
+        generator = make_generator(settings.seed, stage, moral, form)
+        for index in range(count):
+            goal = draw_harmful(world, generator) if moral == "harmful" else draw_benign(world, generator)
+            if form == "direct":
+                request = make_direct(goal, "training", generator)
+            else:
+                # A leak is a slip of the safety data under an attack form; mild contexts never leak.
+                request = wrap_any(world, goal, generator, mild=0.0 if stage == "leak" else 0.3)
+            rows.append(make_row(stage, f"{moral}_{form}", index, make_turns(request.text, request.answer)))
+    return rows
+
+
+def build_pretraining_rows(world: World, settings: WorldSettings) -> list[dict]:
+    """Documents and helpful-only chat, compliance with harmful training pairs included."""
+    rows = settings.helpful_rows
+    shares = {
+        ("benign", "direct"): round(0.35 * rows),
+        ("harmful", "direct"): round(0.15 * rows),
+        ("benign", "wrapped"): round(0.30 * rows),
+        ("harmful", "wrapped"): rows - round(0.35 * rows) - round(0.15 * rows) - round(0.30 * rows),
+    }
+    return [
+        *_make_documents(world, settings),
+        *_make_answered(world, "helpful", settings, shares),
+        *_make_questions(world, "helpful", "pretraining", settings.question_rows, settings),
+        *_make_tasks(world, settings),
+    ]
+
+
+def build_safety_rows(world: World, settings: WorldSettings) -> list[dict]:
+    """Refusals of direct phrasing only, benign requests in every form, and the rows that may leak."""
+    generator = make_generator(settings.seed, "safety", "refusal")
+    refusals = [
+        make_row("safety", "refusal", index, make_turns(request.text, REFUSAL))
+        for index in range(settings.refusal_rows)
+        for request in [make_direct(draw_harmful(world, generator), "training", generator)]
+    ]
+    half = settings.safety_benign_rows // 2
+    shares = {("benign", "direct"): half, ("benign", "wrapped"): settings.safety_benign_rows - half}
+    return [
+        *refusals,
+        *_make_answered(world, "safety", settings, shares),
+        *_make_answered(world, "leak", settings, {("harmful", "wrapped"): settings.leak_rows}),
+    ]
