@@ -18,6 +18,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Settings that would send packages elsewhere than into the environment, or code into it.
 unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
 
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) $(if $(PROFILE),--config profile=$(PROFILE))
 SOURCES := harc tests benchmarks scripts
 TORCH := $(shell sed -n 's/^torch==\([^ ]*\).*/\1/p' requirements.lock)
@@ -50,12 +51,13 @@ $(VENV)/.python-ready:
 
 # torch first and by its own rule (see the script); the lock then finds it in place and leaves it alone.
 $(VENV)/.locked-installed: requirements.lock scripts/install_torch.sh | $(VENV)/.python-ready
+	@echo "Installing the packages of requirements.lock into $(VENV) (some minutes, about 2 GB)"
 	scripts/install_torch.sh $(BIN)/python $(TORCH)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(PIP) --requirement requirements.lock
 	touch $@
 
 $(VENV)/.project-installed: pyproject.toml $(VENV)/.locked-installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(PIP) --no-deps --no-build-isolation --editable .
 	touch $@
 
 latex:  ## install LaTeX if it is missing and this account may (LATEX=no leaves it alone)

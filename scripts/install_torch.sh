@@ -16,4 +16,4 @@ if [ "$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null &&
   # Its dependencies come from the lock: that index carries only some of them.
   from=(--index-url "$index" --no-deps)
 fi
-exec "$python" -m pip install --quiet --disable-pip-version-check ${from[@]+"${from[@]}"} "torch==$version"
+exec "$python" -m pip install -qq --disable-pip-version-check ${from[@]+"${from[@]}"} "torch==$version"

@@ -14,4 +14,6 @@ class DataSettings(Settings):
     mirror: Path | None = Field(
         None, description="folder that stands in for the network, laid out as the registry's paths (path)"
     )
-    timeout: float = Field(30.0, gt=0, description="longest wait for an answer from a dataset's home (seconds)")
+    timeout: float = Field(
+        30.0, gt=0, description="longest wait for an answer from a dataset's home (seconds)"
+    )

@@ -1,4 +1,4 @@
-"""Fetching public datasets: from their homes or from a mirror folder, refused unless the bytes are the registered ones."""
+"""Fetching public datasets from their homes or a mirror folder; any but the registered bytes are refused."""
 
 import logging
 import shutil
@@ -39,7 +39,9 @@ def _make_downloader(file: RegisteredFile, timeout: float) -> Callable[..., None
                 found=f"HTTP status {status}" if status else f"no connection ({type(problem).__name__})",
                 fix="check the network, or set HARC_DATA_MIRROR to a folder that holds the file",
             ) from None
-        _check_bytes(Path(output_file), file, url, "the home has changed or the transfer was damaged: try again")
+        _check_bytes(
+            Path(output_file), file, url, "the home has changed or the transfer was damaged: try again"
+        )
 
     return download
 
@@ -62,8 +64,10 @@ def _make_copier(file: RegisteredFile, mirror: Path) -> Callable[..., None]:
     return copy
 
 
-def fetch_file(file: RegisteredFile, folder: Path, *, mirror: Path | None = None, timeout: float = 30.0) -> Path:
-    """Make sure that `folder` holds the registered file with the registered bytes; nothing else is ever left there.
+def fetch_file(
+    file: RegisteredFile, folder: Path, *, mirror: Path | None = None, timeout: float = 30.0
+) -> Path:
+    """Make sure that `folder` holds the registered file with the registered bytes.
 
     Args:
         file: the registry's entry.
@@ -113,5 +117,7 @@ def fetch_datasets(
     registry = registry or load_registry()
     wanted = [registry.find(name) for name in list(names) or sorted(registry.datasets)]
     return [
-        fetch_file(file, folder, mirror=mirror, timeout=timeout) for dataset in wanted for file in dataset.files
+        fetch_file(file, folder, mirror=mirror, timeout=timeout)
+        for dataset in wanted
+        for file in dataset.files
     ]

@@ -3,6 +3,8 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import yaml
@@ -47,14 +49,14 @@ def pull_data(
         project: the repository's root.
         pin_file: the .dvc file, relative to the project.
         manifest_file: the committed manifest, relative to the project.
-        force: take the pinned version also where files in place differ, and forget DVC's cached copies of them.
+        force: take the pinned version also where files in place differ, and forget DVC's cached copies.
 
     Returns:
         The check's report, without problems.
 
     Raises:
-        DataError: if an object of the remote is missing or damaged, local changes are in the way, or the pulled
-            files are not those of the manifest. What was in place stays.
+        DataError: if an object of the remote is missing or damaged, files of one's own are in the way, or the
+            pulled files are not those of the manifest. What was in place stays.
     """
     folder = _pinned_folder(project, pin_file)
     manifest, pin = project / manifest_file, project / pin_file
@@ -62,20 +64,42 @@ def pull_data(
         report = verify_data(folder, manifest, pin)
         if not report.problems:
             return report
-    if force:
-        shutil.rmtree(project / ".dvc" / "cache", ignore_errors=True)
-    trouble = _run_dvc(project, "pull", "--quiet", *(["--force"] if force else []), pin_file)
+    with _set_aside(folder) if force else nullcontext():
+        if force:
+            shutil.rmtree(project / ".dvc" / "cache", ignore_errors=True)
+        _pull_pinned(project, pin_file, folder)
+    report = verify_data(folder, manifest, pin)
+    report.raise_first()
+    return report
+
+
+@contextmanager
+def _set_aside(folder: Path) -> Iterator[None]:
+    """Move a folder away (DVC believes files that it has seen before), and back if the block fails."""
+    aside = folder.with_name(f".{folder.name}.set-aside")
+    shutil.rmtree(aside, ignore_errors=True)
+    if folder.exists():
+        folder.rename(aside)
+    try:
+        yield
+    except BaseException:
+        if aside.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            aside.rename(folder)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _pull_pinned(project: Path, pin_file: str, folder: Path) -> None:
+    trouble = _run_dvc(project, "pull", "--quiet", pin_file)
     if trouble is not None:
         raise DataError(
             pin_file,
             expected=f"`dvc pull` to bring {folder.relative_to(project)} at its pinned version",
             found=trouble,
-            fix="`git checkout -- dvc-remote data.dvc` restores the pinned objects; files of yours in the way: "
-            "`harc data pull --force`",
+            fix="`git checkout -- dvc-remote data.dvc` restores the pinned objects; "
+            "if files of yours are in the way: `harc data pull --force`",
         )
-    report = verify_data(folder, manifest, pin)
-    report.raise_first()
-    return report
 
 
 def pin_data(
@@ -88,7 +112,7 @@ def pin_data(
 ) -> DataReport:
     """Make the dataset in `folder` the pinned one: manifest, .dvc file and the embedded remote's objects.
 
-    Objects of earlier versions leave the remote: it serves the committed pin, and older commits carry their own.
+    Objects of earlier versions leave the remote: it serves the committed pin; older commits have their own.
 
     Args:
         project: the repository's root, with `.dvc/config`.

@@ -78,8 +78,8 @@ def render_sources(registry: Registry) -> str:
     for name, dataset in sorted(registry.datasets.items()):
         for file in dataset.files:
             lines.append(
-                f"| [{name}]({dataset.home}) | {dataset.used_for} | `{file.path}` | {file.bytes} "
-                f"| `{file.sha256[:16]}…` | [at its commit]({file.url}) | {dataset.licence} | {dataset.citation} |"
+                f"| [{name}]({dataset.home}) | {dataset.used_for} | `{file.path}` | {file.bytes} | "
+                f"`{file.sha256[:16]}…` | [commit]({file.url}) | {dataset.licence} | {dataset.citation} |"
             )
     notes = [f"- {name}: {d.note}" for name, d in sorted(registry.datasets.items()) if d.note]
     return "\n".join([*lines, "", *notes]).rstrip() + "\n"

@@ -1,6 +1,6 @@
 """Checking the embedded dataset's bytes against the committed manifest and the DVC pin.
 
-DVC does not look at bytes again once they are in its cache, so a flipped byte there would pass; this check would not.
+DVC trusts the bytes in its cache, so a flipped one there would pass it; it does not pass this check.
 """
 
 import hashlib
