@@ -1,0 +1,180 @@
+"""Reading the residual stream at chosen positions, for many token sequences, in few forward passes.
+
+Rows are sorted by length and padded on the right, where causal attention never looks, so no mask is needed. The
+forward pass stops at the last block that is read, and no logits are computed.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from harc.backbones import Backbone
+from harc.errors import ModelError
+
+
+class _Stop(Exception):
+    """Ends a forward pass once everything wanted has been read."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What to read from one token sequence.
+
+    Attributes:
+        ids: tokens, cut after the last position that is read.
+        t_inst: index of the user's last token.
+        t_post: index of the prompt's last token.
+        window: (start, stop) of the response tokens to average; None where there is no response.
+    """
+
+    ids: tuple[int, ...]
+    t_inst: int
+    t_post: int
+    window: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """Residuals of one batch, float32 on the model's device.
+
+    Attributes:
+        rows: index of each row in the list of readings.
+        inst, post: residual at t_inst and at t_post.
+        resp: mean residual over the response window; zeros where a reading has none.
+    """
+
+    rows: list[int]
+    inst: Float[Tensor, "batch slots hidden"]
+    post: Float[Tensor, "batch slots hidden"]
+    resp: Float[Tensor, "batch slots hidden"]
+
+
+def hidden_of(args: tuple, kwargs: dict) -> Tensor:
+    """The residual stream among a block's arguments."""
+    return args[0] if args else kwargs["hidden_states"]
+
+
+@contextmanager
+def observe_slots(backbone: Backbone, slots: Sequence[int], see: Any, *, stop: bool = True) -> Iterator[None]:
+    """Call `see(slot, hidden)` for each slot during forward passes; end a pass after the last one if `stop`.
+
+    Args:
+        backbone: the model.
+        slots: slots to observe, 0..n_layers.
+        see: called with the slot and the residual stream, shape (batch, time, hidden).
+        stop: raise inside the model after the last slot; wrap the forward pass in `run_body`.
+    """
+    last = max(slots)
+    handles = []
+
+    def before(slot: int) -> Any:
+        def hook(module: Any, args: tuple, kwargs: dict) -> None:
+            see(slot, hidden_of(args, kwargs))
+            if stop and slot == last:
+                raise _Stop
+
+        return hook
+
+    def after(module: Any, args: tuple, output: Any) -> None:
+        see(backbone.n_layers, output[0] if isinstance(output, tuple) else output)
+        if stop:
+            raise _Stop
+
+    for slot in slots:
+        if slot == backbone.n_layers:
+            handles.append(backbone.blocks[-1].register_forward_hook(after))
+        else:
+            handles.append(backbone.blocks[slot].register_forward_pre_hook(before(slot), with_kwargs=True))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def run_body(backbone: Backbone, ids: Int[Tensor, "batch time"]) -> None:
+    """One forward pass without the head, which observed slots may end early."""
+    try:
+        backbone.body(input_ids=ids, use_cache=False)
+    except _Stop:
+        pass
+
+
+def plan_batches(lengths: Sequence[int], tokens_per_forward: int) -> list[list[int]]:
+    """Group row indices by length so that rows x longest stays within the token budget (one row always fits)."""
+    batches: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda row: (-lengths[row], row)):
+        if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= tokens_per_forward:
+            batches[-1].append(index)
+        else:
+            batches.append([index])
+    return batches
+
+
+def pad_right(rows: Sequence[Sequence[int]], pad: int, device: Any) -> Int[Tensor, "batch time"]:
+    """Token rows as one tensor, filled up on the right."""
+    longest = max(len(row) for row in rows)
+    return torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows], device=device)
+
+
+def window_weights(
+    windows: Sequence[tuple[int, int]], longest: int, device: Any
+) -> Float[Tensor, "batch time"]:
+    """Weights whose sum over time averages each row's window; zeros for an empty window."""
+    bounds = torch.tensor(windows, device=device)
+    place = torch.arange(longest, device=device)
+    inside = (place >= bounds[:, :1]) & (place < bounds[:, 1:])
+    return inside.float() / inside.sum(1, keepdim=True).clamp_min(1)
+
+
+@torch.no_grad()
+def stream_residuals(
+    backbone: Backbone,
+    readings: Sequence[Reading],
+    *,
+    last_slot: int | None = None,
+    tokens_per_forward: int = 4096,
+) -> Iterator[Residuals]:
+    """Read all slots up to `last_slot` (n_layers if None) for every reading, batch by batch, longest first.
+
+    Memory on the device does not grow with the number of readings; the caller decides what to keep.
+    """
+    slots = list(range((backbone.n_layers if last_slot is None else last_slot) + 1))
+    for rows in plan_batches([len(reading.ids) for reading in readings], tokens_per_forward):
+        batch = [readings[row] for row in rows]
+        ids = pad_right([reading.ids for reading in batch], backbone.chat.pad_id, backbone.device)
+        place = torch.arange(len(rows), device=ids.device)
+        inst = torch.tensor([reading.t_inst for reading in batch], device=ids.device)
+        post = torch.tensor([reading.t_post for reading in batch], device=ids.device)
+        weights = window_weights([reading.window or (0, 0) for reading in batch], ids.shape[1], ids.device)
+        pooled = any(reading.window for reading in batch)
+        seen: list[tuple[Tensor, Tensor, Tensor]] = []
+
+        def see(slot: int, hidden: Tensor) -> None:
+            resp = (
+                torch.einsum("bt,bth->bh", weights, hidden.float())
+                if pooled
+                else torch.zeros_like(hidden[:, 0])
+            )
+            seen.append((hidden[place, inst].float(), hidden[place, post].float(), resp.float()))
+
+        with observe_slots(backbone, slots, see):
+            run_body(backbone, ids)
+        yield Residuals(rows, *(torch.stack(part, dim=1) for part in zip(*seen, strict=True)))
+
+
+def check_finite(values: Tensor, where: str) -> None:
+    """Raise a ModelError if any value is NaN or infinite."""
+    if not torch.isfinite(values).all():
+        bad = int((~torch.isfinite(values)).sum())
+        raise ModelError(
+            where,
+            expected="finite activations",
+            found=f"{bad} NaN or infinite values",
+            fix="load the model in float32 or bfloat16, and check its weights",
+        )

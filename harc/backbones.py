@@ -1,0 +1,218 @@
+"""Loading a chat model of any decoder family, and reaching its blocks without names of any family."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from harc.chat import ChatFormat
+from harc.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A causal language model with its tokenizer.
+
+    Slot L (L < n_layers) is the residual stream entering block L; slot n_layers is the stream leaving the last
+    block, before the final norm.
+
+    Attributes:
+        model: a transformers causal language model, or a PEFT model around one.
+        tokenizer: its tokenizer.
+        chat: its chat format.
+        source: where it came from (folder or hub id).
+        revision: hub revision, where there is one.
+    """
+
+    model: Any
+    tokenizer: Any
+    chat: ChatFormat
+    source: str = ""
+    revision: str | None = None
+
+    @cached_property
+    def causal_lm(self) -> Any:
+        """The transformers model with the language-model head, without a PEFT wrapper."""
+        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+
+    @cached_property
+    def body(self) -> Any:
+        """The part of the model without the language-model head."""
+        body = self.causal_lm.base_model
+        if body is self.causal_lm:
+            raise ModelError(
+                self.source or "model",
+                expected="a causal language model with a head",
+                found=type(self.causal_lm).__name__,
+                fix="load it as AutoModelForCausalLM",
+            )
+        return body
+
+    @cached_property
+    def blocks(self) -> list[Any]:
+        """Decoder blocks in order."""
+        return list(self._block_list[1])
+
+    @cached_property
+    def final_norm(self) -> Any:
+        """The norm between the last block and the head: the block list's sibling with hidden-sized weights."""
+        owner, blocks = self._block_list
+        norms = [child for child in owner.children() if child is not blocks and self._is_norm(child)]
+        if not norms:
+            raise ModelError(
+                self.source or "model",
+                expected="a final norm beside the decoder blocks",
+                found="none",
+                fix="this architecture is not supported",
+            )
+        return norms[-1]
+
+    def _is_norm(self, module: Any) -> bool:
+        shapes = [tuple(parameter.shape) for parameter in module.parameters()]
+        return bool(shapes) and all(shape == (self.hidden_size,) for shape in shapes)
+
+    @cached_property
+    def _block_list(self) -> tuple[Any, Any]:
+        """(owner, module list): the outermost module list as long as the model is deep."""
+        from torch.nn import ModuleList
+
+        for owner in self.body.modules():
+            for child in owner.children():
+                if isinstance(child, ModuleList) and len(child) == self.text_config.num_hidden_layers:
+                    return owner, child
+        raise ModelError(
+            self.source or "model",
+            expected=f"a list of {self.text_config.num_hidden_layers} decoder blocks",
+            found="none",
+            fix="this architecture is not supported",
+        )
+
+    @property
+    def text_config(self) -> Any:
+        """The configuration of the language part (the whole of it for text-only models)."""
+        return self.causal_lm.config.get_text_config()
+
+    @property
+    def n_layers(self) -> int:
+        """Number of decoder blocks."""
+        return self.text_config.num_hidden_layers
+
+    @property
+    def n_slots(self) -> int:
+        """Number of residual-stream slots, n_layers + 1."""
+        return self.n_layers + 1
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the residual stream."""
+        return self.text_config.hidden_size
+
+    @property
+    def device(self) -> Any:
+        """Device of the first parameter."""
+        return next(self.model.parameters()).device
+
+
+def load_backbone(
+    source: str | Path,
+    *,
+    adapter: str | Path | None = None,
+    dtype: str = "float32",
+    device: str = "cpu",
+    revision: str | None = None,
+    system: str | None = None,
+) -> Backbone:
+    """Load a chat model with its tokenizer; never runs code that comes with a model.
+
+    Args:
+        source: a local folder (safetensors, or one GGUF file, which is dequantised) or a hub id.
+        adapter: folder of a LoRA adapter to put on top, kept apart from the weights.
+        dtype: "float32", "bfloat16" or "float16".
+        device: "cpu", "cuda", "cuda:1", or "auto" to spread the model over all GPUs.
+        revision: commit of a hub model.
+        system: system turn for every conversation that has none; None leaves it to the template.
+
+    Raises:
+        ModelError: if the model, its tokenizer or the adapter cannot be loaded, or if the adapter was trained on
+            a model of another shape.
+    """
+    import torch
+
+    torch_dtype = getattr(torch, dtype, None)
+    if torch_dtype not in (torch.float32, torch.bfloat16, torch.float16):
+        raise ModelError(
+            "dtype", expected="float32, bfloat16 or float16", found=dtype, fix="choose one of them"
+        )
+    model, tokenizer = _load_model(str(source), torch_dtype, device, revision)
+    if tokenizer.chat_template is None:
+        raise ModelError(
+            str(source),
+            expected="a chat template",
+            found="none",
+            fix="use a chat model, or add chat_template.jinja",
+        )
+    model.requires_grad_(False)
+    if adapter is not None:
+        model = _load_adapter(model, Path(adapter))
+    model.eval()
+    return Backbone(model, tokenizer, ChatFormat(tokenizer, system=system), str(source), revision)
+
+
+def _load_model(source: str, dtype: Any, device: str, revision: str | None) -> tuple[Any, Any]:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    options = _gguf_options(source) if Path(source).is_dir() else {"revision": revision}
+    names = {key: value for key, value in options.items() if key in ("gguf_file", "revision")}
+    placement = {"device_map": "auto"} if device == "auto" else {}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **names)
+        model = AutoModelForCausalLM.from_pretrained(
+            source, dtype=dtype, trust_remote_code=False, **options, **placement
+        )
+    except (OSError, ValueError) as problem:
+        raise ModelError(
+            source,
+            expected="a causal language model with its tokenizer",
+            found=str(problem).splitlines()[0] if str(problem) else type(problem).__name__,
+            fix="check the folder or hub id, the network and the access token",
+        ) from problem
+    return (model if device == "auto" else model.to(device)), tokenizer
+
+
+def _gguf_options(folder: str) -> dict[str, Any]:
+    files = sorted(Path(folder).glob("*.gguf"))
+    if not files or any(Path(folder).glob("*.safetensors")):
+        return {}
+    if len(files) > 1:
+        raise ModelError(
+            folder,
+            expected="one GGUF file",
+            found=", ".join(file.name for file in files),
+            fix="keep one of them",
+        )
+    from transformers import GgufConfig
+
+    return {"gguf_file": files[0].name, "quantization_config": GgufConfig(dequantize=True)}
+
+
+def _load_adapter(model: Any, folder: Path) -> Any:
+    from peft import PeftModel
+
+    if not (folder / "adapter_config.json").is_file():
+        raise ModelError(
+            str(folder),
+            expected="adapter_config.json",
+            found="none",
+            fix="give the folder of a trained adapter",
+        )
+    try:
+        return PeftModel.from_pretrained(model, str(folder))
+    except (RuntimeError, ValueError, KeyError) as problem:
+        raise ModelError(
+            str(folder),
+            expected=f"an adapter of this model ({type(model).__name__})",
+            found=str(problem).splitlines()[0],
+            fix="load the backbone that the adapter was trained on",
+        ) from problem
