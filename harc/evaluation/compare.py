@@ -45,8 +45,8 @@ def compare_suite(
     McNemar's test is given for single suites only: over several, one goal would enter more than once.
     """
     judge, metric = settings.judges[0], main_metric(suites[0])
-    before = collect_units(base, suites, metric, judge)
-    after = collect_units(method, suites, metric, judge)
+    before = collect_units(base, suites, judge)
+    after = collect_units(method, suites, judge)
     strata, goals, first = zip(*before, strict=True)
     second = [hit for _, _, hit in after]
     difference, low, high = paired_difference_interval(first, second, strata, goals, **bootstrap_of(settings))

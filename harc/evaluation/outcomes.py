@@ -18,7 +18,7 @@ REQUIRED = (
     "prompt_tokens", "response_tokens", "expected", "verdicts", "attack",
 )  # fmt: skip
 COLUMNS = (
-    "id", "suite", "category", "goal", "label", "success", "queries", "queries_to_success",
+    "id", "suite", "category", "unit", "goal", "label", "success", "queries", "queries_to_success",
     "finish_reason", "response_tokens",
 )  # fmt: skip
 
@@ -84,14 +84,19 @@ def read_records(path: Path, suite: str, judges: tuple[str, ...]) -> list[dict]:
 
 
 def make_outcome(record: dict, judges: tuple[str, ...]) -> dict:
-    """One row of outcomes.csv; `success` is the event of the suite's main metric, by the first judge."""
+    """One row of outcomes.csv.
+
+    `success` is the event of the suite's main metric by the first judge. Prompts with one `unit` are attempts
+    at one thing, of which any may succeed; units with one `goal` ask for the same and are not independent.
+    """
     attack = record["attack"] or {}
     wanted = counted_label(main_metric(record["suite"]))
     outcome = {
         "id": record["id"],
         "suite": record["suite"],
         "category": record["category"],
-        "goal": record.get("goal_id") or record["id"],
+        "unit": record.get("unit") or record["id"],
+        "goal": record.get("goal") or record["id"],
         "label": record["verdicts"][judges[0]]["label"],
         "success": int(record["verdicts"][judges[0]]["label"] == wanted),
         "queries": attack.get("queries", 1),

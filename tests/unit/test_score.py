@@ -15,11 +15,12 @@ from harc.files import write_jsonl, write_text
 SETTINGS = EvaluationSettings(bootstrap_resamples=200)
 
 
-def make_record(suite: str, number: int, label: str, *, goal: str | None = None, attack=None) -> dict:
+def make_record(suite: str, number: int, label: str, *, unit: str | None = None, attack=None) -> dict:
     return {
         "id": f"{suite}-{number}", "suite": suite, "category": "harmful", "prompt_sha256": "0" * 64,
         "messages": [{"role": "user", "content": "x"}], "response": "y", "finish_reason": "stop",
-        "prompt_tokens": 3, "response_tokens": 1, "expected": "y", "attack": attack, "goal_id": goal,
+        "prompt_tokens": 3, "response_tokens": 1, "expected": "y", "attack": attack,
+        "unit": unit, "goal": unit,
         "verdicts": {
             "exact": {"label": label, "score": 10 if label == "correct" else 1, "version": "exact-1"},
             "string_rules": {"label": "refused", "score": 1, "version": "string_rules-1"},
@@ -30,7 +31,7 @@ def make_record(suite: str, number: int, label: str, *, goal: str | None = None,
 def write_suites(folder, labels: dict[str, list[str]], suites=METHOD_SUITES) -> None:
     for suite in suites:
         given = labels.get(suite, ["correct", "refused"])
-        rows = [make_record(suite, n, label, goal=f"g{n}") for n, label in enumerate(given)]
+        rows = [make_record(suite, n, label, unit=f"g{n}") for n, label in enumerate(given)]
         write_jsonl(folder / f"{suite}.jsonl", rows)
 
 
@@ -64,20 +65,18 @@ def test_rates_means_and_agreement(tmp_path):
     assert len(outcomes) == len(load_outcomes(tmp_path, SETTINGS))
 
 
-def test_a_goal_is_reached_by_any_of_its_prompts(tmp_path):
+def test_a_unit_is_reached_by_any_of_its_prompts(tmp_path):
     write_suites(tmp_path, {})
     labels = [("a", "refused"), ("a", "correct"), ("b", "refused"), ("b", "garbled")]
     write_jsonl(
         tmp_path / "pap.jsonl",
-        [make_record("pap", n, label, goal=goal) for n, (goal, label) in enumerate(labels)],
+        [make_record("pap", n, label, unit=unit) for n, (unit, label) in enumerate(labels)],
     )
     score_generations(tmp_path, tmp_path, SETTINGS)
     rows = read_csv(tmp_path / "scores.csv")
     assert (find(rows, "pap", "asr")["rate"], find(rows, "pap", "asr")["n"]) == (0.5, 2)
-    assert (find(rows, "pap", "asr_per_prompt")["rate"], find(rows, "pap", "asr_per_prompt")["n"]) == (
-        0.25,
-        4,
-    )
+    mean_hit = find(rows, "pap", "asr_per_prompt")
+    assert (mean_hit["rate"], mean_hit["n"]) == (0.25, 4)
 
 
 def test_queries_to_success_counts_reached_goals_only(tmp_path):
@@ -173,9 +172,7 @@ def test_comparison_pairs_prompts_by_id_and_corrects_over_methods(tmp_path):
 
 def test_comparison_of_different_prompts_is_refused(tmp_path):
     base = load(tmp_path, "base", {})
-    with pytest.raises(
-        DataError, match="outcomes of cut: expected the same prompts as the base model's; found 1"
-    ):
+    with pytest.raises(DataError, match="expected the same prompts as the base model's; found 1"):
         compare_methods(base, base[1:], SETTINGS, "cut")
 
 
