@@ -1,6 +1,6 @@
-"""Snakemake's messages for people: one line per finished job with what is left, problems in full, little else.
+"""Snakemake's messages for people: one line per finished job with what is left, problems in full.
 
-Dry runs, `--printshellcmds`, `--verbose` and `--debug-dag` ask for detail, so they get Snakemake's own format.
+Dry runs, `--printshellcmds`, `--verbose` and `--debug-dag` ask for detail: they get Snakemake's own format.
 """
 
 import logging
@@ -29,9 +29,7 @@ class LogHandler(LogHandlerBase):
     def __post_init__(self) -> None:
         """Choose between the short form and Snakemake's own."""
         settings = self.common_settings
-        self._detailed = any(
-            (settings.dryrun, settings.printshellcmds, settings.verbose, settings.debug_dag)
-        )
+        self._detailed = any((settings.dryrun, settings.printshellcmds, settings.verbose, settings.debug_dag))
         self._default = DefaultFormatter(settings.quiet, settings.show_failed_logs)
         self._running: dict[int, tuple[str, float]] = {}
         self._finished: list[tuple[str, float]] = []
