@@ -49,7 +49,7 @@ def pull_data(
         project: the repository's root.
         pin_file: the .dvc file, relative to the project.
         manifest_file: the committed manifest, relative to the project.
-        force: take the pinned version also where files in place differ, and forget DVC's cached copies.
+        force: take the pinned version also where files in place differ, and despite a damaged cache.
 
     Returns:
         The check's report, without problems.
@@ -60,16 +60,20 @@ def pull_data(
     """
     folder = _pinned_folder(project, pin_file)
     manifest, pin = project / manifest_file, project / pin_file
-    if folder.is_dir() and not force:
+    if folder.is_dir():
         report = verify_data(folder, manifest, pin)
         if not report.problems:
             return report
     with _set_aside(folder) if force else nullcontext():
-        if force:
-            shutil.rmtree(project / ".dvc" / "cache", ignore_errors=True)
         _pull_pinned(project, pin_file, folder)
-    report = verify_data(folder, manifest, pin)
-    report.raise_first()
+        report = verify_data(folder, manifest, pin)
+        if force and report.problems:
+            # What DVC remembers of these files is as wrong as they are.
+            shutil.rmtree(project / ".dvc" / "cache", ignore_errors=True)
+            shutil.rmtree(folder)
+            _pull_pinned(project, pin_file, folder)
+            report = verify_data(folder, manifest, pin)
+        report.raise_first()
     return report
 
 

@@ -117,6 +117,7 @@ def test_a_failed_forced_pull_gives_back_what_was_there(clone: Path):
     pull_data(clone)
     (clone / FOLDER / "world.json").write_text("mine\n")
     shutil.rmtree(clone / "dvc-remote")
+    shutil.rmtree(clone / ".dvc" / "cache")
     with pytest.raises(DataError, match="data.dvc: expected `dvc pull`"):
         pull_data(clone, force=True)
     assert (clone / FOLDER / "world.json").read_text() == "mine\n"
