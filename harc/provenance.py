@@ -5,6 +5,7 @@ with their SHA-256, the seed, package versions, the machine, and what the step c
 `results://` (under the results root) or `project://` (under the working directory), so a moved tree still reads.
 """
 
+import json
 import os
 import platform
 import resource
@@ -19,10 +20,20 @@ from typing import Any
 
 from harc.artifacts import sidecar_path
 from harc.errors import ArtifactError
-from harc.files import sha256_file, write_json
+from harc.files import sha256_file, sha256_text, write_json
 
 FORMAT = 1
-PACKAGES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors", "lm_eval", "numpy", "pandas")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "tokenizers",
+    "safetensors",
+    "lm_eval",
+    "numpy",
+    "pandas",
+)
 
 
 def name_path(path: Path, results_root: Path) -> str:
@@ -52,7 +63,9 @@ def list_files(paths: Iterable[Path]) -> list[Path]:
     found: set[Path] = set()
     for path in map(Path, paths):
         if path.is_dir():
-            found.update(f for f in path.rglob("*") if f.is_file() and not f.name.endswith(".provenance.json"))
+            found.update(
+                f for f in path.rglob("*") if f.is_file() and not f.name.endswith(".provenance.json")
+            )
         elif path.is_file():
             found.add(path)
         else:
@@ -72,7 +85,10 @@ def read_git_commit() -> str | None:
     try:
         commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
         status = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True, check=True
+            ["git", "status", "--porcelain", "--untracked-files=no"],
+            capture_output=True,
+            text=True,
+            check=True,
         )
     except (OSError, subprocess.CalledProcessError):
         return None
@@ -96,6 +112,18 @@ def _read_device() -> dict[str, str | int]:
     if torch.cuda.is_available():
         return {"type": torch.cuda.get_device_name(0), "threads": torch.get_num_threads()}
     return {"type": "cpu", "threads": torch.get_num_threads()}
+
+
+def _read_peak_memory() -> float:
+    """Peak resident memory of this process in MiB."""
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # getrusage counts bytes on macOS, KiB elsewhere
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
+
+
+def seal_record(record: dict[str, Any]) -> dict[str, Any]:
+    """The record with the SHA-256 of the rest of it under `seal`, which an edited sidecar no longer fits."""
+    content = {name: value for name, value in record.items() if name != "seal"}
+    return {**content, "seal": sha256_text(json.dumps(content, sort_keys=True, ensure_ascii=False))}
 
 
 @contextmanager
@@ -135,23 +163,21 @@ def record_step(
     facts: dict[str, Any] = {}
     started = time.time()
     yield facts
-    write_json(
-        sidecar,
-        {
-            "format": FORMAT,
-            "command": command,
-            "code": code,
-            "settings": settings,
-            "settings_hash": settings_hash,
-            "seed": seed,
-            "inputs": input_hashes,
-            "outputs": hash_files(outputs if outputs is not None else [artifact], results_root),
-            "versions": _read_versions(),
-            "device": _read_device(),
-            "facts": facts,
-            "git_commit": read_git_commit(),
-            "started": round(started, 3),
-            "wall_seconds": round(time.time() - started, 3),
-            "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
-        },
-    )
+    record = {
+        "format": FORMAT,
+        "command": command,
+        "code": code,
+        "settings": settings,
+        "settings_hash": settings_hash,
+        "seed": seed,
+        "inputs": input_hashes,
+        "outputs": hash_files(outputs if outputs is not None else [artifact], results_root),
+        "versions": _read_versions(),
+        "device": _read_device(),
+        "facts": facts,
+        "git_commit": read_git_commit(),
+        "started": round(started, 3),
+        "wall_seconds": round(time.time() - started, 3),
+        "peak_memory_mb": _read_peak_memory(),
+    }
+    write_json(sidecar, seal_record(record))
