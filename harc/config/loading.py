@@ -82,7 +82,7 @@ def explain(problem: ValidationError, model: type[Settings], where: str) -> Conf
         return ConfigError(f"{where}: {key}", expected="a known setting", found="an unknown key", fix=fix)
     if first["type"] == "missing":
         return ConfigError(f"{where}: {key}", expected="a value", found="none", fix="add the setting")
-    message = first["msg"].removeprefix("Value error, ")
+    message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     return ConfigError(
         f"{where}: {key}" if key else where,
         expected=message[0].lower() + message[1:],

@@ -1,7 +1,7 @@
 """A profile: every setting of one study, composed from the groups that the steps read."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -19,7 +19,7 @@ from harc.errors import ConfigError
 PROFILES = Path("config/profiles")
 
 
-class DataSettings(Settings):
+class RowSource(Settings):
     """Where a profile's rows come from."""
 
     source: Literal["dvc", "build", "public"] = Field(
@@ -37,17 +37,34 @@ class Profile(Settings):
     source: str = Field(description="The profile name or path that the commands were given.")
     description: str = Field(description="What the profile is for, on what hardware, at what cost.")
     seeds: tuple[int, ...] = Field((0,), min_length=1, description="Seed k: backbone and adapters of seed k.")
-    data: DataSettings = Field(DataSettings(), description="Where the rows come from.")
+    data: RowSource = Field(RowSource(), description="Where the rows come from.")
     world: WorldSettings = Field(WorldSettings(), description="The invented world behind organism data.")
     organism: OrganismSettings = Field(OrganismSettings(), description="How organisms are trained.")
     backbones: dict[str, BackboneSettings] = Field(min_length=1, description="Models under study, by name.")
     directions: DirectionSettings = Field(DirectionSettings(), description="Extraction and layer choice.")
-    methods: dict[str, MethodSettings] = Field(description="Trained methods, by name; base is implied.")
+    training: dict[str, Any] = Field({}, description="Settings that every trained method starts from.")
+    methods: dict[str, MethodSettings] = Field(
+        description="Trained methods by name (base is implied); each starts from the preset of its name, unless "
+        "`preset` names another, then takes the shared `training` settings, then its own."
+    )
     evaluation: EvaluationSettings = Field(EvaluationSettings(), description="Suites, judges, statistics.")
     analysis: AnalysisSettings = Field(AnalysisSettings(), description="Figures and tables.")
     figures: tuple[str, ...] = Field(
         ("figure1", "figure2", "figure3"), description="Figures to draw: modules of harc.analysis.figures."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def compose_methods(cls, values: Any) -> Any:
+        """Lay each method's own settings over the shared ones; a method's preset is named like it by default."""
+        if not isinstance(values, dict) or not isinstance(values.get("methods"), dict):
+            return values
+        shared = values.get("training") or {}
+        methods = {
+            name: merge({"preset": name, **shared}, own or {}) if isinstance(own, dict | None) else own
+            for name, own in values["methods"].items()
+        }
+        return {**values, "methods": methods}
 
     @model_validator(mode="after")
     def check_names(self) -> "Profile":

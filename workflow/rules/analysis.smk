@@ -3,14 +3,14 @@
 Inputs: scores, directions, projections, training logs. Outputs: results/<profile>/{tables,figures}.
 """
 
-from harc.pipeline import FIGURES, TABLES, list_figure_inputs, list_table_inputs
+TABLES = make_tables.list_outputs(create_job("make_tables", PROFILE))
 
 
 rule make_tables:
     input:
-        list_table_inputs(PROFILE, LAYOUT),
+        make_tables.list_inputs(create_job("make_tables", PROFILE)),
     output:
-        files=files_in(LAYOUT.tables, TABLES),
+        files=TABLES[1:],
         sidecar=sidecar_path(LAYOUT.tables),
     params:
         fingerprint=fingerprint("make_tables"),
@@ -28,7 +28,7 @@ rule make_tables:
 
 rule make_figure:
     input:
-        lambda wildcards: list_figure_inputs(PROFILE, LAYOUT, wildcards.figure),
+        lambda wildcards: make_figure.list_inputs(create_job("make_figure", PROFILE, **wildcards)),
     output:
         pdf=LAYOUT.figures / "{figure}.pdf",
         png=report(
@@ -39,7 +39,7 @@ rule make_figure:
         ),
         sidecar=sidecar_path(LAYOUT.figures / "{figure}.pdf"),
     wildcard_constraints:
-        figure="|".join(FIGURES),
+        figure="|".join(PROFILE.figures),
     params:
         fingerprint=fingerprint("make_figure"),
     log:

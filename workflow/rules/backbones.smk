@@ -8,7 +8,7 @@ BACKBONE = LAYOUT.backbone("{backbone}", "{seed}")
 
 rule train_backbone:
     input:
-        files_in(DATA, DATA_FILES),
+        files_in(DATA, ROW_FILES),
     output:
         files=files_in(BACKBONE, BACKBONE_FILES),
         sidecar=sidecar_path(BACKBONE),

@@ -19,7 +19,9 @@ from harc.artifacts import (
 )
 from harc.config.profile import load_profile
 from harc.errors import HarcError
-from harc.pipeline import DATA_FILES, fingerprint_step
+from harc.pipeline import create_job, fingerprint_step
+from harc.steps import build_paper, make_figure, make_tables
+from harc.steps.pull_data import ROW_FILES
 
 # `harc` comes from the environment that runs Snakemake, also where that environment is not activated.
 shell.prefix(f'set -euo pipefail; export PATH="{Path(sys.executable).parent}:$PATH"; ')
@@ -36,7 +38,7 @@ LAYOUT = Layout(Path("results") / PROFILE.name)
 BACKBONES = list(PROFILE.backbones)
 METHODS = [BASE, *PROFILE.methods]
 SEEDS = PROFILE.seeds
-DATA = Path(PROFILE.data_dir)
+DATA = PROFILE.data_dir
 
 
 wildcard_constraints:

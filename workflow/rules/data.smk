@@ -9,7 +9,7 @@ rule pull_data:
         pin="data.dvc",
         manifest="config/data_manifest.json",
     output:
-        files=files_in(DATA, DATA_FILES),
+        files=files_in(DATA, ROW_FILES),
         report=LAYOUT.data_report,
         sidecar=sidecar_path(LAYOUT.data_report),
     params:

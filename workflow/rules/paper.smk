@@ -3,18 +3,16 @@
 Inputs: tables, figures, paper/*.tex. Outputs: paper/main.pdf (where LaTeX is present), results/<profile>/report.html.
 """
 
-from harc.pipeline import find_latex, list_paper_sources
-
-FIGURE_FILES = [LAYOUT.figures / f"{name}.{kind}" for name in FIGURES for kind in ("pdf", "png")]
+FIGURES = [LAYOUT.figures / f"{name}.{kind}" for name in PROFILE.figures for kind in ("pdf", "png")]
 PAPER_PDF = "paper/main.pdf"
-PAPER_TARGETS = [PAPER_PDF] if find_latex() else files_in(LAYOUT.tables, TABLES) + FIGURE_FILES
+PAPER_TARGETS = [PAPER_PDF] if build_paper.find_latex() else [*TABLES[1:], *FIGURES]
 
 
 rule build_paper:
     input:
-        sources=list_paper_sources(),
-        tables=files_in(LAYOUT.tables, TABLES),
-        figures=FIGURE_FILES,
+        sources=build_paper.list_sources(),
+        tables=TABLES[1:],
+        figures=FIGURES,
     output:
         pdf=PAPER_PDF,
         sidecar=sidecar_path(PAPER_PDF),
@@ -35,8 +33,8 @@ rule build_paper:
 
 rule build_report:
     input:
-        tables=files_in(LAYOUT.tables, TABLES),
-        figures=FIGURE_FILES,
+        tables=TABLES[1:],
+        figures=FIGURES,
         generations=every(GENERATIONS / "direct.jsonl"),
     output:
         html=LAYOUT.report,

@@ -1,0 +1,93 @@
+"""`harc data`: the embedded dataset (built, pinned, pulled, verified) and the public ones (listed, fetched)."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harc.cli.options import ProfileOption
+
+app = typer.Typer(no_args_is_help=True, help="Build, pin, pull, verify and fetch data.")
+
+PIN = "data.dvc"
+MANIFEST = "config/data_manifest.json"
+
+
+@app.command()
+def build(
+    profile: ProfileOption = "organism",
+    out: Annotated[Path | None, typer.Option(help="Folder to write; by default the profile's own.")] = None,
+) -> None:
+    """Build the invented world's rows from its seed; the same seed gives the same bytes."""
+    from harc.config.profile import load_profile
+    from harc.organism.corpora import build_world_data
+
+    chosen = load_profile(profile)
+    folder = out or chosen.data_dir
+    build_world_data(folder, chosen.world)
+    typer.echo(f"built {folder} from world seed {chosen.world.seed}")
+
+
+@app.command()
+def pin() -> None:
+    """Make the data in place the pinned version: data.dvc, the manifest, and the objects of dvc-remote/."""
+    from harc.data.pins import pin_data
+    from harc.data.verify import read_pin
+
+    report = pin_data(Path.cwd(), Path(read_pin(Path(PIN))["path"]))
+    typer.echo(f"pinned {len(report.files)} files; commit {PIN}, {MANIFEST} and dvc-remote/")
+
+
+@app.command()
+def pull(
+    force: Annotated[bool, typer.Option("--force", help="Replace files that differ from the pin.")] = False,
+) -> None:
+    """Bring the pinned version into place with DVC (no network needed) and check every byte."""
+    from harc.data.pins import pull_data
+
+    report = pull_data(Path.cwd(), force=force)
+    typer.echo(f"{report.folder}: {len(report.files)} files as pinned")
+
+
+@app.command()
+def verify() -> None:
+    """Check the data in place against the committed manifest and the DVC pin; exit 1 on any difference."""
+    from harc.data.verify import read_pin, verify_data
+
+    report = verify_data(Path(read_pin(Path(PIN))["path"]), Path(MANIFEST), Path(PIN))
+    for problem in report.problems:
+        typer.echo(f"error: {problem}", err=True)
+    if report.problems:
+        raise typer.Exit(1)
+    typer.echo(f"{report.folder}: {len(report.files)} files as pinned")
+
+
+@app.command("list")
+def list_datasets(
+    markdown: Annotated[bool, typer.Option("--markdown", help="A table of every file, for docs/data.md.")] = False,
+) -> None:
+    """List the registered public datasets with home, licence and use."""
+    from harc.data.registry import load_registry, render_sources
+
+    registry = load_registry()
+    if markdown:
+        typer.echo(render_sources(registry), nl=False)
+        return
+    for name, dataset in sorted(registry.datasets.items()):
+        typer.echo(f"{name:16} {dataset.licence:14} {dataset.used_for}")
+
+
+@app.command()
+def fetch(
+    names: Annotated[list[str] | None, typer.Argument(help="Datasets (see `harc data list`); none: all.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of public data.")] = Path("data/public"),
+    mirror: Annotated[
+        Path | None, typer.Option(envvar="HARC_DATA_MIRROR", help="Folder that stands in for the network.")
+    ] = None,
+) -> None:
+    """Fetch public datasets from their homes at their registered commits; wrong bytes are refused."""
+    from harc.data.fetch import fetch_datasets
+
+    for path in fetch_datasets(names or [], out, mirror=mirror):
+        typer.echo(os.fspath(path))

@@ -1,0 +1,42 @@
+"""`harc config`: show, check and document settings."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harc.cli.options import ProfileOption
+
+app = typer.Typer(no_args_is_help=True, help="Show, check and document settings.")
+
+
+@app.command("check")
+def check_config(profile: ProfileOption = "organism") -> None:
+    """Check a profile and say what it would run."""
+    from harc.config.profile import load_profile
+
+    found = load_profile(profile)
+    backbones, methods = ", ".join(found.backbones), ", ".join(["base", *found.methods])
+    typer.echo(f"{found.name}: {found.description}")
+    typer.echo(f"backbones: {backbones}\nmethods: {methods}\nseeds: {', '.join(map(str, found.seeds))}")
+
+
+@app.command("show")
+def show_config(profile: ProfileOption = "organism") -> None:
+    """Print every setting of a profile, defaults included, as YAML."""
+    import yaml
+
+    from harc.config.profile import load_profile
+
+    typer.echo(yaml.safe_dump(load_profile(profile).model_dump(mode="json"), sort_keys=False), nl=False)
+
+
+@app.command("schema")
+def write_schema(
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("workflow/schemas/profile.schema.json"),
+) -> None:
+    """Write the JSON schema of a profile, generated from the settings models."""
+    from harc.config.profile import Profile
+    from harc.files import write_json
+
+    write_json(out, Profile.model_json_schema())

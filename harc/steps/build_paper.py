@@ -1,0 +1,84 @@
+"""Step build_paper: the PDF, from the prose and what was generated; equal inputs give equal bytes."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from harc.errors import ArtifactError, EnvironmentProblem
+from harc.pipeline import Job
+from harc.steps.make_tables import list_outputs as list_table_files
+
+PAPER = Path("paper")
+PDF = PAPER / "main.pdf"
+GENERATED = PAPER / "generated"
+
+
+def find_latex() -> str | None:
+    """`latexmk` or `tectonic`, whichever is there; None without either."""
+    return next((name for name in ("latexmk", "tectonic") if shutil.which(name)), None)
+
+
+def list_sources() -> list[Path]:
+    """The prose: every .tex and .bib file under paper/ that a person wrote."""
+    written = [*PAPER.glob("*.tex"), *PAPER.glob("*.bib"), *PAPER.glob("latexmkrc"), *PAPER.glob("sections/*.tex")]
+    return sorted(written)
+
+
+def select_settings(job: Job) -> dict:
+    """Which results the text is set with."""
+    return {"profile": job.profile.name, "figures": list(job.profile.figures)}
+
+
+def list_inputs(job: Job) -> list[Path]:
+    """Prose, tables, numbers and figures."""
+    figures = [job.layout.figures / f"{name}.{kind}" for name in job.profile.figures for kind in ("pdf", "png")]
+    return [*list_sources(), *list_table_files(job)[1:], *figures]
+
+
+def list_outputs(job: Job) -> list[Path]:
+    """The PDF."""
+    return [PDF]
+
+
+def run(job: Job) -> None:
+    """Copy what was generated beside the prose and set the text.
+
+    Raises:
+        EnvironmentProblem: without LaTeX.
+        ArtifactError: if LaTeX stops, with its first error.
+    """
+    from harc.analysis.steps import collect_paper_inputs
+
+    program = find_latex()
+    if program is None:
+        raise EnvironmentProblem(
+            "LaTeX", expected="latexmk or tectonic", found="neither", fix="run `make latex`, or install TeX Live"
+        )
+    collect_paper_inputs(job.layout.tables, job.layout.figures, GENERATED)
+    _typeset(program)
+
+
+def _typeset(program: str) -> None:
+    build = PAPER / "build"
+    shutil.rmtree(build, ignore_errors=True)
+    build.mkdir()
+    command = {
+        "latexmk": ["latexmk", "-pdf", "-interaction=nonstopmode", "-halt-on-error", "-outdir=build", "main.tex"],
+        "tectonic": ["tectonic", "--outdir", "build", "main.tex"],
+    }[program]
+    # A fixed date in the PDF's metadata, so that equal inputs give equal bytes.
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1"}
+    done = subprocess.run(
+        command, cwd=PAPER, env=environment, capture_output=True, text=True, errors="replace", check=False
+    )
+    made = build / "main.pdf"
+    if done.returncode != 0 or not made.is_file():
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith(("!", "error"))]
+        raise ArtifactError(
+            "paper/main.tex",
+            expected=f"a PDF from {program}",
+            found=lines[0] if lines else f"exit status {done.returncode}",
+            fix=f"see paper/build/main.log, or run `cd paper && {' '.join(command)}`",
+        )
+    os.replace(made, PDF)

@@ -1,0 +1,38 @@
+"""Step make_figure: one figure, from just the files that it reads."""
+
+from importlib import import_module
+from pathlib import Path
+
+from harc.pipeline import Job
+
+
+def list_plugins(job: Job) -> list[str]:
+    """The figure's own module: changing it redraws this figure and no other."""
+    return [f"harc.analysis.figures.{job.figure}"]
+
+
+def select_settings(job: Job) -> dict:
+    """What is drawn, and how results are summarised."""
+    return {"analysis": job.profile.analysis.model_dump(mode="json"), "units": list_units(job)}
+
+
+def list_units(job: Job) -> list[list]:
+    """Backbones, methods (base first) and seeds of the profile."""
+    return [list(job.profile.backbones), ["base", *job.profile.methods], list(job.profile.seeds)]
+
+
+def list_inputs(job: Job) -> list[Path]:
+    """The files that the figure's module declares."""
+    return import_module(list_plugins(job)[0]).list_inputs(job.layout.root, *list_units(job))
+
+
+def list_outputs(job: Job) -> list[Path]:
+    """PDF for the paper, PNG for README and report."""
+    return [job.layout.figures / f"{job.figure}.{kind}" for kind in ("pdf", "png")]
+
+
+def run(job: Job) -> None:
+    """Draw the figure."""
+    import_module(list_plugins(job)[0]).plot(
+        job.layout.root, *list_units(job), job.profile.analysis, *list_outputs(job)
+    )

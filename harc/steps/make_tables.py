@@ -1,0 +1,65 @@
+"""Step make_tables: every table, as CSV and LaTeX, and the numbers that the paper's text uses."""
+
+from pathlib import Path
+
+from harc.artifacts import DIRECTION_FILES, PROJECTION_FILES, SCORE_FILES
+from harc.pipeline import Job
+
+CLAIMS = Path("config/claims.yaml")
+NUMBERS = "numbers.tex"
+TABLES = (
+    "table1",
+    "controls",
+    "comparisons",
+    "geometry",
+    "separability",
+    "acceptance",
+    "faults",
+    "hyperparameters",
+    "claims",
+)
+
+
+def select_settings(job: Job) -> dict:
+    """The whole profile: the hyperparameter table shows it."""
+    return job.profile.model_dump(mode="json")
+
+
+def list_inputs(job: Job) -> list[Path]:
+    """Scores, directions and projections of every unit, the backbones' acceptance, the claims ledger."""
+    layout, inputs = job.layout, [CLAIMS]
+    for backbone in job.profile.backbones:
+        for seed in job.profile.seeds:
+            inputs.append(layout.backbone(backbone, seed) / "acceptance.json")
+            for method in ["base", *job.profile.methods]:
+                scores = layout.scores(backbone, method, seed)
+                geometry = layout.directions(backbone, method, seed)
+                inputs += [scores / name for name in SCORE_FILES]
+                inputs += [geometry / name for name in (*DIRECTION_FILES, *PROJECTION_FILES)]
+    return inputs
+
+
+def list_outputs(job: Job) -> list[Path]:
+    """The tables' folder, and every file in it."""
+    folder = job.layout.tables
+    names = [f"{table}.{kind}" for table in TABLES for kind in ("csv", "tex")]
+    return [folder, *(folder / name for name in (*names, NUMBERS))]
+
+
+def run(job: Job) -> None:
+    """Write the tables, then the numbers from the tables alone."""
+    from harc.analysis.numbers import make_numbers
+    from harc.analysis.steps import make_tables
+
+    profile, folder = job.profile, job.layout.tables
+    make_tables(
+        job.layout.root,
+        list(profile.backbones),
+        ["base", *profile.methods],
+        list(profile.seeds),
+        profile,
+        folder,
+        CLAIMS,
+        confidence=profile.analysis.confidence,
+    )
+    make_numbers(folder, folder / NUMBERS)

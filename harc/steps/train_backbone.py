@@ -1,0 +1,41 @@
+"""Step train_backbone: an organism from scratch, or a published model fetched and pinned."""
+
+from pathlib import Path
+
+from harc.artifacts import BACKBONE_FILES
+from harc.pipeline import Job
+
+ROWS = ("world.json", "pretraining.jsonl", "safety.jsonl", "development.jsonl")
+
+
+def select_settings(job: Job) -> dict:
+    """The backbone's own settings, and how organisms are trained."""
+    settings = {"backbone": job.profile.backbones[job.backbone].model_dump(mode="json")}
+    if job.profile.backbones[job.backbone].kind == "organism":
+        settings["organism"] = job.profile.organism.model_dump(mode="json")
+    return settings
+
+
+def list_inputs(job: Job) -> list[Path]:
+    """Corpora of the early splits, and development, which the stages' stop criteria read."""
+    return [job.profile.data_dir / name for name in ROWS]
+
+
+def list_outputs(job: Job) -> list[Path]:
+    """The backbone's folder."""
+    return [job.layout.backbone(job.backbone, job.seed)]
+
+
+def run(job: Job) -> None:
+    """Train the organism stage by stage; a kill costs at most the running stage."""
+    from harc.organism.backbone import train_organism_backbone
+
+    backbone = job.profile.backbones[job.backbone]
+    train_organism_backbone(
+        job.profile.data_dir,
+        job.layout.backbone(job.backbone, job.seed),
+        backbone.architecture,
+        job.profile.organism,
+        job.seed,
+        checkpoint_dir=job.layout.checkpoint("backbone", job.backbone, "base", job.seed),
+    )

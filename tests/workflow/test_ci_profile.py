@@ -1,0 +1,96 @@
+"""The whole workflow on the smallest profile: complete, idle when nothing changed, and rebuilding only what changed."""
+
+import json
+import os
+
+import pytest
+
+from harc.artifacts import Layout
+from harc.audit import audit_results
+from harc.files import read_json
+
+pytestmark = pytest.mark.xdist_group("workflow")
+
+
+def append(path, text):
+    with path.open("a") as handle:
+        handle.write(text)
+
+
+def test_every_artifact_is_there(finished):
+    layout = Layout(finished.root / "results/ci")
+    assert layout.report.is_file()
+    assert read_json(layout.audit)["ok"]
+    assert (layout.figures / "figure1.pdf").read_bytes().startswith(b"%PDF")
+    assert (layout.tables / "numbers.tex").is_file()
+
+
+def test_nothing_to_do_after_a_run(finished):
+    assert finished.list_reruns() == []
+
+
+def test_new_dates_alone_change_nothing_in_the_audit(finished):
+    for path in (finished.root / "results/ci").rglob("*.csv"):
+        os.utime(path)
+    assert audit_results(finished.root / "results/ci", finished.root).ok
+
+
+def test_sidecars_agree_with_the_inputs_that_rules_declare(finished):
+    """Rules and steps list inputs each for themselves; a file read but not declared would not trigger a rerun."""
+    plan = finished.snakemake("--dry-run", "--forceall", "--quiet", "host")
+    declared = {}
+    outputs = None
+    for line in plan.text.splitlines():
+        name, _, files = line.strip().partition(": ")
+        if name == "input":
+            inputs = set(files.split(", "))
+        elif name == "output":
+            outputs = files.split(", ")
+            declared.update({output: inputs for output in outputs if output.endswith(".provenance.json")})
+        elif line.startswith(("rule ", "localrule ")):
+            inputs = set()
+    assert outputs is not None
+    for sidecar, inputs in declared.items():
+        read = json.loads((finished.root / sidecar).read_text())["inputs"]
+        used = {name.replace("results://", "results/ci/").replace("project://", "") for name in read}
+        assert used <= inputs, f"{sidecar}: read but not declared by its rule: {sorted(used - inputs)}"
+
+
+def test_a_figure_rebuilds_alone(finished):
+    module = finished.root / "harc/analysis/figures/figure1.py"
+    text = module.read_text()
+    append(module, "\nUNUSED = 1\n")
+    try:
+        plan = finished.snakemake("--dry-run")
+        rules = finished.list_reruns()
+    finally:
+        module.write_text(text)
+    assert rules == ["all", "audit", "build_paper", "build_report", "make_figure"] or rules == [
+        "all",
+        "audit",
+        "build_report",
+        "make_figure",
+    ]
+    assert plan.text.count("rule make_figure:") == 1
+
+
+def test_a_comment_rebuilds_nothing(finished):
+    module = finished.root / "harc/organism/backbone.py"
+    text = module.read_text()
+    append(module, "# A remark changes no result.\n")
+    try:
+        assert finished.list_reruns() == []
+    finally:
+        module.write_text(text)
+
+
+def test_a_changed_setting_reruns_its_step_and_what_follows(finished):
+    profile = finished.root / "config/profiles/ci.yaml"
+    text = profile.read_text()
+    append(profile, "analysis: {resamples: 333}\n")
+    try:
+        rules = finished.list_reruns()
+    finally:
+        profile.write_text(text)
+    assert "make_figure" in rules
+    assert not {"train_backbone", "train_adapter", "evaluate", "score"} & set(rules)
