@@ -1,11 +1,11 @@
 """Reading the residual stream at chosen positions, for many token sequences, in few forward passes.
 
-Rows are sorted by length and padded on the right, where causal attention never looks, so no mask is needed. The
-forward pass stops at the last block that is read, and no logits are computed.
+Rows are sorted by length and padded on the right, where causal attention never looks, so no mask is needed.
+The forward pass stops at the last block that is read, and no logits are computed.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from harc.backbones import Backbone
 from harc.errors import ModelError
 
 
-class _Stop(Exception):
+class _Stop(Exception):  # noqa: N818 (not an error)
     """Ends a forward pass once everything wanted has been read."""
 
 
@@ -99,14 +99,12 @@ def observe_slots(backbone: Backbone, slots: Sequence[int], see: Any, *, stop: b
 
 def run_body(backbone: Backbone, ids: Int[Tensor, "batch time"]) -> None:
     """One forward pass without the head, which observed slots may end early."""
-    try:
+    with suppress(_Stop):
         backbone.body(input_ids=ids, use_cache=False)
-    except _Stop:
-        pass
 
 
 def plan_batches(lengths: Sequence[int], tokens_per_forward: int) -> list[list[int]]:
-    """Group row indices by length so that rows x longest stays within the token budget (one row always fits)."""
+    """Group row indices by length: rows x longest stays within the token budget (one row always fits)."""
     batches: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lambda row: (-lengths[row], row)):
         if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= tokens_per_forward:
@@ -148,24 +146,35 @@ def stream_residuals(
     for rows in plan_batches([len(reading.ids) for reading in readings], tokens_per_forward):
         batch = [readings[row] for row in rows]
         ids = pad_right([reading.ids for reading in batch], backbone.chat.pad_id, backbone.device)
-        place = torch.arange(len(rows), device=ids.device)
-        inst = torch.tensor([reading.t_inst for reading in batch], device=ids.device)
-        post = torch.tensor([reading.t_post for reading in batch], device=ids.device)
-        weights = window_weights([reading.window or (0, 0) for reading in batch], ids.shape[1], ids.device)
-        pooled = any(reading.window for reading in batch)
-        seen: list[tuple[Tensor, Tensor, Tensor]] = []
-
-        def see(slot: int, hidden: Tensor) -> None:
-            resp = (
-                torch.einsum("bt,bth->bh", weights, hidden.float())
-                if pooled
-                else torch.zeros_like(hidden[:, 0])
-            )
-            seen.append((hidden[place, inst].float(), hidden[place, post].float(), resp.float()))
-
-        with observe_slots(backbone, slots, see):
+        reader = _BatchReader(batch, ids)
+        with observe_slots(backbone, slots, reader.see):
             run_body(backbone, ids)
-        yield Residuals(rows, *(torch.stack(part, dim=1) for part in zip(*seen, strict=True)))
+        yield Residuals(rows, *(torch.stack(part, dim=1) for part in zip(*reader.seen, strict=True)))
+
+
+class _BatchReader:
+    """Keeps, slot after slot, only the wanted positions of one batch; float32 on the first device."""
+
+    def __init__(self, batch: Sequence[Reading], ids: Int[Tensor, "batch time"]) -> None:
+        self.device = ids.device
+        self.place = torch.arange(len(batch), device=self.device)
+        self.inst = torch.tensor([reading.t_inst for reading in batch], device=self.device)
+        self.post = torch.tensor([reading.t_post for reading in batch], device=self.device)
+        self.pooled = any(reading.window for reading in batch)
+        windows = [reading.window or (0, 0) for reading in batch]
+        self.weights = window_weights(windows, ids.shape[1], self.device)
+        self.seen: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def see(self, slot: int, hidden: Float[Tensor, "batch time hidden"]) -> None:
+        """Take the positions of one slot; later blocks of a model spread over devices come from another."""
+        there = hidden.device
+        place = self.place.to(there)
+        inst, post = hidden[place, self.inst.to(there)], hidden[place, self.post.to(there)]
+        if self.pooled:
+            resp = torch.einsum("bt,bth->bh", self.weights.to(there), hidden.float())
+        else:
+            resp = torch.zeros_like(inst)
+        self.seen.append(tuple(part.to(self.device, torch.float32) for part in (inst, post, resp)))
 
 
 def check_finite(values: Tensor, where: str) -> None:

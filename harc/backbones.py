@@ -13,8 +13,8 @@ from harc.errors import ModelError
 class Backbone:
     """A causal language model with its tokenizer.
 
-    Slot L (L < n_layers) is the residual stream entering block L; slot n_layers is the stream leaving the last
-    block, before the final norm.
+    Slot L (L < n_layers) is the residual stream entering block L; slot n_layers is the stream leaving the
+    last block, before the final norm.
 
     Attributes:
         model: a transformers causal language model, or a PEFT model around one.
@@ -55,7 +55,7 @@ class Backbone:
 
     @cached_property
     def final_norm(self) -> Any:
-        """The norm between the last block and the head: the block list's sibling with hidden-sized weights."""
+        """The norm before the head: the block list's sibling whose weights are all as wide as the stream."""
         owner, blocks = self._block_list
         norms = [child for child in owner.children() if child is not blocks and self._is_norm(child)]
         if not norms:
@@ -86,6 +86,24 @@ class Backbone:
             found="none",
             fix="this architecture is not supported",
         )
+
+    def apply_head(self, final: Any) -> Any:
+        """Logits of final hidden states, shape (rows, hidden) to (rows, vocabulary).
+
+        The model's own code does it, with its body stepped over, so that whatever a family does to its logits
+        (soft-capping, scaling) is done.
+        """
+        from transformers.modeling_outputs import BaseModelOutputWithPast
+
+        body = self.body
+        kept = body.__dict__.get("forward")  # accelerate keeps its hooks there
+        body.forward = lambda *args, **kwargs: BaseModelOutputWithPast(last_hidden_state=final[None])
+        try:
+            return self.causal_lm(inputs_embeds=final[None], use_cache=False).logits[0]
+        finally:
+            del body.forward
+            if kept is not None:
+                body.forward = kept
 
     @property
     def text_config(self) -> Any:
@@ -133,8 +151,8 @@ def load_backbone(
         system: system turn for every conversation that has none; None leaves it to the template.
 
     Raises:
-        ModelError: if the model, its tokenizer or the adapter cannot be loaded, or if the adapter was trained on
-            a model of another shape.
+        ModelError: if the model, its tokenizer or the adapter cannot be loaded, or if the adapter was trained
+            on a model of another shape.
     """
     import torch
 

@@ -1,7 +1,8 @@
 """Chat templates: prompts as token ids, and the two positions of a prompt that the method reads.
 
-t_post is the last token of a prompt (generation prompt included); t_inst is the last token of the user's text,
-which lies `post_instruction_count` tokens earlier (arXiv 2607.00572; microsoft/HARC main/directions.py@c3565e5).
+t_post is the last token of a prompt (generation prompt included); t_inst is the last token of the user's
+text, which lies `post_instruction_count` tokens earlier (arXiv 2607.00572; microsoft/HARC
+main/directions.py@c3565e5).
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +40,8 @@ class ChatFormat:
     Attributes:
         tokenizer: a fast Hugging Face tokenizer.
         template: "chat" (the tokenizer's own) or "raw" (Zhao et al., single turn; only for the release).
-        system: text of a system turn put before every conversation that has none; None leaves it to the template.
+        system: text of a system turn put before every conversation that has none; None leaves it to the
+            template.
         template_options: further arguments of the chat template (e.g. {"enable_thinking": False}).
     """
 
@@ -108,8 +110,8 @@ class ChatFormat:
         The probe is located by characters, so any tokenizer's way of splitting it will do.
 
         Raises:
-            ModelError: if the user's text is not in the rendered prompt exactly once, runs into the template's
-                tokens, or ends the prompt. The release silently took the Llama-3.1 header then.
+            ModelError: if the user's text is not in the rendered prompt exactly once, runs into the
+                template's tokens, or ends the prompt. The release silently took the Llama-3.1 header then.
         """
         text = self.render(PROBE)
         if text.count(PROBE) != 1:
@@ -152,7 +154,8 @@ class ChatFormat:
             max_length: most tokens to keep; None keeps all.
             truncation: "left" drops the oldest tokens, so that the template's end stays and t_inst, t_post mean
                 what they say; "right" drops the newest, as the release's extraction does
-                (main/directions.py@c3565e5), so that both positions of a long prompt fall into the user's text.
+                (main/directions.py@c3565e5), so that both positions of a long prompt fall into the user's
+                text.
 
         Raises:
             DataError: if a prompt leaves no token of the user's text before the template's end.
@@ -207,7 +210,7 @@ class ChatFormat:
                     found=repr(response),
                     fix="remove the row or fill in its response",
                 )
-            encoded.append(ids + [self.end_id] if add_eos else ids)
+            encoded.append([*ids, self.end_id] if add_eos else ids)
         return encoded
 
     @property

@@ -1,8 +1,8 @@
 """The four direction families, their blend, their null controls, and their file.
 
 v_harm, v_ref: unit difference of mean residuals, harmful minus harmless prompts, at t_inst and at t_post.
-v_harm_resp, v_ref_resp: unit difference of mean pooled response residuals, harmful answers (refusals) minus helpful
-answers. (arXiv 2607.00572; microsoft/HARC main/directions.py@c3565e5.)
+v_harm_resp, v_ref_resp: unit difference of mean pooled response residuals, harmful answers (refusals) minus
+helpful answers. (arXiv 2607.00572; microsoft/HARC main/directions.py@c3565e5.)
 """
 
 import json
@@ -26,8 +26,8 @@ EPSILON = 1e-8  # length below which a difference counts as none (main/direction
 class Directions:
     """Unit directions per slot, float32 on the CPU.
 
-    A row is zero where there is nothing to point to: v_ref at slot 0 (the same token embedding for every prompt) and
-    the response side at slot n_layers (not read, as in the release).
+    A row is zero where there is nothing to point to: v_ref at slot 0 (the same token embedding for every
+    prompt) and the response side at slot n_layers (not read, as in the release).
 
     Attributes:
         v_harm, v_ref: prompt side.
@@ -59,15 +59,16 @@ class Directions:
 
 
 def normalize_rows(raw: Float[Tensor, "slots hidden"]) -> Float[Tensor, "slots hidden"]:
-    """Rows at unit length; a row shorter than EPSILON goes to zero rather than to a direction made of noise."""
+    """Rows at unit length; a row far below EPSILON goes to zero, not to a direction of noise."""
     return raw / (raw.norm(dim=-1, keepdim=True) + EPSILON)
 
 
 def blend_directions(anchor: Directions, fresh: Directions, weight: float) -> Directions:
-    """u((1 - weight) * anchor + weight * fresh) in every family (recompute_directions, main/train.py@c3565e5).
+    """u((1 - weight) * anchor + weight * fresh) in every family (recompute_directions,
+    main/train.py@c3565e5).
 
-    With the base model's directions as anchor and weight 0.3, no blend leaves a cone of asin(3/7) = 25.4 degrees
-    around them.
+    With the base model's directions as anchor and weight 0.3, no blend leaves a cone of asin(3/7) = 25.4
+    degrees around them.
     """
     fresh_families = fresh.families
     mixed = {
@@ -78,7 +79,7 @@ def blend_directions(anchor: Directions, fresh: Directions, weight: float) -> Di
 
 
 def randomize_directions(directions: Directions, seed: int) -> Directions:
-    """Random unit rows in the place of every row that is not zero: the control for 'any direction would do'."""
+    """Random unit rows where rows are not zero: the control for 'any direction would do'."""
     generator = torch.Generator().manual_seed(seed)
     drawn = {}
     for name, value in directions.families.items():

@@ -1,7 +1,8 @@
 """Extracting directions from a model in one sweep over its prompts and answers.
 
-Means are summed on the device in float64 and moved once; the bootstrap is a weighted sum kept per resample, so memory
-does not grow with the number of prompts. A prompt that is also the prompt of a pair is read in the pair's pass.
+Means are summed on the device in float64 and moved once; the bootstrap is a weighted sum kept per resample,
+so memory does not grow with the number of prompts. A prompt that is also the prompt of a pair is read in the
+pair's pass.
 """
 
 from collections.abc import Sequence
@@ -141,7 +142,7 @@ def _permute_labels(entries: list[_Entry], seed: int) -> None:
 
 
 def _draw_resamples(sizes: list[int], resamples: int, seed: int) -> list[Float[Tensor, "resamples samples"]]:
-    """How often each resample holds each prompt, by group; drawn in the release's order from torch's generator."""
+    """How often each resample holds each prompt, by group, drawn in the release's order."""
     generator = torch.Generator().manual_seed(seed)
     drawn: list[list[Tensor]] = [[] for _ in sizes]
     for _ in range(resamples):

@@ -14,7 +14,8 @@ from harc.errors import ConfigError, ModelError
 def eligible_band(n_layers: int, settings: LayerSettings) -> tuple[int, int]:
     """First and last slot that may be trained on.
 
-    The release leaves out 4 slots at each end, which is 4..n-4 whatever the depth; `edge_fraction` scales the edge.
+    The release leaves out 4 slots at each end, which is 4..n-4 whatever the depth; `edge_fraction` scales the
+    edge.
 
     Raises:
         ConfigError: if nothing is left.

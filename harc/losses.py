@@ -1,7 +1,7 @@
 """The loss terms: coupling hinges, KL to the base model, cross-entropy on refusals.
 
-KL and cross-entropy read logits a few positions at a time and keep only the gradient of the hidden states, so that the
-full logits of a batch never exist.
+KL and cross-entropy read logits a few positions at a time and keep only the gradient of the hidden states, so
+that the full logits of a batch never exist.
 """
 
 from collections.abc import Callable
@@ -30,9 +30,10 @@ def coupling_cost(
 ) -> Float[Tensor, "slots batch"]:
     """Two hinges a sample: harmful rows are pushed above the margin, benign rows below zero.
 
-    [m - a]+ + [m - b]+ for harmful rows, [a]+ + [b]+ for the others, with a, b the cosines on the refusal and the
-    harmfulness direction; the loss is the mean over slots and samples. The same on the prompt side (a at t_post, b at
-    t_inst) and on the response side (both on the pooled response). (coupling_loss, main/losses.py@c3565e5.)
+    [m - a]+ + [m - b]+ for harmful rows, [a]+ + [b]+ for the others, with a, b the cosines on the refusal and
+    the harmfulness direction; the loss is the mean over slots and samples. The same on the prompt side (a at
+    t_post, b at t_inst) and on the response side (both on the pooled response). (coupling_loss,
+    main/losses.py@c3565e5.)
     """
     harmful = torch.relu(margin - refusal) + torch.relu(margin - harmfulness)
     benign = torch.relu(refusal) + torch.relu(harmfulness)
@@ -66,7 +67,8 @@ class _ByChunks(torch.autograd.Function):
 def kl_sum(
     student: Float[Tensor, "rows hidden"], teacher: Float[Tensor, "rows hidden"], head: Head, chunk: int = 256
 ) -> Float[Tensor, ""]:
-    """Sum over rows of KL(teacher || student) over the whole vocabulary, float32 (kl_retain_loss, main/losses.py).
+    """Sum over rows of KL(teacher || student) over the whole vocabulary, float32 (kl_retain_loss,
+    main/losses.py).
 
     Args:
         student, teacher: final hidden states of the adapted and of the base model at the same positions.

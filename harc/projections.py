@@ -1,4 +1,4 @@
-"""Where conversations lie in the harmfulness-refusal plane: cosines of residuals with the directions, per slot."""
+"""Where conversations lie in the harmfulness-refusal plane: cosines with the directions, per slot."""
 
 from collections.abc import Sequence
 
@@ -40,8 +40,8 @@ def project_conversations(
     Args:
         backbone: model in evaluation mode.
         messages: texts or conversations that end with a user turn.
-        responses: one answer each, teacher-forced, of which the first `window` tokens are averaged; None reads
-            prompts alone. A response without tokens gives NaN.
+        responses: one answer each, teacher-forced, of which the first `window` tokens are averaged; None
+            reads prompts alone. A response without tokens gives NaN.
         directions: unit directions of a model of the same shape.
         max_prompt_tokens: most tokens of a prompt.
         window: response tokens to average.
@@ -49,9 +49,9 @@ def project_conversations(
         tokens_per_forward: padded tokens in one forward pass.
 
     Returns:
-        By name, float32 arrays (conversation, slot): inst_harm, inst_ref, post_harm, post_ref (position t_inst or
-        t_post with v_harm or v_ref) and, with responses, resp_harm, resp_ref. The plane of the paper's figures 2 and
-        3 is (inst_harm, post_ref).
+        By name, float32 arrays (conversation, slot): inst_harm, inst_ref, post_harm, post_ref (position
+        t_inst or t_post with v_harm or v_ref) and, with responses, resp_harm, resp_ref. The plane of the
+        paper's figures 2 and 3 is (inst_harm, post_ref).
 
     Raises:
         DataError: if there are not as many responses as conversations.

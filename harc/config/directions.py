@@ -64,29 +64,35 @@ class DirectionSettings(Settings):
     )
     truncation: Literal["left", "right"] = Field(
         "left",
-        description="side on which a long extraction prompt loses tokens; right = the release, which cuts off the "
+        description="side on which a long extraction prompt loses tokens; right = the release, which "
+        "cuts off the "
         "assistant header, so that t_post and t_inst fall into the user's text (main/directions.py@c3565e5)",
     )
     helpful_baseline: Literal["pairs", "empty", "as_released"] = Field(
         "pairs",
-        description="what response activations are compared with; empty = the release's Qwen run, whose helpful "
+        description="what response activations are compared with; empty = the release's Qwen run, whose "
+        "helpful "
         "responses are empty, so that the baseline is the zero vector (main/train.py@c3565e5, advbench mode)",
     )
     position_template: Literal["chat", "raw", "as_released"] = Field(
         "chat",
-        description="template under which prompt directions are read; raw = the release's Qwen run, which reads them "
-        "under Zhao et al.'s template but trains under the chat template (main/extract_paper_method.py@c3565e5)",
+        description="template under which prompt directions are read; raw = the release's Qwen run, "
+        "which reads them "
+        "under Zhao et al.'s template but trains under the chat template "
+        "(main/extract_paper_method.py@c3565e5)",
     )
     null: Literal["none", "random", "permuted_labels"] = Field(
         "none",
-        description="null control: random unit vectors, or directions from prompts and pairs with shuffled labels "
+        description="null control: random unit vectors, or directions from prompts and pairs with "
+        "shuffled labels "
         "(Stresskit's label-free control); ours, not in the release",
     )
     null_seed: int = Field(0, ge=0, description="seed of the null control; ours")
     layers: LayerSettings = Field(LayerSettings(), description="which slots may be trained on")
 
     def resolve(self, model_type: str) -> "DirectionSettings":
-        """Replace `as_released` by what the release does for a model: its Qwen run differs from its Llama run.
+        """Replace `as_released` by what the release does for a model: its Qwen run differs from its Llama
+        run.
 
         Args:
             model_type: the `model_type` of a transformers configuration.

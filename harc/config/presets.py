@@ -49,7 +49,8 @@ METHOD_PRESETS: dict[str, dict[str, Any]] = {
     },
     # The control for the coupling term: everything else is kept, and coupling is logged.
     "no_coupling": {"loss": {"couple": 0.0, "couple_resp": 0.0}},
-    # The paper's SFT settings are unknown; with benign answers, which refusal training needs so as not to refuse all.
+    # The paper's SFT settings are unknown; with benign answers, which refusal training needs so as not to
+    # refuse all.
     "sft": {"objective": "sft", "loss": {"couple": 0.0, "couple_resp": 0.0, "kl": 0.0, "benign_ce": 1.0}},
     "sft_refusals_only": {"objective": "sft", "loss": {"couple": 0.0, "couple_resp": 0.0, "kl": 0.0}},
     "prompt_only": {"loss": {"couple_resp": 0.0}},

@@ -1,6 +1,6 @@
 """Settings of adapter training: one model for every trained method; presets give its defaults."""
 
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -24,7 +24,8 @@ class LoraSettings(Settings):
     targets: tuple[str, ...] = Field(
         SEVEN_PROJECTIONS,
         min_length=1,
-        description="names of the linear layers that get an update, or ('all-linear',) for every linear layer but "
+        description="names of the linear layers that get an update, or ('all-linear',) for every linear "
+        "layer but "
         "the head, which suits families with other names (lora_targets, main/train.py@c3565e5)",
     )
 
@@ -115,17 +116,21 @@ class MethodSettings(Settings):
         100,
         ge=0,
         description="rows of each of harmful and harmless kept from training for the projections logged at "
-        "a refresh, unless validation rows are given; at most a tenth of the rows (VALIDATE_*_N, main/data.py@c3565e5)",
+        "a refresh, unless validation rows are given; at most a tenth of the rows (VALIDATE_*_N, "
+        "main/data.py@c3565e5)",
     )
     kl_first_token: Literal["anchored", "skipped"] = Field(
         "anchored",
-        description="whether KL covers the distribution at t_post, which chooses the first response token; skipped = "
+        description="whether KL covers the distribution at t_post, which chooses the first response "
+        "token; skipped = "
         "the release, whose mask is not shifted against the logits (kl_retain_loss, main/losses.py@c3565e5)",
     )
     refresh_from: Literal["previous", "base"] = Field(
         "previous",
-        description="what fresh directions are blended with: previous = an exponential average, as documented "
-        "(HYPERPARAMS.md@c3565e5); base = always the base model's, as coded (recompute_directions, main/train.py)",
+        description="what fresh directions are blended with: previous = an exponential average, as "
+        "documented "
+        "(HYPERPARAMS.md@c3565e5); base = always the base model's, as coded (recompute_directions, "
+        "main/train.py)",
     )
     step_unit: Literal["update", "micro_batch"] = Field(
         "update",
@@ -134,12 +139,14 @@ class MethodSettings(Settings):
     )
     xstest_in_training: bool = Field(
         False,
-        description="keep training rows whose `source` is xstest; true = the release, which trains on 230 XSTest "
+        description="keep training rows whose `source` is xstest; true = the release, which trains on "
+        "230 XSTest "
         "prompts and reports over-refusal on XSTest (main/data.py@c3565e5)",
     )
     precision: Literal["no", "bf16"] = Field(
         "no",
-        description="autocast in the loop; the release uses none and loads the base in bf16 (main/train.py@c3565e5)",
+        description="autocast in the loop; the release uses none and loads the base in bf16 "
+        "(main/train.py@c3565e5)",
     )
     gradient_checkpointing: bool = Field(
         False, description="recompute block activations in the backward pass: less memory, a third more time"
@@ -166,7 +173,7 @@ class MethodSettings(Settings):
         return merge_preset(METHOD_PRESETS.get(values.get("preset", "harc"), {}), values)
 
     @model_validator(mode="after")
-    def _check_rows(self) -> Self:
+    def _check_rows(self) -> "MethodSettings":
         if sum(self.batch.counts.values()) == 0:
             raise ValueError("batch: expected at least one row in a micro-batch; found none; raise a count")
         return self

@@ -1,4 +1,4 @@
-"""Golden numbers of the published implementation; HARC_GOLDEN_DIR points the tests at another folder of its form."""
+"""Golden numbers of the published implementation; HARC_GOLDEN_DIR points the tests at another folder."""
 
 import json
 import os

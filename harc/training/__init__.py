@@ -1,0 +1,1 @@
+"""Adapter training: one resumable loop, into which each method's objective plugs."""

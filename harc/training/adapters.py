@@ -1,0 +1,120 @@
+"""LoRA adapters: attaching one to a backbone, and writing it so that equal adapters give equal bytes."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harc.backbones import Backbone
+from harc.config.training import LoraSettings
+from harc.errors import ConfigError, ModelError
+from harc.files import write_bytes, write_json
+
+BASE_RECORD = "base_model.json"
+
+
+@contextmanager
+def attach_adapter(backbone: Backbone, lora: LoraSettings, seed: int) -> Iterator[Backbone]:
+    """Give the backbone with a fresh adapter on; the model is as before when the block ends.
+
+    One copy of the weights serves both: the base model is the adapted one with its adapter off.
+
+    Raises:
+        ModelError: if the model has an adapter already.
+        ConfigError: if a target matches no linear layer, or the head or the embeddings.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    if hasattr(backbone.model, "peft_config"):
+        raise ModelError(
+            backbone.source or "model",
+            expected="a model without an adapter",
+            found="one with",
+            fix="merge it first",
+        )
+    check_targets(backbone, lora)
+    torch.manual_seed(seed)
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules="all-linear" if lora.targets == ("all-linear",) else list(lora.targets),
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+    config.base_model_name_or_path = backbone.source
+    model = get_peft_model(backbone.model, config)
+    try:
+        yield replace(backbone, model=model)
+    finally:
+        model.unload()
+        if hasattr(backbone.model, "peft_config"):
+            del backbone.model.peft_config
+        backbone.model.requires_grad_(False).eval()
+
+
+def check_targets(backbone: Backbone, lora: LoraSettings) -> None:
+    """Refuse targets that match nothing (one of seven is enough to go wrong silently) or the head."""
+    if lora.targets == ("all-linear",):
+        return
+    modules = dict(backbone.model.named_modules())
+    ends = (backbone.causal_lm.get_output_embeddings(), backbone.causal_lm.get_input_embeddings())
+    for target in lora.targets:
+        matches = [
+            module for name, module in modules.items() if name == target or name.endswith(f".{target}")
+        ]
+        if not matches:
+            linear = {
+                name.rpartition(".")[2] for name, part in modules.items() if isinstance(part, torch.nn.Linear)
+            }
+            raise ConfigError(
+                "lora.targets",
+                expected=f"linear layers of the model: {', '.join(sorted(linear))}",
+                found=target,
+                fix="set lora.targets to names from the list, or to [all-linear]",
+            )
+        if any(module in ends for module in matches):
+            raise ConfigError(
+                "lora.targets",
+                expected="layers within the decoder blocks",
+                found=f"{target}, the head or the embeddings",
+                fix="remove it: losses read the head's output without training it",
+            )
+
+
+def save_adapter(backbone: Backbone, folder: Path, base: dict[str, Any]) -> None:
+    """Write adapter_config.json, adapter_model.safetensors and the record of the base model into a folder."""
+    from peft import get_peft_model_state_dict
+    from safetensors.torch import save
+
+    config = backbone.model.peft_config["default"].to_dict()
+    config["inference_mode"] = True
+    plain = {name: sorted(value) if isinstance(value, set) else value for name, value in config.items()}
+    tensors = get_peft_model_state_dict(backbone.model)
+    tensors = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
+    write_json(folder / "adapter_config.json", json.loads(json.dumps(plain, default=str)))
+    write_bytes(folder / "adapter_model.safetensors", save(tensors, metadata={"format": "pt"}))
+    write_json(folder / BASE_RECORD, base)
+
+
+def describe_base(backbone: Backbone) -> dict[str, Any]:
+    """What identifies a base model: its shape, and a digest of 16 numbers of each of its tensors.
+
+    The numbers are rounded to bfloat16, so that a model has one digest whatever precision it is loaded in.
+    """
+    digest = hashlib.sha256()
+    for name, value in sorted(backbone.causal_lm.state_dict().items()):
+        sample = value.flatten()[:16].to("cpu", torch.bfloat16).view(torch.int16)
+        digest.update(f"{name} {tuple(value.shape)} {sample.tolist()}\n".encode())
+    config = backbone.text_config
+    return {
+        "model_type": config.model_type,
+        "n_layers": config.num_hidden_layers,
+        "hidden_size": config.hidden_size,
+        "sampled_weights_sha256": digest.hexdigest(),
+    }

@@ -1,0 +1,143 @@
+"""Training rows as tensors: encoding, right padding, positions, and splitting a micro-batch by length."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from harc.chat import ChatFormat
+from harc.errors import DataError
+
+CATEGORIES = ("harmful", "harmless", "pseudo_harmful")
+SPLIT_COST = 128  # padding tokens that one more forward pass must save to be worth its overhead
+
+
+@dataclass(frozen=True)
+class EncodedRow:
+    """One training row as tokens: prompt, response, end token."""
+
+    ids: tuple[int, ...]
+    prompt_length: int
+    category: str
+
+
+def encode_rows(
+    chat: ChatFormat, rows: Sequence[Mapping[str, Any]], max_prompt_tokens: int, max_response_tokens: int
+) -> list[EncodedRow]:
+    """Tokenize rows: prompt cut on the left, response cut on the right, end token on top
+    (main/collate.py@c3565e5).
+
+    Raises:
+        DataError: for an unknown category or an empty response, with the row's id.
+    """
+    for number, row in enumerate(rows):
+        if row["category"] not in CATEGORIES:
+            raise DataError(
+                f"training row {row.get('id', number)}",
+                expected=f"a category among {', '.join(CATEGORIES)}",
+                found=repr(row["category"]),
+                fix="mend the row",
+            )
+        if not row["response"].strip():
+            raise DataError(
+                f"training row {row.get('id', number)}",
+                expected="a response with at least one token",
+                found=repr(row["response"]),
+                fix="remove the row or fill in its response",
+            )
+    prompts = chat.encode_prompts([row["prompt"] for row in rows], max_prompt_tokens)
+    responses = chat.encode_responses([row["response"] for row in rows], max_response_tokens, add_eos=True)
+    return [
+        EncodedRow((*prompt, *response), len(prompt), row["category"])
+        for prompt, response, row in zip(prompts, responses, rows, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """Rows padded on the right, with the positions that losses read.
+
+    Attributes:
+        input_ids: tokens.
+        attention_mask, response_mask: 1 at real tokens, 1 at response tokens (end token included).
+        labels: the response tokens of harmful rows, -100 elsewhere.
+        t_inst, t_post: index of the user's last token and of the prompt's last token.
+        is_harmful: category is harmful.
+    """
+
+    input_ids: Int[Tensor, "batch time"]
+    attention_mask: Int[Tensor, "batch time"]
+    response_mask: Int[Tensor, "batch time"]
+    labels: Int[Tensor, "batch time"]
+    t_inst: Int[Tensor, " batch"]
+    t_post: Int[Tensor, " batch"]
+    is_harmful: Bool[Tensor, " batch"]
+
+    @cached_property
+    def refusal_positions(self) -> tuple[Int[Tensor, " tokens"], Int[Tensor, " tokens"]]:
+        """(row, time) of the logits that predict harmful rows' response tokens."""
+        return torch.where(self.labels[:, 1:] != -100)
+
+    @cached_property
+    def benign_positions(self) -> tuple[Int[Tensor, " tokens"], Int[Tensor, " tokens"]]:
+        """(row, time) of the logits that predict benign rows' response tokens, t_post first."""
+        return torch.where(self.response_mask[:, 1:].bool() & ~self.is_harmful[:, None])
+
+    @cached_property
+    def unshifted_positions(self) -> tuple[Int[Tensor, " tokens"], Int[Tensor, " tokens"]]:
+        """(row, time) of benign rows' response tokens: the release's KL mask, which misses t_post."""
+        return torch.where(self.response_mask.bool() & ~self.is_harmful[:, None])
+
+    @property
+    def windows(self) -> Int[Tensor, "batch bounds"]:
+        """(start, stop) of each row's response."""
+        start = self.t_post + 1
+        return torch.stack([start, start + self.response_mask.sum(1)], dim=1)
+
+
+def collate_rows(rows: Sequence[EncodedRow], post_instruction_count: int, pad: int) -> TokenBatch:
+    """Lay out rows as one batch on the CPU (main/collate.py@c3565e5)."""
+    shape = (len(rows), max(len(row.ids) for row in rows))
+    input_ids = torch.full(shape, pad)
+    attention, response = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.long)
+    labels = torch.full(shape, -100)
+    for index, row in enumerate(rows):
+        ids, start, stop = torch.tensor(row.ids), row.prompt_length, len(row.ids)
+        input_ids[index, :stop] = ids
+        attention[index, :stop] = 1
+        response[index, start:stop] = 1
+        if row.category == "harmful":
+            labels[index, start:stop] = ids[start:]
+    t_post = torch.tensor([row.prompt_length - 1 for row in rows])
+    harmful = torch.tensor([row.category == "harmful" for row in rows])
+    return TokenBatch(
+        input_ids, attention, response, labels, t_post - post_instruction_count, t_post, harmful
+    )
+
+
+def split_rows(rows: Sequence[EncodedRow], tokens_per_forward: int) -> list[list[EncodedRow]]:
+    """Cut a micro-batch, sorted by length, into forward passes with the least padding.
+
+    Each group keeps to the token budget (one row always fits); a further group must save SPLIT_COST padding
+    tokens. The micro-batch's gradient is the sum over groups, whatever the cut.
+    """
+    ordered = sorted(rows, key=lambda row: -len(row.ids))
+    best = [(0, 0)]  # per number of rows taken: cost, start of the last group
+    for stop in range(1, len(ordered) + 1):
+        options = []
+        for start in range(stop):
+            padded = (stop - start) * len(ordered[start].ids)
+            if padded <= tokens_per_forward or stop - start == 1:
+                options.append((best[start][0] + padded + SPLIT_COST, start))
+        best.append(min(options))
+    groups = []
+    stop = len(ordered)
+    while stop:
+        start = best[stop][1]
+        groups.append(ordered[start:stop])
+        stop = start
+    return groups

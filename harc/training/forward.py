@@ -1,0 +1,126 @@
+"""One forward pass of the adapted model, and of the base model under it, with just what the losses read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from harc.activations import observe_slots, window_weights
+from harc.backbones import Backbone
+from harc.losses import cross_entropy_sum, kl_sum
+from harc.training.batches import TokenBatch
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a pass has to give.
+
+    Attributes:
+        slots: residuals are read at these slots.
+        kl: "anchored", "skipped" (the release's mask), or None for no KL.
+        refusal_ce, benign_ce: cross-entropy on harmful and on benign rows' responses.
+        window: response tokens to average.
+    """
+
+    slots: tuple[int, ...] = ()
+    kl: str | None = None
+    refusal_ce: bool = False
+    benign_ce: bool = False
+    window: int = 32
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Residuals at the wanted slots, and sums over tokens; zeros where not wanted."""
+
+    inst: Float[Tensor, "slots batch hidden"]
+    post: Float[Tensor, "slots batch hidden"]
+    resp: Float[Tensor, "slots batch hidden"]
+    kl: Float[Tensor, ""]
+    refusal_ce: Float[Tensor, ""]
+    benign_ce: Float[Tensor, ""]
+
+
+class AdapterForward(torch.nn.Module):
+    """The trained module: an adapted model whose base is its own teacher, with the adapter off."""
+
+    def __init__(self, backbone: Backbone, head_rows: int) -> None:
+        super().__init__()
+        self.model = backbone.model
+        self._backbone = [backbone]  # in a list, so that it is not registered a second time
+        self.head_rows = head_rows
+
+    @property
+    def backbone(self) -> Backbone:
+        """The model with its tokenizer."""
+        return self._backbone[0]
+
+    def forward(self, batch: TokenBatch, wanted: Wanted) -> Outcome:
+        """Run one group of rows; logits exist only at the positions that a wanted loss reads."""
+        device = self.backbone.device
+        ids = batch.input_ids.to(device, non_blocking=True)
+        residuals, final = self._run_student(batch, ids, wanted)
+        zero = torch.zeros((), device=device)
+        kl = self._compute_kl(batch, ids, final, wanted) if wanted.kl else zero
+        refusal = self._cross_entropy(ids, final, batch.refusal_positions) if wanted.refusal_ce else zero
+        benign = self._cross_entropy(ids, final, batch.benign_positions) if wanted.benign_ce else zero
+        return Outcome(*residuals, kl, refusal, benign)
+
+    def _run_student(
+        self, batch: TokenBatch, ids: Tensor, wanted: Wanted
+    ) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
+        seen: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+        rows = torch.arange(len(ids))
+        bounds = [(start, min(stop, start + wanted.window)) for start, stop in batch.windows.tolist()]
+        weights = window_weights(bounds, ids.shape[1], ids.device)
+
+        def see(slot: int, hidden: Tensor) -> None:
+            if slot not in seen:  # gradient checkpointing passes here twice
+                pooled = torch.einsum("bt,bth->bh", weights.to(hidden), hidden)
+                seen[slot] = (hidden[rows, batch.t_inst], hidden[rows, batch.t_post], pooled)
+
+        if not wanted.slots:
+            empty = ids.new_zeros((0, len(ids), self.backbone.hidden_size), dtype=torch.float32)
+            return (empty, empty, empty), self._run_body(ids)
+        with observe_slots(self.backbone, wanted.slots, see, stop=False):
+            final = self._run_body(ids)
+        inst, post, resp = (
+            torch.stack([part.to(ids.device) for part in parts])
+            for parts in zip(*(seen[slot] for slot in wanted.slots), strict=True)
+        )
+        return (inst, post, resp), final
+
+    def _run_body(self, ids: Tensor) -> Tensor:
+        return self.backbone.body(input_ids=ids, use_cache=False).last_hidden_state
+
+    def _compute_kl(self, batch: TokenBatch, ids: Tensor, final: Tensor, wanted: Wanted) -> Tensor:
+        rows, times = batch.benign_positions if wanted.kl == "anchored" else batch.unshifted_positions
+        if not len(rows):
+            return final.new_zeros((), dtype=torch.float32)
+        benign = torch.where(~batch.is_harmful)[0]
+        place = torch.zeros(len(ids), dtype=torch.long)
+        place[benign] = torch.arange(len(benign))
+        with torch.no_grad(), self.model.disable_adapter():
+            # Nothing after the last token that is read; rows are padded on the right.
+            teacher = self._run_body(ids[benign, : int(times.max()) + 1])[place[rows], times]
+        return kl_sum(final[rows, times], teacher, self._apply_head, self.head_rows)
+
+    def _cross_entropy(self, ids: Tensor, final: Tensor, positions: tuple[Tensor, Tensor]) -> Tensor:
+        rows, times = positions
+        return cross_entropy_sum(final[rows, times], ids[rows, times + 1], self._apply_head, self.head_rows)
+
+    def _apply_head(self, hidden: Float[Tensor, "rows hidden"]) -> Float[Tensor, "rows vocabulary"]:
+        return self.backbone.apply_head(hidden)
+
+
+def sum_positions(batches: Sequence[TokenBatch], name: str) -> int:
+    """Number of token positions of a kind (a positions property of TokenBatch) over a micro-batch."""
+    return sum(len(getattr(batch, name)[0]) for batch in batches)
+
+
+def facts_of(**values: Any) -> dict[str, Tensor]:
+    """Values for the log, off the graph and still on the device."""
+    return {name: value.detach().float() for name, value in values.items()}
