@@ -9,7 +9,13 @@ from harc.cli import data, directions, settings
 from harc.cli.options import ProfileOption
 from harc.errors import HarcError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help=__doc__,
+)
 app.add_typer(data.app, name="data")
 app.add_typer(directions.app, name="directions")
 app.add_typer(settings.app, name="config")

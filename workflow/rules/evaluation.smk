@@ -21,7 +21,7 @@ rule evaluate:
         backbone=files_in(BACKBONE, BACKBONE_FILES),
         adapter=adapter_of,
         directions=files_in(BASE_DIRECTIONS, DIRECTION_FILES),
-        data=files_in(DATA, ["evaluation.jsonl", "world.json"]),
+        data=files_in(DATA, [f"{PROFILE.evaluation.split}.jsonl", "world.json"]),
     output:
         generations=files_in(GENERATIONS, GENERATION_FILES),
         projections=files_in(METHOD_DIRECTIONS, PROJECTION_FILES),

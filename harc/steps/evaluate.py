@@ -1,0 +1,50 @@
+"""Step evaluate: every suite on one model in one process, and its projections onto the base's directions."""
+
+from pathlib import Path
+
+from harc.artifacts import BASE, PROJECTION_FILES
+from harc.pipeline import Job
+
+
+def select_settings(job: Job) -> dict:
+    """What is asked and how it is answered."""
+    return {"evaluation": job.profile.evaluation.model_dump(mode="json")}
+
+
+def list_inputs(job: Job) -> list[Path]:
+    """The model, the base's directions, the split's rows and the world that judges them."""
+    layout, data = job.layout, job.profile.data_dir
+    adapter = [] if job.method == BASE else [layout.adapter(job.backbone, job.method, job.seed)]
+    return [
+        layout.backbone(job.backbone, job.seed),
+        *adapter,
+        layout.directions(job.backbone, BASE, job.seed) / "directions.safetensors",
+        data / f"{job.profile.evaluation.split}.jsonl",
+        data / "world.json",
+    ]
+
+
+def list_outputs(job: Job) -> list[Path]:
+    """The folder of generations, and the projections."""
+    geometry = job.layout.directions(job.backbone, job.method, job.seed)
+    generations = job.layout.generations(job.backbone, job.method, job.seed)
+    return [generations, *(geometry / name for name in PROJECTION_FILES)]
+
+
+def run(job: Job) -> None:
+    """Evaluate; finished suites survive a kill."""
+    from harc.evaluation.run import EvaluationPaths, evaluate_backbone
+
+    layout, unit = job.layout, (job.backbone, job.method, job.seed)
+    data = job.profile.data_dir
+    paths = EvaluationPaths(
+        backbone=layout.backbone(job.backbone, job.seed),
+        adapter=None if job.method == BASE else layout.adapter(*unit),
+        data=data / f"{job.profile.evaluation.split}.jsonl",
+        world=data / "world.json",
+        directions=layout.directions(job.backbone, BASE, job.seed) / "directions.safetensors",
+        generations=layout.generations(*unit),
+        projections=layout.directions(*unit),
+        checkpoint=layout.checkpoint("evaluation", *unit),
+    )
+    evaluate_backbone(paths, job.profile.evaluation, seed=job.seed)
