@@ -62,7 +62,8 @@ class Job:
         return " ".join([self.step, *(part for part in parts if part)])
 
 
-def _module(step: str):
+def load_step(step: str):
+    """The module behind a step."""
     return import_module(f"harc.steps.{step}")
 
 
@@ -92,16 +93,17 @@ def hash_settings(settings: dict) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
-def _list_code(job: Job) -> list[str]:
-    extra = getattr(_module(job.step), "list_plugins", lambda job: [])(job)
+def list_code(job: Job) -> list[str]:
+    """Modules that a job's result depends on, before their imports are followed."""
+    extra = getattr(load_step(job.step), "list_plugins", lambda job: [])(job)
     return [f"harc.steps.{job.step}", *extra]
 
 
 def fingerprint_step(profile: Profile, step: str, **unit: Any) -> str:
     """Hash of the code and the settings that a job's result depends on."""
     job = create_job(step, profile, **unit)
-    settings = _module(step).select_settings(job)
-    text = f"{fingerprint_code(_list_code(job))} {hash_settings(settings)}"
+    settings = load_step(step).select_settings(job)
+    text = f"{fingerprint_code(list_code(job))} {hash_settings(settings)}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -113,7 +115,7 @@ def run_job(job: Job) -> None:
     """
     from harc.provenance import record_step
 
-    step = _module(job.step)
+    step = load_step(job.step)
     settings = step.select_settings(job)
     outputs = step.list_outputs(job)
     with record_step(
@@ -122,7 +124,7 @@ def run_job(job: Job) -> None:
         command=job.command,
         inputs=step.list_inputs(job),
         outputs=outputs,
-        code=fingerprint_code(_list_code(job)),
+        code=fingerprint_code(list_code(job)),
         settings=settings,
         settings_hash=hash_settings(settings),
         seed=job.seed,
