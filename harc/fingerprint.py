@@ -19,7 +19,6 @@ ROOT = Path(__file__).parent
 # Settings are hashed by value, beside the code; the rest reports, names files or parses commands.
 INFRASTRUCTURE = (
     "harc.artifacts",
-    "harc.audit",
     "harc.cli",
     "harc.config",
     "harc.errors",

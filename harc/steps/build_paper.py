@@ -25,6 +25,11 @@ def list_sources() -> list[Path]:
     return sorted(written)
 
 
+def list_figure_files(job: Job) -> list[Path]:
+    """PDF and PNG of every figure of the profile."""
+    return [job.layout.figures / f"{name}.{kind}" for name in job.profile.figures for kind in ("pdf", "png")]
+
+
 def select_settings(job: Job) -> dict:
     """Which results the text is set with."""
     return {"profile": job.profile.name, "figures": list(job.profile.figures)}
@@ -32,8 +37,7 @@ def select_settings(job: Job) -> dict:
 
 def list_inputs(job: Job) -> list[Path]:
     """Prose, tables, numbers and figures."""
-    figures = [job.layout.figures / f"{name}.{kind}" for name in job.profile.figures for kind in ("pdf", "png")]
-    return [*list_sources(), *list_table_files(job)[1:], *figures]
+    return [*list_sources(), *list_table_files(job)[1:], *list_figure_files(job)]
 
 
 def list_outputs(job: Job) -> list[Path]:

@@ -1,8 +1,9 @@
 """Step make_tables: every table, as CSV and LaTeX, and the numbers that the paper's text uses."""
 
+from itertools import product
 from pathlib import Path
 
-from harc.artifacts import DIRECTION_FILES, PROJECTION_FILES, SCORE_FILES
+from harc.artifacts import BASE, DIRECTION_FILES, PROJECTION_FILES, SCORE_FILES
 from harc.pipeline import Job
 
 CLAIMS = Path("config/claims.yaml")
@@ -25,17 +26,24 @@ def select_settings(job: Job) -> dict:
     return job.profile.model_dump(mode="json")
 
 
+def list_units(job: Job) -> list[tuple[str, str, int]]:
+    """Every (backbone, method, seed) of the profile, base first."""
+    methods = [BASE, *job.profile.methods]
+    return list(product(job.profile.backbones, methods, job.profile.seeds))
+
+
 def list_inputs(job: Job) -> list[Path]:
     """Scores, directions and projections of every unit, the backbones' acceptance, the claims ledger."""
-    layout, inputs = job.layout, [CLAIMS]
-    for backbone in job.profile.backbones:
-        for seed in job.profile.seeds:
-            inputs.append(layout.backbone(backbone, seed) / "acceptance.json")
-            for method in ["base", *job.profile.methods]:
-                scores = layout.scores(backbone, method, seed)
-                geometry = layout.directions(backbone, method, seed)
-                inputs += [scores / name for name in SCORE_FILES]
-                inputs += [geometry / name for name in (*DIRECTION_FILES, *PROJECTION_FILES)]
+    layout, profile = job.layout, job.profile
+    inputs = [CLAIMS]
+    inputs += [
+        layout.backbone(backbone, seed) / "acceptance.json"
+        for backbone in profile.backbones
+        for seed in profile.seeds
+    ]
+    for unit in list_units(job):
+        inputs += [layout.scores(*unit) / name for name in SCORE_FILES]
+        inputs += [layout.directions(*unit) / name for name in (*DIRECTION_FILES, *PROJECTION_FILES)]
     return inputs
 
 
@@ -55,7 +63,7 @@ def run(job: Job) -> None:
     make_tables(
         job.layout.root,
         list(profile.backbones),
-        ["base", *profile.methods],
+        [BASE, *profile.methods],
         list(profile.seeds),
         profile,
         folder,

@@ -12,23 +12,28 @@ rule make_tables:
     output:
         files=TABLES[1:],
         sidecar=sidecar_path(LAYOUT.tables),
-    params:
-        fingerprint=fingerprint("make_tables"),
     log:
         LAYOUT.root / "logs/make_tables.log",
     benchmark:
         LAYOUT.root / "benchmarks/make_tables.tsv"
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        fingerprint=fingerprint("make_tables"),
+        profile=PROFILE_SOURCE,
     shell:
         run_step("make_tables")
 
 
 rule make_figure:
     input:
-        lambda wildcards: make_figure.list_inputs(create_job("make_figure", PROFILE, **wildcards)),
+        lambda wildcards: make_figure.list_inputs(
+            create_job("make_figure", PROFILE, **wildcards)
+        ),
     output:
         pdf=LAYOUT.figures / "{figure}.pdf",
         png=report(
@@ -38,17 +43,20 @@ rule make_figure:
             labels={"figure": "{figure}"},
         ),
         sidecar=sidecar_path(LAYOUT.figures / "{figure}.pdf"),
-    wildcard_constraints:
-        figure="|".join(PROFILE.figures),
-    params:
-        fingerprint=fingerprint("make_figure"),
     log:
         LAYOUT.root / "logs/make_figure/{figure}.log",
     benchmark:
         LAYOUT.root / "benchmarks/make_figure/{figure}.tsv"
+    wildcard_constraints:
+        figure="|".join(PROFILE.figures),
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        fingerprint=fingerprint("make_figure"),
+        profile=PROFILE_SOURCE,
     shell:
         run_step("make_figure", "figure")

@@ -6,21 +6,25 @@ Inputs: everything that `rule all` asks for. Outputs: results/<profile>/audit/au
 
 rule audit:
     input:
+        LAYOUT.data_report,
         PAPER_TARGETS,
         LAYOUT.report,
         every(sidecar_path(GENERATIONS)),
         every(sidecar_path(SCORES)),
     output:
         LAYOUT.audit,
-    params:
-        fingerprint=fingerprint("audit"),
     log:
         LAYOUT.root / "logs/audit.log",
     benchmark:
         LAYOUT.root / "benchmarks/audit.tsv"
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        fingerprint=fingerprint("audit"),
+        profile=PROFILE_SOURCE,
     shell:
         run_step("audit")

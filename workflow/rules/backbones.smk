@@ -12,15 +12,18 @@ rule train_backbone:
     output:
         files=files_in(BACKBONE, BACKBONE_FILES),
         sidecar=sidecar_path(BACKBONE),
-    params:
-        fingerprint=fingerprint("train_backbone"),
     log:
         LAYOUT.root / "logs/train_backbone/{backbone}-seed{seed}.log",
     benchmark:
         LAYOUT.root / "benchmarks/train_backbone/{backbone}-seed{seed}.tsv"
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=2500,
         runtime=30,
+    params:
+        fingerprint=fingerprint("train_backbone"),
+        profile=PROFILE_SOURCE,
     shell:
         run_step("train_backbone", "backbone", "seed")

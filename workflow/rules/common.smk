@@ -1,4 +1,4 @@
-"""Shared by every rule file: the chosen profile, its paths, and what each step's result depends on.
+"""Shared by all rules: the chosen profile, its paths, and what each step depends on.
 
 Inputs: config/config.yaml (or --config profile=...), config/profiles/*.yaml.
 """
@@ -20,7 +20,7 @@ from harc.artifacts import (
 from harc.config.profile import load_profile
 from harc.errors import HarcError
 from harc.pipeline import create_job, fingerprint_step
-from harc.steps import build_paper, make_figure, make_tables
+from harc.steps import build_paper, build_report, make_figure, make_tables
 from harc.steps.pull_data import ROW_FILES
 
 # `harc` comes from the environment that runs Snakemake, also where that environment is not activated.
@@ -51,7 +51,9 @@ def fingerprint(step):
     """Hash of the code and settings behind a step, for `params`: when it changes, and only then, the step reruns."""
 
     def of_job(wildcards):
-        return fingerprint_step(PROFILE, step, **{k: v for k, v in wildcards.items() if k != "seed"})
+        return fingerprint_step(
+            PROFILE, step, **{k: v for k, v in wildcards.items() if k != "seed"}
+        )
 
     return of_job
 
@@ -59,7 +61,7 @@ def fingerprint(step):
 def run_step(step, *wildcards):
     """Shell command of a step: the line that a person can run by hand, its output shown and kept."""
     options = "".join(f" --{name} {{wildcards.{name}}}" for name in wildcards)
-    return f"harc step {step} --profile {{PROFILE_SOURCE}}{options} 2>&1 | tee {{log}}"
+    return f"harc step {step} --profile {{params.profile}}{options} 2>&1 | tee {{log}}"
 
 
 def files_in(folder, names):
@@ -70,3 +72,13 @@ def files_in(folder, names):
 def every(pattern, methods=METHODS):
     """A path pattern, filled with every backbone, method and seed of the profile."""
     return expand(pattern, backbone=BACKBONES, method=methods, seed=SEEDS)
+
+
+def adapter_of(wildcards):
+    """The adapter's files; none for the base."""
+    if wildcards.method == BASE:
+        return []
+    return files_in(
+        LAYOUT.adapter(wildcards.backbone, wildcards.method, wildcards.seed),
+        ADAPTER_FILES,
+    )

@@ -12,15 +12,18 @@ rule pull_data:
         files=files_in(DATA, ROW_FILES),
         report=LAYOUT.data_report,
         sidecar=sidecar_path(LAYOUT.data_report),
-    params:
-        fingerprint=fingerprint("pull_data"),
     log:
         LAYOUT.root / "logs/pull_data.log",
     benchmark:
         LAYOUT.root / "benchmarks/pull_data.tsv"
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=500,
         runtime=10,
+    params:
+        fingerprint=fingerprint("pull_data"),
+        profile=PROFILE_SOURCE,
     shell:
         run_step("pull_data")

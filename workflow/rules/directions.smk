@@ -14,15 +14,18 @@ rule extract_directions:
     output:
         files=files_in(BASE_DIRECTIONS, DIRECTION_FILES),
         sidecar=sidecar_path(BASE_DIRECTIONS / "directions.safetensors"),
-    params:
-        fingerprint=fingerprint("extract_directions"),
     log:
         LAYOUT.root / "logs/extract_directions/{backbone}-seed{seed}.log",
     benchmark:
         LAYOUT.root / "benchmarks/extract_directions/{backbone}-seed{seed}.tsv"
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=2500,
         runtime=60,
+    params:
+        fingerprint=fingerprint("extract_directions"),
+        profile=PROFILE_SOURCE,
     shell:
         run_step("extract_directions", "backbone", "seed")

@@ -9,13 +9,6 @@ SCORES = LAYOUT.scores("{backbone}", "{method}", "{seed}")
 GENERATION_FILES = [f"{suite}.jsonl" for suite in PROFILE.evaluation.suites]
 
 
-def adapter_of(wildcards):
-    """The adapter's files; none for the base."""
-    if wildcards.method == BASE:
-        return []
-    return expand(files_in(ADAPTER, ADAPTER_FILES), **wildcards)
-
-
 rule evaluate:
     input:
         backbone=files_in(BACKBONE, BACKBONE_FILES),
@@ -26,16 +19,19 @@ rule evaluate:
         generations=files_in(GENERATIONS, GENERATION_FILES),
         projections=files_in(METHOD_DIRECTIONS, PROJECTION_FILES),
         sidecar=sidecar_path(GENERATIONS),
-    params:
-        fingerprint=fingerprint("evaluate"),
     log:
         LAYOUT.root / "logs/evaluate/{backbone}-{method}-seed{seed}.log",
     benchmark:
         LAYOUT.root / "benchmarks/evaluate/{backbone}-{method}-seed{seed}.tsv"
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=2500,
         runtime=240,
+    params:
+        fingerprint=fingerprint("evaluate"),
+        profile=PROFILE_SOURCE,
     shell:
         run_step("evaluate", "backbone", "method", "seed")
 
@@ -46,15 +42,18 @@ rule score:
     output:
         files=files_in(SCORES, SCORE_FILES),
         sidecar=sidecar_path(SCORES),
-    params:
-        fingerprint=fingerprint("score"),
     log:
         LAYOUT.root / "logs/score/{backbone}-{method}-seed{seed}.log",
     benchmark:
         LAYOUT.root / "benchmarks/score/{backbone}-{method}-seed{seed}.tsv"
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=500,
         runtime=10,
+    params:
+        fingerprint=fingerprint("score"),
+        profile=PROFILE_SOURCE,
     shell:
         run_step("score", "backbone", "method", "seed")

@@ -3,7 +3,11 @@
 Inputs: tables, figures, paper/*.tex. Outputs: paper/main.pdf (where LaTeX is present), results/<profile>/report.html.
 """
 
-FIGURES = [LAYOUT.figures / f"{name}.{kind}" for name in PROFILE.figures for kind in ("pdf", "png")]
+FIGURES = [
+    LAYOUT.figures / f"{name}.{kind}"
+    for name in PROFILE.figures
+    for kind in ("pdf", "png")
+]
 PAPER_PDF = "paper/main.pdf"
 PAPER_TARGETS = [PAPER_PDF] if build_paper.find_latex() else [*TABLES[1:], *FIGURES]
 
@@ -16,39 +20,42 @@ rule build_paper:
     output:
         pdf=PAPER_PDF,
         sidecar=sidecar_path(PAPER_PDF),
-    params:
-        fingerprint=fingerprint("build_paper"),
-        profile=PROFILE.name,
     log:
         LAYOUT.root / "logs/build_paper.log",
     benchmark:
         LAYOUT.root / "benchmarks/build_paper.tsv"
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=500,
         runtime=10,
+    params:
+        fingerprint=fingerprint("build_paper"),
+        profile=PROFILE_SOURCE,
     shell:
         run_step("build_paper")
 
 
 rule build_report:
     input:
-        tables=TABLES[1:],
-        figures=FIGURES,
-        generations=every(GENERATIONS / "direct.jsonl"),
+        build_report.list_inputs(create_job("build_report", PROFILE)),
     output:
         html=LAYOUT.report,
         sidecar=sidecar_path(LAYOUT.report),
-    params:
-        fingerprint=fingerprint("build_report"),
     log:
         LAYOUT.root / "logs/build_report.log",
     benchmark:
         LAYOUT.root / "benchmarks/build_report.tsv"
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        fingerprint=fingerprint("build_report"),
+        profile=PROFILE_SOURCE,
     shell:
         run_step("build_report")
 

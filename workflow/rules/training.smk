@@ -12,22 +12,27 @@ rule train_adapter:
     input:
         backbone=files_in(BACKBONE, BACKBONE_FILES),
         directions=files_in(BASE_DIRECTIONS, DIRECTION_FILES),
-        data=files_in(DATA, ["training.jsonl", "extraction.jsonl", "extraction_pairs.jsonl"]),
+        data=files_in(
+            DATA, ["training.jsonl", "extraction.jsonl", "extraction_pairs.jsonl"]
+        ),
     output:
         files=files_in(ADAPTER, ADAPTER_FILES),
         directions=files_in(METHOD_DIRECTIONS, DIRECTION_FILES),
         sidecar=sidecar_path(ADAPTER),
-    wildcard_constraints:
-        method=TRAINED,
-    params:
-        fingerprint=fingerprint("train_adapter"),
     log:
         LAYOUT.root / "logs/train_adapter/{backbone}-{method}-seed{seed}.log",
     benchmark:
         LAYOUT.root / "benchmarks/train_adapter/{backbone}-{method}-seed{seed}.tsv"
+    wildcard_constraints:
+        method=TRAINED,
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=2500,
         runtime=120,
+    params:
+        fingerprint=fingerprint("train_adapter"),
+        profile=PROFILE_SOURCE,
     shell:
         run_step("train_adapter", "backbone", "method", "seed")

@@ -1,0 +1,28 @@
+"""Step build_report: one self-contained HTML page of claims, tables, figures and example generations."""
+
+from pathlib import Path
+
+from harc.pipeline import Job
+from harc.steps.build_paper import list_figure_files
+from harc.steps.make_tables import list_outputs as list_table_files
+from harc.steps.make_tables import list_units
+
+
+def select_settings(job: Job) -> dict:
+    """What is shown."""
+    return {"analysis": job.profile.analysis.model_dump(mode="json"), "profile": job.profile.name}
+
+
+def list_inputs(job: Job) -> list[Path]:
+    """Tables, figures, and every method's generations, from which examples are shown."""
+    generations = [
+        job.layout.generations(backbone, method, seed) / f"{suite}.jsonl"
+        for backbone, method, seed in list_units(job)
+        for suite in job.profile.evaluation.suites
+    ]
+    return [*list_table_files(job)[1:], *list_figure_files(job), *generations]
+
+
+def list_outputs(job: Job) -> list[Path]:
+    """report.html."""
+    return [job.layout.report]
