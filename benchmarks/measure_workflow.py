@@ -1,0 +1,104 @@
+"""Measure the workflow as a newcomer meets it: a whole run of a fresh clone, a run with nothing to do, one figure.
+
+    python benchmarks/measure_workflow.py [--profile organism]
+
+Writes benchmarks/measured/workflow_<profile>.json; `python benchmarks/update_readme.py` puts it into the README.
+"""
+
+import argparse
+import csv
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from harc.files import write_json
+
+PROJECT = Path(__file__).parents[1]
+MEASURED = PROJECT / "benchmarks/measured"
+
+
+def describe_machine() -> dict[str, str | int]:
+    """Processor, cores and Python of this machine."""
+    name = platform.processor()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        name = names[0] if names else name
+    return {"processor": name, "cores": os.cpu_count() or 1, "python": platform.python_version()}
+
+
+def time_workflow(clone: Path, profile: str) -> float:
+    """Seconds of one `snakemake --cores all` in the clone.
+
+    Raises:
+        SystemExit: with the end of what it printed, if it fails.
+    """
+    command = [sys.executable, "-m", "snakemake", "--cores", "all", "--config", f"profile={profile}"]
+    started = time.monotonic()
+    done = subprocess.run(
+        command,
+        cwd=clone,
+        env={**os.environ, "PYTHONPATH": str(clone)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        sys.exit(f"the workflow failed:\n{done.stdout[-3000:]}")
+    return round(time.monotonic() - started, 1)
+
+
+def read_peak_memory(clone: Path, profile: str) -> dict[str, float]:
+    """Largest resident memory of a job, in MiB, by rule, from Snakemake's benchmark files."""
+    peaks: dict[str, float] = {}
+    folder = clone / "results" / profile / "benchmarks"
+    for path in sorted(folder.rglob("*.tsv")):
+        rule = path.relative_to(folder).parts[0].removesuffix(".tsv")
+        with path.open(newline="") as handle:
+            values = [row["max_rss"] for row in csv.DictReader(handle, delimiter="\t")]
+        peaks[rule] = max([peaks.get(rule, 0.0), *(float(v) for v in values if v not in ("", "NA", "-"))])
+    return peaks
+
+
+def measure(profile: str) -> dict:
+    """All figures of one profile, from a fresh clone of the last commit."""
+    with tempfile.TemporaryDirectory() as folder:
+        clone = Path(folder) / "harc"
+        subprocess.run(["git", "clone", "--quiet", str(PROJECT), str(clone)], check=True)
+        whole = time_workflow(clone, profile)
+        again = time_workflow(clone, profile)
+        module = clone / "harc/analysis/figures/figure1.py"
+        module.write_text(module.read_text() + "\nTOUCHED = True\n")
+        figure = time_workflow(clone, profile)
+        peaks = read_peak_memory(clone, profile)
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=PROJECT)
+    return {
+        "profile": profile,
+        "commit": commit.stdout.strip(),
+        "machine": describe_machine(),
+        "seconds": {"whole": whole, "nothing_to_do": again, "one_figure": figure},
+        "peak_memory_mb": peaks,
+    }
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--profile", default="organism")
+    profile = parser.parse_args().profile
+    measured = measure(profile)
+    write_json(MEASURED / f"workflow_{profile}.json", measured)
+    seconds, memory = measured["seconds"], max(measured["peak_memory_mb"].values())
+    sys.stdout.write(
+        f"whole run {seconds['whole']} s, nothing to do {seconds['nothing_to_do']} s, one figure "
+        f"{seconds['one_figure']} s, peak memory of a job {memory:.0f} MiB\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Put measured figures and results into the README, between markers; nothing there is typed by hand.
+
+    python benchmarks/update_readme.py [--check]
+
+Sources: benchmarks/measured/*.json and results/reference/organism/tables/*.csv. `--check` changes nothing and exits
+with status 1 if the README does not say what the sources say.
+"""
+
+import argparse
+import csv
+import json
+import sys
+from pathlib import Path
+
+from harc.files import write_text
+
+PROJECT = Path(__file__).parents[1]
+README = PROJECT / "README.md"
+MEASURED = PROJECT / "benchmarks/measured"
+REFERENCE = PROJECT / "results/reference/organism"
+
+
+def replace_block(text: str, name: str, content: str) -> str:
+    """Text with what stands between the markers of a block replaced.
+
+    Raises:
+        SystemExit: if the markers are missing.
+    """
+    start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    before, found, rest = text.partition(start)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        sys.exit(f"README.md: expected the markers {start} and {end}; add them where the block belongs")
+    return f"{before}{start}\n{content.strip()}\n{end}{after}"
+
+
+def format_table(header: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def format_cost() -> str:
+    """What a run of the default profile costs, as measured."""
+    measured = json.loads((MEASURED / "workflow_organism.json").read_text())
+    seconds, machine = measured["seconds"], measured["machine"]
+    peak = max(measured["peak_memory_mb"].values())
+    rows = [
+        ["`snakemake --cores all`, fresh clone", f"{seconds['whole'] / 60:.1f} min"],
+        ["the same again, nothing changed", f"{seconds['nothing_to_do']:.1f} s"],
+        ["after changing one figure's code", f"{seconds['one_figure']:.0f} s"],
+        ["largest memory of a process", f"{peak / 1024:.2f} GiB"],
+    ]
+    note = f"Measured on {machine['cores']} cores ({machine['processor']}) at commit {measured['commit']}."
+    return f"{format_table(['what', 'cost'], rows)}\n\n{note} No GPU, no account, no token, no network after set-up."
+
+
+def _read_rows(table: str) -> list[dict[str, str]]:
+    with (REFERENCE / "tables" / f"{table}.csv").open(newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def _format_rate(row: dict[str, str], metric: str) -> str:
+    value, low, high = (row.get(f"{metric}{end}", "") for end in ("", "_low", "_high"))
+    if not value:
+        return "n/a"
+    return f"{float(value):.2f} [{float(low):.2f}, {float(high):.2f}]" if low else f"{float(value):.2f}"
+
+
+def format_results() -> str:
+    """The main table of the committed study."""
+    header = ["backbone", "method", "mean attack success", "over-refusal", "helpfulness"]
+    metrics = ("mean_asr", "mean_over_refusal", "mean_helpfulness")
+    rows = [
+        [row["backbone"], row["method"], *(_format_rate(row, metric) for metric in metrics)]
+        for row in _read_rows("table1")
+    ]
+    return format_table(header, rows)
+
+
+def main() -> None:
+    """Rewrite the README's blocks, or check them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    old = README.read_text(encoding="utf-8")
+    new = replace_block(old, "cost", format_cost())
+    new = replace_block(new, "results", format_results())
+    if check and new != old:
+        sys.exit("README.md: expected the measured figures; found others; run `python benchmarks/update_readme.py`")
+    write_text(README, new)
+
+
+if __name__ == "__main__":
+    main()
