@@ -26,7 +26,9 @@ def describe_machine() -> dict[str, str | int]:
     name = platform.processor()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
-        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        names = [
+            line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line
+        ]
         name = names[0] if names else name
     return {"processor": name, "cores": os.cpu_count() or 1, "python": platform.python_version()}
 
@@ -76,7 +78,9 @@ def measure(profile: str) -> dict:
         module.write_text(module.read_text() + "\nTOUCHED = True\n")
         figure = time_workflow(clone, profile)
         peaks = read_peak_memory(clone, profile)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=PROJECT)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=PROJECT, check=True
+    )
     return {
         "profile": profile,
         "commit": commit.stdout.strip(),

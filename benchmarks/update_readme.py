@@ -87,7 +87,9 @@ def main() -> None:
     new = replace_block(old, "cost", format_cost())
     new = replace_block(new, "results", format_results())
     if check and new != old:
-        sys.exit("README.md: expected the measured figures; found others; run `python benchmarks/update_readme.py`")
+        sys.exit(
+            "README.md: expected the measured figures; found others; run `python benchmarks/update_readme.py`"
+        )
     write_text(README, new)
 
 

@@ -17,7 +17,7 @@ from harc.backbones import Backbone
 from harc.errors import ModelError
 
 
-class _Stop(Exception):  # noqa: N818 (not an error)
+class _Stop(Exception):
     """Ends a forward pass once everything wanted has been read."""
 
 

@@ -154,7 +154,7 @@ class ChatFormat:
             max_length: most tokens to keep; None keeps all.
             truncation: "left" drops the oldest tokens, so that the template's end stays and t_inst, t_post mean
                 what they say; "right" drops the newest, as the release's extraction does
-                (main/directions.py@c3565e5), so that both positions of a long prompt fall into the user's
+                (main/directions.py@c3565e5), so that both positions of a long prompt lie in the user's
                 text.
 
         Raises:

@@ -89,9 +89,9 @@ def _docstring_lines(tree: ast.AST) -> set[int]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
             first = node.body[0]
-            if isinstance(first, ast.Expr) and isinstance(getattr(first, "value", None), ast.Constant):
-                if isinstance(first.value.value, str):
-                    lines.update(range(first.lineno, first.end_lineno + 1))
+            value = getattr(first, "value", None) if isinstance(first, ast.Expr) else None
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                lines.update(range(first.lineno, first.end_lineno + 1))
     return lines
 
 
@@ -109,7 +109,9 @@ def strip_remarks(source: str) -> str:
 
 @cache
 def _module_hash(module: str) -> str:
-    return hashlib.sha256(strip_remarks(_module_path(module).read_text(encoding="utf-8")).encode()).hexdigest()
+    return hashlib.sha256(
+        strip_remarks(_module_path(module).read_text(encoding="utf-8")).encode()
+    ).hexdigest()
 
 
 def fingerprint_code(modules: Iterable[str]) -> str:

@@ -54,7 +54,9 @@ def context_length(model: Any) -> int | None:
     return getattr(model.config, "max_position_embeddings", None)
 
 
-def check_lengths(model: Any, lengths: Sequence[int], max_new_tokens: int) -> None:
+def check_lengths(
+    model: Any, lengths: Sequence[int], max_new_tokens: int, names: Sequence[str] | None = None
+) -> None:
     """Refuse a prompt that would have to be cut: cutting moves t_inst and t_post, or ends a response early.
 
     Raises:
@@ -64,7 +66,7 @@ def check_lengths(model: Any, lengths: Sequence[int], max_new_tokens: int) -> No
     for index, length in enumerate(lengths):
         if length == 0 or (limit is not None and length + max_new_tokens > limit):
             raise ModelError(
-                f"prompt {index}",
+                names[index] if names else f"prompt {index}",
                 expected=f"1 to {limit - max_new_tokens if limit else 'any number of'} tokens",
                 found=f"{length} (context {limit}, response up to {max_new_tokens})",
                 fix="shorten the prompt, lower max_new_tokens, or use a model with a longer context",
@@ -130,6 +132,7 @@ def generate_greedy(
     max_new_tokens: int,
     batch_size: int,
     ends: Collection[int] | None = None,
+    names: Sequence[str] | None = None,
     on_done: Callable[[int], None] | None = None,
 ) -> list[Completion]:
     """Decode every prompt greedily, many at a time; the order of the answers is that of the prompts.
@@ -144,12 +147,13 @@ def generate_greedy(
         max_new_tokens: longest response, tokens.
         batch_size: prompts decoded together.
         ends: tokens that end a response; by default those of `end_token_ids`.
+        names: of the prompts, for errors; numbers by default.
         on_done: called with the number of prompts finished since the last call.
 
     Raises:
         ModelError: for a prompt that does not fit the context; nothing is ever cut.
     """
-    check_lengths(model, [len(prompt) for prompt in prompts], max_new_tokens)
+    check_lengths(model, [len(prompt) for prompt in prompts], max_new_tokens, names)
     copies: dict[tuple[int, ...], list[int]] = {}
     for index, prompt in enumerate(prompts):
         copies.setdefault(tuple(prompt), []).append(index)

@@ -75,7 +75,9 @@ def create_job(step: str, profile: Profile, **unit: Any) -> Job:
     """
     known = {"backbone": profile.backbones, "method": ["base", *profile.methods], "figure": profile.figures}
     if step not in STEPS:
-        raise ConfigError("harc step", expected=f"one of {', '.join(STEPS)}", found=step, fix="check the spelling")
+        raise ConfigError(
+            "harc step", expected=f"one of {', '.join(STEPS)}", found=step, fix="check the spelling"
+        )
     for name, values in known.items():
         value = unit.get(name)
         if value is not None and value not in values:

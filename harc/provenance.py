@@ -108,7 +108,7 @@ def _read_versions() -> dict[str, str]:
 def _read_device() -> dict[str, str | int]:
     torch = sys.modules.get("torch")
     if torch is None or not hasattr(torch, "get_num_threads"):
-        return {"type": "cpu", "threads": int(os.environ.get("OMP_NUM_THREADS", 0)) or 1}
+        return {"type": "cpu", "threads": int(os.environ.get("OMP_NUM_THREADS") or 1)}
     if torch.cuda.is_available():
         return {"type": torch.cuda.get_device_name(0), "threads": torch.get_num_threads()}
     return {"type": "cpu", "threads": torch.get_num_threads()}

@@ -65,7 +65,9 @@ def verify() -> None:
 
 @app.command("list")
 def list_datasets(
-    markdown: Annotated[bool, typer.Option("--markdown", help="A table of every file, for docs/data.md.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="A table of every file, for docs/data.md.")
+    ] = False,
 ) -> None:
     """List the registered public datasets with home, licence and use."""
     from harc.data.registry import load_registry, render_sources
@@ -80,7 +82,9 @@ def list_datasets(
 
 @app.command()
 def fetch(
-    names: Annotated[list[str] | None, typer.Argument(help="Datasets (see `harc data list`); none: all.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Datasets (see `harc data list`); none: all.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of public data.")] = Path("data/public"),
     mirror: Annotated[
         Path | None, typer.Option(envvar="HARC_DATA_MIRROR", help="Folder that stands in for the network.")

@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 
 from harc.errors import ArtifactError, EnvironmentProblem
-from harc.pipeline import Job
+from harc.pipeline import Job, create_job
+from harc.steps.make_tables import TABLES
 from harc.steps.make_tables import list_outputs as list_table_files
 
 PAPER = Path("paper")
@@ -21,7 +22,12 @@ def find_latex() -> str | None:
 
 def list_sources() -> list[Path]:
     """The prose: every .tex and .bib file under paper/ that a person wrote."""
-    written = [*PAPER.glob("*.tex"), *PAPER.glob("*.bib"), *PAPER.glob("latexmkrc"), *PAPER.glob("sections/*.tex")]
+    written = [
+        *PAPER.glob("*.tex"),
+        *PAPER.glob("*.bib"),
+        *PAPER.glob("latexmkrc"),
+        *PAPER.glob("sections/*.tex"),
+    ]
     return sorted(written)
 
 
@@ -52,15 +58,27 @@ def run(job: Job) -> None:
         EnvironmentProblem: without LaTeX.
         ArtifactError: if LaTeX stops, with its first error.
     """
-    from harc.analysis.steps import collect_paper_inputs
+    from harc.analysis.paper import collect_paper_inputs
 
     program = find_latex()
     if program is None:
         raise EnvironmentProblem(
-            "LaTeX", expected="latexmk or tectonic", found="neither", fix="run `make latex`, or install TeX Live"
+            "LaTeX",
+            expected="latexmk or tectonic",
+            found="neither",
+            fix="run `make latex`, or install TeX Live",
         )
-    collect_paper_inputs(job.layout.tables, job.layout.figures, GENERATED)
+    collect_paper_inputs(job.layout.tables, job.layout.figures, GENERATED, list_commands(job))
     _typeset(program)
+
+
+def list_commands(job: Job) -> dict[str, str]:
+    """The command behind every table and figure, for the notes beside them."""
+    tables = dict.fromkeys(TABLES, create_job("make_tables", job.profile).command)
+    figures = {
+        name: create_job("make_figure", job.profile, figure=name).command for name in job.profile.figures
+    }
+    return tables | figures
 
 
 def _typeset(program: str) -> None:
@@ -68,7 +86,14 @@ def _typeset(program: str) -> None:
     shutil.rmtree(build, ignore_errors=True)
     build.mkdir()
     command = {
-        "latexmk": ["latexmk", "-pdf", "-interaction=nonstopmode", "-halt-on-error", "-outdir=build", "main.tex"],
+        "latexmk": [
+            "latexmk",
+            "-pdf",
+            "-interaction=nonstopmode",
+            "-halt-on-error",
+            "-outdir=build",
+            "main.tex",
+        ],
         "tectonic": ["tectonic", "--outdir", "build", "main.tex"],
     }[program]
     # A fixed date in the PDF's metadata, so that equal inputs give equal bytes.

@@ -26,3 +26,22 @@ def list_inputs(job: Job) -> list[Path]:
 def list_outputs(job: Job) -> list[Path]:
     """report.html."""
     return [job.layout.report]
+
+
+def run(job: Job) -> None:
+    """Write the page."""
+    from harc.analysis.report import build_report
+
+    profile = job.profile
+    build_report(
+        job.layout.root,
+        list(profile.backbones),
+        ["base", *profile.methods],
+        list(profile.seeds),
+        profile.analysis,
+        job.layout.tables,
+        job.layout.figures,
+        job.layout.report,
+        profile.name,
+        profile.description,
+    )

@@ -24,7 +24,11 @@ def read_extraction_rows(data_dir: Path) -> tuple[list[dict], list[dict]]:
 
 
 def write_directions(
-    backbone: Backbone, rows: tuple[list[dict], list[dict]], settings: DirectionSettings, k: int, out_dir: Path
+    backbone: Backbone,
+    rows: tuple[list[dict], list[dict]],
+    settings: DirectionSettings,
+    k: int,
+    out_dir: Path,
 ) -> None:
     """Extract directions from a model and write directions.safetensors and layers.json."""
     directions = extract_directions(backbone, *split_extraction(*rows), settings)

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from harc.artifacts import BACKBONE_FILES
 from harc.pipeline import Job
 
 ROWS = ("world.json", "pretraining.jsonl", "safety.jsonl", "development.jsonl")

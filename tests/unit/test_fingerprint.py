@@ -9,7 +9,9 @@ from harc import fingerprint
 def package(tmp_path, monkeypatch):
     """A stand-in package: `step` imports `used` inside a function; `unused` stands alone."""
     (tmp_path / "step.py").write_text("def run():\n    from harc.used import f\n    return f()\n")
-    (tmp_path / "used.py").write_text('"""Text."""\n\n\ndef f():\n    """Doc."""\n    return "# no comment"  # why\n')
+    (tmp_path / "used.py").write_text(
+        '"""Text."""\n\n\ndef f():\n    """Doc."""\n    return "# no comment"  # why\n'
+    )
     (tmp_path / "unused.py").write_text("x = 1\n")
     (tmp_path / "errors.py").write_text("x = 1\n")
     monkeypatch.setattr(fingerprint, "ROOT", tmp_path)
@@ -35,7 +37,9 @@ def test_remarks_do_not_count(package):
     assert compute() == before
 
 
-@pytest.mark.parametrize("change", ['def f():\n    return "# other"\n', 'def f():\n    return "#no comment"\n'])
+@pytest.mark.parametrize(
+    "change", ['def f():\n    return "# other"\n', 'def f():\n    return "#no comment"\n']
+)
 def test_code_counts_also_inside_strings(package, change):
     root, compute = package
     before = compute()
@@ -59,7 +63,7 @@ def test_infrastructure_does_not_count(package):
 
 
 def test_relative_imports_are_followed(package):
-    root, compute = package
+    root, _ = package
     (root / "step.py").write_text("from .used import f\n")
     assert fingerprint.list_modules(["harc.step"]) == ["harc.step", "harc.used"]
 

@@ -65,12 +65,7 @@ def test_a_figure_rebuilds_alone(finished):
         rules = finished.list_reruns()
     finally:
         module.write_text(text)
-    assert rules == ["all", "audit", "build_paper", "build_report", "make_figure"] or rules == [
-        "all",
-        "audit",
-        "build_report",
-        "make_figure",
-    ]
+    assert set(rules) - {"build_paper"} == {"all", "audit", "build_report", "make_figure"}
     assert plan.text.count("rule make_figure:") == 1
 
 

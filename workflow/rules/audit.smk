@@ -12,7 +12,8 @@ rule audit:
         every(sidecar_path(GENERATIONS)),
         every(sidecar_path(SCORES)),
     output:
-        LAYOUT.audit,
+        report=LAYOUT.audit,
+        sidecar=sidecar_path(LAYOUT.audit),
     log:
         LAYOUT.root / "logs/audit.log",
     benchmark:
