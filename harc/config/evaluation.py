@@ -5,15 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from harc.config.base import Settings
-
-DIRECT_SUITES = ("direct", "direct_unseen_templates")
-ATTACK_SUITES = ("pair", "pap", "deepinception", "codeattack")
-OVER_REFUSAL_SUITES = ("scary_safe", "refusable_benign")
-BENIGN_SUITES = ("benign", "wrapped_benign")
-HELPFULNESS_SUITES = ("multiple_choice", "arithmetic", "code", "instruction_constraints", "two_turn")
-DOCUMENT_SUITES = ("documents",)
-METHOD_SUITES = DIRECT_SUITES + ATTACK_SUITES + OVER_REFUSAL_SUITES + BENIGN_SUITES + HELPFULNESS_SUITES
-ALL_SUITES = METHOD_SUITES + DOCUMENT_SUITES
+from harc.evaluation.families import ALL_SUITES, METHOD_SUITES
 
 
 class PairSettings(Settings):
@@ -52,6 +44,9 @@ class EvaluationSettings(Settings):
         ("exact", "string_rules"),
         min_length=1,
         description="Judges of every response; the first decides, the others are reported beside it.",
+    )
+    attacker: Literal["organism"] = Field(
+        "organism", description="Attacking side of PAIR: `organism` searches strategies and fillers by rule."
     )
     pair: PairSettings = Field(PairSettings(), description="The iterative attack.")
     project: bool = Field(

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from harc.config.evaluation import EvaluationSettings
 from harc.errors import DataError
 from harc.evaluation.bootstrap import paired_difference_interval
-from harc.evaluation.outcomes import main_metric
+from harc.evaluation.families import main_metric
 from harc.evaluation.score import MEANS, bootstrap_of, collect_units, make_rate_row
 from harc.evaluation.statistics import holm, mcnemar_exact
 

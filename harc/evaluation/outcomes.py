@@ -3,13 +3,9 @@
 from collections import Counter
 from pathlib import Path
 
-from harc.config.evaluation import (
-    ATTACK_SUITES,
-    DIRECT_SUITES,
-    OVER_REFUSAL_SUITES,
-    EvaluationSettings,
-)
+from harc.config.evaluation import EvaluationSettings
 from harc.errors import DataError
+from harc.evaluation.families import counted_label, main_metric
 from harc.files import read_jsonl
 from harc.judges.base import LABELS
 
@@ -21,18 +17,6 @@ COLUMNS = (
     "id", "suite", "category", "unit", "goal", "label", "success", "queries", "queries_to_success",
     "finish_reason", "response_tokens",
 )  # fmt: skip
-
-
-def main_metric(suite: str) -> str:
-    """The metric whose event `success` counts: `asr`, `over_refusal` or `accuracy`."""
-    if suite in DIRECT_SUITES + ATTACK_SUITES:
-        return "asr"
-    return "over_refusal" if suite in OVER_REFUSAL_SUITES else "accuracy"
-
-
-def counted_label(metric: str) -> str:
-    """The label that a metric counts."""
-    return "refused" if metric in ("over_refusal", "refusal") else "correct"
 
 
 def _check_verdict(record: dict, judge: str, where: str) -> None:

@@ -6,15 +6,17 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from harc.config.evaluation import (
+from harc.config.evaluation import EvaluationSettings
+from harc.errors import DataError
+from harc.evaluation.bootstrap import mean_of_rates_interval
+from harc.evaluation.families import (
     ATTACK_SUITES,
     HELPFULNESS_SUITES,
     OVER_REFUSAL_SUITES,
-    EvaluationSettings,
+    counted_label,
+    main_metric,
 )
-from harc.errors import DataError
-from harc.evaluation.bootstrap import mean_of_rates_interval
-from harc.evaluation.outcomes import COLUMNS, counted_label, load_outcomes, main_metric
+from harc.evaluation.outcomes import COLUMNS, load_outcomes
 from harc.evaluation.statistics import cohens_kappa, minimum_detectable_difference, wilson_interval
 from harc.files import write_text
 from harc.judges.base import LABELS
@@ -169,6 +171,10 @@ def score_means(outcomes: Sequence[dict], settings: EvaluationSettings) -> list[
         for position, judge in enumerate(settings.judges):
             suites, goals, hits = zip(*collect_units(outcomes, family, judge), strict=True)
             rate, low, high = mean_of_rates_interval(hits, suites, goals, **bootstrap_of(settings))
+            if rate in (0.0, 1.0):
+                # Resampling equal outcomes shows no spread; independent goals bound what they could hide.
+                count = len(set(goals))
+                _, low, high = wilson_interval(round(rate * count), count, settings.confidence)
             rows.append({
                 "suite": name, "metric": metric if position == 0 else f"{metric}_{judge}",
                 "unit": "mean of suites", "n": len(hits), "successes": sum(hits), "rate": rate,

@@ -5,10 +5,11 @@ import sys
 
 import pytest
 
-from harc.config.evaluation import METHOD_SUITES, EvaluationSettings
+from harc.config.evaluation import EvaluationSettings
 from harc.errors import DataError
 from harc.evaluation.compare import compare_all, compare_methods
-from harc.evaluation.outcomes import load_outcomes, main_metric
+from harc.evaluation.families import METHOD_SUITES, main_metric
+from harc.evaluation.outcomes import load_outcomes
 from harc.evaluation.score import SCORE_COLUMNS, read_csv, score_generations
 from harc.files import write_jsonl, write_text
 

@@ -1,0 +1,47 @@
+"""Projections of what was asked and answered onto the base model's directions, as files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from harc.backbones import Backbone
+from harc.directions import load_directions
+from harc.files import write_bytes, write_jsonl
+from harc.projections import project_conversations
+
+
+def write_projections(
+    backbone: Backbone,
+    records: Sequence[dict],
+    directions_file: Path | str,
+    out_dir: Path | str,
+    *,
+    judge: str,
+    window: int,
+) -> None:
+    """Write projections.safetensors (cosines, conversation x slot, by name) and projections.jsonl (rows).
+
+    Args:
+        backbone: the model that gave the responses.
+        records: generation records; each is read with the messages that the model saw and its own response.
+        directions_file: directions of the base model, also under an adapter, so that methods share axes.
+        out_dir: folder of the two files.
+        judge: whose label goes with each row.
+        window: response tokens averaged.
+    """
+    from safetensors.numpy import save
+
+    cosines = project_conversations(
+        backbone,
+        [record["messages"] for record in records],
+        [record["response"] for record in records],
+        load_directions(directions_file),
+        window=window,
+    )
+    write_bytes(Path(out_dir) / "projections.safetensors", save(dict(sorted(cosines.items()))))
+    write_jsonl(Path(out_dir) / "projections.jsonl", [describe_point(record, judge) for record in records])
+
+
+def describe_point(record: dict, judge: str) -> dict:
+    """What a point of the projections is: its record's names and a judge's label."""
+    names = ("id", "suite", "category", "template", "goal")
+    return {name: record.get(name) for name in names} | {"label": record["verdicts"][judge]["label"]}

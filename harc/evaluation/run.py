@@ -1,0 +1,234 @@
+"""One process evaluates one model: all suites, helpfulness, projections; resumable suite by suite."""
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harc.config.evaluation import EvaluationSettings
+from harc.errors import DataError
+from harc.evaluation.rows import read_rows
+from harc.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
+from harc.fingerprint import fingerprint_code
+from harc.judges.base import Judge
+from harc.judges.registry import make_judges
+from harc.progress import track
+
+KEY_FILE = "key.json"
+
+
+@dataclass(frozen=True)
+class EvaluationPaths:
+    """Where an evaluation reads and writes.
+
+    Attributes:
+        backbone: folder of the model (or hub id).
+        adapter: folder of a LoRA adapter, or None for the base model.
+        data: rows of the split, JSONL.
+        world: world.json with the refusal text, needed by the exact judge.
+        directions: directions.safetensors of the base model; None leaves projections out.
+        generations: folder for one JSONL file per suite.
+        projections: folder for projections.safetensors and projections.jsonl.
+        checkpoint: folder that keeps finished suites until the end; None keeps them in `generations` only.
+    """
+
+    backbone: Path | str
+    adapter: Path | None
+    data: Path
+    world: Path
+    directions: Path | None
+    generations: Path
+    projections: Path | None = None
+    checkpoint: Path | None = None
+
+
+def read_refusal(world: Path, judges: Sequence[str]) -> str:
+    """The world's refusal text; empty where no judge needs it.
+
+    Raises:
+        DataError: if the exact judge is asked for and the file or its field is missing.
+    """
+    if "exact" not in judges:
+        return ""
+    refusal = read_json(world).get("refusal")
+    if not isinstance(refusal, str) or not refusal.strip():
+        raise DataError(
+            str(world),
+            expected="a field 'refusal' with the refusal text",
+            found=repr(refusal),
+            fix="run `harc data build`",
+        )
+    return refusal
+
+
+def describe_run(paths: EvaluationPaths, settings: EvaluationSettings, seed: int) -> dict:
+    """Everything that a finished suite depends on; suites of another run are not taken over."""
+    answering = settings.model_dump(
+        mode="json", include={"split", "max_new_tokens", "judges", "attacker", "pair"}
+    )
+    return {
+        "code": fingerprint_code([__name__]),
+        "data": sha256_file(paths.data),
+        "world": sha256_file(paths.world) if paths.world.is_file() else None,
+        "backbone": hash_weights(paths.backbone),
+        "adapter": None if paths.adapter is None else hash_weights(paths.adapter),
+        "settings": answering,
+        "seed": seed,
+    }
+
+
+def hash_weights(source: Path | str) -> str:
+    """SHA-256 over the files of a local model or adapter folder; the name itself for a hub id."""
+    folder = Path(source)
+    if not folder.is_dir():
+        return str(source)
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.suffix in (".safetensors", ".json", ".jinja", ".gguf", ".model"):
+            digest.update(f"{path.name} {sha256_file(path)}\n".encode())
+    return digest.hexdigest()
+
+
+class SuiteStore:
+    """Finished suites of one run, each written atomically."""
+
+    def __init__(self, folder: Path, key: dict) -> None:
+        """Open `folder`; suites of another run, or of no known one, are removed."""
+        self.folder = folder
+        marker = folder / KEY_FILE
+        if not marker.is_file() or read_json(marker) != json.loads(json.dumps(key)):
+            for path in folder.glob("*.jsonl"):
+                path.unlink()
+            write_json(marker, key)
+
+    def load(self, suite: str, rows: Sequence[dict]) -> list[dict] | None:
+        """Records of a suite if it is finished for exactly these rows, else None."""
+        path = self.folder / f"{suite}.jsonl"
+        if not path.is_file():
+            return None
+        try:
+            records = read_jsonl(path, ("id", "prompt_sha256", "response", "verdicts"))
+        except DataError:
+            return None
+        return records if [r["id"] for r in records] == [row["id"] for row in rows] else None
+
+    def save(self, suite: str, records: Sequence[dict]) -> None:
+        """Keep a finished suite."""
+        write_jsonl(self.folder / f"{suite}.jsonl", records)
+
+
+def load_target(paths: EvaluationPaths, settings: EvaluationSettings, *, dtype: str, device: str) -> Any:
+    """The model under test, with its adapter on.
+
+    In float32 the adapter is folded into the weights, which halves the time of a step and changes logits by
+    rounding only; in 16 bits it stays apart, since small updates would be rounded away.
+    """
+    from harc.backbones import load_backbone
+    from harc.evaluation.target import Target
+
+    backbone = load_backbone(paths.backbone, adapter=paths.adapter, dtype=dtype, device=device)
+    if paths.adapter is not None and dtype == "float32":
+        backbone = replace(backbone, model=backbone.model.merge_and_unload())
+    return Target(backbone, settings)
+
+
+def run_missing(
+    target: Any, rows: dict[str, list[dict]], judges: Sequence[Judge], store: SuiteStore, seed: int
+) -> dict[str, float]:
+    """Run and keep every suite of `rows`; seconds spent on each."""
+    from harc.evaluation.harness import run_harness_suites
+    from harc.evaluation.suites import HARNESS_SUITES, run_suite
+
+    seconds = {}
+    with track(sum(map(len, rows.values())), "evaluate") as bar:
+        for suite, members in rows.items():
+            if suite in HARNESS_SUITES:
+                continue
+            start = time.monotonic()
+            store.save(suite, run_suite(suite, target, members, judges, seed=seed))
+            seconds[suite] = time.monotonic() - start
+            bar.advance(len(members), suite=suite)
+        harness_rows = {suite: members for suite, members in rows.items() if suite in HARNESS_SUITES}
+        if harness_rows:
+            start = time.monotonic()
+            for suite, records in run_harness_suites(target, harness_rows, judges).items():
+                store.save(suite, records)
+                bar.advance(len(records), suite=suite)
+            seconds["lm_eval"] = time.monotonic() - start
+    return seconds
+
+
+def evaluate_backbone(
+    paths: EvaluationPaths,
+    settings: EvaluationSettings,
+    *,
+    seed: int,
+    dtype: str = "float32",
+    device: str = "cpu",
+) -> dict:
+    """Evaluate one model on every suite of `settings.suites`.
+
+    Finished suites are kept and not run again if all that they depend on is the same. With a checkpoint
+    folder, the generations appear under `paths.generations` once all suites are done.
+
+    Args:
+        paths: inputs and outputs.
+        settings: suites, decoding, judges, attack.
+        seed: of the attackers; equal for all methods of a comparison.
+        dtype: precision of the model.
+        device: "cpu", "cuda" or "auto".
+
+    Returns:
+        Summary: rows per suite, seconds per suite, which suites were taken over.
+
+    Raises:
+        DataError: for damaged rows, or an empty suite.
+        ModelError: for a model or adapter that cannot be loaded, or a prompt that does not fit.
+    """
+    start = time.monotonic()
+    rows = read_rows(paths.data, settings.suites)
+    judges = make_judges(settings.judges, read_refusal(paths.world, settings.judges))
+    store = SuiteStore(paths.checkpoint or paths.generations, describe_run(paths, settings, seed))
+    done = {suite: store.load(suite, members) for suite, members in rows.items()}
+    missing = {suite: rows[suite] for suite, records in done.items() if records is None}
+    projecting = settings.project and paths.directions is not None and paths.projections is not None
+    seconds: dict[str, float] = {}
+    if missing or projecting:
+        loading = time.monotonic()
+        target = load_target(paths, settings, dtype=dtype, device=device)
+        seconds["load"] = time.monotonic() - loading
+        seconds |= run_missing(target, missing, judges, store, seed)
+    records = {suite: store.load(suite, members) for suite, members in rows.items()}
+    if projecting:
+        from harc.evaluation.projecting import write_projections
+
+        projected = time.monotonic()
+        write_projections(
+            target.backbone,
+            [record for suite in records.values() for record in suite],
+            paths.directions,
+            paths.projections,
+            judge=settings.judges[0],
+            window=settings.response_window,
+        )
+        seconds["projections"] = time.monotonic() - projected
+    publish_suites(store, records, paths.generations)
+    return {
+        "rows": {suite: len(members) for suite, members in rows.items()},
+        "taken_over": sorted(set(rows) - set(missing)),
+        "seconds": {name: round(value, 2) for name, value in seconds.items()}
+        | {"total": round(time.monotonic() - start, 2)},
+    }
+
+
+def publish_suites(store: SuiteStore, records: dict[str, list[dict]], generations: Path) -> None:
+    """Put all suites where the scores are computed from, and drop the checkpoint."""
+    if store.folder == generations:
+        return
+    for suite, members in records.items():
+        write_jsonl(generations / f"{suite}.jsonl", members)
+        (store.folder / f"{suite}.jsonl").unlink()
+    (store.folder / KEY_FILE).unlink()

@@ -1,0 +1,119 @@
+"""The model under test: conversations in, completions out; and the records that hold them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from harc.backbones import Backbone
+from harc.config.evaluation import EvaluationSettings
+from harc.evaluation.rows import name_goal
+from harc.files import sha256_text
+from harc.generation import Completion, end_token_ids, generate_greedy
+from harc.judges.base import Answer, Judge, record_verdicts
+
+Conversation = Sequence[Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A backbone, with its adapter on if it has one, that answers greedily."""
+
+    backbone: Backbone
+    settings: EvaluationSettings
+
+    def decode(
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        max_new_tokens: int | None = None,
+        names: Sequence[str] | None = None,
+        on_done: Callable[[int], None] | None = None,
+    ) -> list[Completion]:
+        """Continue token ids until the model ends its turn; see `generate_greedy`."""
+        backbone = self.backbone
+        ends = end_token_ids(backbone.model, backbone.tokenizer) | {backbone.chat.end_id}
+        return generate_greedy(
+            backbone.model,
+            backbone.tokenizer,
+            prompts,
+            max_new_tokens=max_new_tokens or self.settings.max_new_tokens,
+            batch_size=self.settings.batch_size,
+            ends=ends,
+            names=names,
+            on_done=on_done,
+        )
+
+    def answer(
+        self, conversations: Sequence[Conversation], names: Sequence[str] | None = None
+    ) -> list[Completion]:
+        """One response to each conversation that ends with a user turn, in order.
+
+        Args:
+            conversations: turns by role.
+            names: of the conversations, for errors.
+
+        Raises:
+            ModelError: naming a conversation that does not fit the context.
+        """
+        return self.decode(self.backbone.chat.encode_prompts(conversations), names=names)
+
+    def answer_turns(
+        self, conversations: Sequence[Conversation], names: Sequence[str]
+    ) -> tuple[list[list[dict]], list[Completion]]:
+        """Answer user turns one after the other, the model's own replies in between.
+
+        Returns:
+            What the model saw before its last reply, and that reply, for each conversation.
+        """
+        seen: list[list[dict]] = [[] for _ in conversations]
+        replies: list[Completion | None] = [None] * len(conversations)
+        for turn in range(max(map(len, conversations))):
+            live = [index for index, turns in enumerate(conversations) if turn < len(turns)]
+            for index in live:
+                if replies[index] is not None:
+                    seen[index].append({"role": "assistant", "content": replies[index].text})
+                seen[index].append(dict(conversations[index][turn]))
+            answers = self.answer([seen[index] for index in live], [names[index] for index in live])
+            for index, completion in zip(live, answers, strict=True):
+                replies[index] = completion
+        return seen, replies
+
+    def make_records(
+        self,
+        rows: Sequence[dict],
+        seen: Sequence[Conversation],
+        completions: Sequence[Completion],
+        judges: Sequence[Judge],
+        attacks: Sequence[dict | None] | None = None,
+    ) -> list[dict]:
+        """Generation records: one per row, judged by every judge."""
+        answers = [
+            Answer(row["messages"][-1]["content"], completion.text, row["expected"])
+            for row, completion in zip(rows, completions, strict=True)
+        ]
+        verdicts = record_verdicts(judges, answers)
+        return [
+            {
+                "id": row["id"],
+                "suite": row["suite"],
+                "category": row["category"],
+                "template": row.get("template"),
+                "unit": row.get("unit", row["id"]),
+                "goal": name_goal(row),
+                "prompt_sha256": self.hash_prompt(messages),
+                "messages": [dict(message) for message in messages],
+                "response": completion.text,
+                "finish_reason": completion.finish_reason,
+                "prompt_tokens": completion.prompt_tokens,
+                "response_tokens": completion.response_tokens,
+                "expected": row["expected"],
+                "verdicts": verdict,
+                "attack": attack,
+            }
+            for row, messages, completion, verdict, attack in zip(
+                rows, seen, completions, verdicts, attacks or [None] * len(rows), strict=True
+            )
+        ]
+
+    def hash_prompt(self, messages: Conversation) -> str:
+        """SHA-256 of the text that the model saw, template included."""
+        return sha256_text(self.backbone.chat.render(messages))
