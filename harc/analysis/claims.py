@@ -1,0 +1,173 @@
+"""The claims ledger: declared tests in, computed verdicts out."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harc.analysis.claim_metrics import METRICS, Evidence, ResultsView
+from harc.analysis.vocabulary import find_family
+from harc.errors import ConfigError
+from harc.evaluation.statistics import holm
+from harc.files import sha256_file
+
+LEVEL = 0.05
+SUPPORTED, FAILED, OPEN, UNTESTED = "supported", "not supported", "inconclusive", "not tested in this profile"
+VERDICTS = (SUPPORTED, FAILED, OPEN, UNTESTED)
+
+
+class ClaimTest(BaseModel):
+    """How a claim is decided."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    metric: str
+    arguments: dict[str, str | int | float]
+    comparison: Literal["below", "above"]
+    threshold: float
+    correction: Literal["holm", "none"]
+
+
+class Claim(BaseModel):
+    """One claim with its source and its declared test."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    id: str = Field(pattern=r"^[a-z0-9-]+$")
+    origin: Literal["paper", "audit", "project"] = Field(alias="from")
+    source: str = Field(min_length=1)
+    words: str = Field(min_length=1)
+    test: ClaimTest
+    families: tuple[str, ...] = ()
+
+
+class Finding(BaseModel):
+    """What one claim's test gave on one backbone."""
+
+    model_config = ConfigDict(frozen=True)
+    claim: str
+    backbone: str
+    verdict: str
+    evidence: Evidence | None
+    p_for: float | None = None
+    p_against: float | None = None
+
+
+def _fail(path: Path, where: str, expected: str, found: str) -> ConfigError:
+    return ConfigError(f"{path}: {where}", expected=expected, found=found, fix="mend the claims file")
+
+
+def load_claims(path: Path) -> list[Claim]:
+    """Read and check the ledger.
+
+    Raises:
+        ConfigError: naming the claim, for an unknown metric or argument, an unknown key, or a repeated id.
+    """
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))["claims"]
+        assert isinstance(entries, list)
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AssertionError) as problem:
+        raise _fail(path, "top", "YAML with a list `claims`", type(problem).__name__) from None
+    claims: list[Claim] = []
+    for number, entry in enumerate(entries, start=1):
+        name = entry.get("id", f"entry {number}") if isinstance(entry, Mapping) else f"entry {number}"
+        try:
+            claim = Claim.model_validate(entry)
+        except ValidationError as problem:
+            first = problem.errors()[0]
+            field = ".".join(str(part) for part in first["loc"])
+            raise _fail(path, f"claim {name}", f"a valid `{field}`", first["msg"]) from None
+        _check_test(path, claim)
+        if any(other.id == claim.id for other in claims):
+            raise _fail(path, f"claim {name}", "ids that differ", "the same id twice")
+        claims.append(claim)
+    return claims
+
+
+def _check_test(path: Path, claim: Claim) -> None:
+    metric = METRICS.get(claim.test.metric)
+    if metric is None:
+        known = ", ".join(sorted(METRICS))
+        raise _fail(path, f"claim {claim.id}", f"a metric among {known}", f"`{claim.test.metric}`")
+    wanted, given = set(metric.arguments), set(claim.test.arguments)
+    if wanted != given:
+        raise _fail(
+            path,
+            f"claim {claim.id}",
+            f"the arguments {', '.join(sorted(wanted)) or 'none'} for {claim.test.metric}",
+            ", ".join(sorted(given)) or "none",
+        )
+
+
+def _test_sides(test: ClaimTest, evidence: Evidence) -> tuple[float, float]:
+    """One-sided p values for and against the claim (t statistic of the distance from the threshold)."""
+    from scipy.stats import t
+
+    distance = (evidence.estimate - test.threshold) / evidence.standard_error
+    if test.comparison == "below":
+        distance = -distance
+    return float(t.sf(distance, evidence.degrees)), float(t.cdf(distance, evidence.degrees))
+
+
+def _adjust(raw: list[tuple[float, float]], corrected: list[bool]) -> list[tuple[float, float]]:
+    """Holm's adjustment of both sides over the tests that ask for it."""
+    chosen = [index for index, flag in enumerate(corrected) if flag]
+    adjusted = list(raw)
+    sides = [holm([raw[index][side] for index in chosen]) for side in (0, 1)]
+    for place, index in enumerate(chosen):
+        adjusted[index] = (sides[0][place], sides[1][place])
+    return adjusted
+
+
+def evaluate_claims(claims: Sequence[Claim], view: ResultsView) -> list[Finding]:
+    """One finding per claim and backbone it applies to; Holm's family is every test here marked `holm`."""
+    cases = [
+        (claim, backbone, METRICS[claim.test.metric].measure(view, backbone, **claim.test.arguments))
+        for claim in claims
+        for backbone in view.backbones
+        if not claim.families or find_family(backbone) in claim.families
+    ]
+    tested = [index for index, (_, _, evidence) in enumerate(cases) if evidence and evidence.standard_error]
+    raw = [_test_sides(cases[index][0].test, cases[index][2]) for index in tested]
+    corrected = [cases[index][0].test.correction == "holm" for index in tested]
+    sides = dict(zip(tested, _adjust(raw, corrected), strict=True))
+    findings = []
+    for index, (claim, backbone, evidence) in enumerate(cases):
+        p_for, p_against = sides.get(index, (None, None))
+        verdict = _judge(evidence, p_for, p_against)
+        findings.append(
+            Finding(
+                claim=claim.id,
+                backbone=backbone,
+                verdict=verdict,
+                evidence=evidence,
+                p_for=p_for,
+                p_against=p_against,
+            )
+        )
+    return findings
+
+
+def _judge(evidence: Evidence | None, p_for: float | None, p_against: float | None) -> str:
+    if evidence is None:
+        return UNTESTED
+    if p_for is None or p_against is None:
+        return OPEN
+    if p_for < LEVEL:
+        return SUPPORTED
+    return FAILED if p_against < LEVEL else OPEN
+
+
+def combine_verdicts(verdicts: Sequence[str]) -> str:
+    """The verdict over backbones: failed on any is failed, supported needs every tested one."""
+    tested = [verdict for verdict in verdicts if verdict != UNTESTED]
+    if not tested:
+        return UNTESTED
+    if FAILED in tested:
+        return FAILED
+    return SUPPORTED if set(tested) == {SUPPORTED} else OPEN
+
+
+def hash_ledger(path: Path) -> str:
+    """SHA-256 of the ledger file, printed beside its verdicts so that a changed test shows."""
+    return sha256_file(path)

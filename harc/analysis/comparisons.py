@@ -1,0 +1,79 @@
+"""Which pairs of methods are compared, on what, and the words that an interval earns."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from harc.analysis.outcomes import read_by_seed
+from harc.analysis.rates import Difference, estimate_difference
+from harc.analysis.vocabulary import ATTACKS, OVER_REFUSAL, sort_methods
+from harc.evaluation.statistics import holm
+
+REFERENCES = ("base", "sft", "no_coupling", "harc")
+METRICS = ("mean_asr", *ATTACKS, *OVER_REFUSAL, "mean_helpfulness", "benign", "wrapped_benign")
+
+
+class Comparison(NamedTuple):
+    """One paired comparison (method minus reference); `holm` is p adjusted within its metric and backbone."""
+
+    backbone: str
+    method: str
+    reference: str
+    metric: str
+    difference: Difference | None
+    holm: float | None
+
+
+def list_pairs(methods: Sequence[str]) -> list[tuple[str, str]]:
+    """(method, reference): all against base, HARC's variants also against SFT, no coupling and HARC."""
+    present = sort_methods(list(methods))
+    pairs = []
+    for reference in REFERENCES:
+        if reference not in present:
+            continue
+        for method in present:
+            wanted = reference == "base" or (method.startswith("harc") and reference != "harc")
+            wanted = wanted or (reference == "harc" and method.startswith("harc_"))
+            if wanted and method != reference:
+                pairs.append((method, reference))
+    return pairs
+
+
+def compare_methods(
+    results_root: Path,
+    backbones: Sequence[str],
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    confidence: float = 0.95,
+) -> list[Comparison]:
+    """Every declared comparison; p values are Holm-adjusted over the pairs of one metric on one backbone."""
+    comparisons = []
+    for backbone in backbones:
+        outcomes = {m: read_by_seed(results_root, backbone, m, seeds) for m in methods}
+        for metric in METRICS:
+            found = [
+                (
+                    method,
+                    reference,
+                    estimate_difference(outcomes[reference], outcomes[method], metric, confidence),
+                )
+                for method, reference in list_pairs(methods)
+            ]
+            tested = [index for index, (_, _, difference) in enumerate(found) if difference]
+            adjusted = dict(zip(tested, holm([found[index][2].p for index in tested]), strict=True))
+            comparisons += [
+                Comparison(backbone, method, reference, metric, difference, adjusted.get(index))
+                for index, (method, reference, difference) in enumerate(found)
+            ]
+    return comparisons
+
+
+def describe_change(low: float | None, high: float | None) -> str:
+    """`lower`, `higher` or `not detectably different`, from the interval; `not compared` without one."""
+    if low is None or high is None:
+        return "not compared"
+    if high < 0:
+        return "lower"
+    if low > 0:
+        return "higher"
+    return "not detectably different"

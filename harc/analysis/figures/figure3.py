@@ -1,0 +1,83 @@
+"""Figure 3: cosine of the harmfulness and refusal directions per slot before and after each method."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from harc.analysis.figures.style import create_figure, note_missing, save_figure, say_missing, style_method
+from harc.analysis.geometry import SIDES, list_direction_files, mean_profile, read_band, read_geometries
+from harc.analysis.vocabulary import include_base, name_backbone, name_method
+from harc.config.analysis import AnalysisSettings
+
+
+def list_inputs(
+    results_root: Path, backbones: Sequence[str], methods: Sequence[str], seeds: Sequence[int]
+) -> list[Path]:
+    """Files that the figure reads: directions and layer choices of the base and of every method."""
+    return list_direction_files(results_root, backbones, include_base(methods), seeds)
+
+
+def _draw_method(axes, method: str, profile) -> None:
+    colour, marker, line = style_method(method)
+    slots = np.arange(len(profile.cosine))
+    axes.plot(slots, profile.cosine, color=colour, marker=marker, linestyle=line, label=name_method(method))
+    if not np.isnan(profile.low).all():
+        axes.fill_between(slots, profile.low, profile.high, color=colour, alpha=0.15, linewidth=0)
+
+
+def _mark_bands(axes, bands: Sequence[tuple[int, ...]]) -> None:
+    """Shade the slots that were selected on the base; several seeds overlap and darken."""
+    for band in bands:
+        for slot in band:
+            axes.axvspan(slot - 0.5, slot + 0.5, color="0.5", alpha=0.25 / len(bands), linewidth=0, zorder=0)
+
+
+def _draw_column(panels, results_root, backbone, methods, seeds) -> tuple[int, list[str]]:
+    """Draw one backbone's panels; returns the number of seeds and what is missing."""
+    remarks, most = [], 0
+    bands = [band for band in (read_band(results_root, backbone, seed) for seed in seeds) if band]
+    for method in methods:
+        geometries = read_geometries(results_root, backbone, method, seeds)
+        most = max(most, len(geometries))
+        if not geometries:
+            remarks.append(f"{name_method(method)} on {name_backbone(backbone)}")
+            continue
+        for axes, side in zip(panels, SIDES, strict=True):
+            _draw_method(axes, method, mean_profile([g.profiles[side] for g in geometries.values()]))
+    for axes in panels:
+        axes.axhline(0, color="0.6", linewidth=0.6, zorder=1)
+        axes.set_ylim(-1, 1.02)
+        if most:
+            _mark_bands(axes, bands)
+        else:
+            say_missing(axes, "directions of any method")
+    return most, remarks
+
+
+def plot(
+    results_root: Path,
+    backbones: Sequence[str],
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    settings: AnalysisSettings,
+    out_pdf: Path,
+    out_png: Path,
+) -> None:
+    """Draw the figure: a column per backbone, prompt side above response side, trained slots shaded."""
+    figure, panels = create_figure(2, max(1, len(backbones)), 4.2, sharey=True, sharex="col")
+    remarks: list[str] = []
+    for column, backbone in enumerate(backbones):
+        count, missing = _draw_column(panels[:, column], results_root, backbone, include_base(methods), seeds)
+        remarks += missing
+        panels[0, column].set_title(f"{name_backbone(backbone)} ({count} seed{'s' if count != 1 else ''})")
+        panels[1, column].set_xlabel("slot (residual entering block)")
+    for axes, side in zip(panels[:, 0], SIDES, strict=True):
+        axes.set_ylabel(f"cosine, {side} side")
+    found = {}
+    for axes in panels.flat:
+        found |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    if found:
+        figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=min(6, len(found)))
+    note_missing(figure, remarks)
+    save_figure(figure, out_pdf, out_png)

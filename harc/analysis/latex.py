@@ -1,0 +1,102 @@
+"""Text and numbers made safe and uniform for LaTeX."""
+
+import math
+import re
+import unicodedata
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "_": r"\_",
+    "%": r"\%",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "–": "--",
+    "—": "---",
+    "’": "'",
+    "‘": "`",
+    "“": "``",
+    "”": "''",
+    "−": r"\ensuremath{-}",
+    "×": r"\ensuremath{\times}",
+    "≤": r"\ensuremath{\leq}",
+    "≥": r"\ensuremath{\geq}",
+}
+MISSING = "n/a"
+
+
+def show_controls(text: str) -> str:
+    """Control, format and surrogate characters as visible U+XXXX marks; tabs and newlines become spaces."""
+    shown = []
+    for character in text:
+        if character in "\t\n\r":
+            shown.append(" ")
+        elif unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}:
+            shown.append(f"[U+{ord(character):04X}]")
+        else:
+            shown.append(character)
+    return "".join(shown)
+
+
+def escape_latex(text: str) -> str:
+    """Text that LaTeX typesets literally; characters outside Latin-1 become U+XXXX marks."""
+    escaped = []
+    for character in show_controls(str(text)):
+        if character in _SPECIAL:
+            escaped.append(_SPECIAL[character])
+        elif ord(character) < 0x180:
+            escaped.append(character)
+        else:
+            escaped.append(f"[U+{ord(character):04X}]")
+    return "".join(escaped)
+
+
+def make_breakable(escaped: str) -> str:
+    """Let long dotted names and values break where a reader would."""
+    return re.sub(r"(\\_|[/(@]|\.(?=[A-Za-z]))", r"\1\\allowbreak{}", escaped)
+
+
+def is_missing(value: float | None) -> bool:
+    """True for None and NaN."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def format_rate(value: float | None, digits: int = 2) -> str:
+    """A rate as `.47`, `1.00`, `-.03`, as in the published table; missing values as `n/a`."""
+    if is_missing(value):
+        return MISSING
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        text = f"{0:.{digits}f}"
+    return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
+
+
+def format_signed(value: float | None, digits: int = 2) -> str:
+    """A difference with its sign, as LaTeX mathematics: `$-.12$`."""
+    if is_missing(value):
+        return MISSING
+    text = format_rate(value, digits)
+    sign = "" if text.startswith("-") or float(text) == 0 else "+"
+    return f"${sign}{text}$"
+
+
+def format_interval(low: float | None, high: float | None, digits: int = 2) -> str:
+    """An interval as `[.40, .54]`, in mathematics so that minus signs are right."""
+    if is_missing(low) or is_missing(high):
+        return MISSING
+    return f"$[{format_rate(low, digits)}, {format_rate(high, digits)}]$"
+
+
+def format_p(value: float | None) -> str:
+    """A p value in mathematics: `$p = .034$` or `$p < .001$`."""
+    if is_missing(value):
+        return MISSING
+    return "$p < .001$" if value < 0.001 else f"$p = {format_rate(value, 3)}$"

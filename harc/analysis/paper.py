@@ -1,0 +1,73 @@
+"""The paper's generated inputs: copies of tables and figures, the numbers, and a note for each artifact."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from harc.analysis.latex import escape_latex
+from harc.errors import ArtifactError
+from harc.files import sha256_file, write_bytes, write_text
+
+HASH_LENGTH = 10  # hexadecimal digits shown; enough to tell artifacts apart at a glance
+FIGURE_COMMAND = "harc step make_figure --figure {name}"
+TABLE_COMMAND = "harc step make_tables"
+
+
+def _note(name: str, command: str, artifact: Path) -> str:
+    """A macro `\\csname harc@note@<name>\\endcsname` with the artifact's command and short hash."""
+    # Two hyphens would set as one dash, which no shell knows.
+    shown = escape_latex(command).replace("--", "-{}-")
+    text = f"{{\\ttfamily {shown}}}, SHA-256 {{\\ttfamily {sha256_file(artifact)[:HASH_LENGTH]}}}"
+    return f"\\expandafter\\def\\csname harc@note@{name}\\endcsname{{{text}}}"
+
+
+def collect_paper_inputs(
+    tables_dir: Path,
+    figures_dir: Path,
+    generated_dir: Path,
+    commands: Mapping[str, str] | None = None,
+    numbers_file: Path | None = None,
+) -> list[Path]:
+    """Copy everything that main.tex inputs, and write artifacts.tex with the notes.
+
+    Files of an earlier profile are removed first, so that a paper never mixes two.
+
+    Args:
+        tables_dir: tables, as CSV and LaTeX.
+        figures_dir: figures, as PDF.
+        generated_dir: folder to fill.
+        commands: command by artifact name; None gives the plain `harc step` line.
+        numbers_file: the macros; None takes numbers.tex among the tables.
+
+    Returns:
+        The files written.
+
+    Raises:
+        ArtifactError: if the tables or the numbers have not been made.
+    """
+    numbers_file = numbers_file or tables_dir / "numbers.tex"
+    if not numbers_file.is_file():
+        raise ArtifactError(
+            str(numbers_file),
+            expected="the paper's numbers",
+            found="no file",
+            fix="run `harc step make_tables`",
+        )
+    commands = commands or {}
+    notes, written = [], []
+    for old in sorted(generated_dir.glob("*")) if generated_dir.is_dir() else []:
+        if old.suffix in {".tex", ".pdf"}:
+            old.unlink()
+    sources = [*sorted(tables_dir.glob("*.tex")), *sorted(figures_dir.glob("*.pdf"))]
+    for source in dict.fromkeys([*sources, numbers_file]):
+        target = generated_dir / source.name
+        write_bytes(target, source.read_bytes())
+        written.append(target)
+        if source == numbers_file:
+            continue
+        is_figure = source.suffix == ".pdf"
+        default = FIGURE_COMMAND.format(name=source.stem) if is_figure else TABLE_COMMAND
+        artifact = source if is_figure else source.with_suffix(".csv")
+        notes.append(_note(source.stem, commands.get(source.stem, default), artifact))
+    notes_file = generated_dir / "artifacts.tex"
+    write_text(notes_file, "% Generated; do not edit.\n" + "\n".join(notes) + "\n")
+    return [*written, notes_file]

@@ -1,0 +1,37 @@
+"""Words that depend on numbers, so that the paper's sentences stay true whatever comes out."""
+
+from collections.abc import Mapping, Sequence
+
+
+def join_words(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`; `none` for nothing."""
+    words = list(words)
+    if len(words) < 2:
+        return words[0] if words else "none"
+    return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def phrase_by_family(words: Mapping[str, str]) -> str:
+    """`lower on both backbones`, or `lower on Llama and not detectably different on Qwen`."""
+    if not words:
+        return "not compared in this profile"
+    groups: dict[str, list[str]] = {}
+    for family, word in words.items():
+        groups.setdefault(word, []).append(family)
+    if len(groups) == 1:
+        word, families = next(iter(groups.items()))
+        where = "both backbones" if len(families) == 2 else f"all {len(families)} backbones"
+        return f"{word} on {where if len(families) > 1 else families[0]}"
+    return join_words([f"{word} on {join_words(families)}" for word, families in groups.items()])
+
+
+def phrase_gain(gain: float | None, low: float | None, high: float | None) -> str:
+    """What a change of cosine amounts to: its direction where the interval leaves 0 out."""
+    if gain is None:
+        return "not measured"
+    if low is None or high is None:
+        direction = "up" if gain > 0 else "down" if gain < 0 else "unchanged"
+        return f"{direction} (one seed, no interval)"
+    if low > 0:
+        return "up"
+    return "down" if high < 0 else "not detectably changed"

@@ -1,0 +1,230 @@
+"""One self-contained HTML page: claims, tables, figures, examples and provenance; no outside request."""
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from harc.analysis.claims import VERDICTS
+from harc.analysis.latex import format_rate, show_controls
+from harc.analysis.tables.layout import read_number, read_table
+from harc.analysis.vocabulary import name_backbone, name_method, name_suite, sort_methods
+from harc.artifacts import Layout
+from harc.config.analysis import AnalysisSettings
+from harc.errors import ArtifactError
+from harc.files import read_json, read_jsonl, sha256_file, write_text
+
+TEMPLATES = Path(__file__).parent / "templates"
+EXAMPLE_SUITES = ("direct", "pap", "codeattack", "scary_safe", "wrapped_benign")
+TITLES = {
+    "table1": "Attack success, over-refusal and helpfulness",
+    "comparisons": "Paired comparisons (method minus reference)",
+    "controls": "Control suites",
+    "geometry": "Cosine of the two directions in the trained slots",
+    "separability": "Separability in the harmfulness-refusal plane of the untreated backbones",
+    "faults": "Faults of the released code, as switches",
+    "acceptance": "Acceptance of the backbones",
+    "hyperparameters": "Every setting of this run",
+}
+CAPTIONS = {
+    "figure1": "Cosine of the harmfulness and refusal directions per slot, untreated backbones.",
+    "figure2": "The harmfulness-refusal plane per attack family, prompt side and response side.",
+    "figure3": "Cosine of the two directions per slot, before and after each method.",
+    "figure5": "Attack success against over-refusal; larger markers are more helpful.",
+    "figure6": "Losses and coupling while training.",
+}
+FOLDED = ("_low", "_high", "_n", "_seed_low", "_seed_high")
+LABELLED = {"backbone": name_backbone, "method": name_method, "reference": name_method, "metric": name_suite}
+LABELLED["suite"] = name_suite
+
+
+def make_safe(text: object, limit: int) -> str:
+    """Model output for display: control characters visible, length bounded; the template escapes HTML."""
+    shown = "\n".join(show_controls(line) for line in str(text).split("\n"))
+    return shown if len(shown) <= limit else f"{shown[:limit]} [... {len(shown) - limit} characters more]"
+
+
+def _format_cell(row: dict[str, str], column: str) -> dict[str, Any]:
+    value = row.get(column) or ""
+    if column in LABELLED:
+        return {"text": LABELLED[column](value), "sort": value, "small": ""}
+    try:
+        number = float(value)
+    except ValueError:
+        return {"text": make_safe(value, 2000), "sort": value, "small": ""}
+    text = value if number == int(number) and "." not in value else format_rate(number, 3)
+    low, high = (read_number(row, f"{column}{end}") for end in ("_low", "_high"))
+    if low is None and column in {"difference", "area", "estimate"}:
+        low, high = read_number(row, "low"), read_number(row, "high")
+    interval = f"[{format_rate(low)}, {format_rate(high)}]" if low is not None else ""
+    counted = f"n = {row[f'{column}_n']}" if row.get(f"{column}_n") else ""
+    return {"text": text, "sort": number, "small": " ".join(part for part in (interval, counted) if part)}
+
+
+def present_table(path: Path) -> dict[str, Any] | None:
+    """A CSV table as heads and cells, intervals and counts folded into their value's cell; None if absent."""
+    rows = read_table(path)
+    if not rows:
+        return None
+    names = list(rows[0])
+    own = {"difference", "area", "estimate"} & set(names)
+    kept = [name for name in names if not name.endswith(FOLDED) and not (own and name in {"low", "high"})]
+    return {
+        "name": path.stem,
+        "title": TITLES.get(path.stem, path.stem),
+        "heads": [name_suite(name) for name in kept],
+        "rows": [[_format_cell(row, name) for name in kept] for row in rows],
+        "sha256": sha256_file(path)[:12],
+    }
+
+
+def present_claims(path: Path) -> list[dict[str, Any]]:
+    """Claims in ledger order with their findings per backbone; failed ones as loud as the rest."""
+    claims: dict[str, dict[str, Any]] = {}
+    for row in read_table(path):
+        claim = claims.setdefault(row["claim"], {**row, "findings": []})
+        claim["mark"] = VERDICTS.index(row["overall"])
+        claim["findings"].append(
+            {
+                "backbone": name_backbone(row["backbone"]),
+                "verdict": row["verdict"],
+                "estimate": _format_cell(row, "estimate") if row["estimate"] else None,
+                "counted": f"n = {row['n']} {row['unit']}, seeds: {row['seeds']}" if row["n"] else "",
+            }
+        )
+    return list(claims.values())
+
+
+def present_figures(folder: Path) -> list[dict[str, str]]:
+    """Figures as data URIs, in name order."""
+    return [
+        {
+            "name": path.stem,
+            "caption": CAPTIONS.get(path.stem, path.stem),
+            "uri": "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode(),
+            "sha256": sha256_file(path)[:12],
+        }
+        for path in sorted(folder.glob("*.png"))
+    ]
+
+
+def _present_record(record: dict, limit: int) -> dict[str, str]:
+    messages = record.get("messages", [])
+    asked = messages[-1]["content"] if messages else ""
+    verdicts = {name: verdict["label"] for name, verdict in sorted(record.get("verdicts", {}).items())}
+    return {
+        "id": make_safe(record["id"], limit),
+        "prompt": make_safe(asked, limit),
+        "response": make_safe(record["response"], limit),
+        "expected": make_safe(record.get("expected") or "", limit),
+        "verdicts": ", ".join(f"{judge}: {label}" for judge, label in verdicts.items()),
+    }
+
+
+def collect_examples(
+    results_root: Path,
+    backbones: Sequence[str],
+    methods: Sequence[str],
+    seed: int,
+    settings: AnalysisSettings,
+) -> list[dict[str, Any]]:
+    """The first generations of some suites, per backbone and method: by file order, not by content."""
+    layout, groups = Layout(results_root), []
+    for backbone in backbones:
+        for method in sort_methods(list(methods)):
+            for suite in EXAMPLE_SUITES:
+                path = layout.generations(backbone, method, seed) / f"{suite}.jsonl"
+                if not path.is_file() or not settings.report_examples:
+                    continue
+                records = read_jsonl(path, ("id", "response"))[: settings.report_examples]
+                groups.append(
+                    {
+                        "title": f"{name_backbone(backbone)}, {name_method(method)}, {name_suite(suite)}",
+                        "records": [
+                            _present_record(record, settings.report_text_limit) for record in records
+                        ],
+                    }
+                )
+    return groups
+
+
+def collect_provenance(results_root: Path) -> list[dict[str, Any]]:
+    """What made each artifact, from the sidecars in the results tree, in path order."""
+    rows = []
+    for path in sorted(results_root.rglob("*.provenance.json")):
+        sidecar = read_json(path)
+        rows.append(
+            {
+                "artifact": path.relative_to(results_root).as_posix().removesuffix(".provenance.json"),
+                "command": make_safe(sidecar.get("command", ""), 400),
+                "code": str(sidecar.get("code", ""))[:12],
+                "settings": str(sidecar.get("settings_hash", ""))[:12],
+                "commit": str(sidecar.get("git_commit") or "none")[:20],
+                "seconds": sidecar.get("wall_seconds"),
+                "memory": sidecar.get("peak_memory_mb"),
+            }
+        )
+    return rows
+
+
+def build_report(
+    results_root: Path,
+    backbones: Sequence[str],
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    settings: AnalysisSettings,
+    tables_dir: Path,
+    figures_dir: Path,
+    out_file: Path,
+    profile: str = "",
+    description: str = "",
+) -> None:
+    """Write the page.
+
+    Args:
+        results_root: root of the results tree, for generations and sidecars.
+        backbones: names.
+        methods: names, base included.
+        seeds: training seeds; examples come from the first.
+        settings: how many examples, how long.
+        tables_dir: tables as CSV.
+        figures_dir: figures as PNG.
+        out_file: the page.
+        profile: name of the profile, for the title.
+        description: what the profile is.
+
+    Raises:
+        ArtifactError: if no table has been made.
+    """
+    tables = [table for name in TITLES if (table := present_table(tables_dir / f"{name}.csv"))]
+    if not tables:
+        raise ArtifactError(
+            str(tables_dir),
+            expected="the tables of this profile",
+            found="none",
+            fix="run `harc step make_tables`",
+        )
+    claims = present_claims(tables_dir / "claims.csv")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+    )
+    page = environment.get_template("report.html").render(
+        profile=profile,
+        description=description,
+        backbones=[name_backbone(backbone) for backbone in backbones],
+        methods=[name_method(method) for method in methods],
+        seeds=list(seeds),
+        verdicts=[(verdict, sum(c["overall"] == verdict for c in claims)) for verdict in VERDICTS],
+        claims=claims,
+        ledger=claims[0]["ledger_sha256"] if claims else "",
+        tables=tables,
+        figures=present_figures(figures_dir),
+        examples=collect_examples(results_root, backbones, methods, seeds[0], settings),
+        provenance=collect_provenance(results_root),
+    )
+    write_text(out_file, page)

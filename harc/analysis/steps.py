@@ -1,0 +1,98 @@
+"""The entry points of the analysis: tables, numbers and the paper's inputs, each from explicit paths."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from harc.analysis.claim_metrics import ResultsView
+from harc.analysis.numbers import make_numbers
+from harc.analysis.paper import collect_paper_inputs
+from harc.analysis.tables import (
+    acceptance,
+    claims,
+    comparisons,
+    controls,
+    faults,
+    geometry,
+    hyperparameters,
+    main,
+)
+from harc.analysis.tables.layout import write_table
+from harc.analysis.vocabulary import include_base
+
+__all__ = ["TABLES", "collect_paper_inputs", "list_switches", "make_numbers", "make_tables"]
+
+TABLES = (
+    "table1",
+    "controls",
+    "comparisons",
+    "geometry",
+    "separability",
+    "acceptance",
+    "faults",
+    "hyperparameters",
+    "claims",
+)
+
+
+def list_switches() -> list[dict[str, Any]]:
+    """The release's faults as rows (name, released, corrected), from presets and defaults."""
+    from harc.config.directions import DirectionSettings
+    from harc.config.presets import RELEASED_FAULTS
+    from harc.config.training import MethodSettings
+
+    switches = []
+    for name, values in RELEASED_FAULTS.items():
+        group = values.get("directions")
+        fields = DirectionSettings.model_fields if group else MethodSettings.model_fields
+        key, released = next(iter((group or values).items()))
+        switches.append({"name": name, "released": released, "corrected": fields[key].default})
+    return switches
+
+
+def make_tables(
+    results_root: Path,
+    backbones: Sequence[str],
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    profile_settings: BaseModel,
+    out_dir: Path,
+    claims_file: Path = Path("config/claims.yaml"),
+    switches: Sequence[Mapping[str, Any]] | None = None,
+    confidence: float = 0.95,
+) -> list[Path]:
+    """Write every table as CSV and LaTeX.
+
+    Args:
+        results_root: root of the results tree.
+        backbones: names.
+        methods: names, base included or not.
+        seeds: training seeds.
+        profile_settings: the settings object behind the hyperparameter table.
+        out_dir: folder to write to.
+        claims_file: the claims ledger.
+        switches: the release's faults; None takes those of the presets.
+        confidence: coverage of every interval.
+
+    Returns:
+        The files written.
+
+    Raises:
+        HarcError: if a results file or the ledger is damaged; what is merely absent shows as n/a.
+    """
+    units = (results_root, list(backbones), include_base(list(methods)), list(seeds))
+    view = ResultsView(results_root, list(backbones), list(seeds), confidence)
+    built = [
+        main.build_table(*units, confidence),
+        controls.build_table(*units, confidence),
+        comparisons.build_table(*units, confidence),
+        geometry.build_table(view, units[2]),
+        geometry.build_areas(view),
+        acceptance.build_table(results_root, backbones, seeds),
+        faults.build_table(switches or list_switches(), results_root, backbones, seeds, confidence),
+        hyperparameters.build_table(profile_settings),
+        claims.build_table(claims_file, results_root, backbones, seeds, confidence),
+    ]
+    return [path for table in built for path in write_table(table, out_dir)]

@@ -1,0 +1,103 @@
+"""A table as data: plain values for the CSV, typeset cells and notes for LaTeX."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harc.analysis.latex import escape_latex, is_missing
+from harc.files import write_text
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table in both forms.
+
+    Attributes:
+        name: file name without extension.
+        columns: names of the CSV columns.
+        rows: CSV values; None and NaN are written as empty cells.
+        align: LaTeX column specification.
+        header: typeset header lines, without the row ends.
+        body: typeset body lines, row ends and rules included.
+        notes: typeset sentences under the table.
+        long: True for a table that may break across pages.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    rows: list[dict]
+    align: str
+    header: Sequence[str]
+    body: Sequence[str]
+    notes: Sequence[str] = field(default=())
+    long: bool = False
+
+
+def stack_cell(lines: Sequence[str]) -> str:
+    """One cell of several lines, the first in full size and the rest small, as a rate above its interval."""
+    small = "".join(f"\\\\[-3pt]{{\\tiny {line}}}" for line in lines[1:])
+    return f"\\begin{{tabular}}[t]{{@{{}}c@{{}}}}{lines[0]}{small}\\end{{tabular}}"
+
+
+def title_row(title: str, columns: int) -> str:
+    """A line across all columns that names the rows below it; no page breaks after it."""
+    return f"\\multicolumn{{{columns}}}{{@{{}}l}}{{\\emph{{{escape_latex(title)}}}}} \\\\*"
+
+
+def format_value(value: object) -> str:
+    """A value as a CSV cell: floats with 6 significant digits, missing ones empty."""
+    if value is None or (isinstance(value, float) and is_missing(value)):
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return str(value)
+
+
+def render_csv(table: Table) -> str:
+    """The table as CSV text with a header line and Unix line ends."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(table.columns)
+    for row in table.rows:
+        writer.writerow([format_value(row.get(column)) for column in table.columns])
+    return buffer.getvalue()
+
+
+def render_latex(table: Table) -> str:
+    """The table as LaTeX: a booktabs tabular (or longtable) and its notes, to be `\\input` inside a float."""
+    header = [f"{line} \\\\" if not line.startswith("\\cmidrule") else line for line in table.header]
+    notes = " ".join(table.notes)
+    width = "\\textwidth" if table.long else "\\linewidth"
+    tail = [f"\\par\\vspace{{3pt}}\\parbox{{{width}}}{{\\footnotesize {notes}}}"] if notes else []
+    if table.long:
+        start = [f"\\begin{{longtable}}{{{table.align}}}", "\\toprule", *header, "\\midrule", "\\endhead"]
+        # longtable counts itself as a table even without a caption; the caption outside has already counted.
+        end = ["\\bottomrule", "\\end{longtable}", "\\addtocounter{table}{-1}"]
+    else:
+        start = [f"\\begin{{tabular}}{{{table.align}}}", "\\toprule", *header, "\\midrule"]
+        end = ["\\bottomrule", "\\end{tabular}"]
+    return "\n".join([*start, *table.body, *end, *tail]) + "\n"
+
+
+def write_table(table: Table, folder: Path) -> list[Path]:
+    """Write `<name>.csv` and `<name>.tex` into the folder; returns their paths."""
+    paths = [folder / f"{table.name}.csv", folder / f"{table.name}.tex"]
+    write_text(paths[0], render_csv(table))
+    write_text(paths[1], render_latex(table))
+    return paths
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Rows of a CSV table as texts; a missing file is an empty table (not made in this profile)."""
+    if not path.is_file():
+        return []
+    with open(path, encoding="utf-8", newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def read_number(row: dict[str, str] | None, column: str) -> float | None:
+    """A cell as a number, or None where the row, the column or the value is missing."""
+    text = (row or {}).get(column) or ""
+    return float(text) if text else None

@@ -1,0 +1,150 @@
+"""Table 1: attack success, over-refusal and helpfulness per method and backbone, in the published layout."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from harc.analysis.latex import MISSING, escape_latex, format_interval, format_rate
+from harc.analysis.outcomes import read_by_seed
+from harc.analysis.rates import Rate, estimate_rate
+from harc.analysis.tables.layout import Table, stack_cell, title_row
+from harc.analysis.vocabulary import (
+    ATTACKS,
+    HELPFULNESS,
+    OVER_REFUSAL,
+    name_backbone,
+    name_method,
+    sort_methods,
+)
+
+METRICS = (*ATTACKS, "mean_asr", *OVER_REFUSAL, *HELPFULNESS, "mean_helpfulness")
+SHORT = {
+    "pair": "PAIR",
+    "pap": "PAP",
+    "deepinception": "DI",
+    "codeattack": "Code",
+    "mean_asr": "mean",
+    "scary_safe": "scary",
+    "refusable_benign": "refus.",
+    "multiple_choice": "choice",
+    "arithmetic": "arith.",
+    "code": "code",
+    "instruction_constraints": "constr.",
+    "two_turn": "2 turns",
+    "mean_helpfulness": "mean",
+}
+FIELDS = ("", "_low", "_high", "_n", "_seed_low", "_seed_high")
+Rates = dict[tuple[str, str, str], Rate | None]
+
+
+def measure_rates(
+    results_root: Path,
+    backbones: Sequence[str],
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    metrics: Sequence[str],
+    confidence: float,
+) -> tuple[Rates, dict[tuple[str, str], int]]:
+    """Rates by (backbone, method, metric), and the number of seeds that each model was evaluated with."""
+    rates: Rates = {}
+    counts: dict[tuple[str, str], int] = {}
+    for backbone in backbones:
+        for method in methods:
+            by_seed = read_by_seed(results_root, backbone, method, seeds)
+            counts[backbone, method] = len(by_seed)
+            for metric in metrics:
+                rates[backbone, method, metric] = estimate_rate(by_seed, metric, confidence)
+    return rates, counts
+
+
+def _row(backbone: str, method: str, rates: Rates, seeds: int, metrics: Sequence[str]) -> dict:
+    row: dict[str, object] = {"backbone": backbone, "method": method, "seeds": seeds}
+    for metric in metrics:
+        rate = rates[backbone, method, metric]
+        values = (
+            [rate.estimate, rate.low, rate.high, rate.n, rate.seed_low, rate.seed_high]
+            if rate
+            else [None] * len(FIELDS)
+        )
+        row.update({f"{metric}{field}": value for field, value in zip(FIELDS, values, strict=True)})
+    return row
+
+
+def _cell(rate: Rate | None) -> str:
+    if rate is None:
+        return f"{MISSING}$^\\dagger$"
+    lines = [format_rate(rate.estimate), format_interval(rate.low, rate.high).replace(", ", ",")]
+    if rate.seeds > 1:
+        lines.append(f"{format_rate(rate.seed_low)}--{format_rate(rate.seed_high)}")
+    return stack_cell(lines)
+
+
+def _header(rates: Rates, metrics: Sequence[str]) -> list[str]:
+    groups = (
+        ("Attack success rate $\\downarrow$", len(ATTACKS) + 1),
+        ("Over-refusal $\\downarrow$", len(OVER_REFUSAL)),
+        ("Helpfulness $\\uparrow$", len(HELPFULNESS) + 1),
+    )
+    first, rules, start = [""], "", 2
+    for title, width in groups:
+        first.append(f"\\multicolumn{{{width}}}{{c}}{{{title}}}")
+        rules += f"\\cmidrule(lr){{{start}-{start + width - 1}}}"
+        start += width
+    counts = {
+        metric: next((r.n for (_, _, name), r in rates.items() if name == metric and r), None)
+        for metric in metrics
+    }
+    sizes = [f"\\scriptsize {counts[metric] if counts[metric] else MISSING}" for metric in metrics]
+    return [
+        " & ".join(first),
+        rules,
+        " & ".join(["", *(f"\\scriptsize {SHORT[metric]}" for metric in metrics)]),
+        " & ".join(["\\scriptsize prompts", *sizes]),
+    ]
+
+
+def build_table(
+    results_root: Path,
+    backbones: Sequence[str],
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    confidence: float = 0.95,
+) -> Table:
+    """Table 1; a suite that was not run shows as n/a with a note, several seeds show their extremes."""
+    methods = sort_methods(list(methods))
+    rates, counts = measure_rates(results_root, backbones, methods, seeds, METRICS, confidence)
+    rows, body = [], []
+    for backbone in backbones:
+        if body:
+            body.append("\\addlinespace")
+        body.append(title_row(name_backbone(backbone), len(METRICS) + 1))
+        for method in methods:
+            rows.append(_row(backbone, method, rates, counts[backbone, method], METRICS))
+            cells = [_cell(rates[backbone, method, metric]) for metric in METRICS]
+            body.append(
+                f"{{\\scriptsize {escape_latex(name_method(method))}}} & " + " & ".join(cells) + " \\\\"
+            )
+    missing = any(rate is None for rate in rates.values())
+    columns = ("backbone", "method", "seeds", *(f"{m}{field}" for m in METRICS for field in FIELDS))
+    return Table(
+        "table1",
+        columns,
+        rows,
+        "@{}l@{\\hspace{4pt}}" + "c@{\\hspace{2.5pt}}" * (len(METRICS) - 1) + "c@{}",
+        _header(rates, METRICS),
+        body,
+        _notes(max(counts.values(), default=0), missing, confidence),
+    )
+
+
+def _notes(seeds: int, missing: bool, confidence: float) -> list[str]:
+    notes = [f"Small type: {100 * confidence:g}\\% interval (one suite: Wilson; means: clustered by goal)."]
+    if seeds > 1:
+        notes.append(
+            f"Rates are means over {seeds} training seeds with the seed as a random effect; "
+            "the third line of a cell gives the lowest and the highest seed."
+        )
+    else:
+        notes.append("One training seed: the intervals speak of prompts, not of other seeds.")
+    if missing:
+        notes.append(f"$^\\dagger$ {MISSING}: not evaluated in this profile.")
+    return notes

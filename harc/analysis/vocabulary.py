@@ -1,0 +1,85 @@
+"""Names of suites, methods and backbones as readers see them, and their order; unknown names pass through."""
+
+import re
+
+ATTACKS = ("pair", "pap", "deepinception", "codeattack")
+OVER_REFUSAL = ("scary_safe", "refusable_benign")
+HELPFULNESS = ("multiple_choice", "arithmetic", "code", "instruction_constraints", "two_turn")
+DIRECT = ("direct", "direct_unseen_templates")
+CONTROLS = ("benign", "wrapped_benign")
+
+SUITE_LABELS = {
+    "pair": "PAIR",
+    "pap": "PAP",
+    "deepinception": "DeepInception",
+    "codeattack": "CodeAttack",
+    "mean_asr": "mean ASR",
+    "scary_safe": "scary but safe",
+    "refusable_benign": "refusable benign",
+    "multiple_choice": "multiple choice",
+    "arithmetic": "arithmetic",
+    "code": "code",
+    "instruction_constraints": "constraints",
+    "two_turn": "two turns",
+    "mean_helpfulness": "mean helpfulness",
+    "direct": "direct",
+    "direct_unseen_templates": "direct, unseen templates",
+    "benign": "benign",
+    "wrapped_benign": "wrapped benign",
+}
+
+METHOD_LABELS = {
+    "base": "base",
+    "sft": "SFT",
+    "dpo": "DPO",
+    "cb": "Circuit Breakers",
+    "repbend": "RepBend",
+    "cast": "CAST",
+    "no_coupling": "no coupling",
+    "harc": "HARC",
+    "harc_released": "HARC (as released)",
+    "harc_dpo": "HARC+DPO",
+}
+METHOD_ORDER = tuple(METHOD_LABELS)
+
+BACKBONE_LABELS = {"organism-llama": "organism (Llama)", "organism-qwen2": "organism (Qwen2)"}
+FAMILIES = ("Llama", "Qwen")
+SUITE_MACROS = {"deepinception": "Di", "codeattack": "Code", "mean_asr": "Asr"}
+
+
+def name_suite(suite: str) -> str:
+    """Label of a suite for readers."""
+    return SUITE_LABELS.get(suite, suite.replace("_", " "))
+
+
+def name_method(method: str) -> str:
+    """Label of a method for readers."""
+    return METHOD_LABELS.get(method, method.replace("_", " "))
+
+
+def name_backbone(backbone: str) -> str:
+    """Label of a backbone for readers."""
+    return BACKBONE_LABELS.get(backbone, backbone)
+
+
+def sort_methods(methods: list[str] | tuple[str, ...]) -> list[str]:
+    """Methods in the order of the published table, unknown ones last in the order given."""
+    rank = {method: number for number, method in enumerate(METHOD_ORDER)}
+    return sorted(dict.fromkeys(methods), key=lambda method: rank.get(method, len(rank)))
+
+
+def include_base(methods: list[str] | tuple[str, ...]) -> list[str]:
+    """The methods with the untreated model first, in table order."""
+    return sort_methods(["base", *methods])
+
+
+def find_family(backbone: str) -> str | None:
+    """`Llama` or `Qwen` if the backbone's name says so, else None."""
+    return next((family for family in FAMILIES if family.lower() in backbone.lower()), None)
+
+
+def camel(name: str) -> str:
+    """A name as part of a LaTeX macro: letters only, words capitalised, digits spelled out."""
+    digits = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
+    spelled = re.sub(r"\d", lambda match: f" {digits[int(match.group())]} ", name)
+    return "".join(word[0].upper() + word[1:] for word in re.split(r"[^A-Za-z]+", spelled) if word)
