@@ -5,6 +5,7 @@ from pathlib import Path
 
 from harc.artifacts import Layout
 from harc.config.profile import Profile
+from harc.steps.build_paper import find_latex
 
 
 def format_duration(seconds: float) -> str:
@@ -27,8 +28,8 @@ def format_summary(profile: Profile, *, started: int, failed: bool) -> str:
         "figures": layout.figures,
         "audit": layout.audit,
     }
-    lines = [f"\nprofile {profile.name} is complete ({took})"]
+    lines = [f"\nprofile {profile.name} finished in {took}"]
     lines += [f"  {name:8} {path}" for name, path in places.items() if path.exists()]
-    if not pdf.exists():
-        lines.append("  no PDF: install latexmk with TeX Live (`make latex`), or tectonic, then run again")
+    if find_latex() is None:
+        lines.append("  no PDF without LaTeX: `make latex` installs it where it may; then run again")
     return "\n".join(lines)

@@ -20,7 +20,7 @@ from harc.artifacts import (
 from harc.config.profile import load_profile
 from harc.errors import HarcError
 from harc.pipeline import create_job, fingerprint_step
-from harc.steps import build_paper, build_report, make_figure, make_tables
+from harc.steps import build_paper, build_report, make_figure, make_tables, pull_data
 from harc.steps.pull_data import ROW_FILES
 
 # `harc` comes from the environment that runs Snakemake, also where that environment is not activated.

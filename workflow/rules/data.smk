@@ -6,8 +6,7 @@ Inputs: data.dvc, config/data_manifest.json. Outputs: the data files; results/<p
 
 rule pull_data:
     input:
-        pin="data.dvc",
-        manifest="config/data_manifest.json",
+        pull_data.list_inputs(create_job("pull_data", PROFILE)),
     output:
         files=files_in(DATA, ROW_FILES),
         report=LAYOUT.data_report,
