@@ -1,0 +1,91 @@
+"""What an audit found, as data, as lines, and as a summary on the terminal."""
+
+import sys
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from harc.errors import ArtifactError
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """One thing that does not fit.
+
+    Attributes:
+        file: the file at fault.
+        kind: what was checked (`changed`, `missing`, `orphan`, `stale code`, ...).
+        expected: what would have been right.
+        found: what is there.
+        repair: the command that mends it.
+    """
+
+    file: str
+    kind: str
+    expected: str
+    found: str
+    repair: str
+
+    def __str__(self) -> str:
+        """One line, in the form of every error of this project."""
+        return str(ArtifactError(self.file, expected=self.expected, found=self.found, fix=self.repair))
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """The result of an audit.
+
+    Attributes:
+        root: the results tree, as it was named.
+        root_hash: hash over every sidecar's command, code, settings, inputs and outputs; published, it seals
+            the tree.
+        counts: how much was checked, by kind of check.
+        findings: everything that does not fit, sorted; empty for a sound tree.
+    """
+
+    root: str
+    root_hash: str
+    counts: dict[str, int] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for audit.json; no time and no machine, so that equal trees give equal bytes."""
+        return {
+            "root": self.root,
+            "root_hash": self.root_hash,
+            "counts": self.counts,
+            "ok": self.ok,
+            "findings": [asdict(finding) for finding in self.findings],
+        }
+
+
+def escape_control(text: str) -> str:
+    """Text with every character shown that could steer a terminal: artifacts may hold what a model wrote."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
+    )
+
+
+def print_report(report: AuditReport, stream: Any = None) -> None:
+    """Print counts, findings and the root hash to a text stream (standard output), escaped."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(file=stream or sys.stdout, highlight=False, soft_wrap=True)
+    table = Table(title=f"Audit of {escape_control(report.root)}", title_justify="left", box=None)
+    table.add_column("checked")
+    table.add_column("number", justify="right")
+    for name, count in report.counts.items():
+        table.add_row(name, str(count))
+    console.print(table)
+    for finding in report.findings:
+        console.print(Text(f"{finding.kind}: ", style="bold red") + Text(escape_control(str(finding))))
+    verdict = (
+        Text("sound", style="green") if report.ok else Text(f"{len(report.findings)} findings", style="red")
+    )
+    console.print(verdict + Text(f"; root hash {report.root_hash}"))

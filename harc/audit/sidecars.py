@@ -1,0 +1,130 @@
+"""Reading sidecars, and what one alone can say: its form, its seal, its place."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harc.artifacts import sidecar_path
+from harc.audit.report import Finding
+from harc.errors import DataError
+from harc.files import read_json
+from harc.provenance import FORMAT, resolve_name, seal_record
+
+SUFFIX = ".provenance.json"
+FIELDS = {
+    "format": int,
+    "command": str,
+    "code": str,
+    "settings": dict,
+    "settings_hash": str,
+    "seed": int | None,
+    "inputs": dict,
+    "outputs": dict,
+    "versions": dict,
+    "git_commit": str | None,
+    "wall_seconds": int | float,
+    "seal": str,
+}
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """A readable sidecar.
+
+    Attributes:
+        path: its file.
+        record: its content.
+        inputs, outputs: path of each file named in it, by name.
+    """
+
+    path: Path
+    record: dict[str, Any]
+    inputs: dict[str, Path]
+    outputs: dict[str, Path]
+
+    @property
+    def command(self) -> str:
+        """The command that makes the artifact again."""
+        return self.record["command"]
+
+    @property
+    def artifact(self) -> Path:
+        """The file or folder that the sidecar stands beside."""
+        return self.path.with_name(self.path.name.removesuffix(SUFFIX))
+
+
+def _find_malformed_field(record: Any) -> tuple[str, str] | None:
+    """(expected, found) of the first thing wrong with a sidecar's form."""
+    if not isinstance(record, dict):
+        return "a JSON object", type(record).__name__
+    for name, kind in FIELDS.items():
+        if name not in record:
+            return f"the field {name}", "no such field"
+        if not isinstance(record[name], kind):
+            return f"{name} of type {kind}", type(record[name]).__name__
+    if record["format"] != FORMAT:
+        return f"format {FORMAT}", str(record["format"])
+    for side in ("inputs", "outputs"):
+        if not all(isinstance(value, str) and len(value) == 64 for value in record[side].values()):
+            return f"sha256 digests in {side}", "something else"
+    return None
+
+
+def read_sidecar(path: Path, root: Path, project: Path) -> tuple[Sidecar | None, list[Finding]]:
+    """Read a sidecar and check what it says of itself.
+
+    Args:
+        path: the sidecar.
+        root: the results tree that `results://` stands for.
+        project: the folder that `project://` stands for.
+
+    Returns:
+        The sidecar, or None if it cannot be used, and the findings.
+    """
+    remake = f"remove it, then run the command that makes {path.name.removesuffix(SUFFIX)}"
+    try:
+        record = read_json(path)
+    except DataError as problem:
+        return None, [Finding(str(path), "sidecar", problem.expected, problem.found, remake)]
+    wrong = _find_malformed_field(record)
+    if wrong is not None:
+        return None, [Finding(str(path), "sidecar", *wrong, remake)]
+    sides = [
+        {name: resolve_name(name, root, project) for name in record[side]} for side in ("inputs", "outputs")
+    ]
+    sidecar = Sidecar(path, record, *sides)
+    findings = []
+    seal = seal_record(record)["seal"]
+    if record["seal"] != seal:
+        findings.append(
+            Finding(str(path), "sidecar", f"the seal {seal}", record["seal"], f"run `{record['command']}`")
+        )
+    owned = [file for file in sidecar.outputs.values() if file.is_relative_to(sidecar.artifact)]
+    if not owned:
+        places = sorted({str(sidecar_path(file).name) for file in list(sidecar.outputs.values())[:1]})
+        findings.append(
+            Finding(
+                str(path),
+                "sidecar",
+                f"an output at {sidecar.artifact}",
+                f"a sidecar of other files ({', '.join(places) or 'none'})",
+                remake,
+            )
+        )
+    return sidecar, findings
+
+
+def hash_tree(sidecars: list[Sidecar], root: Path) -> str:
+    """SHA-256 over every sidecar's command, code, settings, seed, inputs and outputs; times are left out."""
+    digest = hashlib.sha256()
+    for sidecar in sorted(sidecars, key=lambda sidecar: sidecar.path):
+        if sidecar.path.is_relative_to(root):
+            kept = {
+                name: sidecar.record[name]
+                for name in ("command", "code", "settings_hash", "seed", "inputs", "outputs")
+            }
+            name = sidecar.path.relative_to(root).as_posix()
+            digest.update(f"{name} {json.dumps(kept, sort_keys=True)}\n".encode())
+    return digest.hexdigest()

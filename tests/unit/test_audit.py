@@ -1,0 +1,188 @@
+"""What the audit asks of tensors, layer choices, adapters, records and sidecars; how it reports."""
+
+import io
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fixtures.audited_tree import make_directions
+from safetensors.numpy import save_file
+
+from harc.artifacts import sidecar_path
+from harc.audit.content import check_adapter, check_directions, check_layers, check_records, read_tensors
+from harc.audit.report import AuditReport, Finding, print_report
+from harc.audit.sidecars import read_sidecar
+from harc.audit.steps import describe_step
+from harc.errors import ArtifactError
+from harc.files import write_json, write_jsonl
+from harc.provenance import record_step, seal_record
+
+
+@pytest.fixture
+def directions() -> dict[str, np.ndarray]:
+    return make_directions(np.random.default_rng(0))
+
+
+def test_sound_directions_pass(directions: dict):
+    assert list(check_directions(directions)) == []
+
+
+def spoil(tensors: dict, name: str, value: np.ndarray | None) -> dict:
+    return {key: array for key, array in (tensors | {name: value}).items() if array is not None}
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        (
+            "v_harm",
+            lambda v: np.where(np.arange(5)[:, None] == 2, np.nan, v).astype(np.float32),
+            "finite values in v_harm",
+        ),
+        ("v_ref", lambda v: v * np.float32(1.001), "v_ref with rows of length 1 or 0"),
+        ("v_ref", lambda v: v[:-1], "v_ref float32 of shape (5, 8)"),
+        ("v_ref_resp", lambda v: v.astype(np.float64), "v_ref_resp float32"),
+        ("v_harm", lambda v: None, "the tensors v_harm and v_ref"),
+        ("norm_v_ref", lambda v: -v, "norm_v_ref of shape (5,), not negative"),
+        ("count_harmful", lambda v: v * 0, "count_harmful of at least 1"),
+        ("bootstrap_cos.lo", lambda v: v + 1, "bootstrap_cos.lo at most bootstrap_cos.hi"),
+    ],
+)
+def test_unsound_directions_are_named(directions: dict, name: str, change, message: str):
+    problems = list(check_directions(spoil(directions, name, change(directions[name]))))
+    assert problems
+    assert message in problems[0][0]
+
+
+LAYERS = {"scores": [None, 0.1, 0.4, 0.2, None], "eligible": [1, 3], "selected": [2, 3], "k": 2}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({}, None),
+        ({"selected": [3, 4]}, "slots within 1..3"),
+        ({"selected": [3, 2]}, "2 distinct slots, ascending"),
+        ({"k": 3}, "3 distinct slots"),
+        ({"scores": [0.1]}, "one finite score or null per slot"),
+        ({"eligible": None}, "scores, eligible (two slots), selected and k"),
+    ],
+)
+def test_layer_choices(change: dict, message: str | None):
+    problems = [expected for expected, _ in check_layers(LAYERS | change)]
+    assert (problems == []) if message is None else message in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"r": 2, "target_modules": ["q_proj"]}, None),
+        ({"r": 4, "target_modules": ["q_proj"]}, "rank 4 in"),
+        ({"r": 2, "target_modules": ["up_proj"]}, "tensors of up_proj"),
+    ],
+)
+def test_adapters(config: dict, message: str | None):
+    tensors = {"m.q_proj.lora_A.weight": np.ones((2, 8)), "m.q_proj.lora_B.weight": np.ones((8, 2))}
+    problems = [expected for expected, _ in check_adapter(tensors, config)]
+    assert (problems == []) if message is None else message in problems[0]
+
+
+def make_record(number: int, suite: str = "direct") -> dict:
+    return {
+        "id": f"r{number}",
+        "suite": suite,
+        "prompt_sha256": "",
+        "messages": [],
+        "response": "",
+        "verdicts": {},
+    }
+
+
+@pytest.mark.parametrize(
+    ("records", "message"),
+    [
+        ([make_record(0), make_record(1)], None),
+        ([make_record(0)], "one record for each of the 2 rows"),
+        ([make_record(0), make_record(0)], "one record for each of the 2 rows"),
+        ([make_record(0), make_record(1, "pap")], "records of suite direct"),
+        ([{"id": "r0"}], "the fields id, suite"),
+    ],
+)
+def test_generation_records(tmp_path: Path, records: list[dict], message: str | None):
+    write_jsonl(tmp_path / "direct.jsonl", records)
+    problems, _ = check_records(tmp_path / "direct.jsonl", {"direct": Counter(["r0", "r1"])})
+    assert (problems == []) if message is None else message in problems[0][0]
+
+
+def test_half_precision_weights_are_read(tmp_path: Path):
+    import torch
+    from safetensors.torch import save_file as save_torch
+
+    save_torch({"w": torch.tensor([1.0, float("inf")], dtype=torch.bfloat16)}, tmp_path / "a.safetensors")
+    assert np.isinf(read_tensors(tmp_path / "a.safetensors")["w"][1])
+    save_file({"w": np.ones(2, np.float32)}, tmp_path / "b.safetensors")
+    assert read_tensors(tmp_path / "b.safetensors")["w"].tolist() == [1, 1]
+
+
+@pytest.fixture
+def sidecar(tmp_path: Path) -> Path:
+    options = {"command": "harc step score", "inputs": [], "code": "", "settings": {}, "settings_hash": ""}
+    with record_step(tmp_path / "out", results_root=tmp_path, **options):
+        (tmp_path / "out").write_text("x")
+    return sidecar_path(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"seed": 7}, "the seal"),
+        ({"outputs": {"results://out": "short"}}, "sha256 digests in outputs"),
+        ({"format": 2}, "format 1"),
+        ({"inputs": []}, "inputs of type"),
+    ],
+)
+def test_edited_sidecars(tmp_path: Path, sidecar: Path, change: dict, expected: str):
+    from harc.files import read_json
+
+    assert read_sidecar(sidecar, tmp_path, tmp_path)[1] == []
+    write_json(sidecar, read_json(sidecar) | change)
+    findings = read_sidecar(sidecar, tmp_path, tmp_path)[1]
+    assert findings[0].expected.startswith(expected)
+
+
+def test_a_sidecar_of_another_place_is_found(tmp_path: Path, sidecar: Path):
+    from harc.files import read_json
+
+    write_json(sidecar, seal_record(read_json(sidecar) | {"outputs": {"results://other": "0" * 64}}))
+    assert "an output at" in read_sidecar(sidecar, tmp_path, tmp_path)[1][0].expected
+
+
+@pytest.mark.parametrize("command", ["rm -rf x", "harc step", "harc step score --profile"])
+def test_a_foreign_command_is_no_step(tmp_path: Path, sidecar: Path, command: str):
+    from harc.files import read_json
+
+    write_json(sidecar, seal_record(read_json(sidecar) | {"command": command}))
+    found, _ = read_sidecar(sidecar, tmp_path, tmp_path)
+    with pytest.raises(ArtifactError, match="expected the command of a workflow step"):
+        describe_step(found, tmp_path)
+
+
+FINDING = Finding("results/x.csv", "changed", "sha256 aa", "sha256 \x1b[31mbb", "run `harc step score`")
+
+
+def test_summary_shows_findings_without_obeying_them():
+    stream = io.StringIO()
+    print_report(AuditReport("results", "f" * 64, {"sidecars": 3}, (FINDING,)), stream)
+    text = stream.getvalue()
+    assert "\x1b[31m" not in text
+    assert (
+        "changed: results/x.csv: expected sha256 aa; found sha256 \\x1b[31mbb; run `harc step score`" in text
+    )
+    assert f"1 findings; root hash {'f' * 64}" in text
+
+
+def test_summary_of_a_sound_tree():
+    stream = io.StringIO()
+    print_report(AuditReport("results", "f" * 64), stream)
+    assert "sound; root hash" in stream.getvalue()
