@@ -1,6 +1,7 @@
 """The `harc` command: every step of the workflow, and every tool beside it, runnable by hand."""
 
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -54,6 +55,8 @@ def summary(
 
 def main() -> None:
     """Run the command; a known problem is one line on standard error and exit status 1."""
+    # Deprecations inside other people's libraries are no news for a person who runs a step.
+    warnings.filterwarnings("ignore", category=FutureWarning)
     try:
         app()
     except HarcError as problem:
