@@ -1,0 +1,198 @@
+"""Checks before hours of work: does this machine have what the profile's backbones need?"""
+
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from harc.config.backbones import HubBackbone, OrganismBackbone, WheelBackbone
+from harc.errors import EnvironmentProblem
+
+GB = 1e9
+ANOTHER_PROFILE = "choose a profile for this machine (`PROFILE=organism make`)"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What there is; each fact is looked up only when a backbone asks for it.
+
+    Attributes:
+        folder: where results go; its disk is the one that counts.
+        timeout: longest wait for the hub (seconds).
+    """
+
+    folder: Path
+    timeout: float = 5.0
+
+    @cached_property
+    def gpu_memory_gb(self) -> list[float]:
+        """Memory of every CUDA device that torch can use, GB."""
+        import torch
+
+        if not torch.cuda.is_available():
+            return []
+        count = torch.cuda.device_count()
+        return [torch.cuda.get_device_properties(index).total_memory / GB for index in range(count)]
+
+    @cached_property
+    def torch_is_cpu_build(self) -> bool:
+        """Whether the installed torch could not use a GPU if there were one."""
+        import torch
+
+        return torch.version.cuda is None and torch.version.hip is None
+
+    @cached_property
+    def memory_gb(self) -> float:
+        """Main memory, GB."""
+        import psutil
+
+        return psutil.virtual_memory().total / GB
+
+    @cached_property
+    def disk_gb(self) -> float:
+        """Free disk where results go, GB."""
+        import psutil
+
+        folder = self.folder.absolute()
+        while not folder.exists():
+            folder = folder.parent
+        return psutil.disk_usage(str(folder)).free / GB
+
+    @cached_property
+    def has_token(self) -> bool:
+        """Whether a hub token is set (HF_TOKEN, or `hf auth login`)."""
+        from huggingface_hub import get_token
+
+        return get_token() is not None
+
+    @cached_property
+    def is_offline(self) -> bool:
+        """Whether the hub's library was told not to use the network."""
+        from huggingface_hub import constants
+
+        return bool(constants.HF_HUB_OFFLINE)
+
+    @cached_property
+    def reaches_hub(self) -> bool:
+        """Whether the hub's address answers."""
+        from huggingface_hub import constants
+
+        parts = urlsplit(constants.ENDPOINT)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        try:
+            socket.create_connection((parts.hostname, port), timeout=self.timeout).close()
+        except OSError:
+            return False
+        return True
+
+    def is_cached(self, model_id: str, revision: str) -> bool:
+        """Whether the model's weights lie in the hub's cache."""
+        from huggingface_hub import try_to_load_from_cache
+
+        names = ("model.safetensors", "model.safetensors.index.json")
+        return any(
+            isinstance(try_to_load_from_cache(model_id, name, revision=revision), str) for name in names
+        )
+
+
+Backbone = OrganismBackbone | WheelBackbone | HubBackbone
+
+
+def _check_gpu(
+    where: str, backbone: HubBackbone | WheelBackbone, machine: Machine
+) -> Iterator[EnvironmentProblem]:
+    need = f"a GPU with {backbone.memory_gb:g} GB of memory"
+    if not machine.gpu_memory_gb:
+        cpu_build = machine.torch_is_cpu_build
+        yield EnvironmentProblem(
+            where,
+            expected=need,
+            found="torch without CUDA" if cpu_build else "no GPU",
+            fix=f"{'install a CUDA build of torch, or ' if cpu_build else ''}{ANOTHER_PROFILE}",
+        )
+    elif max(machine.gpu_memory_gb) < backbone.memory_gb:
+        yield EnvironmentProblem(
+            where, expected=need, found=f"{max(machine.gpu_memory_gb):.1f} GB", fix=ANOTHER_PROFILE
+        )
+
+
+def _check_resources(
+    where: str, backbone: HubBackbone | WheelBackbone, machine: Machine
+) -> Iterator[EnvironmentProblem]:
+    if backbone.gpu:
+        yield from _check_gpu(where, backbone, machine)
+    elif machine.memory_gb < backbone.memory_gb:
+        yield EnvironmentProblem(
+            where,
+            expected=f"{backbone.memory_gb:g} GB of main memory",
+            found=f"{machine.memory_gb:.1f} GB",
+            fix=ANOTHER_PROFILE,
+        )
+    if machine.disk_gb < backbone.disk_gb:
+        yield EnvironmentProblem(
+            where,
+            expected=f"{backbone.disk_gb:g} GB of free disk at {machine.folder}",
+            found=f"{machine.disk_gb:.1f} GB",
+            fix="free some, or run the project on a larger disk",
+        )
+
+
+def _check_access(where: str, backbone: HubBackbone, machine: Machine) -> Iterator[EnvironmentProblem]:
+    if machine.is_cached(backbone.model_id, backbone.revision):
+        return
+    if machine.is_offline or not machine.reaches_hub:
+        yield EnvironmentProblem(
+            where,
+            expected=f"{backbone.model_id} at revision {backbone.revision} in the hub's cache, or a network",
+            found="neither" if not machine.is_offline else "no cached weights, and HF_HUB_OFFLINE is set",
+            fix=f"run `hf download {backbone.model_id}` where there is a network, or set HF_HOME to its cache",
+        )
+    elif backbone.gated and not machine.has_token:
+        yield EnvironmentProblem(
+            where,
+            expected=f"a token for the gated model {backbone.model_id}",
+            found="none",
+            fix=f"accept its licence at https://huggingface.co/{backbone.model_id}, then `hf auth login`",
+        )
+
+
+def find_lacks(backbones: Mapping[str, Backbone], machine: Machine) -> list[EnvironmentProblem]:
+    """Everything that the machine lacks for the backbones, one error each, in their order.
+
+    Args:
+        backbones: settings by name; organisms need nothing that is not checked at installation.
+        machine: the facts.
+    """
+    lacks: list[EnvironmentProblem] = []
+    for name, backbone in backbones.items():
+        if isinstance(backbone, OrganismBackbone):
+            continue
+        where = f"backbone {name}"
+        lacks += _check_resources(where, backbone, machine)
+        if isinstance(backbone, HubBackbone):
+            lacks += _check_access(where, backbone, machine)
+    return lacks
+
+
+def check_machine(
+    backbones: Mapping[str, Backbone], folder: Path = Path(), machine: Machine | None = None
+) -> None:
+    """Stop before any work if the machine lacks something.
+
+    Args:
+        backbones: settings by name.
+        folder: where results go.
+        machine: other facts than this machine's.
+
+    Raises:
+        EnvironmentProblem: the first lack, with the number of the others.
+    """
+    lacks = find_lacks(backbones, machine or Machine(folder))
+    if lacks:
+        first, others = lacks[0], len(lacks) - 1
+        more = f" (and {others} more: `harc preflight` lists them)" if others else ""
+        raise EnvironmentProblem(
+            first.where, expected=first.expected, found=first.found, fix=first.fix + more
+        )

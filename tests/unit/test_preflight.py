@@ -1,0 +1,128 @@
+"""What a machine lacks is said before any work, one line each."""
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harc.config.backbones import HubBackbone, OrganismBackbone, WheelBackbone
+from harc.errors import EnvironmentProblem
+from harc.preflight import Machine, check_machine, find_lacks
+
+HUB = HubBackbone(model_id="lab/chat-8b", revision="abc", gated=True, memory_gb=60, disk_gb=100)
+WHEEL = WheelBackbone(requirement="llm-tiny==0.1.2")
+
+
+@dataclass(frozen=True)
+class FakeMachine(Machine):
+    """A machine with everything, but for what a test takes away."""
+
+    gpu_memory_gb: tuple[float, ...] = (85.0,)
+    torch_is_cpu_build: bool = False
+    memory_gb: float = 64.0
+    disk_gb: float = 500.0
+    has_token: bool = True
+    is_offline: bool = False
+    reaches_hub: bool = True
+    cached: bool = False
+
+    def is_cached(self, model_id: str, revision: str) -> bool:
+        assert (model_id, revision) == ("lab/chat-8b", "abc")
+        return self.cached
+
+
+def make_machine(**facts: object) -> FakeMachine:
+    return FakeMachine(folder=Path("results"), **facts)
+
+
+def test_nothing_is_lacking_on_a_full_machine():
+    assert (
+        find_lacks({"a": HUB, "b": WHEEL, "c": OrganismBackbone(architecture="llama")}, make_machine()) == []
+    )
+
+
+PROFILE = "choose a profile for this machine (`PROFILE=organism make`)"
+
+
+@pytest.mark.parametrize(
+    ("facts", "line"),
+    [
+        ({"gpu_memory_gb": ()}, f"expected a GPU with 60 GB of memory; found no GPU; {PROFILE}"),
+        (
+            {"gpu_memory_gb": (), "torch_is_cpu_build": True},
+            "expected a GPU with 60 GB of memory; found torch without CUDA; "
+            f"install a CUDA build of torch, or {PROFILE}",
+        ),
+        ({"gpu_memory_gb": (8.0, 24.0)}, f"expected a GPU with 60 GB of memory; found 24.0 GB; {PROFILE}"),
+        (
+            {"disk_gb": 12.0},
+            "expected 100 GB of free disk at results; found 12.0 GB; "
+            "free some, or run the project on a larger disk",
+        ),
+        (
+            {"reaches_hub": False},
+            "expected lab/chat-8b at revision abc in the hub's cache, or a network; found neither; "
+            "run `hf download lab/chat-8b` where there is a network, or set HF_HOME to its cache",
+        ),
+        (
+            {"is_offline": True},
+            "expected lab/chat-8b at revision abc in the hub's cache, or a network; "
+            "found no cached weights, and HF_HUB_OFFLINE is set; "
+            "run `hf download lab/chat-8b` where there is a network, or set HF_HOME to its cache",
+        ),
+        (
+            {"has_token": False},
+            "expected a token for the gated model lab/chat-8b; found none; "
+            "accept its licence at https://huggingface.co/lab/chat-8b, then `hf auth login`",
+        ),
+    ],
+)
+def test_each_lack_is_one_line(facts: dict, line: str):
+    assert [str(lack) for lack in find_lacks({"chat": HUB}, make_machine(**facts))] == [
+        f"backbone chat: {line}"
+    ]
+
+
+def test_cached_weights_need_neither_network_nor_token():
+    machine = make_machine(cached=True, reaches_hub=False, has_token=False, is_offline=True)
+    assert find_lacks({"chat": HUB}, machine) == []
+
+
+def test_open_models_need_no_token():
+    assert find_lacks({"chat": HUB.model_copy(update={"gated": False})}, make_machine(has_token=False)) == []
+
+
+def test_wheels_need_main_memory_instead_of_a_gpu():
+    lacks = find_lacks({"tiny": WHEEL}, make_machine(gpu_memory_gb=(), memory_gb=4.0))
+    assert [str(lack) for lack in lacks] == [
+        f"backbone tiny: expected 6 GB of main memory; found 4.0 GB; {PROFILE}"
+    ]
+
+
+def test_the_first_lack_is_raised_with_the_number_of_the_others():
+    with pytest.raises(
+        EnvironmentProblem, match=r"backbone chat: .*\(and 1 more: `harc preflight` lists them\)"
+    ):
+        check_machine({"chat": HUB}, machine=make_machine(gpu_memory_gb=(), disk_gb=1.0))
+    check_machine({"chat": HUB}, machine=make_machine())
+
+
+def test_facts_of_this_machine_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    machine = Machine(tmp_path / "not yet" / "there")
+    assert machine.memory_gb > 0.5
+    assert machine.disk_gb > 0
+    assert isinstance(machine.gpu_memory_gb, list)
+    assert machine.is_offline is True  # the suite's own setting
+    assert machine.is_cached("lab/chat-8b", "abc") is False
+
+
+def test_an_address_that_does_not_answer_is_no_network(monkeypatch: pytest.MonkeyPatch):
+    from huggingface_hub import constants
+
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
+        assert Machine(Path(), timeout=1).reaches_hub is False
+        server.listen()
+        assert Machine(Path(), timeout=1).reaches_hub is True
