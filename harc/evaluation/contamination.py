@@ -1,0 +1,183 @@
+"""Guard against evaluation prompts that an earlier split holds: exact, and near-duplicate by MinHash.
+
+Near-duplicates are found by locality-sensitive hashing of word shingles (Broder, 1997; datasketch 2.0) and then
+confirmed by their true Jaccard similarity, so hashing can miss a pair close to the threshold but never invents one.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harc.config.contamination import ContaminationSettings
+from harc.errors import DataError
+from harc.evaluation.score import write_csv
+from harc.files import read_jsonl
+
+COLUMNS = ("suite", "reference", "n", "exact", "near", "highest_similarity", "example", "example_of")
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What one suite shares with one earlier split.
+
+    Attributes:
+        suite: the suite.
+        reference: the earlier split.
+        n: prompts of the suite.
+        exact: how many occur word for word, after lower-casing and joining of spaces.
+        near: how many others have a near-duplicate.
+        highest_similarity: largest confirmed Jaccard similarity at or above the threshold, else 0.
+        example: id of the prompt with the highest similarity, or None.
+        example_of: the text that it repeats.
+    """
+
+    suite: str
+    reference: str
+    n: int
+    exact: int
+    near: int
+    highest_similarity: float
+    example: str | None
+    example_of: str | None
+
+
+def normalise_text(text: str) -> str:
+    """Lower case, without punctuation that carries no meaning, one space between words and signs."""
+    return " ".join(re.findall(r"\w+|[^\w\s.,;:!?'\"]", text.lower()))
+
+
+def make_shingles(text: str, size: int) -> frozenset[str]:
+    """Runs of `size` words of a normalised text; the text itself if it has fewer."""
+    words = text.split()
+    if len(words) <= size:
+        return frozenset([text])
+    return frozenset(" ".join(words[start : start + size]) for start in range(len(words) - size + 1))
+
+
+def measure_similarity(first: frozenset[str], second: frozenset[str]) -> float:
+    """Jaccard similarity."""
+    return len(first & second) / len(first | second)
+
+
+def read_prompts(path: Path | str) -> list[tuple[str, str]]:
+    """(id, text) of every prompt of a row file: its `prompt`, or the user turns of its `messages`.
+
+    Raises:
+        DataError: for a row with neither.
+    """
+    prompts = []
+    for number, row in enumerate(read_jsonl(path, ("id",)), start=1):
+        if isinstance(row.get("prompt"), str):
+            prompts.append((row["id"], row["prompt"]))
+        elif isinstance(row.get("messages"), list):
+            turns = [turn["content"] for turn in row["messages"] if turn.get("role") == "user"]
+            prompts.append((row["id"], "\n".join(turns)))
+        else:
+            raise DataError(
+                f"{path}:{number}",
+                expected="a field 'prompt' or 'messages'",
+                found="neither",
+                fix="check that this is a file of prompts",
+            )
+    return prompts
+
+
+class ReferenceIndex:
+    """The prompts of one earlier split, ready to be searched."""
+
+    def __init__(self, texts: Iterable[str], settings: ContaminationSettings) -> None:
+        """Hash every distinct text."""
+        from datasketch import MinHashLSH
+
+        self.settings = settings
+        self.shingles = {
+            text: make_shingles(text, settings.shingle_words) for text in map(normalise_text, texts)
+        }
+        self.table = MinHashLSH(threshold=settings.threshold, num_perm=settings.permutations)
+        for text, shingles in self.shingles.items():
+            self.table.insert(text, self._hash(shingles), check_duplication=False)
+
+    def _hash(self, shingles: frozenset[str]):
+        from datasketch import MinHash
+
+        sketch = MinHash(num_perm=self.settings.permutations, seed=1)
+        sketch.update_batch([shingle.encode() for shingle in sorted(shingles)])
+        return sketch
+
+    def find(self, text: str) -> tuple[float, str] | None:
+        """(similarity, text) of the closest prompt at or above the threshold; similarity 1 first tried exactly."""
+        text = normalise_text(text)
+        if text in self.shingles:
+            return 1.0, text
+        shingles = make_shingles(text, self.settings.shingle_words)
+        found = [
+            (measure_similarity(shingles, self.shingles[other]), other)
+            for other in self.table.query(self._hash(shingles))
+        ]
+        found = [pair for pair in found if pair[0] >= self.settings.threshold]
+        return max(found, default=None)
+
+
+def measure_overlap(
+    suites: Mapping[str, Sequence[tuple[str, str]]],
+    references: Mapping[str, Iterable[str]],
+    settings: ContaminationSettings,
+) -> list[Overlap]:
+    """Overlap of every suite with every earlier split.
+
+    Args:
+        suites: (id, text) of each evaluation prompt, by suite.
+        references: texts of each earlier split.
+        settings: when two prompts count as the same.
+    """
+    overlaps = []
+    for reference, texts in references.items():
+        index = ReferenceIndex(texts, settings)
+        for suite, prompts in suites.items():
+            hits = [(name, normalise_text(text), index.find(text)) for name, text in prompts]
+            hits = [(name, text, *hit) for name, text, hit in hits if hit is not None]
+            exact = sum(text == other for _, text, _, other in hits)
+            best = max(hits, key=lambda hit: hit[2], default=(None, None, 0.0, None))
+            overlaps.append(
+                Overlap(suite, reference, len(prompts), exact, len(hits) - exact, best[2], best[0], best[3])
+            )
+    return overlaps
+
+
+def check_contamination(
+    evaluation_file: Path | str,
+    reference_files: Sequence[Path | str],
+    settings: ContaminationSettings,
+    *,
+    table: Path | str | None = None,
+) -> list[Overlap]:
+    """Compare an evaluation split with all earlier splits; write the table, then fail on what must not be.
+
+    Args:
+        evaluation_file: rows of the split, with a field `suite`.
+        reference_files: row files of the earlier splits.
+        settings: when two prompts count as the same.
+        table: CSV to write, also if the check fails.
+
+    Raises:
+        DataError: naming suite, split and prompt of the first exact duplicate, or of the first near-duplicate in
+            a suite that shares no patterns with training.
+    """
+    texts = dict(read_prompts(evaluation_file))
+    suites: dict[str, list[tuple[str, str]]] = {}
+    for row in read_jsonl(evaluation_file, ("id", "suite")):
+        suites.setdefault(row["suite"], []).append((row["id"], texts[row["id"]]))
+    references = {Path(path).stem: [text for _, text in read_prompts(path)] for path in reference_files}
+    overlaps = measure_overlap(suites, references, settings)
+    if table is not None:
+        write_csv(table, COLUMNS, [vars(overlap) for overlap in overlaps])
+    for overlap in overlaps:
+        if overlap.exact or (overlap.near and overlap.suite not in settings.pattern_suites):
+            raise DataError(
+                f"{evaluation_file}: suite {overlap.suite}",
+                expected=f"no prompt of {overlap.reference}",
+                found=f"{overlap.exact} exact and {overlap.near} near-duplicates, as {overlap.example}",
+                fix="remove them from one of the two files",
+            )
+    return overlaps
