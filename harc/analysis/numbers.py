@@ -200,12 +200,25 @@ def _count_prompts(rows: Rows, metric: str) -> str:
     return next((row[f"{metric}_n"] for row in rows if row.get(f"{metric}_n")), MISSING)
 
 
+def list_training(rows: Rows) -> dict[str, str]:
+    """`\\CoupleFirstHarcLlama`, `\\CoupleLastHarcLlama`: the prompt-side coupling loss at both ends."""
+    families, macros = pick_families(rows), {}
+    for method in METHOD_ORDER:
+        for family in FAMILIES:
+            row = _find(rows, backbone=families.get(family), method=method)
+            for end in ("first", "last"):
+                name = f"Couple{camel(end)}{camel(method)}{family}"
+                macros[name] = format_rate(read_number(row, f"couple_{end}"), 3)
+    return macros
+
+
 NEEDED = (
     "table1",
     "controls",
     "comparisons",
     "geometry",
     "separability",
+    "training",
     "claims",
     "acceptance",
     "faults",
@@ -223,6 +236,7 @@ def collect_macros(tables_dir: Path) -> dict[str, str]:
         | list_differences(tables["comparisons"])
         | list_geometry(tables["geometry"])
         | list_areas(tables["separability"])
+        | list_training(tables["training"])
         | list_claims(tables["claims"])
     )
 

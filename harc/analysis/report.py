@@ -24,6 +24,7 @@ TITLES = {
     "controls": "Control suites",
     "geometry": "Cosine of the two directions in the trained slots",
     "separability": "Separability in the harmfulness-refusal plane of the untreated backbones",
+    "training": "Loss terms at the start and at the end of training",
     "faults": "Faults of the released code, as switches",
     "acceptance": "Acceptance of the backbones",
     "hyperparameters": "Every setting of this run",

@@ -18,6 +18,7 @@ from harc.analysis.tables import (
     geometry,
     hyperparameters,
     main,
+    training,
 )
 from harc.analysis.tables.layout import write_table
 from harc.analysis.vocabulary import include_base
@@ -30,6 +31,7 @@ TABLES = (
     "comparisons",
     "geometry",
     "separability",
+    "training",
     "acceptance",
     "faults",
     "hyperparameters",
@@ -90,6 +92,7 @@ def make_tables(
         comparisons.build_table(*units, confidence),
         geometry.build_table(view, units[2]),
         geometry.build_areas(view),
+        training.build_table(*units),
         acceptance.build_table(results_root, backbones, seeds),
         faults.build_table(switches or list_switches(), results_root, backbones, seeds, confidence),
         hyperparameters.build_table(profile_settings),

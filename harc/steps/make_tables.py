@@ -14,6 +14,7 @@ TABLES = (
     "comparisons",
     "geometry",
     "separability",
+    "training",
     "acceptance",
     "faults",
     "hyperparameters",
@@ -33,7 +34,7 @@ def list_units(job: Job) -> list[tuple[str, str, int]]:
 
 
 def list_inputs(job: Job) -> list[Path]:
-    """Scores, directions and projections of every unit, the backbones' acceptance, the claims ledger."""
+    """Scores, directions, projections and training logs, the backbones' acceptance, the claims ledger."""
     layout, profile = job.layout, job.profile
     inputs = [CLAIMS]
     inputs += [
@@ -44,6 +45,7 @@ def list_inputs(job: Job) -> list[Path]:
     for unit in list_units(job):
         inputs += [layout.scores(*unit) / name for name in SCORE_FILES]
         inputs += [layout.directions(*unit) / name for name in (*DIRECTION_FILES, *PROJECTION_FILES)]
+        inputs += [layout.adapter(*unit) / "training_log.jsonl"] if unit[1] != BASE else []
     return inputs
 
 

@@ -44,25 +44,24 @@ def build_table(results_root: Path, backbones: Sequence[str], seeds: Sequence[in
     layout = Layout(results_root)
     rows = [row for b in backbones for s in seeds for row in _read_rows(layout, b, s)]
     by_key = {(row["backbone"], row["seed"], row["criterion"]): row for row in rows}
-    models = [
-        (b, s) for b in backbones for s in seeds if any(r["backbone"] == b and r["seed"] == s for r in rows)
-    ]
-    absent = [b for b in backbones if b not in {name for name, _ in models}]
+    shown = [b for b in backbones if any(row["backbone"] == b for row in rows)]
+    absent = [b for b in backbones if b not in shown]
     body = []
     for criterion in dict.fromkeys(row["criterion"] for row in rows):
         found = next(row for row in rows if row["criterion"] == criterion)
-        cells = [_cell(by_key.get((b, s, criterion))) for b, s in models]
+        cells = [" / ".join(_cell(by_key.get((b, s, criterion))) for s in seeds) for b in shown]
         label = escape_latex(criterion.replace("_", " "))
         body.append(" & ".join([label, _describe_bounds(found), *cells]) + " \\\\")
     if not body:
         body.append("\\multicolumn{2}{@{}l@{}}{no backbone of this profile has acceptance criteria} \\\\")
-    heads = [escape_latex(f"{name_backbone(b)}, seed {s}") for b, s in models]
+    heads = [escape_latex(name_backbone(b)) for b in shown]
     splits = " and ".join(sorted({str(row["split"]) for row in rows})) or MISSING
     notes = [
-        f"Shares, measured on the {escape_latex(splits)} split, in which no evaluation prompt occurs.",
+        f"Shares, measured on the {escape_latex(splits)} split, in which no evaluation prompt occurs; "
+        f"seeds in order: {', '.join(map(str, seeds))}.",
         "$^\\ddagger$ criterion not met; the backbone is used all the same.",
     ]
     if absent:
         notes.append(f"No criteria for: {escape_latex(', '.join(name_backbone(b) for b in absent))}.")
     header = [" & ".join(["criterion", "bound", *heads])]
-    return Table("acceptance", COLUMNS, rows, "@{}ll" + "r" * len(models) + "@{}", header, body, notes)
+    return Table("acceptance", COLUMNS, rows, "@{}ll" + "l" * len(shown) + "@{}", header, body, notes)

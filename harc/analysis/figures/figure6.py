@@ -1,0 +1,80 @@
+"""Figure 6: the terms of the loss while training, per method and backbone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from harc.analysis.figures.style import create_figure, note_missing, save_figure, say_missing, style_method
+from harc.analysis.training_logs import TERMS, list_log_files, read_logs, read_term
+from harc.analysis.vocabulary import name_backbone, name_method, sort_methods
+from harc.artifacts import BASE
+from harc.config.analysis import AnalysisSettings
+
+
+def list_inputs(
+    results_root: Path, backbones: Sequence[str], methods: Sequence[str], seeds: Sequence[int]
+) -> list[Path]:
+    """Files that the figure reads: every adapter's training log."""
+    return list_log_files(results_root, backbones, methods, seeds)
+
+
+def _draw_method(axes, method: str, logs: dict[int, list[dict]], term: str) -> bool:
+    """One line per seed, the first with the label; says whether there was anything to draw."""
+    colour, marker, line = style_method(method)
+    drawn = False
+    for rows in logs.values():
+        steps, values = read_term(rows, term)
+        if not steps:
+            continue
+        axes.plot(
+            steps,
+            values,
+            color=colour,
+            linestyle=line,
+            marker=marker,
+            markevery=max(1, len(steps) // 6),
+            alpha=0.6 if drawn else 1.0,
+            label=None if drawn else name_method(method),
+        )
+        drawn = True
+    return drawn
+
+
+def plot(
+    results_root: Path,
+    backbones: Sequence[str],
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    settings: AnalysisSettings,
+    out_pdf: Path,
+    out_png: Path,
+) -> None:
+    """Draw the figure: a row per backbone, a column per term, one line per method and seed."""
+    trained = sort_methods([method for method in methods if method != BASE])
+    figure, panels = create_figure(
+        max(1, len(backbones)), len(TERMS), 1.7 * len(backbones) + 0.7, sharex=True
+    )
+    remarks: list[str] = []
+    for row, backbone in zip(panels, backbones, strict=False):
+        logs = {method: read_logs(results_root, backbone, method, seeds) for method in trained}
+        absent = [name_method(method) for method, held in logs.items() if not held]
+        remarks += [f"{name} on {name_backbone(backbone)}" for name in absent]
+        count = max((len(held) for held in logs.values()), default=0)
+        for axes, (term, label) in zip(row, TERMS.items(), strict=True):
+            drawn = [_draw_method(axes, method, held, term) for method, held in logs.items()]
+            if not any(drawn):
+                say_missing(axes, label)
+            else:
+                axes.set_ylim(bottom=0)
+            axes.tick_params(axis="y", labelsize=6.5)
+        row[0].set_ylabel(f"{name_backbone(backbone)}\n{count} seed{'s' if count != 1 else ''}")
+    for axes, label in zip(panels[0], TERMS.values(), strict=True):
+        axes.set_title(label.replace(", ", ",\n").replace(" on ", "\non "), fontsize=7.5)
+    for axes in panels[-1]:
+        axes.set_xlabel("step")
+    found: dict = {}
+    for axes in panels.flat:
+        found |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    if found:
+        figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=min(6, len(found)))
+    note_missing(figure, remarks)
+    save_figure(figure, out_pdf, out_png)
