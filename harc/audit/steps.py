@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from harc.artifacts import Layout
+from harc.artifacts import BASE, Layout, sidecar_path
 from harc.audit.report import Finding
 from harc.audit.sidecars import Sidecar
+from harc.config.profile import Profile
 from harc.errors import ArtifactError, HarcError
 
 # Steps whose outputs follow byte for byte from their inputs, in seconds.
@@ -65,6 +66,27 @@ def describe_step(sidecar: Sidecar, root: Path) -> StepState:
         hash_settings(module.select_settings(job)),
         rerun if step in PURE_STEPS else None,
     )
+
+
+def list_expected_sidecars(profile: Profile, layout: Layout) -> list[Path]:
+    """The sidecar of every artifact that a finished run of a profile leaves in its results tree."""
+    from harc.pipeline import Job, load_step
+
+    models = [{"backbone": name, "seed": seed} for name in profile.backbones for seed in profile.seeds]
+    trained = [{**model, "method": method} for model in models for method in profile.methods]
+    units = {
+        "pull_data": [{}],
+        "train_backbone": models,
+        "extract_directions": models,
+        "train_adapter": trained,
+        "evaluate": [{**model, "method": BASE} for model in models] + trained,
+        "score": [{**model, "method": BASE} for model in models] + trained,
+        "make_tables": [{}],
+        "make_figure": [{"figure": figure} for figure in profile.figures],
+        "build_report": [{}],
+    }
+    jobs = [Job(step, profile, layout, **unit) for step, found in units.items() for unit in found]
+    return [sidecar_path(load_step(job.step).list_outputs(job)[0]) for job in jobs]
 
 
 def _describe_difference(expected: bytes, found: bytes) -> tuple[str, str]:

@@ -29,11 +29,13 @@ def run(job: Job) -> None:
     Raises:
         ArtifactError: if anything was found; the findings are printed above.
     """
-    from harc.audit import audit_results, print_report
+    from harc.audit import audit_results, list_expected_sidecars, print_report
     from harc.files import write_json
 
-    paper = [sidecar_path(PDF)] if PDF.is_file() else []
-    report = audit_results(job.layout.root, expected=paper)
+    expected = list_expected_sidecars(job.profile, job.layout)
+    if PDF.is_file():
+        expected.append(sidecar_path(PDF))
+    report = audit_results(job.layout.root, expected=expected)
     print_report(report)
     write_json(job.layout.audit, report.as_json())
     if report.findings:

@@ -9,11 +9,12 @@ import pytest
 from fixtures.audited_tree import make_directions
 from safetensors.numpy import save_file
 
-from harc.artifacts import sidecar_path
+from harc.artifacts import Layout, sidecar_path
 from harc.audit.content import check_adapter, check_directions, check_layers, check_records, read_tensors
 from harc.audit.report import AuditReport, Finding, print_report
 from harc.audit.sidecars import read_sidecar
-from harc.audit.steps import describe_step
+from harc.audit.steps import describe_step, list_expected_sidecars
+from harc.config.profile import load_profile
 from harc.errors import ArtifactError
 from harc.files import write_json, write_jsonl
 from harc.provenance import record_step, seal_record
@@ -186,3 +187,12 @@ def test_summary_of_a_sound_tree():
     stream = io.StringIO()
     print_report(AuditReport("results", "f" * 64), stream)
     assert "sound; root hash" in stream.getvalue()
+
+
+def test_every_artifact_of_a_profile_is_expected(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(Path(__file__).parents[2])
+    profile = load_profile("ci")
+    expected = list_expected_sidecars(profile, Layout(Path("results/ci")))
+    models, methods = len(profile.backbones) * len(profile.seeds), len(profile.methods)
+    assert len(set(expected)) == 3 + len(profile.figures) + models * (2 + methods + 2 * (methods + 1))
+    assert Path("results/ci/tables.provenance.json") in expected
