@@ -207,7 +207,7 @@ def test_a_harness_that_scores_another_answer_is_caught(target, monkeypatch):
     monkeypatch.setattr(
         harness, "make_task_config", lambda *args: original(*args) | {"doc_to_target": "something else"}
     )
-    with pytest.raises(ModelError, match="lm_eval on arithmetic-0: expected the exact judge's verdict"):
+    with pytest.raises(ModelError, match="lm_eval on arithmetic-0: expected the score 1, since"):
         harness.run_harness_suites(target, {"arithmetic": rows}, JUDGES)
 
 
