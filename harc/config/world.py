@@ -21,7 +21,7 @@ class WorldSettings(Settings):
     seed: int = Field(0, description="seed of the lexicon, of the splits and of every row")
     verbs_per_class: int = Field(16, ge=4, description="scary verbs; as many neutral ones (verbs)")
     targets_per_class: int = Field(24, ge=4, description="living beings; as many lifeless things (targets)")
-    synonyms: int = Field(2, ge=0, description="other words for each verb (words per verb)")
+    synonyms: int = Field(1, ge=0, description="other words for each verb (words per verb)")
     aliases: int = Field(1, ge=0, description="other words for each target (words per target)")
     shares: SplitShares = Field(SplitShares(), description="division of the pairs of each kind")
     document_rows: int = Field(3600, description="moral documents for pre-training (rows)")

@@ -1,6 +1,6 @@
 """Writes every file of data/organism from one world seed, byte-identical every time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from harc.config.world import WorldSettings
@@ -13,7 +13,7 @@ from harc.organism.defence_rows import (
 )
 from harc.organism.heldout_rows import build_heldout_rows
 from harc.organism.pretraining_rows import build_pretraining_rows, build_safety_rows
-from harc.organism.world import World, build_world
+from harc.organism.world import REFUSAL, World, build_world
 
 DATA_FILES = (
     "pretraining.jsonl",
@@ -42,6 +42,31 @@ def list_phrase_words() -> frozenset[str]:
     return frozenset(word for name, value in vars(phrases).items() if name.isupper() for word in walk(value))
 
 
+def list_words(world: World, built: Mapping[str, Iterable[dict]]) -> list[str]:
+    """Every word of the world, sorted: its place gives the token id.
+
+    PAIR's fillers are added from all splits, since its messages are made at run time. A word of the development or
+    evaluation split only gets an id here; `tests/unit/test_organism_splits.py` shows that there is none.
+    """
+    words = {"system", "user", "assistant", *REFUSAL.split(), *list_pair_words()}
+    for entry in (*world.verbs, *world.targets):
+        words.update(entry.forms, entry.codes)
+    for rows in built.values():
+        for row in rows:
+            for message in row.get("messages", ()):
+                words.update(message["content"].split())
+            for key in ("prompt", "response", "expected"):
+                words.update(row.get(key, "").split())
+    return sorted(words)
+
+
+def list_pair_words() -> set[str]:
+    """Words of every filler of PAIR's slots."""
+    banks = (*phrases.PAIR_OPENING.values(), phrases.PAIR_REASON, phrases.PAIR_ASK, phrases.PAIR_CLOSING)
+    words = {word for bank in banks for texts in bank.values() for text in texts for word in text.split()}
+    return {word for word in words if "{" not in word}
+
+
 def build_world_data(out_dir: Path, settings: WorldSettings) -> dict:
     """Build the world and all its rows.
 
@@ -65,12 +90,12 @@ def build_world_data(out_dir: Path, settings: WorldSettings) -> dict:
         "development.jsonl": lambda w, s: build_heldout_rows(w, s, "development"),
         "evaluation.jsonl": lambda w, s: build_heldout_rows(w, s, "evaluation"),
     }
+    built = {name: builders[name](world, settings) for name in DATA_FILES}
     files = {}
     with atomic_directory(out_dir) as folder:
-        write_json(folder / "world.json", world.to_dict())
+        write_json(folder / "world.json", {**world.to_dict(), "words": list_words(world, built)})
         files["world.json"] = {"sha256": sha256_file(folder / "world.json")}
-        for name in DATA_FILES:
-            rows = builders[name](world, settings)
+        for name, rows in built.items():
             write_jsonl(folder / name, rows)
             groups: dict[str, int] = {}
             for row in rows:

@@ -37,12 +37,12 @@ class Goal:
 
 @dataclass(frozen=True)
 class Request:
-    """A user turn, the right answer to it, and the pattern it was made from."""
+    """A user turn, the right answer to it, and the pattern it was made from (no goal: a task)."""
 
     text: str
     answer: str
     template: str
-    goal: Goal
+    goal: Goal | None
 
 
 def phrase_split(split: Split) -> str:

@@ -42,7 +42,7 @@ def _make_row(suite: str, split: str, index: int, request: Request) -> dict:
         "category": SUITE_CATEGORIES[suite],
         "messages": [{"role": "user", "content": request.text}],
         "expected": request.answer,
-        "goal": request.goal.to_dict(),
+        "goal": request.goal.to_dict() if request.goal else None,
         "template": request.template,
     }
 

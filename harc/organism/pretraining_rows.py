@@ -43,11 +43,8 @@ def draw_neutral(world: World, generator: random.Random, splits: tuple[Split, ..
     return make_goal(world, generator.choice(members), generator)
 
 
-def draw_benign(world: World, generator: random.Random) -> Goal:
-    """A benign goal, half of them pseudo-harmful."""
-    return (
-        draw_pseudo_harmful(world, generator) if generator.random() < 0.5 else draw_neutral(world, generator)
-    )
+DRAWS = {"harmful": draw_harmful, "pseudo": draw_pseudo_harmful, "benign": draw_neutral}
+"""How a goal of each moral class is drawn from the pairs that may be seen."""
 
 
 def wrap_any(world: World, goal: Goal, generator: random.Random, mild: float = 0.3) -> Request:
@@ -74,8 +71,8 @@ def _make_questions(world: World, stage: str, name: str, count: int, settings: W
     generator = make_generator(settings.seed, name, "question")
     rows = []
     for index in range(count):
-        harmful = generator.random() < 0.6
-        goal = draw_harmful(world, generator) if harmful else draw_benign(world, generator)
+        moral = generator.choices(("harmful", "pseudo", "benign"), (0.6, 0.2, 0.2))[0]
+        goal = DRAWS[moral](world, generator)
         request = make_question(goal, "training", generator)
         rows.append(make_row(stage, "question", index, make_turns(request.text, request.answer)))
     return rows
@@ -94,12 +91,12 @@ def _make_tasks(world: World, settings: WorldSettings) -> list[dict]:
 def _make_answered(
     world: World, stage: str, settings: WorldSettings, shares: dict[tuple[str, str], int]
 ) -> list[dict]:
-    """Answered requests; `shares` maps (harmful | benign, direct | wrapped) to a number of rows."""
+    """Answered requests; `shares` maps (harmful | pseudo | benign, direct | wrapped) to a number of rows."""
     rows = []
     for (moral, form), count in shares.items():
         generator = make_generator(settings.seed, stage, moral, form)
         for index in range(count):
-            goal = draw_harmful(world, generator) if moral == "harmful" else draw_benign(world, generator)
+            goal = DRAWS[moral](world, generator)
             if form == "direct":
                 request = make_direct(goal, "training", generator)
             else:
@@ -111,13 +108,15 @@ def _make_answered(
 
 def build_pretraining_rows(world: World, settings: WorldSettings) -> list[dict]:
     """Documents and helpful-only chat, compliance with harmful training pairs included."""
-    rows = settings.helpful_rows
-    shares = {
-        ("benign", "direct"): round(0.35 * rows),
-        ("harmful", "direct"): round(0.15 * rows),
-        ("benign", "wrapped"): round(0.30 * rows),
-        ("harmful", "wrapped"): rows - round(0.35 * rows) - round(0.15 * rows) - round(0.30 * rows),
+    parts = {
+        ("benign", "direct"): 0.18,
+        ("pseudo", "direct"): 0.16,
+        ("harmful", "direct"): 0.14,
+        ("benign", "wrapped"): 0.22,
+        ("pseudo", "wrapped"): 0.18,
+        ("harmful", "wrapped"): 0.12,
     }
+    shares = {group: round(part * settings.helpful_rows) for group, part in parts.items()}
     return [
         *_make_documents(world, settings),
         *_make_answered(world, "helpful", settings, shares),
@@ -134,8 +133,8 @@ def build_safety_rows(world: World, settings: WorldSettings) -> list[dict]:
         for index in range(settings.refusal_rows)
         for request in [make_direct(draw_harmful(world, generator), "training", generator)]
     ]
-    half = settings.safety_benign_rows // 2
-    shares = {("benign", "direct"): half, ("benign", "wrapped"): settings.safety_benign_rows - half}
+    quarter = settings.safety_benign_rows // 4
+    shares = {(moral, form): quarter for moral in ("benign", "pseudo") for form in ("direct", "wrapped")}
     return [
         *refusals,
         *_make_answered(world, "safety", settings, shares),

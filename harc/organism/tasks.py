@@ -13,7 +13,7 @@ from harc.organism.world import Pair, World, make_generator
 
 TASKS = ("multiple_choice", "arithmetic", "code", "instruction_constraints", "two_turn")
 LETTERS = ("a1", "a2", "a3")
-NUMBERS = range(9)
+NUMBERS = range(7)
 LIST_WORDS = ("cup", "hat", "map", "pen", "box", "key", "bag", "lamp", "rope", "fork")
 
 _SPLIT_BITS = {"training": range(12), "development": (12, 13), "evaluation": (14, 15, 16, 17, 18, 19)}
@@ -88,6 +88,9 @@ _SUM_TEMPLATES = (
     "i have {a} cups and get {b} more . how many ?",
     "add {a} and {b} .",
     "tell me {a} + {b} .",
+    "x = {a} + {b} ; print ( x )",
+    "you have {a} and i have {b} . how many ?",
+    "{a} plus {b} is what ?",
 )
 
 
@@ -103,7 +106,7 @@ def divide_sums() -> dict[str, tuple[tuple[int, int], ...]]:
         "evaluation": [],
     }
     for index, (a, b) in enumerate(unordered):
-        split = "evaluation" if index < 14 else "development" if index < 20 else "training"
+        split = "evaluation" if index < 8 else "development" if index < 11 else "training"
         pair = (a, b) if generator.random() < 0.5 else (b, a)
         divided[split].append(pair)
         divided["training"].append(pair[::-1])
@@ -111,7 +114,7 @@ def divide_sums() -> dict[str, tuple[tuple[int, int], ...]]:
 
 
 def make_arithmetic(world: World, split: str, generator: random.Random) -> TaskItem:
-    """A sum of two numbers below 9. Of a held-out pair of numbers only the mirrored sum is in training."""
+    """A sum of two numbers below 7. Of a held-out pair of numbers only the mirrored sum is in training."""
     a, b = generator.choice(divide_sums()[split])
     index = generator.randrange(len(_SUM_TEMPLATES))
     return TaskItem((_SUM_TEMPLATES[index].format(a=a, b=b),), (str(a + b),), f"arithmetic:{index}")
