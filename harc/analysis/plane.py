@@ -64,10 +64,16 @@ def measure_area(
     positives: Float[np.ndarray, " positives"], negatives: Float[np.ndarray, " negatives"]
 ) -> float:
     """Probability that a positive lies above a negative, ties counted half (Mann and Whitney, 1947)."""
-    order = np.sort(negatives)
-    below = np.searchsorted(order, positives, side="left")
-    tied = np.searchsorted(order, positives, side="right") - below
-    return float((below + tied / 2).sum() / (len(positives) * len(negatives)))
+    return float(share_below(positives, negatives).mean())
+
+
+def share_below(
+    values: Float[np.ndarray, " values"], others: Float[np.ndarray, " others"]
+) -> Float[np.ndarray, " values"]:
+    """For each value, the share of the others below it, ties counted half."""
+    order = np.sort(others)
+    below = np.searchsorted(order, values, side="left")
+    return (below + np.searchsorted(order, values, side="right")) / (2 * len(order))
 
 
 def estimate_area(
@@ -89,9 +95,8 @@ def estimate_area(
         reach = min(1.0, -np.log(1 - confidence) / min(len(positives), len(negatives)))
         low, high = (max(0.0, 1 - reach), 1.0) if area == 1.0 else (0.0, reach)
         return Area(area, low, high, len(positives), len(negatives))
-    wins = [measure_area(np.array([value]), negatives) for value in positives]
-    losses = [measure_area(positives, np.array([value])) for value in negatives]
-    variance = np.var(wins, ddof=1) / len(wins) + np.var(losses, ddof=1) / len(losses)
+    wins, losses = share_below(positives, negatives), share_below(negatives, positives)
+    variance = wins.var(ddof=1) / len(wins) + losses.var(ddof=1) / len(losses)
     half = norm.ppf(0.5 + confidence / 2) * np.sqrt(variance) / (area * (1 - area))
     logit = np.log(area / (1 - area))
     low, high = (float(1 / (1 + np.exp(-(logit + sign * half)))) for sign in (-1, 1))

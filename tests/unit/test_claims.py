@@ -1,0 +1,165 @@
+"""The claims ledger: checked on loading, verdicts computed from evidence, nothing untested passes for tested."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from fixtures.results_tree import BACKBONES, make_results_tree
+
+from harc.analysis.claim_metrics import METRICS, Evidence, Metric, ResultsView, pool_seeds
+from harc.analysis.claims import (
+    FAILED,
+    OPEN,
+    SUPPORTED,
+    UNTESTED,
+    combine_verdicts,
+    evaluate_claims,
+    hash_ledger,
+    load_claims,
+)
+from harc.analysis.tables.claims import build_table
+from harc.errors import ConfigError
+
+LEDGER = Path(__file__).parents[2] / "config" / "claims.yaml"
+ENTRY = {
+    "id": "one",
+    "from": "paper",
+    "source": "somewhere",
+    "words": "it is so",
+    "test": {
+        "metric": "paired_difference",
+        "arguments": {"suite": "mean_asr", "method": "harc", "reference": "base"},
+        "comparison": "below",
+        "threshold": 0.0,
+        "correction": "none",
+    },
+}
+
+
+def write_ledger(path: Path, *entries: dict) -> Path:
+    path.write_text(yaml.safe_dump({"claims": list(entries)}), encoding="utf-8")
+    return path
+
+
+def change_test(**values) -> dict:
+    return {**ENTRY, "test": {**ENTRY["test"], **values}}
+
+
+def judge(monkeypatch, tmp_path, estimate: float, error: float, **test) -> str:
+    evidence = Evidence(estimate=estimate, standard_error=error, n=10, unit="prompts", seeds=1)
+    monkeypatch.setitem(METRICS, "fixed", Metric(lambda view, backbone: evidence, ()))
+    path = write_ledger(tmp_path / "c.yaml", change_test(metric="fixed", arguments={}, **test))
+    (finding,) = evaluate_claims(load_claims(path), ResultsView(tmp_path, ["x"], [0]))
+    return finding.verdict
+
+
+def test_the_shipped_ledger_is_valid_and_covers_all_sources():
+    claims = load_claims(LEDGER)
+    assert {claim.origin for claim in claims} == {"paper", "audit", "project"}
+    assert len(claims) >= 20
+
+
+def test_an_unknown_metric_is_an_error(tmp_path):
+    path = write_ledger(tmp_path / "c.yaml", change_test(metric="vibes"))
+    with pytest.raises(
+        ConfigError, match=r"claim one: expected a metric among .*paired_difference.*; found `vibes`"
+    ):
+        load_claims(path)
+
+
+def test_wrong_arguments_are_an_error(tmp_path):
+    path = write_ledger(tmp_path / "c.yaml", change_test(arguments={"suite": "pap"}))
+    with pytest.raises(
+        ConfigError, match="expected the arguments method, reference, suite for paired_difference"
+    ):
+        load_claims(path)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({**ENTRY, "verdict": "true"}, "claim one: expected a valid `verdict`"),
+        (change_test(comparison="near"), "claim one: expected a valid `test.comparison`"),
+        ({k: v for k, v in ENTRY.items() if k != "source"}, "claim one: expected a valid `source`"),
+    ],
+)
+def test_other_mistakes_are_named(tmp_path, entry, message):
+    with pytest.raises(ConfigError, match=message):
+        load_claims(write_ledger(tmp_path / "c.yaml", entry))
+
+
+def test_the_same_id_twice_and_no_list(tmp_path):
+    with pytest.raises(ConfigError, match="found the same id twice"):
+        load_claims(write_ledger(tmp_path / "c.yaml", ENTRY, ENTRY))
+    (tmp_path / "d.yaml").write_text("nothing", encoding="utf-8")
+    with pytest.raises(ConfigError, match="expected YAML with a list `claims`"):
+        load_claims(tmp_path / "d.yaml")
+    with pytest.raises(ConfigError, match="found FileNotFoundError"):
+        load_claims(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize(
+    ("estimate", "error", "expected"),
+    [(-0.3, 0.05, SUPPORTED), (0.3, 0.05, FAILED), (-0.02, 0.05, OPEN), (-0.3, 0.0, OPEN)],
+)
+def test_verdicts_follow_the_evidence(monkeypatch, tmp_path, estimate, error, expected):
+    assert judge(monkeypatch, tmp_path, estimate, error) == expected
+
+
+def test_above_is_below_mirrored(monkeypatch, tmp_path):
+    assert judge(monkeypatch, tmp_path, 0.3, 0.05, comparison="above") == SUPPORTED
+    assert judge(monkeypatch, tmp_path, -0.3, 0.05, comparison="above") == FAILED
+
+
+def test_correction_can_turn_a_verdict(monkeypatch, tmp_path):
+    evidence = Evidence(estimate=-0.1, standard_error=0.05, n=10, unit="prompts", seeds=1)
+    monkeypatch.setitem(METRICS, "fixed", Metric(lambda view, backbone: evidence, ()))
+    for correction, expected in (("none", SUPPORTED), ("holm", OPEN)):
+        test = change_test(metric="fixed", arguments={}, correction=correction)
+        path = write_ledger(tmp_path / "c.yaml", *({**test, "id": f"c{i}"} for i in range(5)))
+        findings = evaluate_claims(load_claims(path), ResultsView(tmp_path, ["x"], [0]))
+        assert {finding.verdict for finding in findings} == {expected}
+
+
+def test_absent_results_are_untested_never_supported(tmp_path):
+    findings = evaluate_claims(load_claims(LEDGER), ResultsView(tmp_path, list(BACKBONES), [0]))
+    assert {finding.verdict for finding in findings} == {UNTESTED}
+
+
+def test_verdicts_over_backbones():
+    assert combine_verdicts([SUPPORTED, SUPPORTED, UNTESTED]) == SUPPORTED
+    assert combine_verdicts([SUPPORTED, OPEN]) == OPEN
+    assert combine_verdicts([SUPPORTED, FAILED]) == FAILED
+    assert combine_verdicts([UNTESTED]) == combine_verdicts([]) == UNTESTED
+
+
+def test_seeds_that_disagree_raise_the_error():
+    alone = pool_seeds([0.5], [0.1], 10, "prompts")
+    apart = pool_seeds([0.1, 0.5, 0.9], [0.1] * 3, 10, "prompts")
+    assert alone.standard_error == pytest.approx(0.1) and apart.standard_error > 0.2
+    assert apart.degrees == 2 and pool_seeds([], [], 0, "x") is None
+
+
+def test_the_fake_tree_decides_what_it_was_made_to_decide(tmp_path):
+    tree = make_results_tree(tmp_path / "tree", prompts=30)
+    table = build_table(LEDGER, tree, list(BACKBONES), [0])
+    overall = {row["claim"]: row["overall"] for row in table.rows}
+    assert overall["lowers-attack-success"] == SUPPORTED
+    assert overall["released-over-refusal-rises"] == SUPPORTED
+    assert overall["qwen-near-orthogonal"] == FAILED
+    assert overall["beats-circuit-breakers"] == overall["holds-at-scale"] == UNTESTED
+    assert set(overall) == {claim.id for claim in load_claims(LEDGER)}
+    assert all(row["ledger_sha256"] == hash_ledger(LEDGER) for row in table.rows)
+
+
+def test_a_failed_claim_is_as_loud_as_a_supported_one(tmp_path):
+    tree = make_results_tree(tmp_path / "tree", prompts=30)
+    body = "\n".join(build_table(LEDGER, tree, list(BACKBONES), [0]).body)
+    assert "\\textbf{not supported}" in body and "\\textbf{supported}" in body
+
+
+def test_scale_is_read_from_the_name():
+    measure = METRICS["paired_difference_at_scale"].measure
+    view = ResultsView(Path("nowhere"), ["Llama-3.1-70B-Instruct", "organism-llama"], [0])
+    arguments = {"suite": "mean_asr", "method": "harc", "reference": "base", "billions": 70}
+    assert measure(view, "organism-llama", **arguments) is None

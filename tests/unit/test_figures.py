@@ -1,0 +1,154 @@
+"""Figures: drawn from a fake tree with equal bytes, honest about what is missing, and independent of each other."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fixtures.results_tree import BACKBONES, METHODS, make_results_tree
+
+from harc.analysis.figures.figure2 import choose_slot
+from harc.analysis.figures.figure5 import find_front, marker_area
+from harc.analysis.figures.style import METHOD_STYLES
+from harc.config.analysis import AnalysisSettings
+from harc.errors import DataError
+from harc.fingerprint import list_modules
+
+FIGURES = ("figure1", "figure2", "figure3", "figure5", "figure6")
+SETTINGS = AnalysisSettings()
+
+
+def draw(
+    name: str, root: Path, out: Path, backbones=BACKBONES, methods=METHODS, seeds=(0,)
+) -> tuple[bytes, bytes]:
+    module = importlib.import_module(f"harc.analysis.figures.{name}")
+    paths = out / f"{name}.pdf", out / f"{name}.png"
+    module.plot(root, list(backbones), list(methods), list(seeds), SETTINGS, *paths)
+    return tuple(path.read_bytes() for path in paths)
+
+
+def read_text(pdf: bytes, path: Path) -> str:
+    path.write_bytes(pdf)
+    return subprocess.run(
+        ["pdftotext", "-layout", path, "-"], capture_output=True, text=True, check=True
+    ).stdout
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory) -> Path:
+    return make_results_tree(tmp_path_factory.mktemp("tree"), prompts=5)
+
+
+def test_every_figure_module_is_covered():
+    folder = Path(importlib.import_module("harc.analysis.figures").__file__).parent
+    assert sorted(path.stem for path in folder.glob("figure*.py")) == sorted(FIGURES)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_equal_results_give_equal_bytes_without_dates(name, tree, tmp_path):
+    first, second = draw(name, tree, tmp_path / "a"), draw(name, tree, tmp_path / "b")
+    assert first == second
+    assert first[0].startswith(b"%PDF") and first[1].startswith(b"\x89PNG")
+    for mark in (b"CreationDate", b"Producer", b"Software"):
+        assert mark not in first[0] + first[1]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_inputs_listed_are_all_that_is_needed(name, tree, tmp_path):
+    module = importlib.import_module(f"harc.analysis.figures.{name}")
+    listed = module.list_inputs(tree, list(BACKBONES), list(METHODS), [0])
+    assert listed and all(path.is_file() for path in listed)
+    copied = tmp_path / "tree"
+    for path in listed:
+        target = copied / path.relative_to(tree)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    assert draw(name, copied, tmp_path / "a") == draw(name, tree, tmp_path / "b")
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_an_empty_tree_is_named_not_a_crash(name, tmp_path):
+    pdf, png = draw(name, tmp_path / "nothing", tmp_path / "out")
+    assert len(pdf) > 1000 and len(png) > 1000
+
+
+def test_a_missing_method_is_named_in_the_figure(tree, tmp_path):
+    pdf, _ = draw("figure3", tree, tmp_path, methods=(*METHODS, "dpo"))
+    if not _has_pdftotext():
+        pytest.skip("needs pdftotext (poppler-utils) to read the figure's text")
+    assert "Left out: DPO on organism (Llama)" in read_text(pdf, tmp_path / "f.pdf")
+    full, _ = draw("figure3", tree, tmp_path)
+    assert "Left out" not in read_text(full, tmp_path / "g.pdf")
+
+
+def _has_pdftotext() -> bool:
+    import shutil
+
+    return shutil.which("pdftotext") is not None
+
+
+def test_several_seeds_are_drawn(tmp_path):
+    tree = make_results_tree(tmp_path / "tree", seeds=(0, 1), prompts=6)
+    one, two = (draw("figure3", tree, tmp_path / str(n), seeds=range(n)) for n in (1, 2))
+    assert one != two
+
+
+def test_damaged_projections_are_an_error_not_a_figure(tmp_path):
+    tree = make_results_tree(tmp_path / "tree", prompts=4)
+    rows = tree / "directions" / BACKBONES[0] / "base" / "seed0" / "projections.jsonl"
+    rows.write_text('{"id": "x"}\n', encoding="utf-8")
+    with pytest.raises(
+        DataError, match=r"projections.jsonl:1: expected the fields id, suite; found no suite"
+    ):
+        draw("figure2", tree, tmp_path / "out")
+
+
+def test_a_figure_depends_on_no_other_figure():
+    for name in FIGURES:
+        modules = list_modules([f"harc.analysis.figures.{name}"])
+        others = {f"harc.analysis.figures.{other}" for other in FIGURES if other != name}
+        assert not others & set(modules)
+
+
+def test_analysis_imports_neither_torch_nor_matplotlib_before_it_draws():
+    code = (
+        "import sys, harc.analysis.steps, harc.analysis.report\n"
+        "print([name for name in ('torch', 'transformers', 'matplotlib') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_methods_differ_in_more_than_colour():
+    shapes = [(marker, str(line)) for _, marker, line in METHOD_STYLES.values()]
+    assert len(set(shapes)) == len(shapes)
+    assert len({colour for colour, _, _ in METHOD_STYLES.values()}) == len(METHOD_STYLES)
+
+
+def test_front_keeps_what_no_other_beats():
+    points = {"a": (0.1, 0.9), "b": (0.2, 0.2), "c": (0.3, 0.3), "d": (0.5, 0.1)}
+    assert find_front(points) == ["a", "b", "d"]
+    assert find_front({}) == []
+
+
+def test_marker_grows_with_helpfulness():
+    assert marker_area(0) < marker_area(0.5) < marker_area(1)
+
+
+def test_slot_of_the_plane():
+    assert choose_slot(SETTINGS, [10, 8], 13) == 8
+    assert choose_slot(SETTINGS, [], 13) == 6
+    assert choose_slot(AnalysisSettings(plane_slot=99), [8], 13) == 12
+
+
+def test_nan_points_are_left_out(tmp_path):
+    tree = make_results_tree(tmp_path / "tree", prompts=5)
+    from safetensors.numpy import load_file, save_file
+
+    path = tree / "directions" / BACKBONES[0] / "base" / "seed0" / "projections.safetensors"
+    tensors = load_file(path)
+    save_file(tensors | {"resp_harm": np.full_like(tensors["resp_harm"], np.nan)}, path)
+    pdf, _ = draw("figure2", tree, tmp_path / "out")
+    assert pdf.startswith(b"%PDF")

@@ -1,0 +1,106 @@
+"""The HTML report: self-contained, escaped, complete; opened in a browser where there is one."""
+
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from fixtures.results_tree import BACKBONES, HOSTILE, METHODS, make_results_tree
+
+from harc.analysis.figures import figure1
+from harc.analysis.report import build_report, collect_examples, make_safe
+from harc.analysis.steps import make_tables
+from harc.config.analysis import AnalysisSettings
+from harc.errors import ArtifactError
+from harc.files import write_json
+
+SETTINGS = AnalysisSettings(report_examples=2)
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+class Links(HTMLParser):
+    """Every address that a page would load, and how often each tag occurs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.tags: dict[str, int] = {}
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        self.tags[tag] = self.tags.get(tag, 0) + 1
+        self.addresses += [value for name, value in attrs if name in {"src", "href"} and value]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory) -> Path:
+    tree = make_results_tree(tmp_path_factory.mktemp("tree"), prompts=5)
+    make_tables(tree, list(BACKBONES), list(METHODS), [0], SETTINGS, tree / "tables")
+    outputs = tree / "figures" / "figure1.pdf", tree / "figures" / "figure1.png"
+    figure1.plot(tree, list(BACKBONES), list(METHODS), [0], SETTINGS, *outputs)
+    sidecar = {"command": "harc step score --method '<b>'", "code": "c" * 64, "settings_hash": "s" * 64,
+               "git_commit": None, "wall_seconds": 1.5, "peak_memory_mb": 90.0}  # fmt: skip
+    write_json(tree / "scores" / "x.provenance.json", sidecar)
+    out = tree / "report.html"
+    build_report(
+        tree, list(BACKBONES), list(METHODS), [0], SETTINGS, tree / "tables", tree / "figures", out, "fake"
+    )
+    return out
+
+
+def test_nothing_is_loaded_from_outside(page):
+    links = Links()
+    links.feed(page.read_text(encoding="utf-8"))
+    assert links.addresses and all(address.startswith(("data:", "#")) for address in links.addresses)
+    assert "default-src 'none'" in page.read_text(encoding="utf-8")
+    assert links.tags["script"] == 1
+
+
+def test_model_output_is_escaped_and_its_control_characters_shown(page):
+    text = page.read_text(encoding="utf-8")
+    assert "<script>alert" not in text and "&lt;script&gt;alert" in text
+    assert "[U+001B]" in text and "[U+202E]" in text and "\x1b" not in text and "\u202e" not in text
+    assert "<b>" not in text
+
+
+def test_every_part_is_there(page):
+    text = page.read_text(encoding="utf-8")
+    for part in ("Claims", "Figures", "Tables", "Content warning", "Provenance", "data:image/png;base64,"):
+        assert part in text
+    assert text.count("<details") >= 10 and re.search(r"<details class=\"warning\">", text)
+
+
+def test_claims_of_every_verdict_are_counted(page):
+    counts = re.findall(r"<span class=\"verdict v\d\">(\d+) ", page.read_text(encoding="utf-8"))
+    assert len(counts) == 4 and sum(map(int, counts)) >= 20
+
+
+def test_output_is_bounded():
+    assert make_safe("x" * 50, 10) == "x" * 10 + " [... 40 characters more]"
+    assert make_safe("a\nb\x07", 100) == "a\nb[U+0007]"
+
+
+def test_examples_come_in_file_order(tmp_path):
+    tree = make_results_tree(tmp_path, prompts=4)
+    groups = collect_examples(tree, [BACKBONES[0]], ["base"], 0, SETTINGS)
+    assert groups and all(len(group["records"]) == 2 for group in groups)
+    assert groups[0]["records"][0]["response"] == make_safe(HOSTILE, 1200)
+
+
+def test_no_tables_is_an_error(tmp_path):
+    with pytest.raises(ArtifactError, match="expected the tables of this profile; found none"):
+        build_report(tmp_path, [], [], [0], SETTINGS, tmp_path, tmp_path, tmp_path / "r.html")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="needs chromium")
+def test_a_browser_opens_it_without_an_error(page, tmp_path):
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+             "--disable-background-networking", "--disable-component-update", "--enable-logging=stderr",
+             f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]  # fmt: skip
+    done = subprocess.run(
+        [BROWSER, *flags, f"file://{page}"], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert "CONSOLE" not in done.stderr
+    assert done.stdout.count('<button type="button">') > 20  # the script ran: headings became buttons
