@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -38,6 +39,21 @@ def run_step(
     run_job(
         create_job(step, load_profile(profile), backbone=backbone, method=method, seed=seed, figure=figure)
     )
+
+
+@app.command()
+def audit(
+    path: Annotated[Path | None, typer.Argument(help="Results tree; by default the profile's.")] = None,
+    profile: ProfileOption = "organism",
+) -> None:
+    """Check a results tree: what came from what, whether anything was touched; exit 1 on any finding."""
+    from harc.audit import audit_results, print_report
+    from harc.config.profile import load_profile
+
+    report = audit_results(path or load_profile(profile).results_root)
+    print_report(report)
+    if not report.ok:
+        raise typer.Exit(1)
 
 
 @app.command()

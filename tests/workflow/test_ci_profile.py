@@ -6,7 +6,6 @@ import os
 import pytest
 
 from harc.artifacts import Layout
-from harc.audit import audit_results
 from harc.files import read_json
 
 pytestmark = pytest.mark.xdist_group("workflow")
@@ -32,7 +31,20 @@ def test_nothing_to_do_after_a_run(finished):
 def test_new_dates_alone_change_nothing_in_the_audit(finished):
     for path in (finished.root / "results/ci").rglob("*.csv"):
         os.utime(path)
-    assert audit_results(finished.root / "results/ci", finished.root).ok
+    audit = finished.run("harc", "audit", "--profile", "ci")
+    assert audit.status == 0, audit.text
+
+
+def test_the_audit_sees_one_edited_score(finished):
+    path = next((finished.root / "results/ci/scores").rglob("scores.csv"))
+    text = path.read_text()
+    path.write_text(text.replace("0.", "0.1", 1))
+    try:
+        audit = finished.run("harc", "audit", "--profile", "ci")
+    finally:
+        path.write_text(text)
+    assert audit.status == 1
+    assert "scores.csv" in audit.text
 
 
 def test_sidecars_agree_with_the_inputs_that_rules_declare(finished):

@@ -1,0 +1,5 @@
+"""`python -m harc`: the `harc` command."""
+
+from harc.cli import main
+
+main()
