@@ -1,8 +1,10 @@
 """Pins, versions and the set-up scripts: the same everywhere, and clear when the machine lacks something."""
 
+import ast
 import re
 import stat
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -51,7 +53,7 @@ def read_environment() -> tuple[list[str], list[str]]:
 
 def test_lock_holds_every_direct_pin():
     lock = read_lock()
-    assert len(DIRECT) == 32
+    assert len(DIRECT) == 34
     assert {name: lock.get(name) for name in DIRECT} == DIRECT
 
 
@@ -84,6 +86,26 @@ def test_the_environment_running_these_tests_is_the_locked_one():
         name: installed.get(name) for name, version in read_lock().items() if installed.get(name) != version
     }
     assert wrong == {}, "run `make venv`"
+
+
+def list_imports(folder: str) -> set[str]:
+    """Top-level names of every import below a folder, of modules that are neither Python's nor the project's."""
+    found = set()
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found.update(alias.name.split(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                found.add(node.module.split(".")[0])
+    return found - sys.stdlib_module_names - {"harc"}
+
+
+def test_every_import_is_a_direct_dependency():
+    distributions = {"yaml": "pyyaml"}
+    imported = list_imports("harc") | list_imports("snakemake_logger_plugin_harc")
+    names = {normalize(distributions.get(name, name)) for name in imported}
+    assert {"torch", "pyyaml", "pooch"} <= names
+    assert names <= {normalize(MatchSpec(entry).name.normalized) for entry in PROJECT["dependencies"]}
 
 
 def test_one_version_everywhere():
