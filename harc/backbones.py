@@ -7,6 +7,10 @@ from typing import Any
 
 from harc.chat import ChatFormat
 from harc.errors import ModelError
+from harc.files import read_json
+
+GENERIC_TOKENIZERS = ("TokenizersBackend", "PreTrainedTokenizerFast")
+"""Tokenizer classes that take tokenizer.json as it is."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +181,7 @@ def load_backbone(
 
 
 def _load_model(source: str, dtype: Any, device: str, revision: str | None) -> tuple[Any, Any]:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     logging.disable_progress_bar()
@@ -185,7 +189,7 @@ def _load_model(source: str, dtype: Any, device: str, revision: str | None) -> t
     names = {key: value for key, value in options.items() if key in ("gguf_file", "revision")}
     placement = {"device_map": "auto"} if device == "auto" else {}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **names)
+        tokenizer = _load_tokenizer(source, names)
         model = AutoModelForCausalLM.from_pretrained(
             source, dtype=dtype, trust_remote_code=False, **options, **placement
         )
@@ -197,6 +201,17 @@ def _load_model(source: str, dtype: Any, device: str, revision: str | None) -> t
             fix="check the folder or hub id, the network and the access token",
         ) from problem
     return (model if device == "auto" else model.to(device)), tokenizer
+
+
+def _load_tokenizer(source: str, names: dict[str, Any]) -> Any:
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    declared = Path(source) / "tokenizer_config.json"
+    if declared.is_file() and read_json(declared).get("tokenizer_class") in GENERIC_TOKENIZERS:
+        # AutoTokenizer goes by the model's type instead: for qwen2 it would put Qwen's byte-level splitting in
+        # place of what tokenizer.json says (transformers 5.23), without a warning.
+        return PreTrainedTokenizerFast.from_pretrained(source, **names)
+    return AutoTokenizer.from_pretrained(source, trust_remote_code=False, **names)
 
 
 def _gguf_options(folder: str) -> dict[str, Any]:
