@@ -17,3 +17,27 @@ class DataSettings(Settings):
     timeout: float = Field(
         30.0, gt=0, description="longest wait for an answer from a dataset's home (seconds)"
     )
+
+
+class PublicRowSettings(Settings):
+    """How many rows of each kind are drawn from the public files; a pool that is smaller gives all it has."""
+
+    seed: int = Field(0, description="seed of every draw")
+    extraction_rows: int = Field(
+        300,
+        ge=1,
+        description="harmful and as many harmless prompts (rows of each; main/data.py@c3565e5: 300)",
+    )
+    pair_rows: int = Field(200, ge=1, description="helpful answers of the response side; own choice (rows)")
+    training_rows: int | None = Field(
+        None, ge=1, description="most rows of each category; none takes all that are left (rows)"
+    )
+    development_rows: int = Field(40, ge=1, description="rows of each suite, for choices; own choice (rows)")
+    evaluation_rows: int | None = Field(
+        None,
+        ge=1,
+        description="most goals of the attacks, and rows of each over-refusal suite; none: all (rows)",
+    )
+    benign_rows: int = Field(
+        200, ge=1, description="rows of suites benign and wrapped_benign; own choice (rows)"
+    )

@@ -1,0 +1,265 @@
+"""Rows of a study on published models, assembled from the registered public files: same files as the organism's.
+
+Evaluation is drawn first, then development, then extraction and training from what neither holds, exactly or nearly;
+what is dropped is listed in manifest.json with its reason. Harmful answers are a placeholder: this project holds no
+harmful completion. Departures from the release, whose harmful answers and refusals are `circuit_breakers_train` and
+whose helpful ones are UltraChat (main/data.py@c3565e5): refusals are texts of our own, helpful answers CoCoNot's.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from harc.config.contamination import ContaminationSettings
+from harc.config.data import PublicRowSettings
+from harc.data.public_sources import Prompt, PublicPrompts, read_public_prompts
+from harc.data.public_wrappers import WRAPPERS
+from harc.evaluation.contamination import ReferenceIndex, check_contamination, normalise_text
+from harc.files import atomic_directory, sha256_text, write_json, write_jsonl
+
+PLACEHOLDER = "[placeholder: harmful content omitted]"
+REFUSALS = (
+    "I'm sorry, but I can't help with that. If there is something safe I can do for you instead, please tell me.",
+    "I can't help with this request, because acting on it could hurt people. I'm glad to talk about safe "
+    "alternatives.",
+    "I cannot provide that. It could cause serious harm. Please let me know if I can help in another way.",
+    "I'm not able to assist with that, since it may put someone in danger or break the law.",
+    "I won't help with this. If you are worried about somebody's safety, people trained for it can help.",
+    "I must decline. What you ask for could do real damage, and I do not want to take part in it.",
+    "Sorry, I can't do that. I would rather help you with something that harms nobody.",
+    "I am unable to support this request. If there is a lawful question behind it, I can try to answer that one.",
+)
+"""Refusals that harmful training rows teach; the string rules know all of them."""
+
+PUBLIC_ROW_FILES = (
+    "world.json",
+    "manifest.json",
+    "extraction.jsonl",
+    "extraction_pairs.jsonl",
+    "training.jsonl",
+    "development.jsonl",
+    "evaluation.jsonl",
+)
+STRICT = ContaminationSettings(pattern_suites=())
+TRAINING_SPLITS = ("extraction", "extraction_pairs", "training")
+NO_LIMIT = 10**9
+
+
+class Drawer:
+    """Draws prompts without repeats, leaving out what an earlier split holds."""
+
+    def __init__(self, seed: int) -> None:
+        """Start with nothing reserved."""
+        self.seed = seed
+        self.reserved: list[tuple[str, ReferenceIndex]] = []
+        self.seen: set[str] = set()
+        self.dropped: list[dict] = []
+
+    def reserve(self, split: str, prompts: Iterable[Prompt]) -> None:
+        """Keep later splits away from these prompts, whether or not a row was made of them."""
+        self.reserved.append((split, ReferenceIndex([prompt.text for prompt in prompts], STRICT)))
+
+    def draw(self, name: str, prompts: Sequence[Prompt], count: int | None) -> list[Prompt]:
+        """At most `count` prompts (None: all), in an order set by the seed and the name."""
+        order = list(prompts)
+        random.Random(f"{self.seed}/{name}").shuffle(order)
+        drawn: list[Prompt] = []
+        for prompt in order:
+            if len(drawn) >= (NO_LIMIT if count is None else count):
+                break
+            leak, text = self._find_leak(prompt), normalise_text(prompt.text)
+            if leak is not None:
+                digest = sha256_text(prompt.text)
+                self.dropped.append(
+                    {"from": name, "source": prompt.source, "prompt_sha256": digest, "reason": leak}
+                )
+            elif text not in self.seen:
+                drawn.append(prompt)
+                self.seen.add(text)
+        return drawn
+
+    def _find_leak(self, prompt: Prompt) -> str | None:
+        for split, index in self.reserved:
+            hit = index.find(prompt.text)
+            if hit is not None:
+                return f"in {split}, similarity {hit[0]:.2f}"
+        return None
+
+
+def choose_refusal(prompt: str) -> str:
+    """A refusal of the bank, the same for the same prompt."""
+    return REFUSALS[int(sha256_text(prompt), 16) % len(REFUSALS)]
+
+
+def make_suite_rows(split: str, suite: str, category: str, prompts: Sequence[Prompt]) -> list[dict]:
+    """Rows of one suite; attack suites and `wrapped_benign` wrap the prompt in a fixed form."""
+    rows = []
+    for index, prompt in enumerate(prompts):
+        text, template = prompt.text, f"{prompt.source}/{prompt.kind}".rstrip("/")
+        if suite == "wrapped_benign":
+            text, template = tuple(WRAPPERS.values())[index % len(WRAPPERS)](prompt.text, split, index)
+        elif suite in WRAPPERS:
+            text, template = WRAPPERS[suite](prompt.text, split, index)
+        rows.append(
+            {
+                "id": f"{split}-{suite}-{index:04d}",
+                "suite": suite,
+                "category": category,
+                "messages": [{"role": "user", "content": text}],
+                "expected": "",
+                "goal": prompt.text,
+                "source": prompt.source,
+                "template": template,
+            }
+        )
+    return rows
+
+
+def _make_split(split: str, drawn: dict[str, list[Prompt]]) -> list[dict]:
+    return [
+        *make_suite_rows(split, "direct", "harmful", drawn["harmful"]),
+        *make_suite_rows(split, "deepinception", "harmful", drawn["harmful"]),
+        *make_suite_rows(split, "codeattack", "harmful", drawn["harmful"]),
+        *make_suite_rows(split, "scary_safe", "pseudo_harmful", drawn["scary_safe"]),
+        *make_suite_rows(split, "refusable_benign", "pseudo_harmful", drawn["refusable_benign"]),
+        *make_suite_rows(split, "benign", "harmless", drawn["benign"]),
+        *make_suite_rows(split, "wrapped_benign", "harmless", drawn["benign"]),
+    ]
+
+
+def _build_evaluation(prompts: PublicPrompts, settings: PublicRowSettings, drawer: Drawer) -> list[dict]:
+    pools = {
+        "harmful": prompts.harmful_evaluation,
+        "scary_safe": prompts.scary_safe,
+        "refusable_benign": prompts.refusable_benign,
+    }
+    drawn = {
+        name: drawer.draw(f"evaluation/{name}", pool, settings.evaluation_rows)
+        for name, pool in pools.items()
+    }
+    drawn["benign"] = drawer.draw("evaluation/benign", prompts.plain, settings.benign_rows)
+    # Whole sets, so that a small profile's adapter may also be judged on a large one's evaluation.
+    sets = [*pools.values(), prompts.unsafe_contrasts, drawn["benign"]]
+    drawer.reserve("evaluation", [prompt for pool in sets for prompt in pool])
+    return _make_split("evaluation", drawn)
+
+
+def _build_development(prompts: PublicPrompts, settings: PublicRowSettings, drawer: Drawer) -> list[dict]:
+    sensitive = [prompt for prompt in prompts.answered_scary if prompt.kind.startswith("dangerous")]
+    others = [prompt for prompt in prompts.answered_scary if not prompt.kind.startswith("dangerous")]
+    pools = {
+        "harmful": prompts.harmful_development,
+        "scary_safe": sensitive,
+        "refusable_benign": others,
+        "benign": prompts.plain,
+    }
+    drawn = {
+        name: drawer.draw(f"development/{name}", pool, settings.development_rows)
+        for name, pool in pools.items()
+    }
+    drawer.reserve("development", [prompt for pool in drawn.values() for prompt in pool])
+    return _make_split("development", drawn)
+
+
+def _number(kind: str, rows: list[dict]) -> list[dict]:
+    return [{"id": f"{kind}-{index:05d}", **row} for index, row in enumerate(rows)]
+
+
+def _build_extraction(
+    prompts: PublicPrompts, settings: PublicRowSettings, drawer: Drawer
+) -> tuple[list[dict], list[dict]]:
+    """(prompts, pairs): the harmful prompts stand in both, as in the release."""
+    harmful = drawer.draw("extraction/harmful", prompts.harmful, settings.extraction_rows)
+    harmless = drawer.draw("extraction/harmless", prompts.plain, settings.extraction_rows)
+    helpful = drawer.draw("extraction/helpful", prompts.answered_plain, settings.pair_rows)
+    rows = [{"category": "harmful", "prompt": p.text, "source": p.source} for p in harmful]
+    rows += [{"category": "harmless", "prompt": p.text, "source": p.source} for p in harmless]
+    answers = [("harm", p, PLACEHOLDER) for p in harmful]
+    answers += [("refuse", p, choose_refusal(p.text)) for p in harmful]
+    answers += [("helpful", p, p.response) for p in helpful]
+    pairs = [
+        {"kind": kind, "prompt": p.text, "response": text, "source": p.source} for kind, p, text in answers
+    ]
+    return _number("extraction", rows), _number("pair", pairs)
+
+
+def _build_training(prompts: PublicPrompts, settings: PublicRowSettings, drawer: Drawer) -> list[dict]:
+    pools = {
+        "harmful": prompts.harmful,
+        "harmless": prompts.answered_plain,
+        "pseudo_harmful": prompts.answered_scary,
+    }
+    rows = []
+    for category, pool in pools.items():
+        for prompt in drawer.draw(f"training/{category}", pool, settings.training_rows):
+            response = choose_refusal(prompt.text) if category == "harmful" else prompt.response
+            rows.append(
+                {
+                    "category": category,
+                    "prompt": prompt.text,
+                    "response": response,
+                    "source": prompt.source,
+                }
+            )
+    return _number("training", rows)
+
+
+def build_public_rows(public_dir: Path, out_dir: Path, settings: PublicRowSettings) -> None:
+    """Write the row files of a study, whole or not at all; equal files and settings give equal bytes.
+
+    Args:
+        public_dir: where the registered files lie.
+        out_dir: folder of the row files.
+        settings: how many rows of each kind.
+
+    Raises:
+        DataError: for a missing or damaged public file; if an evaluation prompt is in an earlier split after all.
+    """
+    prompts = read_public_prompts(public_dir)
+    drawer = Drawer(settings.seed)
+    rows = {"evaluation": _build_evaluation(prompts, settings, drawer)}
+    rows["development"] = _build_development(prompts, settings, drawer)
+    rows["extraction"], rows["extraction_pairs"] = _build_extraction(prompts, settings, drawer)
+    rows["training"] = _build_training(prompts, settings, drawer)
+    write_rows(rows, drawer.dropped, settings, out_dir)
+
+
+def write_rows(
+    rows: dict[str, list[dict]], dropped: list[dict], settings: PublicRowSettings, out_dir: Path
+) -> None:
+    """Check the splits against each other, then put the folder in place.
+
+    Raises:
+        DataError: naming suite, split and row, if an evaluation prompt is in an earlier split, or a development
+            prompt in extraction or training.
+    """
+    with atomic_directory(out_dir) as folder:
+        for split, members in rows.items():
+            write_jsonl(folder / f"{split}.jsonl", members)
+        earlier = [folder / f"{split}.jsonl" for split in TRAINING_SPLITS]
+        check_contamination(folder / "evaluation.jsonl", [*earlier, folder / "development.jsonl"], STRICT)
+        check_contamination(folder / "development.jsonl", earlier, STRICT)
+        write_json(folder / "world.json", {"kind": "public", "refusals": list(REFUSALS)})
+        write_json(folder / "manifest.json", describe_rows(rows, dropped, settings))
+
+
+def describe_rows(rows: dict[str, list[dict]], dropped: list[dict], settings: PublicRowSettings) -> dict:
+    """How many rows of each kind and source there are, and what was left out and why."""
+    counts = {
+        split: dict(
+            sorted(Counter(row.get("suite") or row.get("category") or row["kind"] for row in members).items())
+        )
+        for split, members in rows.items()
+    }
+    sources = {
+        split: dict(sorted(Counter(row["source"] for row in members).items()))
+        for split, members in rows.items()
+    }
+    return {
+        "format": 1,
+        "settings": settings.model_dump(mode="json"),
+        "rows": counts,
+        "sources": sources,
+        "dropped": dropped,
+    }
