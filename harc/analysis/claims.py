@@ -1,6 +1,6 @@
 """The claims ledger: declared tests in, computed verdicts out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -109,18 +109,27 @@ def _test_sides(test: ClaimTest, evidence: Evidence) -> tuple[float, float]:
     return float(t.sf(distance, evidence.degrees)), float(t.cdf(distance, evidence.degrees))
 
 
-def _adjust(raw: list[tuple[float, float]], corrected: list[bool]) -> list[tuple[float, float]]:
-    """Holm's adjustment of both sides over the tests that ask for it."""
-    chosen = [index for index, flag in enumerate(corrected) if flag]
+def _adjust(raw: list[tuple[float, float]], families: list[Hashable | None]) -> list[tuple[float, float]]:
+    """Holm's adjustment of both sides within each family; None stands alone."""
     adjusted = list(raw)
-    sides = [holm([raw[index][side] for index in chosen]) for side in (0, 1)]
-    for place, index in enumerate(chosen):
-        adjusted[index] = (sides[0][place], sides[1][place])
+    for family in {name for name in families if name is not None}:
+        chosen = [index for index, name in enumerate(families) if name == family]
+        sides = [holm([raw[index][side] for index in chosen]) for side in (0, 1)]
+        for place, index in enumerate(chosen):
+            adjusted[index] = (sides[0][place], sides[1][place])
     return adjusted
 
 
+def _find_family(claim: Claim, backbone: str) -> Hashable | None:
+    return (claim.origin, backbone) if claim.test.correction == "holm" else None
+
+
 def evaluate_claims(claims: Sequence[Claim], view: ResultsView) -> list[Finding]:
-    """One finding per claim and backbone it applies to; Holm's family is every test here marked `holm`."""
+    """One finding per claim and backbone it applies to.
+
+    Holm's families are the tests marked `holm` of one origin on one backbone: backbones are replicates, and a
+    claim needs all of them.
+    """
     cases = [
         (claim, backbone, METRICS[claim.test.metric].measure(view, backbone, **claim.test.arguments))
         for claim in claims
@@ -129,8 +138,8 @@ def evaluate_claims(claims: Sequence[Claim], view: ResultsView) -> list[Finding]
     ]
     tested = [index for index, (_, _, evidence) in enumerate(cases) if evidence and evidence.standard_error]
     raw = [_test_sides(cases[index][0].test, cases[index][2]) for index in tested]
-    corrected = [cases[index][0].test.correction == "holm" for index in tested]
-    sides = dict(zip(tested, _adjust(raw, corrected), strict=True))
+    families = [_find_family(*cases[index][:2]) for index in tested]
+    sides = dict(zip(tested, _adjust(raw, families), strict=True))
     findings = []
     for index, (claim, backbone, evidence) in enumerate(cases):
         p_for, p_against = sides.get(index, (None, None))

@@ -61,7 +61,7 @@ def escape_latex(text: str) -> str:
 
 def make_breakable(escaped: str) -> str:
     """Let long dotted names and values break where a reader would."""
-    return re.sub(r"(\\_|[/(@]|\.(?=[A-Za-z]))", r"\1\\allowbreak{}", escaped)
+    return re.sub(r"(\\_|[/@]|\.(?=[A-Za-z]))", r"\1\\allowbreak{}", escaped)
 
 
 def is_missing(value: float | None) -> bool:
@@ -93,6 +93,13 @@ def format_interval(low: float | None, high: float | None, digits: int = 2) -> s
     if is_missing(low) or is_missing(high):
         return MISSING
     return f"$[{format_rate(low, digits)}, {format_rate(high, digits)}]$"
+
+
+def format_bounds(value: float | None, low: float | None, high: float | None) -> str:
+    """The interval that follows a value in the text: nothing after a missing value, a remark where there is none."""
+    if is_missing(value):
+        return ""
+    return "(no interval)" if is_missing(low) or is_missing(high) else format_interval(low, high)
 
 
 def format_p(value: float | None) -> str:

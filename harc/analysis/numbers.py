@@ -7,7 +7,7 @@ from harc.analysis.claims import VERDICTS
 from harc.analysis.latex import (
     MISSING,
     escape_latex,
-    format_interval,
+    format_bounds,
     format_p,
     format_rate,
     format_signed,
@@ -91,7 +91,7 @@ def list_rates(rows: Rows, metrics: Iterable[str]) -> dict[str, str]:
                 name = f"{RATE_MACROS[metric]}{camel(method)}{family}"
                 values = [read_number(row, f"{metric}{end}") for end in ("", "_low", "_high")]
                 macros[name] = format_rate(values[0])
-                macros[f"{name}Ci"] = format_interval(*values[1:])
+                macros[f"{name}Ci"] = format_bounds(*values)
     return macros
 
 
@@ -105,8 +105,9 @@ def list_differences(rows: Rows) -> dict[str, str]:
                 backbone = families.get(family)
                 row = _find(rows, backbone=backbone, method=method, reference=reference, metric=metric)
                 name = f"Diff{RATE_MACROS[metric]}{camel(method)}{camel(reference)}{family}"
-                macros[name] = format_signed(read_number(row, "difference"))
-                macros[f"{name}Ci"] = format_interval(read_number(row, "low"), read_number(row, "high"))
+                values = [read_number(row, column) for column in ("difference", "low", "high")]
+                macros[name] = format_signed(values[0])
+                macros[f"{name}Ci"] = format_bounds(*values)
                 macros[f"{name}P"] = format_p(read_number(row, "p_holm"))
                 if backbone:
                     words[family] = row["verdict"] if row else "not compared"
@@ -126,7 +127,7 @@ def list_geometry(rows: Rows) -> dict[str, str]:
                 macros[f"Cos{name}"] = format_rate(read_number(row, "cosine"))
                 bounds = [read_number(row, f"gain_{end}") for end in ("low", "high")]
                 macros[f"Gain{name}"] = format_signed(read_number(row, "gain"))
-                macros[f"Gain{name}Ci"] = format_interval(*bounds)
+                macros[f"Gain{name}Ci"] = format_bounds(read_number(row, "gain"), *bounds)
                 if method == "base":
                     macros[f"Peak{name}"] = format_rate(read_number(row, "peak_cosine"))
                     macros[f"PeakSlot{name}"] = (row or {}).get("peak_slot") or MISSING

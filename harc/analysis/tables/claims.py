@@ -113,7 +113,8 @@ def _describe_finding(finding: Finding, confidence: float) -> str:
         return f"{name}: {MISSING}"
     low, high = evidence_bounds(finding.evidence, confidence)
     seeds = finding.evidence.seeds
-    counted = f"n = {finding.evidence.n} {finding.evidence.unit}, {seeds} seed{'s' if seeds != 1 else ''}"
+    unit = finding.evidence.unit if finding.evidence.n != 1 else finding.evidence.unit.removesuffix("s")
+    counted = f"n = {finding.evidence.n} {unit}, {seeds} seed{'s' if seeds != 1 else ''}"
     shown = f"{name}: {format_signed(finding.evidence.estimate)} {format_interval(low, high)}"
     if finding.p_for is not None:
         side = "" if finding.p_for <= (finding.p_against or 0) else " against"
@@ -135,7 +136,7 @@ def _body(claims: Sequence[Claim], findings: Sequence[Finding], confidence: floa
                 f"{escape_latex(claim.words)} {{\\scriptsize [{make_breakable(escape_latex(claim.source))}]}}"
             )
             cells = [words, f"{{\\scriptsize {_describe_test(claim)}}}", f"{{\\scriptsize {shown}}}"]
-            body.append(" & ".join([*cells, MARKS.get(overall, overall)]) + " \\\\ \\addlinespace")
+            body.append(" & ".join([*cells, MARKS.get(overall, overall)]) + " \\\\[2pt]")
     return body
 
 
@@ -170,7 +171,7 @@ def build_table(
         ["claim [source] & declared test & outcome & verdict"],
         _body(claims, findings, confidence),
         [
-            f"{100 * confidence:g}\\% intervals; $p$ one-sided, Holm-adjusted over all tests so declared. "
+            f"{100 * confidence:g}\\% intervals; $p$ one-sided, Holm-adjusted within origin and backbone. "
             f"SHA-256 of the ledger file: {{\\ttfamily {ledger[:32]}\\allowbreak {ledger[32:]}}}."
         ],
         long=True,

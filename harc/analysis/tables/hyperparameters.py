@@ -88,6 +88,13 @@ def _merge_values(values: Mapping[str, str]) -> str:
     return "; ".join(f"{method}: {value}" for method, value in values.items())
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a setting is no hyperparameter; what a backbone changes of the methods is one."""
+    if name.startswith("backbones.") and name.endswith(".training"):
+        return False
+    return name in HIDDEN or name.startswith(tuple(f"{hidden.rstrip('.')}." for hidden in HIDDEN))
+
+
 def build_table(settings: BaseModel) -> Table:
     """Every setting of the profile with its value and its description (unit and source included)."""
     leaves = list(list_settings(settings))
@@ -95,7 +102,7 @@ def build_table(settings: BaseModel) -> Table:
         f"{{\\ttfamily {make_breakable(escape_latex(name))}}} & {make_breakable(escape_latex(value))} & "
         f"{make_breakable(escape_latex(description))} \\\\"
         for name, value, description in merge_methods(leaves)
-        if not (name in HIDDEN or name.startswith(tuple(f"{hidden.rstrip('.')}." for hidden in HIDDEN)))
+        if not is_hidden(name)
     ]
     ragged = ">{\\raggedright\\arraybackslash}"
     return Table(

@@ -70,11 +70,13 @@ def render_latex(table: Table) -> str:
     header = [f"{line} \\\\" if not line.startswith("\\cmidrule") else line for line in table.header]
     notes = " ".join(table.notes)
     width = "\\textwidth" if table.long else "\\linewidth"
-    tail = [f"\\par\\vspace{{3pt}}\\parbox{{{width}}}{{\\footnotesize {notes}}}"] if notes else []
+    tail = [f"\\par\\vspace{{3pt}}\\noindent\\parbox{{{width}}}{{\\footnotesize {notes}}}"] if notes else []
     if table.long:
-        start = [f"\\begin{{longtable}}{{{table.align}}}", "\\toprule", *header, "\\midrule", "\\endhead"]
-        # longtable counts itself as a table even without a caption; the caption outside has already counted.
-        end = ["\\bottomrule", "\\end{longtable}", "\\addtocounter{table}{-1}"]
+        # The text gives the caption through a macro, so that it stays with the table when pages break.
+        head = ["\\toprule", *header, "\\midrule"]
+        start = [f"\\begin{{longtable}}{{{table.align}}}", "\\generatedcaption"]
+        start += [*head, "\\endfirsthead", *head, "\\endhead", "\\bottomrule", "\\endlastfoot"]
+        end = ["\\end{longtable}"]
     else:
         start = [f"\\begin{{tabular}}{{{table.align}}}", "\\toprule", *header, "\\midrule"]
         end = ["\\bottomrule", "\\end{tabular}"]
