@@ -15,6 +15,7 @@ BACKBONE_FILES = (
     "training_log.jsonl",
     "acceptance.json",
 )
+SOURCE_FILE = "source.json"  # where a fetched backbone came from: its one declared file
 DIRECTION_FILES = ("directions.safetensors", "layers.json")
 PROJECTION_FILES = ("projections.safetensors", "projections.jsonl")
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "training_log.jsonl")

@@ -9,6 +9,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from harc.artifacts import Layout
@@ -19,6 +20,7 @@ from harc.fingerprint import fingerprint_code
 STEPS = (
     "pull_data",
     "train_backbone",
+    "fetch_backbone",
     "extract_directions",
     "train_adapter",
     "evaluate",
@@ -42,6 +44,7 @@ class Job:
     method: str | None = None
     seed: int | None = None
     figure: str | None = None
+    mirror: Path | None = None  # folder that stands in for the network; changes no result
 
     @property
     def command(self) -> str:

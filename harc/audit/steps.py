@@ -68,6 +68,11 @@ def describe_step(sidecar: Sidecar, root: Path) -> StepState:
     )
 
 
+def is_trained(profile: Profile, backbone: str) -> bool:
+    """Whether a backbone is trained in the workflow, rather than fetched."""
+    return profile.backbones[backbone].kind == "organism"
+
+
 def list_expected_sidecars(profile: Profile, layout: Layout) -> list[Path]:
     """The sidecar of every artifact that a finished run of a profile leaves in its results tree."""
     from harc.pipeline import Job, load_step
@@ -76,7 +81,8 @@ def list_expected_sidecars(profile: Profile, layout: Layout) -> list[Path]:
     trained = [{**model, "method": method} for model in models for method in profile.methods]
     units = {
         "pull_data": [{}],
-        "train_backbone": models,
+        "train_backbone": [unit for unit in models if is_trained(profile, unit["backbone"])],
+        "fetch_backbone": [unit for unit in models if not is_trained(profile, unit["backbone"])],
         "extract_directions": models,
         "train_adapter": trained,
         "evaluate": [{**model, "method": BASE} for model in models] + trained,

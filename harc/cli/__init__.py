@@ -31,14 +31,17 @@ def run_step(
     method: Annotated[str | None, typer.Option(help="Method of the profile, or base.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed.")] = None,
     figure: Annotated[str | None, typer.Option(help="Figure of the profile.")] = None,
+    mirror: Annotated[
+        Path | None,
+        typer.Option(envvar="HARC_DATA_MIRROR", help="Folder that stands in for the network of public data."),
+    ] = None,
 ) -> None:
     """Run one step of a profile, with its provenance recorded: what each workflow job does."""
     from harc.config.profile import load_profile
     from harc.pipeline import create_job, run_job
 
-    run_job(
-        create_job(step, load_profile(profile), backbone=backbone, method=method, seed=seed, figure=figure)
-    )
+    unit = {"backbone": backbone, "method": method, "seed": seed, "figure": figure, "mirror": mirror}
+    run_job(create_job(step, load_profile(profile), **unit))
 
 
 @app.command()

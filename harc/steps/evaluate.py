@@ -34,11 +34,13 @@ def list_outputs(job: Job) -> list[Path]:
 def run(job: Job) -> None:
     """Evaluate; finished suites survive a kill."""
     from harc.evaluation.run import EvaluationPaths, evaluate_backbone
+    from harc.steps.models import find_weights
 
+    weights = find_weights(job)
     layout, unit = job.layout, (job.backbone, job.method, job.seed)
     data = job.profile.data_dir
     paths = EvaluationPaths(
-        backbone=layout.backbone(job.backbone, job.seed),
+        backbone=weights.folder,
         adapter=None if job.method == BASE else layout.adapter(*unit),
         data=data / f"{job.profile.evaluation.split}.jsonl",
         world=data / "world.json",
@@ -47,4 +49,6 @@ def run(job: Job) -> None:
         projections=layout.directions(*unit),
         checkpoint=layout.checkpoint("evaluation", *unit),
     )
-    evaluate_backbone(paths, job.profile.evaluation, seed=job.seed)
+    evaluate_backbone(
+        paths, job.profile.evaluation, seed=job.seed, dtype=weights.dtype, device=weights.device
+    )

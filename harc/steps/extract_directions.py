@@ -14,7 +14,8 @@ def select_settings(job: Job) -> dict:
 
 def count_layers(job: Job) -> int:
     """Number of layers marked as selected: the most that any method of the profile trains on."""
-    return max((method.k_final for method in job.profile.methods.values()), default=4)
+    methods = (job.profile.choose_training(job.backbone, method) for method in job.profile.methods)
+    return max((method.k_final for method in methods), default=4)
 
 
 def list_inputs(job: Job) -> list[Path]:
@@ -30,9 +31,9 @@ def list_outputs(job: Job) -> list[Path]:
 
 def run(job: Job) -> None:
     """Extract and write the directions of the untouched backbone."""
-    from harc.backbones import load_backbone
+    from harc.steps.models import open_backbone
     from harc.steps.reading import read_extraction_rows, write_directions
 
-    backbone = load_backbone(job.layout.backbone(job.backbone, job.seed))
+    backbone = open_backbone(job)
     rows = read_extraction_rows(job.profile.data_dir)
     write_directions(backbone, rows, job.profile.directions, count_layers(job), list_outputs(job)[0].parent)

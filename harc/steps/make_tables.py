@@ -39,8 +39,9 @@ def list_inputs(job: Job) -> list[Path]:
     inputs = [CLAIMS]
     inputs += [
         layout.backbone(backbone, seed) / "acceptance.json"
-        for backbone in profile.backbones
+        for backbone, settings in profile.backbones.items()
         for seed in profile.seeds
+        if settings.kind == "organism"
     ]
     for unit in list_units(job):
         inputs += [layout.scores(*unit) / name for name in SCORE_FILES]

@@ -12,7 +12,7 @@ ROWS = ("training.jsonl", "extraction.jsonl", "extraction_pairs.jsonl")
 def select_settings(job: Job) -> dict:
     """The method, and how directions are read."""
     return {
-        "method": job.profile.methods[job.method].model_dump(mode="json"),
+        "method": job.profile.choose_training(job.backbone, job.method).model_dump(mode="json"),
         "directions": job.profile.directions.model_dump(mode="json"),
         "k": count_layers(job),
     }
@@ -36,25 +36,24 @@ def list_outputs(job: Job) -> list[Path]:
 
 def run(job: Job) -> None:
     """Train, resuming from a checkpoint if there is one; then measure the directions on the trained model."""
-    from harc.backbones import load_backbone
     from harc.directions import load_directions
     from harc.files import read_jsonl
+    from harc.steps.models import open_backbone
     from harc.steps.reading import read_extraction_rows, write_directions
     from harc.training.run import train_adapter
 
-    weights = job.layout.backbone(job.backbone, job.seed)
     adapter, directions = list_outputs(job)[:2]
     extraction = read_extraction_rows(job.profile.data_dir)
     train_adapter(
-        load_backbone(weights),
+        open_backbone(job),
         read_jsonl(job.profile.data_dir / "training.jsonl", ("category", "prompt", "response")),
         *extraction,
         load_directions(list_inputs(job)[1]),
-        job.profile.methods[job.method],
+        job.profile.choose_training(job.backbone, job.method),
         job.seed,
         adapter,
         job.layout.checkpoint("training", job.backbone, job.method, job.seed),
         direction_settings=job.profile.directions,
     )
-    adapted = load_backbone(weights, adapter=adapter)
+    adapted = open_backbone(job, job.method)
     write_directions(adapted, extraction, job.profile.directions, count_layers(job), directions.parent)

@@ -1,4 +1,4 @@
-"""Step train_backbone: an organism from scratch, or a published model fetched and pinned."""
+"""Step train_backbone: an organism from scratch."""
 
 from pathlib import Path
 
@@ -9,10 +9,10 @@ ROWS = ("world.json", "pretraining.jsonl", "safety.jsonl", "development.jsonl")
 
 def select_settings(job: Job) -> dict:
     """The backbone's own settings, and how organisms are trained."""
-    settings = {"backbone": job.profile.backbones[job.backbone].model_dump(mode="json")}
-    if job.profile.backbones[job.backbone].kind == "organism":
-        settings["organism"] = job.profile.organism.model_dump(mode="json")
-    return settings
+    return {
+        "backbone": job.profile.backbones[job.backbone].model_dump(mode="json"),
+        "organism": job.profile.organism.model_dump(mode="json"),
+    }
 
 
 def list_inputs(job: Job) -> list[Path]:

@@ -14,6 +14,7 @@ from harc.artifacts import (
     DIRECTION_FILES,
     PROJECTION_FILES,
     SCORE_FILES,
+    SOURCE_FILE,
     Layout,
     sidecar_path,
 )
@@ -21,7 +22,6 @@ from harc.config.profile import load_profile
 from harc.errors import HarcError
 from harc.pipeline import create_job, fingerprint_step
 from harc.steps import build_paper, build_report, make_figure, make_tables, pull_data
-from harc.steps.pull_data import ROW_FILES
 
 # `harc` comes from the environment that runs Snakemake, also where that environment is not activated.
 shell.prefix(f'set -euo pipefail; export PATH="{Path(sys.executable).parent}:$PATH"; ')
@@ -36,6 +36,10 @@ except HarcError as problem:
 
 LAYOUT = Layout(Path("results") / PROFILE.name)
 BACKBONES = list(PROFILE.backbones)
+TRAINED_BACKBONES = [
+    name for name in BACKBONES if PROFILE.backbones[name].kind == "organism"
+]
+FETCHED_BACKBONES = [name for name in BACKBONES if name not in TRAINED_BACKBONES]
 METHODS = [BASE, *PROFILE.methods]
 SEEDS = PROFILE.seeds
 DATA = PROFILE.data_dir
@@ -45,6 +49,11 @@ wildcard_constraints:
     backbone="|".join(BACKBONES),
     method="|".join(METHODS),
     seed=r"\d+",
+
+
+def one_of(names):
+    """A wildcard's constraint: one of the names; with none, nothing matches."""
+    return "|".join(names) or "(?!)"
 
 
 def fingerprint(step):
@@ -72,6 +81,26 @@ def files_in(folder, names):
 def every(pattern, methods=METHODS):
     """A path pattern, filled with every backbone, method and seed of the profile."""
     return expand(pattern, backbone=BACKBONES, method=methods, seed=SEEDS)
+
+
+def backbone_of(wildcards):
+    """The files that stand for a backbone: all of an organism's, the one record of a fetched model."""
+    trained = wildcards.backbone in TRAINED_BACKBONES
+    return files_in(
+        LAYOUT.backbone(wildcards.backbone, wildcards.seed),
+        BACKBONE_FILES if trained else [SOURCE_FILE],
+    )
+
+
+def gpus_of(wildcards):
+    """GPUs that a job on a backbone asks for."""
+    backbone = PROFILE.backbones[wildcards.backbone]
+    return getattr(backbone, "gpus", 1) if getattr(backbone, "gpu", False) else 0
+
+
+def memory_of(wildcards):
+    """Main memory of a job on a backbone, MB: an organism's is small, a published model's is declared."""
+    return int(1000 * getattr(PROFILE.backbones[wildcards.backbone], "memory_gb", 2.5))
 
 
 def adapter_of(wildcards):

@@ -1,6 +1,6 @@
-"""Data: pulled by DVC at the pinned version, then checked against the committed manifest.
+"""Data: pulled by DVC at the pinned version, built, or assembled from registered public files; always checked.
 
-Inputs: data.dvc, config/data_manifest.json. Outputs: the data files; results/<profile>/data/verified.json.
+Inputs: data.dvc and config/data_manifest.json, or the registry. Outputs: the row files; results/<profile>/data/verified.json.
 """
 
 
@@ -8,7 +8,7 @@ rule pull_data:
     input:
         pull_data.list_inputs(create_job("pull_data", PROFILE)),
     output:
-        files=files_in(DATA, ROW_FILES),
+        files=pull_data.list_row_files(PROFILE),
         report=LAYOUT.data_report,
         sidecar=sidecar_path(LAYOUT.data_report),
     log:

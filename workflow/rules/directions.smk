@@ -9,7 +9,7 @@ BASE_DIRECTIONS = LAYOUT.directions("{backbone}", BASE, "{seed}")
 
 rule extract_directions:
     input:
-        backbone=files_in(BACKBONE, BACKBONE_FILES),
+        backbone=backbone_of,
         data=files_in(DATA, ["extraction.jsonl", "extraction_pairs.jsonl"]),
     output:
         files=files_in(BASE_DIRECTIONS, DIRECTION_FILES),
@@ -22,7 +22,8 @@ rule extract_directions:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2500,
+        mem_mb=memory_of,
+        gpu=gpus_of,
         runtime=60,
     params:
         fingerprint=fingerprint("extract_directions"),

@@ -11,7 +11,7 @@ GENERATION_FILES = [f"{suite}.jsonl" for suite in PROFILE.evaluation.suites]
 
 rule evaluate:
     input:
-        backbone=files_in(BACKBONE, BACKBONE_FILES),
+        backbone=backbone_of,
         adapter=adapter_of,
         directions=files_in(BASE_DIRECTIONS, DIRECTION_FILES),
         data=files_in(DATA, [f"{PROFILE.evaluation.split}.jsonl", "world.json"]),
@@ -27,7 +27,8 @@ rule evaluate:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2500,
+        mem_mb=memory_of,
+        gpu=gpus_of,
         runtime=240,
     params:
         fingerprint=fingerprint("evaluate"),

