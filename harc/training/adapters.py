@@ -47,7 +47,6 @@ def attach_adapter(backbone: Backbone, lora: LoraSettings, seed: int) -> Iterato
         bias="none",
         task_type="CAUSAL_LM",
     )
-    config.base_model_name_or_path = backbone.source
     model = get_peft_model(backbone.model, config)
     try:
         yield replace(backbone, model=model)
@@ -93,7 +92,11 @@ def save_adapter(backbone: Backbone, folder: Path, base: dict[str, Any]) -> None
     from safetensors.torch import save
 
     config = backbone.model.peft_config["default"].to_dict()
-    config["inference_mode"] = True
+    config |= {
+        "inference_mode": True,
+        "base_model_name_or_path": backbone.source,
+        "revision": backbone.revision,
+    }
     plain = {name: sorted(value) if isinstance(value, set) else value for name, value in config.items()}
     tensors = get_peft_model_state_dict(backbone.model)
     tensors = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class Run:
     updates: int = 0
     resumed_at: int | None = None
 
-    @property
+    @cached_property
     def trainable(self) -> dict[str, torch.nn.Parameter]:
         """Adapter weights by name."""
         return {name: part for name, part in self.module.named_parameters() if part.requires_grad}
