@@ -2,16 +2,18 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from harc.config.evaluation import EvaluationSettings
 from harc.errors import DataError
 from harc.evaluation.compare import compare_all, compare_methods
-from harc.evaluation.families import METHOD_SUITES, main_metric
+from harc.evaluation.families import ALL_SUITES, METHOD_SUITES, main_metric
 from harc.evaluation.outcomes import load_outcomes
 from harc.evaluation.score import SCORE_COLUMNS, read_csv, score_generations
 from harc.files import write_jsonl, write_text
+from harc.judges.registry import FACTORIES
 
 SETTINGS = EvaluationSettings(bootstrap_resamples=200)
 
@@ -184,6 +186,14 @@ def test_scoring_does_not_import_torch():
 
 def test_every_suite_has_a_main_metric():
     assert {main_metric(suite) for suite in METHOD_SUITES} == {"asr", "over_refusal", "accuracy"}
+
+
+def test_the_documentation_describes_every_suite_judge_and_table_column():
+    text = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    names = [*ALL_SUITES, *FACTORIES, *SCORE_COLUMNS]
+    assert [
+        name for name in names if f"`{name}`" not in text and name not in text.split("scores.csv`:")[-1]
+    ] == []
 
 
 @pytest.mark.parametrize("suites", [(), ("pair", "pair"), ("pari",)])
