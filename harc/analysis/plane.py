@@ -126,7 +126,7 @@ def read_plane(folder: Path) -> Plane | None:
         return None
     from safetensors.numpy import load_file
 
-    tensors = load_file(path)
+    tensors = {name: values.astype(np.float64) for name, values in load_file(path).items()}
     return Plane(
         {side: tensors[harm] for side, (harm, _) in COORDINATES.items()},
         {side: tensors[refusal] for side, (_, refusal) in COORDINATES.items()},

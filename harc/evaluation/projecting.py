@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from harc.backbones import Backbone
 from harc.directions import load_directions
 from harc.files import write_bytes, write_jsonl
@@ -37,7 +39,9 @@ def write_projections(
         load_directions(directions_file),
         window=window,
     )
-    write_bytes(Path(out_dir) / "projections.safetensors", save(dict(sorted(cosines.items()))))
+    # Half precision: a cosine keeps three decimals, and a study of many models stays small enough to commit.
+    tensors = {name: cosines[name].astype(np.float16) for name in sorted(cosines)}
+    write_bytes(Path(out_dir) / "projections.safetensors", save(tensors))
     write_jsonl(Path(out_dir) / "projections.jsonl", [describe_point(record, judge) for record in records])
 
 
