@@ -3,23 +3,12 @@
 from itertools import product
 from pathlib import Path
 
+from harc.analysis.steps import TABLES
 from harc.artifacts import BASE, DIRECTION_FILES, PROJECTION_FILES, SCORE_FILES
 from harc.pipeline import Job
 
 CLAIMS = Path("config/claims.yaml")
 NUMBERS = "numbers.tex"
-TABLES = (
-    "table1",
-    "controls",
-    "comparisons",
-    "geometry",
-    "separability",
-    "training",
-    "acceptance",
-    "faults",
-    "hyperparameters",
-    "claims",
-)
 
 
 def select_settings(job: Job) -> dict:
