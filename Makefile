@@ -29,8 +29,10 @@ reproduce: venv latex  ## run the whole study: data, training, evaluation, figur
 	$(SNAKEMAKE)
 	@scripts/get_latex.sh hint
 
-study: venv latex  ## run the committed study (more seeds) and refresh results/reference
-	$(SNAKEMAKE) study
+study: venv latex  ## run the committed study (three seeds), refresh results/reference and the README
+	$(BIN)/snakemake --cores $(CORES) --config profile=organism_study
+	$(BIN)/harc reference --profile organism_study --name organism
+	$(BIN)/python benchmarks/update_readme.py
 
 test: venv latex  ## set up as above, then run the tests (fast ones; `.venv/bin/pytest -m slow` for the others)
 	$(BIN)/pytest $(PYTEST_ARGS)

@@ -45,18 +45,59 @@ def run_step(
 
 
 @app.command()
+def preflight(
+    profile: ProfileOption = "organism",
+    mirror: Annotated[
+        Path | None,
+        typer.Option(envvar="HARC_DATA_MIRROR", help="Folder that stands in for the network of public data."),
+    ] = None,
+) -> None:
+    """Say what this machine lacks for a profile: GPU, memory, disk, token, network; exit 1 if anything."""
+    from harc.config.profile import load_profile
+    from harc.preflight import Machine, find_profile_lacks
+
+    chosen = load_profile(profile)
+    lacks = find_profile_lacks(chosen, Machine(chosen.results_root), mirror=mirror)
+    for lack in lacks:
+        typer.echo(f"error: {lack}", err=True)
+    if lacks:
+        raise typer.Exit(1)
+    typer.echo(f"{chosen.name}: nothing is missing")
+
+
+@app.command()
 def audit(
     path: Annotated[Path | None, typer.Argument(help="Results tree; by default the profile's.")] = None,
     profile: ProfileOption = "organism",
 ) -> None:
     """Check a results tree: what came from what, whether anything was touched; exit 1 on any finding."""
+    from harc.artifacts import Layout
     from harc.audit import audit_results, print_report
     from harc.config.profile import load_profile
+    from harc.steps.audit import audit_profile
 
-    report = audit_results(path or load_profile(profile).results_root)
+    if path is not None:
+        report = audit_results(path)
+    else:
+        chosen = load_profile(profile)
+        report = audit_profile(chosen, Layout(chosen.results_root))
     print_report(report)
     if not report.ok:
         raise typer.Exit(1)
+
+
+@app.command()
+def reference(
+    profile: ProfileOption = "organism_study",
+    name: Annotated[str, typer.Option(help="Name of the reference.")] = "organism",
+) -> None:
+    """Keep a finished, sound run as results/reference/<name>: everything but the weights."""
+    from harc.config.profile import load_profile
+    from harc.reference import update_reference
+
+    files = update_reference(load_profile(profile).results_root, name)
+    size = sum(path.stat().st_size for path in files) / 2**20
+    typer.echo(f"kept {len(files)} files, {size:.1f} MiB, under results/reference/{name}")
 
 
 @app.command()

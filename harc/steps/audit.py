@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from harc.artifacts import sidecar_path
+from harc.artifacts import Layout, sidecar_path
+from harc.audit import AuditReport, audit_results, list_expected_sidecars, print_report
+from harc.config.profile import Profile
 from harc.errors import ArtifactError
 from harc.pipeline import Job
 from harc.steps.build_paper import PDF
@@ -23,19 +25,23 @@ def list_outputs(job: Job) -> list[Path]:
     return [job.layout.audit]
 
 
+def audit_profile(profile: Profile, layout: Layout) -> AuditReport:
+    """Audit a profile's tree, where every artifact of the profile must be, and the paper set from it."""
+    expected = list_expected_sidecars(profile, layout)
+    if PDF.is_file():
+        expected.append(sidecar_path(PDF))
+    return audit_results(layout.root, expected=expected)
+
+
 def run(job: Job) -> None:
-    """Audit the profile's tree and the paper set from it; print and write what was found.
+    """Audit, print and write what was found.
 
     Raises:
         ArtifactError: if anything was found; the findings are printed above.
     """
-    from harc.audit import audit_results, list_expected_sidecars, print_report
     from harc.files import write_json
 
-    expected = list_expected_sidecars(job.profile, job.layout)
-    if PDF.is_file():
-        expected.append(sidecar_path(PDF))
-    report = audit_results(job.layout.root, expected=expected)
+    report = audit_profile(job.profile, job.layout)
     print_report(report)
     write_json(job.layout.audit, report.as_json())
     if report.findings:
