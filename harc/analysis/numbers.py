@@ -12,7 +12,7 @@ from harc.analysis.latex import (
     format_rate,
     format_signed,
 )
-from harc.analysis.phrases import join_words, phrase_by_family, phrase_gain
+from harc.analysis.phrases import join_words, phrase_by_family, phrase_gain, phrase_run
 from harc.analysis.tables.layout import read_number, read_table
 from harc.analysis.vocabulary import FAMILIES, METHOD_ORDER, camel, find_family, name_backbone, name_method
 from harc.files import write_text
@@ -46,6 +46,8 @@ PAIRS = (
 )
 COMPARED = ("mean_asr", "scary_safe", "refusable_benign", "mean_helpfulness", "benign", "wrapped_benign")
 SETTINGS = {
+    "ProfileName": "name",
+    "ProfileDescription": "description",
     "SettingMargin": "methods.harc.loss.margin",
     "SettingKl": "methods.harc.loss.kl",
     "SettingSteps": "methods.harc.steps",
@@ -191,6 +193,10 @@ def list_setup(tables: Mapping[str, Rows]) -> dict[str, str]:
         macros[f"Prompts{RATE_MACROS[metric]}"] = _count_prompts(tables["controls"], metric)
     values = {row["setting"]: row["value"] for row in tables["hyperparameters"]}
     macros |= {name: escape_latex(values.get(path, MISSING)) for name, path in SETTINGS.items()}
+    kinds = {
+        value for path, value in values.items() if path.startswith("backbones.") and path.endswith(".kind")
+    }
+    macros["RunPhrase"] = phrase_run(kinds)
     met = [row["holds"] for row in tables["acceptance"]]
     macros |= {"AcceptanceMet": str(met.count("True")), "AcceptanceTotal": str(len(met))}
     macros["FaultCount"] = str(len({row["switch"] for row in tables["faults"]} - {"all together"}))

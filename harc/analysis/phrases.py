@@ -1,6 +1,6 @@
 """Words that depend on numbers, so that the paper's sentences stay true whatever comes out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 
 def join_words(words: Sequence[str]) -> str:
@@ -35,3 +35,14 @@ def phrase_gain(gain: float | None, low: float | None, high: float | None) -> st
     if low > 0:
         return "up"
     return "down" if high < 0 else "not detectably changed"
+
+
+def phrase_run(kinds: Set[str]) -> str:
+    """Where the backbones live: in the invented world, where judging is exact, or among published models."""
+    if kinds == {"organism"}:
+        return "in a world where every request is invented and every answer can be judged exactly"
+    if "organism" in kinds:
+        return (
+            "partly in an invented world with exact judges and partly on published models with fallible ones"
+        )
+    return "on published models, whose answers are judged by fallible rules or models"

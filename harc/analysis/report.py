@@ -55,10 +55,11 @@ def _format_cell(row: dict[str, str], column: str) -> dict[str, Any]:
         number = float(value)
     except ValueError:
         return {"text": make_safe(value, 2000), "sort": value, "small": ""}
-    text = value if number == int(number) and "." not in value else format_rate(number, 3)
     low, high = (read_number(row, f"{column}{end}") for end in ("_low", "_high"))
     if low is None and column in {"difference", "area", "estimate"}:
         low, high = read_number(row, "low"), read_number(row, "high")
+    # Whole numbers are counts unless they carry an interval.
+    text = value if low is None and "." not in value else format_rate(number, 3)
     interval = f"[{format_rate(low)}, {format_rate(high)}]" if low is not None else ""
     counted = f"n = {row[f'{column}_n']}" if row.get(f"{column}_n") else ""
     return {"text": text, "sort": number, "small": " ".join(part for part in (interval, counted) if part)}

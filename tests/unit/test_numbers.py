@@ -9,7 +9,7 @@ from fixtures.results_tree import BACKBONES, METHODS, make_results_tree
 
 from harc.analysis.latex import format_rate
 from harc.analysis.numbers import collect_macros, make_numbers
-from harc.analysis.phrases import join_words, phrase_by_family, phrase_gain
+from harc.analysis.phrases import join_words, phrase_by_family, phrase_gain, phrase_run
 from harc.analysis.steps import make_tables
 from harc.analysis.tables.layout import read_table
 from harc.analysis.vocabulary import camel
@@ -18,7 +18,7 @@ from harc.config.analysis import AnalysisSettings
 PAPER = Path(__file__).parents[2] / "paper"
 GENERATED = re.compile(
     r"\\((?:Asr|Scary|Refusable|Help|Direct|Benign|Wrapped|Diff|Cos|Gain|Peak|Last|Slots|Area|Couple|Claims|Verdict|Setting|"
-    r"Prompts|Backbone|Method|Seed|Acceptance|Fault)[A-Za-z]*)"
+    r"Prompts|Backbone|Method|Seed|Acceptance|Fault|Run|Profile)[A-Za-z]*)"
 )
 
 
@@ -94,6 +94,11 @@ def test_phrases():
     assert join_words([]) == "none" and join_words(["a", "b", "c"]) == "a, b and c"
     assert phrase_gain(0.3, 0.1, 0.5) == "up" and phrase_gain(0.3, -0.1, 0.5) == "not detectably changed"
     assert phrase_gain(0.3, None, None) == "up (one seed, no interval)" and phrase_gain(None, None, None)
+
+
+def test_the_place_of_the_run_follows_from_the_backbones():
+    assert "invented" in phrase_run({"organism"}) and "published" not in phrase_run({"organism"})
+    assert "invented" not in phrase_run({"hub"}) and "partly" in phrase_run({"hub", "organism"})
 
 
 def test_macro_names_are_letters():
