@@ -32,6 +32,10 @@ rule all:
         LAYOUT.audit,
 
 
+onstart:
+    stop_if_lacking(workflow)
+
+
 onsuccess:
     shell("harc summary --profile {PROFILE_SOURCE} --started {STARTED}")
 

@@ -1,13 +1,15 @@
-"""Checks before hours of work: does this machine have what the profile's backbones need?"""
+"""Checks before hours of work: does this machine have what the profile's backbones and data need?"""
 
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from harc.config.backbones import HubBackbone, OrganismBackbone, WheelBackbone
+from harc.config.profile import Profile, RowSource
 from harc.errors import EnvironmentProblem
 
 GB = 1e9
@@ -79,7 +81,14 @@ class Machine:
         """Whether the hub's address answers."""
         from huggingface_hub import constants
 
-        parts = urlsplit(constants.ENDPOINT)
+        return self.reaches(constants.ENDPOINT)
+
+    def reaches(self, url: str) -> bool:
+        """Whether a url's server answers, or the proxy that stands before it."""
+        parts = urlsplit(url)
+        proxy = getproxies().get(parts.scheme)
+        if proxy and not proxy_bypass(parts.hostname or ""):
+            parts = urlsplit(proxy)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         try:
             socket.create_connection((parts.hostname, port), timeout=self.timeout).close()
@@ -103,7 +112,9 @@ Backbone = OrganismBackbone | WheelBackbone | HubBackbone
 def _check_gpu(
     where: str, backbone: HubBackbone | WheelBackbone, machine: Machine
 ) -> Iterator[EnvironmentProblem]:
-    need = f"a GPU with {backbone.memory_gb:g} GB of memory"
+    count = getattr(backbone, "gpus", 1)
+    need = f"{'a GPU' if count == 1 else f'{count} GPUs'} with {backbone.memory_gb:g} GB of memory"
+    large = [memory for memory in machine.gpu_memory_gb if memory >= backbone.memory_gb]
     if not machine.gpu_memory_gb:
         cpu_build = machine.torch_is_cpu_build
         yield EnvironmentProblem(
@@ -112,10 +123,9 @@ def _check_gpu(
             found="torch without CUDA" if cpu_build else "no GPU",
             fix=f"{'install a CUDA build of torch, or ' if cpu_build else ''}{ANOTHER_PROFILE}",
         )
-    elif max(machine.gpu_memory_gb) < backbone.memory_gb:
-        yield EnvironmentProblem(
-            where, expected=need, found=f"{max(machine.gpu_memory_gb):.1f} GB", fix=ANOTHER_PROFILE
-        )
+    elif len(large) < count:
+        found = f"{max(machine.gpu_memory_gb):.1f} GB" if count == 1 else f"{len(large)}"
+        yield EnvironmentProblem(where, expected=need, found=found, fix=ANOTHER_PROFILE)
 
 
 def _check_resources(
@@ -158,22 +168,76 @@ def _check_access(where: str, backbone: HubBackbone, machine: Machine) -> Iterat
         )
 
 
-def find_lacks(backbones: Mapping[str, Backbone], machine: Machine) -> list[EnvironmentProblem]:
+def find_lacks(
+    backbones: Mapping[str, Backbone], machine: Machine, *, resources: bool = True, access: bool = True
+) -> list[EnvironmentProblem]:
     """Everything that the machine lacks for the backbones, one error each, in their order.
 
     Args:
         backbones: settings by name; organisms need nothing that is not checked at installation.
         machine: the facts.
+        resources: whether GPU, memory and disk count; not where jobs run on other machines.
+        access: whether network and token count; not where the weights were fetched before.
     """
     lacks: list[EnvironmentProblem] = []
     for name, backbone in backbones.items():
         if isinstance(backbone, OrganismBackbone):
             continue
         where = f"backbone {name}"
-        lacks += _check_resources(where, backbone, machine)
-        if isinstance(backbone, HubBackbone):
+        lacks += _check_resources(where, backbone, machine) if resources else []
+        if access and isinstance(backbone, HubBackbone):
             lacks += _check_access(where, backbone, machine)
     return lacks
+
+
+def find_data_lacks(
+    data: RowSource, machine: Machine, mirror: Path | None = None
+) -> list[EnvironmentProblem]:
+    """What stands between the machine and the public files that rows are made from: at most one error."""
+    from harc.data.public_sources import DATASETS
+    from harc.data.registry import load_registry
+
+    mirror = mirror or data.mirror
+    if data.source != "public" or mirror:
+        return []
+    files = [file for name in DATASETS for file in load_registry().find(name).files]
+    missing = [file for file in files if not (data.public_dir / file.path).is_file()]
+    if not missing or machine.reaches(missing[0].url):
+        return []
+    return [
+        EnvironmentProblem(
+            "public data",
+            expected=f"{len(missing)} files in {data.public_dir}, or a network",
+            found="neither",
+            fix="run `harc data fetch` where there is a network, or set HARC_DATA_MIRROR to a folder with the files",
+        )
+    ]
+
+
+def find_profile_lacks(
+    profile: Profile,
+    machine: Machine,
+    *,
+    steps: Collection[str] | None = None,
+    here: bool = True,
+    mirror: Path | None = None,
+) -> list[EnvironmentProblem]:
+    """Everything that the machine lacks for the steps that are to run.
+
+    Args:
+        profile: the profile.
+        machine: the facts.
+        steps: names of the steps that are to run; None means all of them.
+        here: whether jobs run on this machine; if not, its GPU, memory and disk do not count.
+        mirror: folder that stands in for the network of public data.
+    """
+
+    def is_due(*names: str) -> bool:
+        return steps is None or bool(set(names) & set(steps))
+
+    resources = here and is_due("fetch_backbone", "extract_directions", "train_adapter", "evaluate")
+    lacks = find_lacks(profile.backbones, machine, resources=resources, access=is_due("fetch_backbone"))
+    return lacks + (find_data_lacks(profile.data, machine, mirror) if is_due("pull_data") else [])
 
 
 def check_machine(
@@ -189,10 +253,14 @@ def check_machine(
     Raises:
         EnvironmentProblem: the first lack, with the number of the others.
     """
-    lacks = find_lacks(backbones, machine or Machine(folder))
+    raise_first(find_lacks(backbones, machine or Machine(folder)))
+
+
+def raise_first(lacks: list[EnvironmentProblem], command: str = "harc preflight") -> None:
+    """Raise the first lack, if there is any, with the number of the others and the command that lists them."""
     if lacks:
         first, others = lacks[0], len(lacks) - 1
-        more = f" (and {others} more: `harc preflight` lists them)" if others else ""
+        more = f" (and {others} more: `{command}` lists them)" if others else ""
         raise EnvironmentProblem(
             first.where, expected=first.expected, found=first.found, fix=first.fix + more
         )

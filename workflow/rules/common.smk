@@ -3,6 +3,7 @@
 Inputs: config/config.yaml (or --config profile=...), config/profiles/*.yaml.
 """
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -21,6 +22,7 @@ from harc.artifacts import (
 from harc.config.profile import load_profile
 from harc.errors import HarcError
 from harc.pipeline import create_job, fingerprint_step
+from harc.preflight import Machine, find_profile_lacks, raise_first
 from harc.steps import build_paper, build_report, make_figure, make_tables, pull_data
 
 # `harc` comes from the environment that runs Snakemake, also where that environment is not activated.
@@ -49,6 +51,23 @@ wildcard_constraints:
     backbone="|".join(BACKBONES),
     method="|".join(METHODS),
     seed=r"\d+",
+
+
+def stop_if_lacking(workflow):
+    """Before any work, but not in dry runs: one line on what the due steps need and the machine lacks, exit 1."""
+    due = {job.rule.name for job in workflow.dag.needrun_jobs()}
+    mirror = os.environ.get("HARC_DATA_MIRROR")
+    lacks = find_profile_lacks(
+        PROFILE,
+        Machine(LAYOUT.root),
+        steps=due,
+        here=workflow.local_exec,
+        mirror=Path(mirror) if mirror else None,
+    )
+    try:
+        raise_first(lacks, f"harc preflight --profile {PROFILE_SOURCE}")
+    except HarcError as problem:
+        sys.exit(str(problem))
 
 
 def one_of(names):
