@@ -2,15 +2,23 @@
 
 from pathlib import Path
 
+from harc.files import sha256_file
+from harc.fingerprint import ROOT
 from harc.pipeline import Job
 from harc.steps.build_paper import list_figure_files
 from harc.steps.make_tables import list_outputs as list_table_files
 from harc.steps.make_tables import list_units
 
+TEMPLATE = ROOT / "analysis" / "templates" / "report.html"
+
 
 def select_settings(job: Job) -> dict:
-    """What is shown."""
-    return {"analysis": job.profile.analysis.model_dump(mode="json"), "profile": job.profile.name}
+    """What is shown, and the page's template, which is code that no import leads to."""
+    return {
+        "analysis": job.profile.analysis.model_dump(mode="json"),
+        "profile": job.profile.name,
+        "template": sha256_file(TEMPLATE),
+    }
 
 
 def list_inputs(job: Job) -> list[Path]:
