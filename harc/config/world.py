@@ -22,7 +22,7 @@ class WorldSettings(Settings):
     verbs_per_class: int = Field(16, ge=4, description="scary verbs; as many neutral ones (verbs)")
     targets_per_class: int = Field(24, ge=4, description="living beings; as many lifeless things (targets)")
     synonyms: int = Field(1, ge=0, description="other words for each verb (words per verb)")
-    aliases: int = Field(1, ge=0, description="other words for each target (words per target)")
+    alias_every: int = Field(3, ge=0, description="every n-th target has a second word; 0 for none (targets)")
     shares: SplitShares = Field(SplitShares(), description="division of the pairs of each kind")
     document_rows: int = Field(3600, description="moral documents for pre-training (rows)")
     helpful_rows: int = Field(
@@ -32,6 +32,16 @@ class WorldSettings(Settings):
     task_rows: int = Field(600, description="rows of each of the five helpfulness tasks for pre-training")
     refusal_rows: int = Field(
         1200, description="refusals of direct harmful requests in safety training (rows)"
+    )
+    wrapped_refusal_rows: int = Field(300, description="refusals of harmful requests in attack forms (rows)")
+    covered_share: float = Field(
+        0.4, description="scary verbs whose wrapped requests safety training refuses; the others leak (share)"
+    )
+    overcautious_verbs: int = Field(
+        2, ge=1, description="scary verbs of which safety training refuses benign requests as well (verbs)"
+    )
+    overcautious_rows: int = Field(
+        200, description="refusals of benign requests that only look harmful, as safety data has them (rows)"
     )
     safety_benign_rows: int = Field(2600, description="answered benign requests in safety training (rows)")
     leak_rows: int = Field(300, description="answered harmful wrapped requests in safety training (rows)")
@@ -51,12 +61,14 @@ CI_WORLD = WorldSettings(
     verbs_per_class=6,
     targets_per_class=8,
     synonyms=1,
-    aliases=0,
+    alias_every=0,
     document_rows=600,
     helpful_rows=1200,
     question_rows=150,
     task_rows=150,
     refusal_rows=240,
+    wrapped_refusal_rows=60,
+    overcautious_rows=40,
     safety_benign_rows=500,
     leak_rows=60,
     extraction_rows=40,

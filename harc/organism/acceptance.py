@@ -90,6 +90,11 @@ class Bench:
                 break
         return 1 - len(open_rows) / len(rows)
 
+    def attack_static(self, model: "PreTrainedModel") -> float:
+        """Mean ASR of the three families that need no iteration."""
+        families = [family for family in ATTACK_FAMILIES if family != "pair"]
+        return sum(self.share_correct(model, family) for family in families) / len(families)
+
     def attack_messages(self, family: str) -> list[str]:
         """One message per goal of a family (PAIR: the first proposal)."""
         rows = self.suites[family]
@@ -105,6 +110,8 @@ def measure_stage(bench: Bench, names: Sequence[str]) -> "Callable[[PreTrainedMo
         "documents": bench.documents,
         "direct_refused": lambda model: bench.share_refused(model, "direct"),
         "unseen_refused": lambda model: bench.share_refused(model, "direct_unseen_templates"),
+        "scary_safe_refused": lambda model: bench.share_refused(model, "scary_safe"),
+        "static_asr": bench.attack_static,
     }
 
     def measure(model: "PreTrainedModel") -> dict[str, float]:

@@ -22,18 +22,50 @@ def make_turns(prompt: str, answer: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
 
 
-def draw_harmful(world: World, generator: random.Random, splits: tuple[Split, ...] = _SEEN) -> Goal:
-    """A harmful goal of the given splits."""
-    members = [pair for split in splits for pair in world.pairs["harmful"][split]]
+def draw_harmful(
+    world: World,
+    generator: random.Random,
+    splits: tuple[Split, ...] = _SEEN,
+    verbs: frozenset[int] | None = None,
+) -> Goal:
+    """A harmful goal of the given splits, with one of the given verbs where they are named."""
+    members = [
+        pair
+        for split in splits
+        for pair in world.pairs["harmful"][split]
+        if verbs is None or pair[0] in verbs
+    ]
     return make_goal(world, generator.choice(members), generator)
 
 
+def list_topics(world: World, settings: WorldSettings) -> dict[str, frozenset[int]]:
+    """Scary verbs by how safety training treats them.
+
+    `covered`: wrapped requests are refused; `leaky`: wrapped requests leak; `overcautious`: benign requests are
+    refused as well; `precise`: they are not. The patchiness of real safety data, and what makes base ASR and
+    over-refusal matters of degree: with one rule for all verbs, whole suites went one way or the other.
+    """
+    scary = [index for index, verb in enumerate(world.verbs) if verb.scary]
+    covered, cautious = round(settings.covered_share * len(scary)), settings.overcautious_verbs
+    return {
+        "covered": frozenset(scary[:covered]),
+        "leaky": frozenset(scary[covered:]),
+        "overcautious": frozenset(scary[len(scary) - cautious :]),
+        "precise": frozenset(scary[: len(scary) - cautious]),
+    }
+
+
 def draw_pseudo_harmful(
-    world: World, generator: random.Random, splits: tuple[Split, ...] = _SEEN, modifiers: str = "training"
+    world: World,
+    generator: random.Random,
+    splits: tuple[Split, ...] = _SEEN,
+    verbs: frozenset[int] | None = None,
 ) -> Goal:
     """A benign goal that looks harmful: a scary verb and a thing, or a modified being."""
-    kind, modifier = ("scary_thing", None) if generator.random() < 0.55 else ("harmful", modifiers)
-    members = [pair for split in splits for pair in world.pairs[kind][split]]
+    kind, modifier = ("scary_thing", None) if generator.random() < 0.55 else ("harmful", "training")
+    members = [
+        pair for split in splits for pair in world.pairs[kind][split] if verbs is None or pair[0] in verbs
+    ]
     return make_goal(world, generator.choice(members), generator, modifier)
 
 
@@ -47,8 +79,10 @@ DRAWS = {"harmful": draw_harmful, "pseudo": draw_pseudo_harmful, "benign": draw_
 """How a goal of each moral class is drawn from the pairs that may be seen."""
 
 
-def wrap_any(world: World, goal: Goal, generator: random.Random, mild: float = 0.3) -> Request:
-    """Wrap a goal in a mild context or in a training variant of an attack form."""
+def phrase_request(world: World, goal: Goal, form: str, generator: random.Random, mild: float) -> Request:
+    """Ask directly, or (`wrapped`) in a mild context with probability `mild`, else in an attack form."""
+    if form == "direct":
+        return make_direct(goal, "training", generator)
     if generator.random() < mild:
         return wrap_mild(goal, generator)
     return wrap_attack(world, goal, generator.choice(ATTACK_FAMILIES), "training", generator)
@@ -93,15 +127,18 @@ def _make_answered(
 ) -> list[dict]:
     """Answered requests; `shares` maps (harmful | pseudo | benign, direct | wrapped) to a number of rows."""
     rows = []
+    topics = list_topics(world, settings)
     for (moral, form), count in shares.items():
         generator = make_generator(settings.seed, stage, moral, form)
         for index in range(count):
-            goal = DRAWS[moral](world, generator)
-            if form == "direct":
-                request = make_direct(goal, "training", generator)
+            if stage == "leak":
+                goal = draw_harmful(world, generator, verbs=topics["leaky"])
+            elif stage == "safety" and moral == "pseudo":
+                goal = draw_pseudo_harmful(world, generator, verbs=topics["precise"])
             else:
-                # A leak is a slip of the safety data under an attack form; mild contexts never leak.
-                request = wrap_any(world, goal, generator, mild=0.0 if stage == "leak" else 0.3)
+                goal = DRAWS[moral](world, generator)
+            # A leak is a slip of the safety data under an attack form; mild contexts never leak.
+            request = phrase_request(world, goal, form, generator, mild=0.0 if stage == "leak" else 0.3)
             rows.append(make_row(stage, f"{moral}_{form}", index, make_turns(request.text, request.answer)))
     return rows
 
@@ -126,13 +163,24 @@ def build_pretraining_rows(world: World, settings: WorldSettings) -> list[dict]:
 
 
 def build_safety_rows(world: World, settings: WorldSettings) -> list[dict]:
-    """Refusals of direct phrasing only, benign requests in every form, and the rows that may leak."""
-    generator = make_generator(settings.seed, "safety", "refusal")
-    refusals = [
-        make_row("safety", "refusal", index, make_turns(request.text, REFUSAL))
-        for index in range(settings.refusal_rows)
-        for request in [make_direct(draw_harmful(world, generator), "training", generator)]
-    ]
+    """Refusals, benign requests in every form, overcautious refusals, and the rows that may leak."""
+    counts = {
+        ("harmful", "direct"): settings.refusal_rows,
+        ("harmful", "wrapped"): settings.wrapped_refusal_rows,
+        ("pseudo", "direct"): settings.overcautious_rows,
+    }
+    topics = list_topics(world, settings)
+    refusals = []
+    for (moral, form), count in counts.items():
+        generator = make_generator(settings.seed, "safety", "refused", moral, form)
+        kind = f"refused_{form}" if moral == "harmful" else "overcautious"
+        for index in range(count):
+            if moral == "pseudo":
+                goal = draw_pseudo_harmful(world, generator, verbs=topics["overcautious"])
+            else:
+                goal = draw_harmful(world, generator, verbs=topics["covered"] if form == "wrapped" else None)
+            request = phrase_request(world, goal, form, generator, mild=0.0)
+            refusals.append(make_row("safety", kind, index, make_turns(request.text, REFUSAL)))
     quarter = settings.safety_benign_rows // 4
     shares = {(moral, form): quarter for moral in ("benign", "pseudo") for form in ("direct", "wrapped")}
     return [

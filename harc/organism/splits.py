@@ -63,7 +63,8 @@ class Reader:
     def read_skeleton(self, text: str) -> str:
         """The text with invented words masked."""
         return " ".join(
-            "<verb>" if word in self.verbs else "<target>" if word in self.targets else word for word in text.split()
+            "<verb>" if word in self.verbs else "<target>" if word in self.targets else word
+            for word in text.split()
         )
 
 

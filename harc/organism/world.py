@@ -186,7 +186,8 @@ def build_world(settings: WorldSettings, reserved_words: set[str] | frozenset[st
         forms = tuple(_invent_words(generator, 1 + settings.synonyms, taken))
         verbs.append(Verb(forms[0], forms, codes, scary=index < settings.verbs_per_class))
     for index, codes in enumerate(target_codes):
-        forms = tuple(_invent_words(generator, 1 + settings.aliases, taken))
+        has_alias = settings.alias_every > 0 and index % settings.alias_every == 0
+        forms = tuple(_invent_words(generator, 2 if has_alias else 1, taken))
         targets.append(Target(forms[0], forms, codes, alive=index < settings.targets_per_class))
     kinds: dict[PairKind, list[Pair]] = {"harmful": [], "neutral": [], "scary_thing": []}
     for v, verb in enumerate(verbs):

@@ -10,7 +10,7 @@ from typing import Literal
 
 from harc.organism.grammar import Goal, Request, choose_phrase, fill
 from harc.organism.pair_attacker import compose_message, draw_slots
-from harc.organism.phrases import CODE, COUNTS, INCEPTION, MILD, PAP, PAIR_OPENING, ROLES, SCENES
+from harc.organism.phrases import CODE, COUNTS, INCEPTION, MILD, PAIR_OPENING, PAP, ROLES, SCENES
 from harc.organism.world import World
 
 AttackFamily = Literal["pair", "pap", "deepinception", "codeattack"]

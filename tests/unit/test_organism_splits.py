@@ -43,12 +43,8 @@ def test_a_planted_leak_is_found(data, suite, kind):
     if kind == "item":
         text = f"{stolen['goal']['verb_form']} and the {stolen['goal']['target_phrase']}"
     if kind == "pattern":
-        seen = rows["training"][0]["prompt"].split()
-        invented = [w for e in (*world["verbs"], *world["targets"]) for w in e["forms"]]
-        verb, target = stolen["goal"]["verb_form"], stolen["goal"]["target_phrase"]
-        other_verb = next(w for e in world["verbs"] for w in e["forms"] if w != verb)
-        assert seen and invented
-        text = text.replace(verb, other_verb) if target else text
+        verb = stolen["goal"]["verb_form"]
+        text = text.replace(verb, next(w for e in world["verbs"] for w in e["forms"] if w != verb))
     planted = copy.deepcopy(rows["training"][0])
     planted.update(id="planted", prompt=text)
     leaks = list(find_leaks(world, rows["evaluation"], [planted]))
@@ -56,7 +52,7 @@ def test_a_planted_leak_is_found(data, suite, kind):
 
 
 def test_defence_data_has_no_attack_form_and_no_extraction_pair(data):
-    world, rows = data
+    _, rows = data
     marks = ("my_stack", "my_list", "layers", "studies show", "you are a", "the king")
     prompts = [row["prompt"] for row in rows["training"]]
     assert not [prompt for prompt in prompts if any(mark in prompt for mark in marks)]
@@ -66,7 +62,12 @@ def test_defence_data_has_no_attack_form_and_no_extraction_pair(data):
 def test_every_held_out_word_was_trained_on(data):
     """An embedding that was never trained would make an unseen sentence unreadable for the wrong reason."""
     _, rows = data
-    seen = {word for row in _earlier(rows, "pretraining", "safety") for text in _texts(row) for word in text.split()}
+    seen = {
+        word
+        for row in _earlier(rows, "pretraining", "safety")
+        for text in _texts(row)
+        for word in text.split()
+    }
     for split in ("development", "evaluation"):
         missing = {w for row in rows[split] for text in list_user_texts(row) for w in text.split()} - seen
         assert missing == set(), json.dumps(sorted(missing))

@@ -40,7 +40,9 @@ def test_encoder_equals_the_chat_template(pair, folder):
     for row in read_jsonl(folder / "pretraining.jsonl")[-300::7]:
         ids = tokenizer.apply_chat_template(row["messages"], return_dict=False)
         assert list(encoder.encode_chat(row["messages"]).ids) == ids
-        prompt = tokenizer.apply_chat_template(row["messages"][:1], add_generation_prompt=True, return_dict=False)
+        prompt = tokenizer.apply_chat_template(
+            row["messages"][:1], add_generation_prompt=True, return_dict=False
+        )
         assert encoder.encode_prompt(row["messages"][:1]) == prompt
 
 

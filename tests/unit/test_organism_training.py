@@ -83,7 +83,9 @@ def _tiny() -> OrganismSettings:
         name: getattr(CI_ORGANISM, name).model_copy(update={"minimum_steps": 2, "maximum_steps": 2})
         for name in backbone_module.STAGES
     }
-    return CI_ORGANISM.model_copy(update={**stages, "hidden_size": 16, "feed_forward_size": 16, "heads": 2, "layers": 9})
+    return CI_ORGANISM.model_copy(
+        update={**stages, "hidden_size": 16, "feed_forward_size": 16, "heads": 2, "layers": 9}
+    )
 
 
 @pytest.mark.parametrize("architecture", ["llama", "qwen2"])
@@ -105,12 +107,20 @@ def test_a_killed_training_resumes_to_the_same_bytes(data, tmp_path, monkeypatch
     resumed = train_organism_backbone(*arguments)
     assert calls == ["documents", "helpful", "safety", "safety", "leak"]
     assert resumed == straight
-    for name in ("model.safetensors", "training_log.jsonl", "acceptance.json", "tokenizer.json", "config.json"):
+    for name in (
+        "model.safetensors",
+        "training_log.jsonl",
+        "acceptance.json",
+        "tokenizer.json",
+        "config.json",
+    ):
         assert sha256_file(tmp_path / "straight" / name) == sha256_file(tmp_path / "resumed" / name), name
 
 
 def test_a_stage_that_falls_short_warns_and_does_not_crash(data, tmp_path):
-    acceptance = train_organism_backbone(data, tmp_path / "out", "llama", _tiny(), seed=0)
+    documents = _tiny().documents.model_copy(update={"criterion": {"documents": 0.95}})
+    settings = _tiny().model_copy(update={"documents": documents})
+    acceptance = train_organism_backbone(data, tmp_path / "out", "llama", settings, seed=0)
     assert not acceptance["accepted"]
     assert any("without meeting" in warning for warning in acceptance["warnings"])
     assert read_json(tmp_path / "out" / "acceptance.json") == acceptance
