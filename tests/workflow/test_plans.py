@@ -1,0 +1,144 @@
+"""Every profile plans: all jobs are listed without network, GPU or token, and nothing is fetched or written."""
+
+import re
+import socket
+
+import pytest
+from fixtures.project_copy import PROJECT, copy_project
+
+from harc.config.profile import list_profiles, load_profile
+from harc.steps.build_paper import find_latex
+
+PROFILES = sorted(path.stem for path in (PROJECT / "config/profiles").glob("*.yaml"))
+ON_PUBLISHED_MODELS = ("smol", "small", "paper", "large")
+PLANNED = re.compile(r"^(\w+) +(\d+)$", re.MULTILINE)
+
+
+def count_jobs(profile) -> dict[str, int]:
+    """Jobs of a full run by rule, from the profile's own numbers."""
+    kinds = [backbone.kind == "organism" for backbone in profile.backbones.values()]
+    seeds, methods = len(profile.seeds), len(profile.methods)
+    models = len(kinds) * seeds
+    jobs = {
+        "pull_data": 1,
+        "train_backbone": sum(kinds) * seeds,
+        "fetch_backbone": (len(kinds) - sum(kinds)) * seeds,
+        "extract_directions": models,
+        "train_adapter": models * methods,
+        "evaluate": models * (methods + 1),
+        "score": models * (methods + 1),
+        "make_tables": 1,
+        "make_figure": len(profile.figures),
+        "build_paper": 1 if find_latex() else 0,
+        "build_report": 1,
+        "audit": 1,
+        "all": 1,
+    }
+    return {rule: count for rule, count in jobs.items() if count}
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """A copy in which nothing runs but plans."""
+    return copy_project(tmp_path_factory.mktemp("plans"))
+
+
+def run_profile(copy, name, *arguments, **environment):
+    """Run or plan a profile under other environment variables."""
+    return copy.run("snakemake", "--cores", "1", "--config", f"profile={name}", *arguments, **environment)
+
+
+@pytest.fixture(scope="module")
+def closed():
+    """Address of a port on which nobody listens."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_every_shipped_profile_is_planned_here():
+    assert list_profiles() == PROFILES
+    assert set(ON_PUBLISHED_MODELS) < set(PROFILES)
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_plan_lists_every_job_and_touches_nothing(plain, closed, name):
+    dead = {"HTTP_PROXY": closed, "HTTPS_PROXY": closed, "HF_ENDPOINT": closed, "HF_TOKEN": ""}
+    run = run_profile(plain, name, "--dry-run", **dead)
+    assert run.status == 0, run.text[-3000:]
+    planned = {rule: int(count) for rule, count in PLANNED.findall(run.text) if rule != "total"}
+    assert planned == count_jobs(load_profile(name))
+    assert "error" not in run.text.lower()
+    assert not (plain.root / "results" / name).exists()
+    assert not (plain.root / "data/public").exists()
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_profile_passes_its_check(plain, name):
+    run = plain.run("harc", "config", "check", "--profile", name)
+    assert run.status == 0, run.text
+    assert run.text.startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize("name", ["small", "paper", "large"])
+def test_a_machine_without_gpu_is_told_so_before_any_work(plain, closed, name):
+    environment = {"CUDA_VISIBLE_DEVICES": "", "HF_ENDPOINT": closed, "HF_TOKEN": "", "HTTPS_PROXY": closed}
+    run = run_profile(plain, name, **environment)
+    lines = [line for line in run.text.splitlines() if "expected" in line]
+    assert run.status == 1
+    assert len(lines) == 1, run.text
+    first = next(iter(load_profile(name).backbones))
+    assert re.match(rf"backbone {first}: expected (a GPU|4 GPUs) with \d+ GB of memory; found ", lines[0])
+    assert lines[0].endswith(f"more: `harc preflight --profile {name}` lists them)")
+    assert "Traceback" not in run.text
+    assert not (plain.root / "results" / name).exists()
+
+
+CPU_PROFILE = """\
+extends: smol
+description: a hub model on the CPU
+backbones:
+  smollm2-135m: null
+  chat: {kind: hub, model_id: lab/chat, gpu: false, memory_gb: 0.1, disk_gb: 0.001, gated: true}
+"""
+
+
+def run_on_hub(plain, endpoint, mirror):
+    """A real run, offline switches off, whose only missing thing is the hub's side."""
+    (plain.root / "mine.yaml").write_text(CPU_PROFILE)
+    environment = {"HF_ENDPOINT": endpoint, "HF_HUB_OFFLINE": "0", "HF_HOME": str(plain.root / ".hub")}
+    run = run_profile(plain, "mine.yaml", HARC_DATA_MIRROR=str(mirror), HF_TOKEN="", **environment)
+    assert run.status == 1
+    assert not (plain.root / "results/mine").exists()
+    lines = [line for line in run.text.splitlines() if "expected" in line]
+    assert len(lines) == 1, run.text
+    return lines[0]
+
+
+def test_no_network_for_a_hub_model_is_told_before_any_work(plain, closed, tmp_path):
+    assert run_on_hub(plain, closed, tmp_path) == (
+        "backbone chat: expected lab/chat at revision main in the hub's cache, or a network; found neither; "
+        "run `hf download lab/chat` where there is a network, or set HF_HOME to its cache"
+    )
+
+
+def test_no_token_for_a_gated_model_is_told_before_any_work(plain, tmp_path):
+    with socket.socket() as hub:
+        hub.bind(("127.0.0.1", 0))
+        hub.listen()
+        line = run_on_hub(plain, f"http://127.0.0.1:{hub.getsockname()[1]}", tmp_path)
+    assert line == (
+        "backbone chat: expected a token for the gated model lab/chat; found none; "
+        "accept its licence at https://huggingface.co/lab/chat, then `hf auth login`"
+    )
+
+
+def test_no_network_for_public_data_is_told_before_any_work(plain, closed):
+    run = run_profile(plain, "smol", HTTPS_PROXY=closed, https_proxy=closed, HARC_DATA_MIRROR="")
+    lines = [line for line in run.text.splitlines() if "expected" in line]
+    assert run.status == 1
+    assert lines == [
+        "public data: expected 14 files in data/public, or a network; found neither; run `harc data fetch` where "
+        "there is a network, or set HARC_DATA_MIRROR to a folder with the files"
+    ]
+    assert not (plain.root / "results/smol").exists()
