@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from harc.config.backbones import HubBackbone, OrganismBackbone, WheelBackbone
+from harc.config.profile import load_profile
 from harc.errors import EnvironmentProblem
-from harc.preflight import Machine, check_machine, find_lacks
+from harc.preflight import Machine, check_machine, find_lacks, find_profile_lacks
 
 HUB = HubBackbone(model_id="lab/chat-8b", revision="abc", gated=True, memory_gb=60, disk_gb=100)
 WHEEL = WheelBackbone(requirement="llm-tiny==0.1.2")
@@ -126,3 +127,28 @@ def test_an_address_that_does_not_answer_is_no_network(monkeypatch: pytest.Monke
         assert Machine(Path(), timeout=1).reaches_hub is False
         server.listen()
         assert Machine(Path(), timeout=1).reaches_hub is True
+
+
+def test_several_gpus_are_counted_by_their_memory():
+    large = HUB.model_copy(update={"gpus": 2, "memory_gb": 80})
+    assert find_lacks({"chat": large}, make_machine(gpu_memory_gb=(85.0, 85.0))) == []
+    lacks = find_lacks({"chat": large}, make_machine(gpu_memory_gb=(85.0, 24.0)))
+    assert [str(lack) for lack in lacks] == [
+        f"backbone chat: expected 2 GPUs with 80 GB of memory; found 1; {PROFILE}"
+    ]
+
+
+def test_only_what_is_due_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(FakeMachine, "reaches", lambda self, url: False)
+    profile = load_profile("paper").model_copy(update={"backbones": {"chat": HUB}})
+    machine = make_machine(gpu_memory_gb=(), has_token=False)
+
+    def count(**options) -> int:
+        return len(find_profile_lacks(profile, machine, **options))
+
+    assert count() == 3  # GPU, token, public files
+    assert count(mirror=tmp_path) == 2
+    assert count(steps=["make_figure", "build_paper"]) == 0
+    assert count(steps=["evaluate"]) == 1
+    assert count(steps=["evaluate"], here=False) == 0
+    assert count(steps=["pull_data"]) == 1
