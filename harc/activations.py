@@ -130,7 +130,6 @@ def window_weights(
     return inside.float() / inside.sum(1, keepdim=True).clamp_min(1)
 
 
-@torch.no_grad()
 def stream_residuals(
     backbone: Backbone,
     readings: Sequence[Reading],
@@ -147,7 +146,7 @@ def stream_residuals(
         batch = [readings[row] for row in rows]
         ids = pad_right([reading.ids for reading in batch], backbone.chat.pad_id, backbone.device)
         reader = _BatchReader(batch, ids)
-        with observe_slots(backbone, slots, reader.see):
+        with torch.no_grad(), observe_slots(backbone, slots, reader.see):
             run_body(backbone, ids)
         yield Residuals(rows, *(torch.stack(part, dim=1) for part in zip(*reader.seen, strict=True)))
 

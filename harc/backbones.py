@@ -1,5 +1,7 @@
 """Loading a chat model of any decoder family, and reaching its blocks without names of any family."""
 
+import hashlib
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +13,8 @@ from harc.files import read_json
 
 GENERIC_TOKENIZERS = ("TokenizersBackend", "PreTrainedTokenizerFast")
 """Tokenizer classes that take tokenizer.json as it is."""
+
+BASE_RECORD = "base_model.json"  # beside our adapters: what their base model was
 
 
 @dataclass(frozen=True)
@@ -231,7 +235,8 @@ def _gguf_options(folder: str) -> dict[str, Any]:
 
 
 def _load_adapter(model: Any, folder: Path) -> Any:
-    from peft import PeftModel
+    from peft import PeftModel, get_peft_model_state_dict
+    from safetensors import safe_open
 
     if not (folder / "adapter_config.json").is_file():
         raise ModelError(
@@ -240,12 +245,59 @@ def _load_adapter(model: Any, folder: Path) -> Any:
             found="none",
             fix="give the folder of a trained adapter",
         )
+    _check_base(model, folder)
     try:
-        return PeftModel.from_pretrained(model, str(folder))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # missing keys are an error below
+            adapted = PeftModel.from_pretrained(model, str(folder))
     except (RuntimeError, ValueError, KeyError) as problem:
+        raise _refuse_adapter(folder, model, str(problem).splitlines()[0]) from problem
+    with safe_open(str(folder / "adapter_model.safetensors"), framework="pt") as handle:
+        odd = set(handle.keys()) ^ set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
+    if odd:
+        raise _refuse_adapter(folder, model, f"{len(odd)} layers that only one of the two has")
+    return adapted
+
+
+def _refuse_adapter(folder: Path, model: Any, found: str) -> ModelError:
+    return ModelError(
+        str(folder),
+        expected=f"an adapter of this model ({type(model).__name__})",
+        found=found,
+        fix="load the backbone that the adapter was trained on",
+    )
+
+
+def _check_base(model: Any, folder: Path) -> None:
+    """Compare the base model that an adapter of ours records with the one at hand; others' adapters record none."""
+    if not (folder / BASE_RECORD).is_file():
+        return
+    recorded, here = read_json(folder / BASE_RECORD), describe_base(model)
+    differing = [name for name in here if recorded.get(name) != here[name]]
+    if differing:
         raise ModelError(
             str(folder),
-            expected=f"an adapter of this model ({type(model).__name__})",
-            found=str(problem).splitlines()[0],
+            expected="the base model it was trained on",
+            found=f"one that differs in {', '.join(differing)}",
             fix="load the backbone that the adapter was trained on",
-        ) from problem
+        )
+
+
+def describe_base(model: Any) -> dict[str, Any]:
+    """What identifies a base model: its shape, and a digest of 16 numbers of each of its tensors.
+
+    The numbers are rounded to bfloat16, so that a model has one digest whatever precision it is loaded in.
+    """
+    import torch
+
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        sample = value.flatten()[:16].to("cpu", torch.bfloat16).view(torch.int16)
+        digest.update(f"{name} {tuple(value.shape)} {sample.tolist()}\n".encode())
+    config = model.config.get_text_config()
+    return {
+        "model_type": config.model_type,
+        "n_layers": config.num_hidden_layers,
+        "hidden_size": config.hidden_size,
+        "sampled_weights_sha256": digest.hexdigest(),
+    }

@@ -1,6 +1,5 @@
 """LoRA adapters: attaching one to a backbone, and writing it so that equal adapters give equal bytes."""
 
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +9,10 @@ from typing import Any
 
 import torch
 
-from harc.backbones import Backbone
+from harc.backbones import BASE_RECORD, Backbone
 from harc.config.training import LoraSettings
 from harc.errors import ConfigError, ModelError
 from harc.files import write_bytes, write_json
-
-BASE_RECORD = "base_model.json"
 
 
 @contextmanager
@@ -98,26 +95,8 @@ def save_adapter(backbone: Backbone, folder: Path, base: dict[str, Any]) -> None
         "revision": backbone.revision,
     }
     plain = {name: sorted(value) if isinstance(value, set) else value for name, value in config.items()}
-    tensors = get_peft_model_state_dict(backbone.model)
+    tensors = get_peft_model_state_dict(backbone.model, save_embedding_layers=False)
     tensors = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
     write_json(folder / "adapter_config.json", json.loads(json.dumps(plain, default=str)))
     write_bytes(folder / "adapter_model.safetensors", save(tensors, metadata={"format": "pt"}))
     write_json(folder / BASE_RECORD, base)
-
-
-def describe_base(backbone: Backbone) -> dict[str, Any]:
-    """What identifies a base model: its shape, and a digest of 16 numbers of each of its tensors.
-
-    The numbers are rounded to bfloat16, so that a model has one digest whatever precision it is loaded in.
-    """
-    digest = hashlib.sha256()
-    for name, value in sorted(backbone.causal_lm.state_dict().items()):
-        sample = value.flatten()[:16].to("cpu", torch.bfloat16).view(torch.int16)
-        digest.update(f"{name} {tuple(value.shape)} {sample.tolist()}\n".encode())
-    config = backbone.text_config
-    return {
-        "model_type": config.model_type,
-        "n_layers": config.num_hidden_layers,
-        "hidden_size": config.hidden_size,
-        "sampled_weights_sha256": digest.hexdigest(),
-    }

@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harc.backbones import Backbone
+from harc.backbones import Backbone, describe_base
 from harc.config.directions import DirectionSettings
 from harc.config.training import MethodSettings
 from harc.directions import Directions
 from harc.errors import DataError
 from harc.extraction import ResponsePairs, extract_directions
 from harc.files import atomic_directory, write_jsonl
-from harc.training.adapters import attach_adapter, describe_base, save_adapter
+from harc.training.adapters import attach_adapter, save_adapter
 from harc.training.batches import encode_rows
 from harc.training.coupling import HarcObjective, Sources
 from harc.training.forward import AdapterForward
@@ -73,7 +73,7 @@ def train_adapter(
     reading = reading.resolve(backbone.text_config.model_type)
     rows, dropped = drop_leaked_rows(training_rows, settings)
     rows, held_out = hold_out_rows(rows, validation_rows, settings)
-    base = describe_base(backbone)
+    base = describe_base(backbone.causal_lm)
     if settings.objective == "harc":
         directions = _read_base_directions(backbone, directions, extraction_rows, extraction_pairs, reading)
     with attach_adapter(backbone, settings.lora, seed) as adapted:

@@ -56,6 +56,12 @@ def train(out: str, checkpoints: str) -> None:
     Path(f"{out}.resumed_at").write_text(str(found["resumed_at"]))
 
 
+def say(kind: str, value: int) -> None:
+    """Write one line for the test."""
+    sys.stdout.write(f"{kind} {value}\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     """Fork a child for each line of standard input."""
     import peft  # noqa: F401
@@ -70,8 +76,8 @@ def main() -> None:
         if pid == 0:
             train(*line.split())
             os._exit(0)
-        print("pid", pid, flush=True)
-        print("status", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+        say("pid", pid)
+        say("status", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
 
 if __name__ == "__main__":

@@ -79,9 +79,7 @@ def test_user_text_that_cannot_be_located_is_an_error(template: str, found: str)
 
 
 def test_template_that_refuses_a_system_turn_says_so():
-    with pytest.raises(
-        ModelError, match="chat template: expected a rendered conversation; found TemplateError: no sys"
-    ):
+    with pytest.raises(ModelError, match="expected a rendered conversation; found TemplateError: no sys"):
         make_chat(NO_SYSTEM, system="be kind").render("Hello")
 
 

@@ -1,0 +1,141 @@
+"""Extraction and training from files, outside the workflow: what `harc directions extract` and `harc train` call."""
+
+from pathlib import Path
+from typing import Any
+
+from harc.backbones import load_backbone
+from harc.config.by_hand import TrainingFile
+from harc.config.directions import DirectionSettings
+from harc.config.training import MethodSettings
+from harc.directions import Directions, save_directions
+from harc.errors import DataError
+from harc.extraction import RESPONSE_GROUPS, ResponsePairs, extract_directions
+from harc.files import read_jsonl
+
+
+def extract_directions_from_files(
+    model: Path | str,
+    harmful: Path | str,
+    harmless: Path | str,
+    out: Path | str,
+    *,
+    pairs: Path | str | None = None,
+    preset: str = "harc",
+    adapter: Path | str | None = None,
+    settings: DirectionSettings | None = None,
+    dtype: str = "float32",
+    device: str = "cpu",
+) -> Directions:
+    """Read a model's directions from JSONL files and write them as safetensors.
+
+    Args:
+        model: folder or hub id of a chat model.
+        harmful, harmless: JSONL files with a field `prompt`.
+        out: file to write.
+        pairs: JSONL file with kind (harm, refuse, helpful), prompt, response; none leaves the response side out.
+        preset: method whose switches apply: harc (corrected) or harc_released.
+        adapter: folder of an adapter to put on first.
+        settings: in place of the defaults.
+        dtype, device: precision and place of the model.
+
+    Raises:
+        DataError, ModelError, ConfigError: for files or models that cannot be used.
+    """
+    reading = (settings or DirectionSettings()).override(MethodSettings(preset=preset).directions)
+    prompts = [[row["prompt"] for row in read_rows(path, ("prompt",))] for path in (harmful, harmless)]
+    kinds = None if pairs is None else read_pairs(pairs)
+    backbone = load_backbone(model, adapter=adapter, dtype=dtype, device=device)
+    directions = extract_directions(backbone, *prompts, kinds, reading)
+    save_directions(directions, out)
+    return directions
+
+
+def read_rows(path: Path | str, fields: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Rows of a JSONL file, each field a text.
+
+    Raises:
+        DataError: with file and line.
+    """
+    rows = read_jsonl(path, fields)
+    for number, row in enumerate(rows, start=1):
+        for name in fields:
+            if not isinstance(row[name], str) or not row[name].strip():
+                raise DataError(
+                    f"{path}:{number}",
+                    expected=f"a text in field {name!r}",
+                    found=repr(row[name]),
+                    fix="mend the line",
+                )
+    if not rows:
+        raise DataError(str(path), expected="at least one row", found="an empty file", fix="check the path")
+    return rows
+
+
+def read_pairs(path: Path | str) -> ResponsePairs:
+    """Pairs of a JSONL file by kind; the library refuses a kind without rows."""
+    rows = read_rows(path, ("kind", "prompt", "response"))
+    for number, row in enumerate(rows, start=1):
+        if row["kind"] not in RESPONSE_GROUPS:
+            raise DataError(
+                f"{path}:{number}",
+                expected=f"a kind among {', '.join(RESPONSE_GROUPS)}",
+                found=repr(row["kind"]),
+                fix="mend the line",
+            )
+    found = {
+        kind: [(row["prompt"], row["response"]) for row in rows if row["kind"] == kind]
+        for kind in RESPONSE_GROUPS
+    }
+    return ResponsePairs(**found)
+
+
+def train_from_files(
+    model: Path | str,
+    config: Path | str,
+    out: Path | str,
+    *,
+    checkpoints: Path | str | None = None,
+) -> dict[str, Any]:
+    """Train one adapter from a YAML file (see harc.config.by_hand) and write its folder.
+
+    Args:
+        model: folder or hub id of a chat model.
+        config: YAML file.
+        out: adapter folder to write.
+        checkpoints: folder of checkpoints while the run lasts; by default beside `out`. A run that was killed goes
+            on from there when it is started again.
+
+    Returns:
+        What train_adapter returns.
+
+    Raises:
+        DataError, ModelError, ConfigError: for files or models that cannot be used.
+    """
+    from harc.config.loading import parse_settings, read_yaml
+    from harc.training.run import train_adapter
+
+    config, out = Path(config), Path(out)
+    given: TrainingFile = parse_settings(TrainingFile, read_yaml(config), str(config))
+    files = {
+        "training": ("category", "prompt", "response"),
+        "extraction": ("category", "prompt"),
+        "pairs": ("kind", "prompt", "response"),
+        "validation": ("category", "prompt"),
+    }
+    rows = {
+        name: read_rows(config.parent / path, fields) if (path := getattr(given, name)) else None
+        for name, fields in files.items()
+    }
+    return train_adapter(
+        load_backbone(model, dtype=given.dtype, device=given.device),
+        rows["training"] or [],
+        rows["extraction"] or [],
+        rows["pairs"] or [],
+        None,
+        given.method,
+        given.seed,
+        out,
+        checkpoints or out.with_name(f".{out.name}.checkpoints"),
+        direction_settings=given.directions,
+        validation_rows=rows["validation"],
+    )

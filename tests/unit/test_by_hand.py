@@ -1,0 +1,111 @@
+"""Extraction and training from files, outside the workflow."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from tiny_models import build_backbone
+
+from harc.by_hand import extract_directions_from_files, train_from_files
+from harc.directions import load_directions, save_directions
+from harc.errors import ArtifactError, ConfigError, DataError
+from harc.files import write_jsonl
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A folder with a model and row files."""
+    backbone = build_backbone()
+    backbone.model.save_pretrained(tmp_path / "model")
+    backbone.tokenizer.save_pretrained(tmp_path / "model")
+    harmful = [{"prompt": f"Break the {word}."} for word in ("lamp", "gate", "drum")]
+    harmless = [{"prompt": f"Paint the {word} blue."} for word in ("lamp", "gate", "drum")]
+    write_jsonl(tmp_path / "harmful.jsonl", harmful)
+    write_jsonl(tmp_path / "harmless.jsonl", harmless)
+    rows = {"harmful": harmful, "harmless": harmless}
+    write_jsonl(
+        tmp_path / "extraction.jsonl", [{**row, "category": name} for name in rows for row in rows[name]]
+    )
+    kinds = (("harm", harmful), ("refuse", harmful), ("helpful", harmless))
+    pairs = [{**row, "kind": kind, "response": f"A {kind} answer."} for kind, group in kinds for row in group]
+    write_jsonl(tmp_path / "pairs.jsonl", pairs)
+    training = [{**row, "category": name, "response": f"{name}."} for name in rows for row in rows[name]]
+    training += [{**row, "category": "pseudo_harmful", "response": "Fine."} for row in harmless]
+    write_jsonl(tmp_path / "training.jsonl", training)
+    return tmp_path
+
+
+def test_directions_from_files(files: Path):
+    out = files / "out" / "directions.safetensors"
+    sides = (files / "model", files / "harmful.jsonl", files / "harmless.jsonl", out)
+    made = extract_directions_from_files(*sides, pairs=files / "pairs.jsonl")
+    found = load_directions(out)
+    assert found.families.keys() == {"v_harm", "v_ref", "v_harm_resp", "v_ref_resp"}
+    assert (found.v_ref == made.v_ref).all() and found.counts == made.counts == {
+        "harmful": 3,
+        "harmless": 3,
+        "harm": 3,
+        "refuse": 3,
+        "helpful": 3,
+    }
+    assert found.settings["truncation"] == "left"
+    first = out.read_bytes()
+    save_directions(found, out)
+    assert out.read_bytes() == first
+    extract_directions_from_files(*sides, preset="harc_released")
+    assert load_directions(out).v_harm_resp is None and load_directions(out).settings["truncation"] == "right"
+
+
+def test_training_from_files(files: Path):
+    config = {
+        "training": "training.jsonl",
+        "extraction": "extraction.jsonl",
+        "pairs": "pairs.jsonl",
+        "directions": {"layers": {"edge_slots": 1}, "bootstrap_resamples": 2},
+        "method": {"preset": "harc", "steps": 1, "lora": {"rank": 2, "alpha": 4}, "k_final": 2},
+    }
+    (files / "train.yaml").write_text(yaml.safe_dump(config))
+    found = train_from_files(files / "model", files / "train.yaml", files / "adapter")
+    assert found["updates"] == 1 and (files / "adapter" / "adapter_model.safetensors").is_file()
+    (files / "train.yaml").write_text(yaml.safe_dump({**config, "metod": {}}))
+    with pytest.raises(ConfigError, match=r"train.yaml: .*metod"):
+        train_from_files(files / "model", files / "train.yaml", files / "adapter")
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "text"),
+    [
+        ("harmful", [], "harmful.jsonl: expected at least one row; found an empty file"),
+        ("harmful", [{"prompt": " "}], "harmful.jsonl:1: expected a text in field 'prompt'; found ' '"),
+        (
+            "pairs",
+            [{"kind": "bad", "prompt": "a", "response": "b"}],
+            "pairs.jsonl:1: expected a kind among harm",
+        ),
+        (
+            "pairs",
+            [{"kind": "harm", "prompt": "a", "response": "b"}],
+            "refuse pairs: expected at least one row",
+        ),
+    ],
+)
+def test_row_files_that_cannot_be_read(files: Path, name: str, rows: list[dict], text: str):
+    write_jsonl(files / f"{name}.jsonl", rows)
+    with pytest.raises(DataError, match=text):
+        extract_directions_from_files(
+            files / "model",
+            files / "harmful.jsonl",
+            files / "harmless.jsonl",
+            files / "out.safetensors",
+            pairs=files / "pairs.jsonl",
+        )
+    assert not (files / "out.safetensors").exists()
+
+
+def test_a_damaged_directions_file(tmp_path: Path):
+    path = tmp_path / "directions.safetensors"
+    with pytest.raises(ArtifactError, match="expected a directions file; .*run `harc directions extract`"):
+        load_directions(path)
+    path.write_bytes(b"not safetensors")
+    with pytest.raises(ArtifactError, match="expected a directions file"):
+        load_directions(path)
