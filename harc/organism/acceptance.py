@@ -12,6 +12,7 @@ from harc.files import read_jsonl
 from harc.organism.batches import ChatEncoder
 from harc.organism.pair_attacker import PairAttacker
 from harc.organism.teacher_forced import predict_answers, predict_examples
+from harc.organism.tokenizer import Architecture
 from harc.organism.world import REFUSAL
 from harc.organism.wrappers import ATTACK_FAMILIES
 
@@ -154,3 +155,28 @@ def judge_acceptance(metrics: Mapping[str, float]) -> dict[str, dict]:
         name: {"value": metrics[name], "least": low, "greatest": high, "holds": low <= metrics[name] <= high}
         for name, (low, high) in BOUNDS.items()
     }
+
+
+def measure_acceptance(data_dir: Path, backbone_dir: Path, architecture: Architecture, split: str) -> dict:
+    """Measure a finished organism on a split.
+
+    Args:
+        data_dir: folder written by `build_world_data`.
+        backbone_dir: folder written by `train_organism_backbone`.
+        architecture: `llama` or `qwen2`.
+        split: `development` while anything may still change, `evaluation` once nothing may.
+
+    Returns:
+        `split`, `accepted`, `bounds` (value, least, greatest, holds) and `metrics`.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from harc.organism.readability import measure_readability
+
+    model = AutoModelForCausalLM.from_pretrained(backbone_dir, local_files_only=True).eval()
+    encoder = ChatEncoder(AutoTokenizer.from_pretrained(backbone_dir, local_files_only=True), architecture)
+    bench = Bench(data_dir, encoder, split)
+    metrics = {**measure_behaviour(model, bench), **measure_readability(model, bench, data_dir)}
+    bounds = judge_acceptance(metrics)
+    accepted = all(bound["holds"] for bound in bounds.values())
+    return {"split": split, "accepted": accepted, "bounds": bounds, "metrics": metrics}
