@@ -31,8 +31,13 @@ def list_log_files(
 
 
 def read_term(rows: Sequence[dict], term: str) -> tuple[list[int], list[float]]:
-    """Steps and values of one term; both empty where the method does not log it."""
+    """Steps and values of one term; both empty where the method does not compute it.
+
+    A divergence that is 0 at every step was not computed: one that is computed leaves 0 with the first update.
+    """
     held = [(int(row["step"]), float(row[term])) for row in rows if row.get(term) is not None]
+    if term == "kl" and not any(value for _, value in held):
+        return [], []
     return [step for step, _ in held], [value for _, value in held]
 
 

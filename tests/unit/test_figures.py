@@ -12,6 +12,7 @@ from fixtures.results_tree import BACKBONES, METHODS, make_results_tree
 from harc.analysis.figures.figure2 import choose_slot
 from harc.analysis.figures.figure5 import find_front, marker_area
 from harc.analysis.figures.style import METHOD_STYLES
+from harc.analysis.training_logs import read_term
 from harc.config.analysis import AnalysisSettings
 from harc.errors import DataError
 from harc.fingerprint import list_modules
@@ -152,3 +153,9 @@ def test_nan_points_are_left_out(tmp_path):
     save_file(tensors | {"resp_harm": np.full_like(tensors["resp_harm"], np.nan)}, path)
     pdf, _ = draw("figure2", tree, tmp_path / "out")
     assert pdf.startswith(b"%PDF")
+
+
+def test_a_saturated_loss_is_drawn_and_an_uncomputed_divergence_is_not():
+    rows = [{"step": step, "couple": 0.0, "kl": 0.0} for step in range(3)]
+    assert read_term(rows, "couple") == ([0, 1, 2], [0.0, 0.0, 0.0])
+    assert read_term(rows, "kl") == ([], []) and read_term(rows, "ce") == ([], [])

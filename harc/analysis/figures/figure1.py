@@ -5,7 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from harc.analysis.figures.style import create_figure, note_missing, save_figure, say_missing, style_index
+from harc.analysis.figures.style import (
+    add_legend,
+    create_figure,
+    note_missing,
+    save_figure,
+    say_missing,
+    style_index,
+)
 from harc.analysis.geometry import SIDES, Geometry, list_direction_files, mean_profile, read_geometries
 from harc.analysis.vocabulary import name_backbone
 from harc.artifacts import BASE
@@ -71,10 +78,6 @@ def plot(
     for axes in list(panels.flat)[len(backbones) :]:
         axes.set_visible(False)
     panels[0, 0].set_ylabel("cosine (harmfulness, refusal)")
-    handles, labels = next(
-        (h for h in (a.get_legend_handles_labels() for a in panels.flat) if h[0]), ([], [])
-    )
-    if handles:
-        figure.legend(handles, labels, loc="outside upper center", ncols=2)
+    add_legend(figure, panels, [f"{side} side" for side in SIDES], 2)
     note_missing(figure, remarks)
     save_figure(figure, out_pdf, out_png)

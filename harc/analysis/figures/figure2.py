@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.patches import Ellipse
 
-from harc.analysis.figures.style import create_figure, note_missing, save_figure, say_missing
+from harc.analysis.figures.style import add_legend, create_figure, note_missing, save_figure, say_missing
 from harc.analysis.geometry import SIDES, list_direction_files, read_band
 from harc.analysis.latex import format_rate
 from harc.analysis.plane import Plane, estimate_area, fit_ellipse, list_projection_files, read_plane
@@ -133,10 +133,6 @@ def plot(
     for row in panels:
         low, high = row[0].get_ylim()
         row[0].set_ylim(low, high + HEADROOM * (high - low))
-    found = {}
-    for axes in panels.flat:
-        found |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    if found:
-        figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=4)
+    add_legend(figure, panels, [style[0] for style in CLASSES], 4)
     note_missing(figure, remarks)
     save_figure(figure, out_pdf, out_png)

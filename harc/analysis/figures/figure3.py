@@ -5,7 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from harc.analysis.figures.style import create_figure, note_missing, save_figure, say_missing, style_method
+from harc.analysis.figures.style import (
+    add_legend,
+    create_figure,
+    note_missing,
+    save_figure,
+    say_missing,
+    style_method,
+)
 from harc.analysis.geometry import SIDES, list_direction_files, mean_profile, read_band, read_geometries
 from harc.analysis.vocabulary import include_base, name_backbone, name_method
 from harc.config.analysis import AnalysisSettings
@@ -74,10 +81,6 @@ def plot(
         panels[1, column].set_xlabel("slot (residual entering block)")
     for axes, side in zip(panels[:, 0], SIDES, strict=True):
         axes.set_ylabel(f"cosine, {side} side")
-    found = {}
-    for axes in panels.flat:
-        found |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    if found:
-        figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=min(6, len(found)))
+    add_legend(figure, panels, map(name_method, include_base(methods)), 6)
     note_missing(figure, remarks)
     save_figure(figure, out_pdf, out_png)

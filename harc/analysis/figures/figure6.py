@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from harc.analysis.figures.style import create_figure, note_missing, save_figure, say_missing, style_method
+from harc.analysis.figures.style import (
+    add_legend,
+    create_figure,
+    note_missing,
+    save_figure,
+    say_missing,
+    style_method,
+)
 from harc.analysis.training_logs import TERMS, list_log_files, read_logs, read_term
 from harc.analysis.vocabulary import name_backbone, name_method, sort_methods
 from harc.artifacts import BASE
@@ -64,17 +71,13 @@ def plot(
             if not any(drawn):
                 say_missing(axes, label)
             else:
-                axes.set_ylim(bottom=0)
+                axes.set_ylim(0, axes.get_ylim()[1] * 1.05)
             axes.tick_params(axis="y", labelsize=6.5)
         row[0].set_ylabel(f"{name_backbone(backbone)}\n{count} seed{'s' if count != 1 else ''}")
     for axes, label in zip(panels[0], TERMS.values(), strict=True):
         axes.set_title(label.replace(", ", ",\n").replace(" on ", "\non "), fontsize=7.5)
     for axes in panels[-1]:
         axes.set_xlabel("step")
-    found: dict = {}
-    for axes in panels.flat:
-        found |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    if found:
-        figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=min(6, len(found)))
+    add_legend(figure, panels, map(name_method, trained), 6)
     note_missing(figure, remarks)
     save_figure(figure, out_pdf, out_png)

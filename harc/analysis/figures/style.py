@@ -77,6 +77,18 @@ def create_figure(rows: int, columns: int, height: float, **options):
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
+def add_legend(figure, panels, order, columns: int) -> None:
+    """One legend above all panels: every label once, in the given order."""
+    found: dict = {}
+    for axes in panels.flat:
+        handles, labels = axes.get_legend_handles_labels()
+        found |= dict(zip(labels, handles, strict=True))
+    labels = sorted(found, key=list(order).index)
+    if labels:
+        handles = [found[label] for label in labels]
+        figure.legend(handles, labels, loc="outside upper center", ncols=min(columns, len(labels)))
+
+
 def say_missing(axes, what: str) -> None:
     """Write into a panel what it lacks, in place of data."""
     axes.text(
