@@ -16,6 +16,8 @@ from torch import Tensor
 from harc.backbones import Backbone
 from harc.errors import ModelError
 
+SPLIT_COST = 128  # padding tokens that one more forward pass must save to be worth its overhead
+
 
 class _Stop(Exception):
     """Ends a forward pass once everything wanted has been read."""
@@ -104,14 +106,26 @@ def run_body(backbone: Backbone, ids: Int[Tensor, "batch time"]) -> None:
 
 
 def plan_batches(lengths: Sequence[int], tokens_per_forward: int) -> list[list[int]]:
-    """Group row indices by length: rows x longest stays within the token budget (one row always fits)."""
-    batches: list[list[int]] = []
-    for index in sorted(range(len(lengths)), key=lambda row: (-lengths[row], row)):
-        if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= tokens_per_forward:
-            batches[-1].append(index)
-        else:
-            batches.append([index])
-    return batches
+    """Group row indices, longest first, into forward passes with the least padding.
+
+    Rows x longest stays within the token budget (one row always fits); a further group must save SPLIT_COST tokens.
+    """
+    order = sorted(range(len(lengths)), key=lambda row: (-lengths[row], row))
+    best = [(0, 0)]  # per number of rows taken: cost, start of the last group
+    for stop in range(1, len(order) + 1):
+        options = []
+        for start in range(stop - 1, -1, -1):
+            padded = (stop - start) * lengths[order[start]]
+            if padded > tokens_per_forward and stop - start > 1:
+                break
+            options.append((best[start][0] + padded + SPLIT_COST, start))
+        best.append(min(options))
+    groups, stop = [], len(order)
+    while stop:
+        start = best[stop][1]
+        groups.append(order[start:stop])
+        stop = start
+    return groups[::-1]
 
 
 def pad_right(rows: Sequence[Sequence[int]], pad: int, device: Any) -> Int[Tensor, "batch time"]:

@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from harc.activations import plan_batches
 from harc.chat import ChatFormat
 from harc.errors import DataError
 
 CATEGORIES = ("harmful", "harmless", "pseudo_harmful")
-SPLIT_COST = 128  # padding tokens that one more forward pass must save to be worth its overhead
 
 
 @dataclass(frozen=True)
@@ -120,24 +120,9 @@ def collate_rows(rows: Sequence[EncodedRow], post_instruction_count: int, pad: i
 
 
 def split_rows(rows: Sequence[EncodedRow], tokens_per_forward: int) -> list[list[EncodedRow]]:
-    """Cut a micro-batch, sorted by length, into forward passes with the least padding.
+    """Cut a micro-batch by length into forward passes with the least padding.
 
-    Each group keeps to the token budget (one row always fits); a further group must save SPLIT_COST padding
-    tokens. The micro-batch's gradient is the sum over groups, whatever the cut.
+    The micro-batch's gradient is the sum over groups, whatever the cut.
     """
-    ordered = sorted(rows, key=lambda row: -len(row.ids))
-    best = [(0, 0)]  # per number of rows taken: cost, start of the last group
-    for stop in range(1, len(ordered) + 1):
-        options = []
-        for start in range(stop):
-            padded = (stop - start) * len(ordered[start].ids)
-            if padded <= tokens_per_forward or stop - start == 1:
-                options.append((best[start][0] + padded + SPLIT_COST, start))
-        best.append(min(options))
-    groups = []
-    stop = len(ordered)
-    while stop:
-        start = best[stop][1]
-        groups.append(ordered[start:stop])
-        stop = start
-    return groups
+    groups = plan_batches([len(row.ids) for row in rows], tokens_per_forward)
+    return [[rows[index] for index in group] for group in groups]
