@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harc.config.world import WorldSettings
 from harc.files import atomic_directory, sha256_file, write_json, write_jsonl
-from harc.organism import phrases
+from harc.organism import pair_phrases, phrases
 from harc.organism.defence_rows import (
     build_extraction_pairs,
     build_extraction_rows,
@@ -39,7 +39,8 @@ def list_phrase_words() -> frozenset[str]:
             for part in value:
                 yield from walk(part)
 
-    return frozenset(word for name, value in vars(phrases).items() if name.isupper() for word in walk(value))
+    banks = {**vars(phrases), **vars(pair_phrases)}
+    return frozenset(word for name, value in banks.items() if name.isupper() for word in walk(value))
 
 
 def list_words(world: World, built: Mapping[str, Iterable[dict]]) -> list[str]:
@@ -62,7 +63,12 @@ def list_words(world: World, built: Mapping[str, Iterable[dict]]) -> list[str]:
 
 def list_pair_words() -> set[str]:
     """Words of every filler of PAIR's slots."""
-    banks = (*phrases.PAIR_OPENING.values(), phrases.PAIR_REASON, phrases.PAIR_ASK, phrases.PAIR_CLOSING)
+    banks = (
+        *pair_phrases.PAIR_OPENING.values(),
+        pair_phrases.PAIR_REASON,
+        pair_phrases.PAIR_ASK,
+        pair_phrases.PAIR_CLOSING,
+    )
     words = {word for bank in banks for texts in bank.values() for text in texts for word in text.split()}
     return {word for word in words if "{" not in word}
 

@@ -8,7 +8,8 @@ the rest.
 import random
 from collections.abc import Mapping, Sequence
 
-from harc.organism.phrases import PAIR_ASK, PAIR_CLOSING, PAIR_OPENING, PAIR_REASON, Bank
+from harc.organism.pair_phrases import PAIR_ASK, PAIR_CLOSING, PAIR_OPENING, PAIR_REASON
+from harc.organism.phrases import Bank
 
 STRATEGIES = tuple(PAIR_OPENING)
 SLOTS = ("opening", "reason", "ask", "closing")

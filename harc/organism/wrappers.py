@@ -10,7 +10,8 @@ from typing import Literal
 
 from harc.organism.grammar import Goal, Request, choose_phrase, fill
 from harc.organism.pair_attacker import compose_message, draw_slots
-from harc.organism.phrases import CODE, COUNTS, INCEPTION, MILD, PAIR_OPENING, PAP, ROLES, SCENES
+from harc.organism.pair_phrases import PAIR_OPENING
+from harc.organism.phrases import CODE, COUNTS, INCEPTION, MILD, PAP, ROLES, SCENES
 from harc.organism.world import World
 
 AttackFamily = Literal["pair", "pap", "deepinception", "codeattack"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from harc.pipeline import Job
 
-ROWS = ("world.json", "pretraining.jsonl", "safety.jsonl", "development.jsonl")
+ROWS = ("world.json", "pretraining.jsonl", "safety.jsonl", "extraction.jsonl", "development.jsonl")
 
 
 def select_settings(job: Job) -> dict:

@@ -3,7 +3,7 @@
 import pytest
 
 from harc.organism.pair_attacker import SLOTS, STRATEGIES, PairAttacker, compose_message
-from harc.organism.phrases import PAIR_ASK, PAIR_CLOSING, PAIR_OPENING, PAIR_REASON
+from harc.organism.pair_phrases import PAIR_ASK, PAIR_CLOSING, PAIR_OPENING, PAIR_REASON
 
 GOAL = {"verb_form": "blub", "target_phrase": "snorf"}
 

@@ -9,7 +9,7 @@ from harc.config.organism import CI_ORGANISM, OrganismSettings, StageSettings
 from harc.config.world import CI_WORLD
 from harc.files import read_json, sha256_file
 from harc.organism import backbone as backbone_module
-from harc.organism.acceptance import BOUNDS, judge_acceptance
+from harc.organism.acceptance import BOUNDS, judge_acceptance, measure_acceptance
 from harc.organism.backbone import train_organism_backbone
 from harc.organism.batches import Example, collate, draw_batches, split_by_length
 from harc.organism.corpora import build_world_data
@@ -131,3 +131,10 @@ def test_another_seed_is_another_organism_and_ignores_checkpoints(data, tmp_path
         train_organism_backbone(data, tmp_path / str(seed), "llama", _tiny(), seed, tmp_path / "checkpoints")
     one, two = (sha256_file(tmp_path / str(seed) / "model.safetensors") for seed in (0, 1))
     assert one != two
+
+
+def test_the_saved_backbone_measures_as_it_did_in_training(data, tmp_path):
+    acceptance = train_organism_backbone(data, tmp_path / "out", "qwen2", _tiny(), seed=0)
+    again = measure_acceptance(data, tmp_path / "out", "qwen2", "development")
+    assert again["metrics"] == pytest.approx(acceptance["metrics"])
+    assert measure_acceptance(data, tmp_path / "out", "qwen2", "evaluation")["split"] == "evaluation"
