@@ -16,7 +16,7 @@ from torch import Tensor
 from harc.backbones import Backbone
 from harc.errors import ModelError
 
-SPLIT_COST = 128  # padding tokens that one more forward pass must save to be worth its overhead
+SPLIT_COST = 256  # padding tokens that one more forward pass must save to be worth its overhead
 
 
 class _Stop(Exception):

@@ -85,7 +85,8 @@ def test_template_that_refuses_a_system_turn_says_so():
 
 def test_end_that_differs_from_the_probed_one_is_an_error():
     text = "messages[0]['content']"
-    template = f"{{% if 'x' in {text} and 'q' not in {text} %}}{{{{ {text} }}}} other end{{% else %}}{PLAIN}{{% endif %}}"
+    odd = f"{{% if 'x' in {text} and 'q' not in {text} %}}{{{{ {text} }}}} other end"
+    template = odd + "{% else %}" + PLAIN + "{% endif %}"
     with pytest.raises(ModelError, match="prompt 1: expected the template's tokens at the end"):
         make_chat(template).encode_prompts(["Hello", "axe"])
 
