@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harc.cli import data, directions, settings
-from harc.cli.options import ProfileOption
+from harc.cli.options import ModelOption, ProfileOption
 from harc.errors import HarcError
 
 app = typer.Typer(
@@ -42,6 +42,30 @@ def run_step(
 
     unit = {"backbone": backbone, "method": method, "seed": seed, "figure": figure, "mirror": mirror}
     run_job(create_job(step, load_profile(profile), **unit))
+
+
+@app.command()
+def train(
+    model: ModelOption,
+    config: Annotated[
+        Path,
+        typer.Option(
+            help="YAML file: `training`, `extraction`, `pairs` (JSONL files, relative to it), `method` (a preset and "
+            "what it changes), `seed`, `dtype`, `device`; see docs/by_hand.md."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Adapter folder to write, in PEFT's form, with its logs.")],
+) -> None:
+    """Train one LoRA adapter on any chat model, outside the workflow.
+
+    The run writes checkpoints beside the output folder; a run that was killed goes on from there when the same
+    command is given again, and ends with the same bytes.
+    """
+    from harc.by_hand import train_from_files
+
+    summary = train_from_files(model, config, out)
+    resumed = f", resumed at update {summary['resumed_at']}" if summary["resumed_at"] else ""
+    typer.echo(f"wrote {out}: {summary['updates']} updates in {summary['wall_s']:.0f} s{resumed}")
 
 
 @app.command()

@@ -5,3 +5,12 @@ from typing import Annotated
 import typer
 
 ProfileOption = Annotated[str, typer.Option("--profile", help="Profile name, or path of a YAML file.")]
+ModelOption = Annotated[
+    str, typer.Option("--model", help="Folder (safetensors or one GGUF file) or hub id of a chat model.")
+]
+DtypeOption = Annotated[
+    str, typer.Option("--dtype", help="Precision of the frozen weights: float32, bfloat16 or float16.")
+]
+DeviceOption = Annotated[
+    str, typer.Option("--device", help="cpu, cuda, cuda:1, or auto to spread over all GPUs.")
+]
