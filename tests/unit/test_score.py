@@ -8,7 +8,6 @@ import pytest
 
 from harc.config.evaluation import EvaluationSettings
 from harc.errors import DataError
-from harc.evaluation.compare import compare_all, compare_methods
 from harc.evaluation.families import ALL_SUITES, METHOD_SUITES, main_metric
 from harc.evaluation.outcomes import load_outcomes
 from harc.evaluation.score import SCORE_COLUMNS, read_csv, score_generations
@@ -149,38 +148,8 @@ def test_damaged_generations_are_named_and_nothing_is_written(tmp_path, damage, 
     assert not (tmp_path / "out").exists()
 
 
-def load(tmp_path, name: str, labels: dict[str, list[str]]) -> list[dict]:
-    write_suites(tmp_path / name, labels)
-    return load_outcomes(tmp_path / name, SETTINGS)
-
-
-def test_a_method_compared_with_itself_differs_by_nothing(tmp_path):
-    base = load(tmp_path, "base", {"pair": ["correct", "refused", "correct"]})
-    for row in compare_methods(base, base, SETTINGS):
-        assert (row["difference"], row["ci_low"], row["ci_high"]) == (0, 0, 0)
-        assert row.get("p_mcnemar", 1.0) == 1.0
-
-
-def test_comparison_pairs_prompts_by_id_and_corrects_over_methods(tmp_path):
-    base = load(tmp_path, "base", {"pair": ["correct"] * 12 + ["refused"] * 4})
-    good = load(tmp_path, "good", {"pair": ["refused"] * 16})
-    rows = compare_all(base, {"good": good[::-1], "same": base}, SETTINGS)
-    row = find([r for r in rows if r["method"] == "good"], "pair", "asr")
-    assert (row["rate_base"], row["rate_method"], row["difference"]) == (0.75, 0, -0.75)
-    assert (row["only_base"], row["only_method"]) == (12, 0)
-    assert row["p_mcnemar"] == pytest.approx(2 * 0.5**12)
-    assert row["p_holm"] == pytest.approx(2 * row["p_mcnemar"])
-    assert row["ci_low"] < -0.75 < row["ci_high"] < 0
-
-
-def test_comparison_of_different_prompts_is_refused(tmp_path):
-    base = load(tmp_path, "base", {})
-    with pytest.raises(DataError, match="expected the same prompts as the base model's; found 1"):
-        compare_methods(base, base[1:], SETTINGS, "cut")
-
-
 def test_scoring_does_not_import_torch():
-    code = "import sys, harc.evaluation.score, harc.evaluation.compare; sys.exit('torch' in sys.modules)"
+    code = "import sys, harc.evaluation.score; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
