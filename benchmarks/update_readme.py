@@ -69,13 +69,57 @@ def _format_rate(row: dict[str, str], metric: str) -> str:
 
 def format_results() -> str:
     """The main table of the committed study."""
-    header = ["backbone", "method", "mean attack success", "over-refusal", "helpfulness"]
-    metrics = ("mean_asr", "mean_over_refusal", "mean_helpfulness")
+    header = [
+        "backbone",
+        "method",
+        "attack success (mean of four)",
+        "over-refusal (alarming but safe)",
+        "helpfulness",
+    ]
+    metrics = ("mean_asr", "scary_safe", "mean_helpfulness")
     rows = [
         [row["backbone"], row["method"], *(_format_rate(row, metric) for metric in metrics)]
         for row in _read_rows("table1")
     ]
     return format_table(header, rows)
+
+
+COMPARED = (
+    ("harc", "base", "mean_asr", "HARC (corrected) against no defence, attack success"),
+    (
+        "harc",
+        "no_coupling",
+        "mean_asr",
+        "what the coupling terms add (HARC against the same run without them), attack success",
+    ),
+    ("harc", "sft", "mean_asr", "HARC against plain refusal training, attack success"),
+    ("harc_released", "harc", "mean_asr", "HARC as released against HARC corrected, attack success"),
+    ("harc_released", "harc", "scary_safe", "HARC as released against HARC corrected, over-refusal"),
+)
+
+
+def format_findings() -> str:
+    """Paired differences that answer the study's questions, and the ledger's verdicts."""
+    rows = _read_rows("comparisons")
+    lines = []
+    for method, reference, metric, words in COMPARED:
+        parts = [
+            f"{row['backbone'].removeprefix('organism-')} {float(row['difference']):+.2f} "
+            f"[{float(row['low']):+.2f}, {float(row['high']):+.2f}]"
+            for row in rows
+            if (row["method"], row["reference"], row["metric"]) == (method, reference, metric)
+            and row["difference"]
+        ]
+        lines.append(f"- {words}: {'; '.join(parts)}")
+    verdicts = {row["claim"]: row["overall"] for row in _read_rows("claims")}
+    counts = ", ".join(
+        f"{sum(verdict == kind for verdict in verdicts.values())} {kind}"
+        for kind in ("supported", "not supported", "inconclusive", "not tested in this profile")
+    )
+    lines.append(
+        f"- claims of the paper and of its independent audit, tested as declared beforehand: {counts}"
+    )
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -85,6 +129,7 @@ def main() -> None:
     check = parser.parse_args().check
     old = README.read_text(encoding="utf-8")
     new = replace_block(old, "cost", format_cost())
+    new = replace_block(new, "findings", format_findings())
     new = replace_block(new, "results", format_results())
     if check and new != old:
         sys.exit(

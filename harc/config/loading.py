@@ -28,7 +28,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}{line}", expected="YAML", found=found, fix="mend the line") from None
     if not isinstance(value, dict):
         raise ConfigError(
-            str(path), expected="a mapping of settings", found=type(value).__name__, fix="see config/README.md"
+            str(path),
+            expected="a mapping of settings",
+            found=type(value).__name__,
+            fix="see config/README.md",
         )
     return value
 
