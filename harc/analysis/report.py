@@ -26,6 +26,8 @@ TITLES = {
     "separability": "Separability in the harmfulness-refusal plane of the untreated backbones",
     "training": "Loss terms at the start and at the end of training",
     "faults": "Faults of the released code, as switches",
+    "switches": "Where the switches' values come from",
+    "conflicts": "Where the release contradicts itself",
     "acceptance": "Acceptance of the backbones",
     "hyperparameters": "Every setting of this run",
 }

@@ -1,6 +1,7 @@
 """The entry points of the analysis: tables, numbers and the paper's inputs, each from explicit paths."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ from harc.analysis.tables import (
     geometry,
     hyperparameters,
     main,
+    release,
     training,
 )
 from harc.analysis.tables.layout import write_table
 from harc.analysis.vocabulary import include_base
+from harc.config.switches import list_switches
 
-__all__ = ["TABLES", "collect_paper_inputs", "list_switches", "make_numbers", "make_tables"]
+__all__ = ["TABLES", "collect_paper_inputs", "make_numbers", "make_tables"]
 
 TABLES = (
     "table1",
@@ -34,24 +37,11 @@ TABLES = (
     "training",
     "acceptance",
     "faults",
+    "switches",
+    "conflicts",
     "hyperparameters",
     "claims",
 )
-
-
-def list_switches() -> list[dict[str, Any]]:
-    """The release's faults as rows (name, released, corrected), from presets and defaults."""
-    from harc.config.directions import DirectionSettings
-    from harc.config.presets import RELEASED_FAULTS
-    from harc.config.training import MethodSettings
-
-    switches = []
-    for name, values in RELEASED_FAULTS.items():
-        group = values.get("directions")
-        fields = DirectionSettings.model_fields if group else MethodSettings.model_fields
-        key, released = next(iter((group or values).items()))
-        switches.append({"name": name, "released": released, "corrected": fields[key].default})
-    return switches
 
 
 def make_tables(
@@ -94,7 +84,15 @@ def make_tables(
         geometry.build_areas(view),
         training.build_table(*units),
         acceptance.build_table(results_root, backbones, seeds),
-        faults.build_table(switches or list_switches(), results_root, backbones, seeds, confidence),
+        faults.build_table(
+            switches or [asdict(switch) for switch in list_switches()],
+            results_root,
+            backbones,
+            seeds,
+            confidence,
+        ),
+        release.build_sources(),
+        release.build_conflicts(),
         hyperparameters.build_table(profile_settings),
         claims.build_table(claims_file, results_root, backbones, seeds, confidence),
     ]

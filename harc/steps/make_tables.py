@@ -1,10 +1,13 @@
 """Step make_tables: every table, as CSV and LaTeX, and the numbers that the paper's text uses."""
 
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 
 from harc.analysis.steps import TABLES
 from harc.artifacts import BASE, DIRECTION_FILES, PROJECTION_FILES, SCORE_FILES
+from harc.config.conflicts import CONFLICTS
+from harc.config.switches import list_switches
 from harc.pipeline import Job
 
 CLAIMS = Path("config/claims.yaml")
@@ -12,8 +15,12 @@ NUMBERS = "numbers.tex"
 
 
 def select_settings(job: Job) -> dict:
-    """The whole profile: the hyperparameter table shows it."""
-    return job.profile.model_dump(mode="json")
+    """The whole profile, which the hyperparameter table shows, and what is known of the release's own settings."""
+    return {
+        **job.profile.model_dump(mode="json"),
+        "switches": [asdict(switch) for switch in list_switches()],
+        "conflicts": [asdict(conflict) for conflict in CONFLICTS],
+    }
 
 
 def list_units(job: Job) -> list[tuple[str, str, int]]:

@@ -14,10 +14,11 @@ from harc.analysis.comparisons import compare_methods, describe_change, list_pai
 from harc.analysis.latex import escape_latex, format_p, format_rate, format_signed, make_breakable
 from harc.analysis.outcomes import Outcome, merge_units, read_outcomes
 from harc.analysis.rates import estimate_difference, estimate_rate
-from harc.analysis.steps import TABLES, list_switches, make_tables
+from harc.analysis.steps import TABLES, make_tables
 from harc.analysis.tables.hyperparameters import list_settings, merge_methods
 from harc.analysis.tables.layout import read_table
 from harc.config.base import Settings
+from harc.config.switches import list_switches
 from harc.errors import DataError
 
 ATTACKS = ("pair", "pap", "deepinception", "codeattack")
@@ -221,7 +222,7 @@ def test_settings_are_listed_and_methods_merged():
 
 
 def test_every_fault_of_the_release_is_a_row(tables):
-    names = {switch["name"] for switch in list_switches()}
+    names = {switch.name for switch in list_switches()}
     assert {row["switch"] for row in read_table(tables / "faults.csv")} == names | {"all together"}
     assert len(names) >= 7
-    assert all(switch["released"] != switch["corrected"] for switch in list_switches())
+    assert all(switch.released != switch.corrected for switch in list_switches())
