@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from harc.artifacts import Layout
 from harc.cli import data, directions, settings
 from harc.cli.options import ModelOption, ProfileOption
 from harc.errors import HarcError
@@ -95,7 +96,6 @@ def audit(
     profile: ProfileOption = "organism",
 ) -> None:
     """Check a results tree: what came from what, whether anything was touched; exit 1 on any finding."""
-    from harc.artifacts import Layout
     from harc.audit import audit_results, print_report
     from harc.config.profile import load_profile
     from harc.steps.audit import audit_profile
@@ -108,6 +108,26 @@ def audit(
     print_report(report)
     if not report.ok:
         raise typer.Exit(1)
+
+
+@app.command()
+def claims(profile: ProfileOption = "organism") -> None:
+    """Print the claims ledger with the verdicts that a finished profile gives them."""
+    from harc.analysis.tables.layout import read_table
+    from harc.config.profile import load_profile
+    from harc.errors import ArtifactError
+
+    path = Layout(load_profile(profile).results_root).tables / "claims.csv"
+    rows = {row["claim"]: row for row in read_table(path)}
+    if not rows:
+        raise ArtifactError(
+            str(path),
+            expected="computed verdicts",
+            found="none",
+            fix=f"run the workflow for profile {profile}",
+        )
+    for claim, row in rows.items():
+        typer.echo(f"{row['overall']:28} {claim}: {row['words']}")
 
 
 @app.command()

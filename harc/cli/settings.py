@@ -40,3 +40,13 @@ def write_schema(
     from harc.files import write_json
 
     write_json(out, Profile.model_json_schema())
+
+
+@app.command("describe")
+def describe_config(profile: ProfileOption = "organism") -> None:
+    """List every setting of a profile with its value, unit and source."""
+    from harc.analysis.tables.hyperparameters import list_settings
+    from harc.config.profile import load_profile
+
+    for name, value, description in list_settings(load_profile(profile)):
+        typer.echo(f"{name} = {value}\n    {description}")
