@@ -1,15 +1,16 @@
 """Which pairs of methods are compared, on what, and the words that an interval earns."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from harc.analysis.outcomes import read_by_seed
+from harc.analysis.outcomes import Outcome, read_by_seed
 from harc.analysis.rates import Difference, estimate_difference
 from harc.analysis.vocabulary import ATTACKS, OVER_REFUSAL, sort_methods
 from harc.evaluation.statistics import holm
 
 REFERENCES = ("base", "sft", "no_coupling", "harc")
+POOLED = "pooled"  # in place of a backbone's name
 METRICS = ("mean_asr", *ATTACKS, *OVER_REFUSAL, "mean_helpfulness", "benign", "wrapped_benign")
 
 
@@ -39,6 +40,32 @@ def list_pairs(methods: Sequence[str]) -> list[tuple[str, str]]:
     return pairs
 
 
+Answers = dict[Hashable, list[Outcome]]
+
+
+def _compare(
+    backbone: str, outcomes: dict[str, Answers], methods: Sequence[str], confidence: float
+) -> list[Comparison]:
+    """Every pair on every metric; p values are adjusted over the pairs of one metric."""
+    comparisons = []
+    for metric in METRICS:
+        found = [
+            (
+                method,
+                reference,
+                estimate_difference(outcomes[reference], outcomes[method], metric, confidence),
+            )
+            for method, reference in list_pairs(methods)
+        ]
+        tested = [index for index, (_, _, difference) in enumerate(found) if difference]
+        adjusted = dict(zip(tested, holm([found[index][2].p for index in tested]), strict=True))
+        comparisons += [
+            Comparison(backbone, method, reference, metric, difference, adjusted.get(index))
+            for index, (method, reference, difference) in enumerate(found)
+        ]
+    return comparisons
+
+
 def compare_methods(
     results_root: Path,
     backbones: Sequence[str],
@@ -46,25 +73,21 @@ def compare_methods(
     seeds: Sequence[int],
     confidence: float = 0.95,
 ) -> list[Comparison]:
-    """Every declared comparison; p values are Holm-adjusted over the pairs of one metric on one backbone."""
-    comparisons = []
+    """Every declared comparison; p values are Holm-adjusted over the pairs of one metric on one backbone.
+
+    With several backbones and seeds, the last comparisons pool over both: each pair of backbone and seed is one
+    draw, so that the interval speaks of a new training run on either backbone.
+    """
+    comparisons: list[Comparison] = []
+    pooled: dict[str, Answers] = {method: {} for method in methods}
     for backbone in backbones:
-        outcomes = {m: read_by_seed(results_root, backbone, m, seeds) for m in methods}
-        for metric in METRICS:
-            found = [
-                (
-                    method,
-                    reference,
-                    estimate_difference(outcomes[reference], outcomes[method], metric, confidence),
-                )
-                for method, reference in list_pairs(methods)
-            ]
-            tested = [index for index, (_, _, difference) in enumerate(found) if difference]
-            adjusted = dict(zip(tested, holm([found[index][2].p for index in tested]), strict=True))
-            comparisons += [
-                Comparison(backbone, method, reference, metric, difference, adjusted.get(index))
-                for index, (method, reference, difference) in enumerate(found)
-            ]
+        outcomes: dict[str, Answers] = {}
+        for method in methods:
+            outcomes[method] = dict(read_by_seed(results_root, backbone, method, seeds))
+            pooled[method] |= {(backbone, seed): rows for seed, rows in outcomes[method].items()}
+        comparisons += _compare(backbone, outcomes, methods, confidence)
+    if len(backbones) > 1 and len(seeds) > 1:
+        comparisons += _compare(POOLED, pooled, methods, confidence)
     return comparisons
 
 

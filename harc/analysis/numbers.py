@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from harc.analysis.claims import VERDICTS
+from harc.analysis.comparisons import POOLED
 from harc.analysis.latex import (
     MISSING,
     escape_latex,
@@ -12,7 +13,14 @@ from harc.analysis.latex import (
     format_rate,
     format_signed,
 )
-from harc.analysis.phrases import join_words, phrase_by_family, phrase_gain, phrase_run
+from harc.analysis.phrases import (
+    join_words,
+    phrase_by_family,
+    phrase_gain,
+    phrase_headline,
+    phrase_pooled,
+    phrase_run,
+)
 from harc.analysis.tables.layout import read_number, read_table
 from harc.analysis.vocabulary import FAMILIES, METHOD_ORDER, camel, find_family, name_backbone, name_method
 from harc.files import write_text
@@ -113,7 +121,11 @@ def list_differences(rows: Rows) -> dict[str, str]:
                 macros[f"{name}P"] = format_p(read_number(row, "p_holm"))
                 if backbone:
                     words[family] = row["verdict"] if row else "not compared"
-            macros[f"{RATE_MACROS[metric]}{camel(method)}Vs{camel(reference)}"] = phrase_by_family(words)
+            name = f"{RATE_MACROS[metric]}{camel(method)}Vs{camel(reference)}"
+            row = _find(rows, backbone=POOLED, method=method, reference=reference, metric=metric)
+            macros[name] = phrase_by_family(words)
+            macros[f"{name}Pooled"] = phrase_pooled(row)
+            macros[f"{name}Headline"] = phrase_headline(row) or phrase_by_family(words)
     return macros
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence, Set
 
+from harc.analysis.latex import format_interval, format_signed
+
 
 def join_words(words: Sequence[str]) -> str:
     """`a`, `a and b`, `a, b and c`; `none` for nothing."""
@@ -35,6 +37,28 @@ def phrase_gain(gain: float | None, low: float | None, high: float | None) -> st
     if low > 0:
         return "up"
     return "down" if high < 0 else "not detectably changed"
+
+
+def _show_pooled(row: Mapping[str, str]) -> str:
+    values = [float(row[column]) for column in ("difference", "low", "high")]
+    return f"{format_signed(values[0])} {format_interval(*values[1:])}"
+
+
+def phrase_pooled(row: Mapping[str, str] | None) -> str:
+    """A sentence about one comparison pooled over backbones and seeds; says so where nothing can be pooled."""
+    if row is None or not row["difference"]:
+        return "With one training seed per backbone, nothing is pooled over runs."
+    return (
+        f"Pooled over the {row['seeds']} runs (backbones and seeds) it is {row['verdict']}, {_show_pooled(row)}, "
+        f"and below zero in {row['seeds_lower']} of them."
+    )
+
+
+def phrase_headline(row: Mapping[str, str] | None) -> str | None:
+    """A few words about a pooled comparison, or None where nothing can be pooled."""
+    if row is None or not row["difference"]:
+        return None
+    return f"{row['verdict']} over {row['seeds']} runs ({_show_pooled(row)})"
 
 
 def phrase_run(kinds: Set[str]) -> str:

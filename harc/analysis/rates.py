@@ -29,7 +29,8 @@ class Rate(NamedTuple):
 class Difference(NamedTuple):
     """A paired difference (second minus first) with its interval and two-sided p value.
 
-    `only_first` and `only_second` count the prompts where just one of the two is a hit, over all seeds.
+    `only_first` and `only_second` count the prompts where just one of the two is a hit, over all seeds;
+    `seeds_lower` counts the seeds whose own difference is below 0.
     """
 
     estimate: float
@@ -42,6 +43,7 @@ class Difference(NamedTuple):
     seeds: int
     only_first: int
     only_second: int
+    seeds_lower: int
 
 
 def _mean_and_variance(
@@ -116,12 +118,14 @@ def two_sided_p(estimate: float, standard_error: float, degrees: float) -> float
 
 
 def estimate_difference(
-    first: Mapping[int, Sequence[Outcome]],
-    second: Mapping[int, Sequence[Outcome]],
+    first: Mapping[Hashable, Sequence[Outcome]],
+    second: Mapping[Hashable, Sequence[Outcome]],
     metric: str,
     confidence: float = 0.95,
 ) -> Difference | None:
     """Second minus first on the same prompts and seeds, or None where they share none.
+
+    The keys are seeds, or pairs of backbone and seed to pool over both.
 
     p is McNemar's exact test for one suite and one seed, else that of the interval's own t statistic.
     """
@@ -159,6 +163,7 @@ def estimate_difference(
         len(paired),
         only_first,
         only_second,
+        sum(mean < 0 for mean, _ in parts),
     )
 
 

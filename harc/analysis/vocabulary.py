@@ -42,7 +42,11 @@ METHOD_LABELS = {
 }
 METHOD_ORDER = tuple(METHOD_LABELS)
 
-BACKBONE_LABELS = {"organism-llama": "organism (Llama)", "organism-qwen2": "organism (Qwen2)"}
+BACKBONE_LABELS = {
+    "organism-llama": "organism (Llama)",
+    "organism-qwen2": "organism (Qwen2)",
+    "pooled": "pooled over backbones and seeds",
+}
 FAMILIES = ("Llama", "Qwen")
 SUITE_MACROS = {"deepinception": "Di", "codeattack": "Code", "mean_asr": "Asr"}
 

@@ -9,7 +9,14 @@ from fixtures.results_tree import BACKBONES, METHODS, make_results_tree
 
 from harc.analysis.latex import format_rate
 from harc.analysis.numbers import collect_macros, make_numbers
-from harc.analysis.phrases import join_words, phrase_by_family, phrase_gain, phrase_run
+from harc.analysis.phrases import (
+    join_words,
+    phrase_by_family,
+    phrase_gain,
+    phrase_headline,
+    phrase_pooled,
+    phrase_run,
+)
 from harc.analysis.steps import make_tables
 from harc.analysis.tables.layout import read_table
 from harc.analysis.vocabulary import camel
@@ -99,6 +106,20 @@ def test_phrases():
 def test_the_place_of_the_run_follows_from_the_backbones():
     assert "invented" in phrase_run({"organism"}) and "published" not in phrase_run({"organism"})
     assert "invented" not in phrase_run({"hub"}) and "partly" in phrase_run({"hub", "organism"})
+
+
+def test_pooled_phrases_say_what_was_pooled():
+    row = {
+        "difference": "-0.2",
+        "low": "-0.3",
+        "high": "-0.1",
+        "verdict": "lower",
+        "seeds": "6",
+        "seeds_lower": "5",
+    }
+    assert phrase_headline(row) == "lower over 6 runs ($-.20$ $[-.30, -.10]$)"
+    assert "below zero in 5 of them" in phrase_pooled(row)
+    assert phrase_headline(None) is None and "nothing is pooled" in phrase_pooled(None)
 
 
 def test_macro_names_are_letters():

@@ -10,7 +10,7 @@ from pydantic import Field
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from harc.analysis.comparisons import compare_methods, describe_change, list_pairs
+from harc.analysis.comparisons import POOLED, compare_methods, describe_change, list_pairs
 from harc.analysis.latex import escape_latex, format_p, format_rate, format_signed, make_breakable
 from harc.analysis.outcomes import Outcome, merge_units, read_outcomes
 from harc.analysis.rates import estimate_difference, estimate_rate
@@ -156,6 +156,18 @@ def test_holm_is_taken_within_a_metric_and_backbone(tree):
     smallest = min(found, key=lambda c: c.difference.p)
     assert smallest.holm == pytest.approx(min(1.0, smallest.difference.p * len(found)))
     assert all(c.holm >= c.difference.p for c in found)
+
+
+def test_runs_are_pooled_only_where_there_are_several(tmp_path):
+    tree = make_results_tree(tmp_path / "tree", seeds=(0, 1), prompts=10)
+    several = compare_methods(tree, list(BACKBONES), list(METHODS), [0, 1])
+    pooled = [c for c in several if c.backbone == POOLED and c.metric == "mean_asr"]
+    (harc,) = [c.difference for c in pooled if (c.method, c.reference) == ("harc", "base")]
+    own = [c.difference for c in several if c.backbone != POOLED and c[1:4] == ("harc", "base", "mean_asr")]
+    assert harc.seeds == 4 and harc.seeds_lower == sum(d.seeds_lower for d in own) == 4
+    assert harc.estimate == pytest.approx(sum(d.estimate for d in own) / 2)
+    one = compare_methods(tree, list(BACKBONES), list(METHODS), [0])
+    assert POOLED not in {c.backbone for c in one}
 
 
 def test_words_follow_the_interval():

@@ -22,6 +22,7 @@ COLUMNS = (
     "only_method",
     "n",
     "seeds",
+    "seeds_lower",
     "verdict",
 )
 PRINTED = ("mean_asr", "scary_safe", "refusable_benign", "mean_helpfulness")
@@ -47,6 +48,7 @@ def _row(comparison: Comparison) -> dict:
             "only_method": difference.only_second,
             "n": difference.n,
             "seeds": difference.seeds,
+            "seeds_lower": difference.seeds_lower,
         }
     return row
 
@@ -57,7 +59,8 @@ def _cell(comparison: Comparison | None) -> str:
     difference = comparison.difference
     mark = "$^*$" if comparison.holm is not None and comparison.holm < 0.05 else ""
     interval = format_interval(difference.low, difference.high).replace(", ", ",")
-    return f"{format_signed(difference.estimate)}{mark} {{\\scriptsize {interval}}}"
+    lower = f"~{difference.seeds_lower}/{difference.seeds}" if difference.seeds > 1 else ""
+    return f"{format_signed(difference.estimate)}{mark} {{\\scriptsize {interval}{lower}}}"
 
 
 def _body(comparisons: list[Comparison]) -> list[str]:
@@ -85,6 +88,7 @@ def _notes(comparisons: list[Comparison], confidence: float) -> list[str]:
         f"Differences on the same prompts with {100 * confidence:g}\\% intervals.",
         f"Prompts per seed: {counts}; seeds: {seeds or MISSING}.",
         f"$^*$ Holm-adjusted $p < {format_rate(0.05)}$ within its column and backbone.",
+        *(["Fractions: training runs in which the difference is below zero."] if seeds > 1 else []),
         *(
             [f"$^\\dagger$ {MISSING}: one of the two was not evaluated."]
             if None in [c.difference for c in comparisons if c.metric in PRINTED]
