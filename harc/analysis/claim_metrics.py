@@ -67,6 +67,10 @@ class ResultsView:
             self._planes[key] = {seed: plane for seed, plane in read.items() if plane is not None}
         return self._planes[key]
 
+    def split_seeds(self) -> "list[ResultsView]":
+        """One view per seed."""
+        return [ResultsView(self.root, self.backbones, [seed], self.confidence) for seed in self.seeds]
+
 
 class Metric(NamedTuple):
     """How a quantity is measured, and the names of its arguments."""

@@ -7,8 +7,8 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harc.analysis.claim_metrics import METRICS, Evidence, ResultsView
-from harc.analysis.vocabulary import find_family
+from harc.analysis.claim_metrics import METRICS, Evidence, ResultsView, pool_seeds
+from harc.analysis.vocabulary import POOLED, find_family
 from harc.errors import ConfigError
 from harc.evaluation.statistics import holm
 from harc.files import sha256_file
@@ -124,18 +124,41 @@ def _find_family(claim: Claim, backbone: str) -> Hashable | None:
     return (claim.origin, backbone) if claim.test.correction == "holm" else None
 
 
+def _list_backbones(claim: Claim, view: ResultsView) -> list[str]:
+    return [name for name in view.backbones if not claim.families or find_family(name) in claim.families]
+
+
+def _pool_runs(claim: Claim, backbones: Sequence[str], views: Sequence[ResultsView]) -> Evidence | None:
+    """The quantity over all runs (backbone and seed), each one draw; None below three runs."""
+    measure = METRICS[claim.test.metric].measure
+    found = [measure(view, backbone, **claim.test.arguments) for backbone in backbones for view in views]
+    runs = [evidence for evidence in found if evidence is not None]
+    if len(runs) < 3:
+        return None
+    errors = [run.standard_error for run in runs]
+    return pool_seeds([run.estimate for run in runs], errors, runs[0].n, runs[0].unit)
+
+
+def _collect_cases(claims: Sequence[Claim], view: ResultsView) -> list[tuple[Claim, str, Evidence | None]]:
+    """Every claim on every backbone; with several of both, also over all runs."""
+    views = view.split_seeds() if len(view.seeds) > 1 else []
+    cases = []
+    for claim in claims:
+        backbones = _list_backbones(claim, view)
+        measure = METRICS[claim.test.metric].measure
+        cases += [(claim, name, measure(view, name, **claim.test.arguments)) for name in backbones]
+        if views and len(backbones) > 1:
+            cases.append((claim, POOLED, _pool_runs(claim, backbones, views)))
+    return cases
+
+
 def evaluate_claims(claims: Sequence[Claim], view: ResultsView) -> list[Finding]:
-    """One finding per claim and backbone it applies to.
+    """One finding per claim and backbone it applies to, and one over all runs where there are several.
 
     Holm's families are the tests marked `holm` of one origin on one backbone: backbones are replicates, and a
-    claim needs all of them.
+    claim needs all of them. The finding over all runs stands beside the declared verdict and does not enter it.
     """
-    cases = [
-        (claim, backbone, METRICS[claim.test.metric].measure(view, backbone, **claim.test.arguments))
-        for claim in claims
-        for backbone in view.backbones
-        if not claim.families or find_family(backbone) in claim.families
-    ]
+    cases = _collect_cases(claims, view)
     tested = [index for index, (_, _, evidence) in enumerate(cases) if evidence and evidence.standard_error]
     raw = [_test_sides(cases[index][0].test, cases[index][2]) for index in tested]
     families = [_find_family(*cases[index][:2]) for index in tested]
@@ -143,18 +166,22 @@ def evaluate_claims(claims: Sequence[Claim], view: ResultsView) -> list[Finding]
     findings = []
     for index, (claim, backbone, evidence) in enumerate(cases):
         p_for, p_against = sides.get(index, (None, None))
-        verdict = _judge(evidence, p_for, p_against)
         findings.append(
             Finding(
                 claim=claim.id,
                 backbone=backbone,
-                verdict=verdict,
+                verdict=_judge(evidence, p_for, p_against),
                 evidence=evidence,
                 p_for=p_for,
                 p_against=p_against,
             )
         )
     return findings
+
+
+def decide_claim(findings: Sequence[Finding]) -> str:
+    """The declared verdict of one claim: from its backbones, without the finding over all runs."""
+    return combine_verdicts([finding.verdict for finding in findings if finding.backbone != POOLED])
 
 
 def _judge(evidence: Evidence | None, p_for: float | None, p_against: float | None) -> str:

@@ -6,11 +6,10 @@ from typing import NamedTuple
 
 from harc.analysis.outcomes import Outcome, read_by_seed
 from harc.analysis.rates import Difference, estimate_difference
-from harc.analysis.vocabulary import ATTACKS, OVER_REFUSAL, sort_methods
+from harc.analysis.vocabulary import ATTACKS, OVER_REFUSAL, POOLED, sort_methods
 from harc.evaluation.statistics import holm
 
 REFERENCES = ("base", "sft", "no_coupling", "harc")
-POOLED = "pooled"  # in place of a backbone's name
 METRICS = ("mean_asr", *ATTACKS, *OVER_REFUSAL, "mean_helpfulness", "benign", "wrapped_benign")
 
 

@@ -42,10 +42,11 @@ METHOD_LABELS = {
 }
 METHOD_ORDER = tuple(METHOD_LABELS)
 
+POOLED = "pooled"  # in place of a backbone's name: all runs of all backbones and seeds
 BACKBONE_LABELS = {
     "organism-llama": "organism (Llama)",
     "organism-qwen2": "organism (Qwen2)",
-    "pooled": "pooled over backbones and seeds",
+    POOLED: "pooled over backbones and seeds",
 }
 FAMILIES = ("Llama", "Qwen")
 SUITE_MACROS = {"deepinception": "Di", "codeattack": "Code", "mean_asr": "Asr"}

@@ -18,6 +18,7 @@ from harc.analysis.claims import (
     load_claims,
 )
 from harc.analysis.tables.claims import build_table
+from harc.analysis.vocabulary import POOLED
 from harc.errors import ConfigError
 
 LEDGER = Path(__file__).parents[2] / "config" / "claims.yaml"
@@ -163,3 +164,14 @@ def test_scale_is_read_from_the_name():
     view = ResultsView(Path("nowhere"), ["Llama-3.1-70B-Instruct", "organism-llama"], [0])
     arguments = {"suite": "mean_asr", "method": "harc", "reference": "base", "billions": 70}
     assert measure(view, "organism-llama", **arguments) is None
+
+
+def test_the_finding_over_all_runs_stands_beside_the_verdict(tmp_path):
+    tree = make_results_tree(tmp_path / "tree", seeds=(0, 1), prompts=20)
+    table = build_table(LEDGER, tree, list(BACKBONES), [0, 1])
+    rows = [row for row in table.rows if row["claim"] == "lowers-attack-success"]
+    assert [row["backbone"] for row in rows] == [*BACKBONES, POOLED]
+    assert rows[-1]["seeds"] == 4 and rows[-1]["verdict"] == SUPPORTED
+    assert rows[0]["overall"] == combine_verdicts([row["verdict"] for row in rows[:-1]])
+    single = build_table(LEDGER, tree, list(BACKBONES), [0])
+    assert POOLED not in {row["backbone"] for row in single.rows}

@@ -9,7 +9,7 @@ from harc.analysis.claims import (
     VERDICTS,
     Claim,
     Finding,
-    combine_verdicts,
+    decide_claim,
     evaluate_claims,
     hash_ledger,
     load_claims,
@@ -24,7 +24,7 @@ from harc.analysis.latex import (
     make_breakable,
 )
 from harc.analysis.tables.layout import Table
-from harc.analysis.vocabulary import name_backbone
+from harc.analysis.vocabulary import POOLED, name_backbone
 
 COLUMNS = (
     "claim",
@@ -114,12 +114,14 @@ def _describe_finding(finding: Finding, confidence: float) -> str:
     low, high = evidence_bounds(finding.evidence, confidence)
     seeds = finding.evidence.seeds
     unit = finding.evidence.unit if finding.evidence.n != 1 else finding.evidence.unit.removesuffix("s")
-    counted = f"n = {finding.evidence.n} {unit}, {seeds} seed{'s' if seeds != 1 else ''}"
+    word = "run" if finding.backbone == POOLED else "seed"
+    counted = f"n = {finding.evidence.n} {unit}, {seeds} {word}{'s' if seeds != 1 else ''}"
     shown = f"{name}: {format_signed(finding.evidence.estimate)} {format_interval(low, high)}"
     if finding.p_for is not None:
         side = "" if finding.p_for <= (finding.p_against or 0) else " against"
         shown += f", {format_p(min(finding.p_for, finding.p_against or math.inf))}{side}"
-    return f"{shown} ({escape_latex(counted)})"
+    verdict = f": {finding.verdict}" if finding.backbone == POOLED else ""
+    return f"{shown} ({escape_latex(counted)}){verdict}"
 
 
 def _body(claims: Sequence[Claim], findings: Sequence[Finding], confidence: float) -> list[str]:
@@ -130,7 +132,7 @@ def _body(claims: Sequence[Claim], findings: Sequence[Finding], confidence: floa
             body.append(f"\\multicolumn{{4}}{{@{{}}l}}{{\\emph{{{title}}}}} \\\\*")
         for claim in chosen:
             own = [finding for finding in findings if finding.claim == claim.id]
-            overall = combine_verdicts([finding.verdict for finding in own])
+            overall = decide_claim(own)
             shown = " \\newline ".join(_describe_finding(finding, confidence) for finding in own) or MISSING
             words = (
                 f"{escape_latex(claim.words)} {{\\scriptsize [{make_breakable(escape_latex(claim.source))}]}}"
@@ -158,7 +160,7 @@ def build_table(
     rows = []
     for claim in claims:
         own = [finding for finding in findings if finding.claim == claim.id]
-        overall = combine_verdicts([finding.verdict for finding in own])
+        overall = decide_claim(own)
         if not own:
             own = [Finding(claim=claim.id, backbone="none", verdict=overall, evidence=None)]
         rows += [_row(claim, finding, overall, ledger, confidence) for finding in own]

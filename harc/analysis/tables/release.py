@@ -45,6 +45,6 @@ def build_conflicts() -> Table:
     rows = [asdict(conflict) for conflict in CONFLICTS]
     body = [_typeset(list(row.values())) for row in rows]
     header = ["topic & README & HYPERPARAMS & YAML & code & here"]
-    align = _paragraphs((0.12, 0.14, 0.17, 0.14, 0.17, 0.16))
+    align = _paragraphs((0.11, 0.13, 0.16, 0.13, 0.16, 0.16))
     notes = ["Read in microsoft/HARC@c3565e5; a dash where a source is silent."]
     return Table("conflicts", CONFLICT_COLUMNS, rows, align, header, body, notes, long=True)
