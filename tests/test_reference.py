@@ -1,0 +1,56 @@
+"""The committed study follows from its own generations with today's code."""
+
+from pathlib import Path
+
+import pytest
+
+from harc.analysis.steps import make_tables
+from harc.config.profile import load_profile
+from harc.evaluation.score import score_generations
+
+PROJECT = Path(__file__).parents[1]
+REFERENCE = PROJECT / "results/reference/organism"
+UNITS = [("organism-llama", "base", 0), ("organism-qwen2", "harc", 2)]
+
+
+@pytest.fixture(scope="module")
+def profile():
+    return load_profile("organism_study")
+
+
+@pytest.mark.parametrize(("backbone", "method", "seed"), UNITS)
+def test_scores_follow_from_generations(tmp_path, profile, backbone, method, seed):
+    unit = Path(backbone) / method / f"seed{seed}"
+    score_generations(REFERENCE / "generations" / unit, tmp_path, profile.evaluation)
+    for name in ("scores.csv", "outcomes.csv"):
+        assert (tmp_path / name).read_bytes() == (REFERENCE / "scores" / unit / name).read_bytes()
+
+
+def test_tables_follow_from_scores(tmp_path, profile):
+    made = make_tables(
+        REFERENCE,
+        list(profile.backbones),
+        ["base", *profile.methods],
+        list(profile.seeds),
+        profile,
+        tmp_path,
+        PROJECT / "config/claims.yaml",
+        confidence=profile.analysis.confidence,
+    )
+    assert made
+    for path in made:
+        assert path.read_bytes() == (REFERENCE / "tables" / path.name).read_bytes(), path.name
+
+
+def test_an_edited_generation_would_show(tmp_path, profile):
+    unit = Path("organism-llama/base/seed0")
+    source = REFERENCE / "generations" / unit
+    (tmp_path / "generations").mkdir()
+    for path in source.glob("*.jsonl"):
+        text = path.read_text()
+        if path.stem == "direct":
+            text = text.replace('"label": "refused"', '"label": "correct"', 1)
+        (tmp_path / "generations" / path.name).write_text(text)
+    score_generations(tmp_path / "generations", tmp_path / "scores", profile.evaluation)
+    committed = REFERENCE / "scores" / unit / "scores.csv"
+    assert (tmp_path / "scores/scores.csv").read_bytes() != committed.read_bytes()
