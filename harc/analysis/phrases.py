@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence, Set
 
-from harc.analysis.latex import format_interval, format_signed
+from harc.analysis.latex import format_interval, format_p, format_signed
 
 
 def join_words(words: Sequence[str]) -> str:
@@ -41,7 +41,7 @@ def phrase_gain(gain: float | None, low: float | None, high: float | None) -> st
 
 def _show_pooled(row: Mapping[str, str]) -> str:
     values = [float(row[column]) for column in ("difference", "low", "high")]
-    return f"{format_signed(values[0])} {format_interval(*values[1:])}"
+    return f"{format_signed(values[0])} {format_interval(*values[1:])}, Holm-adjusted {format_p(float(row['p_holm']))}"
 
 
 def phrase_pooled(row: Mapping[str, str] | None) -> str:
@@ -49,7 +49,7 @@ def phrase_pooled(row: Mapping[str, str] | None) -> str:
     if row is None or not row["difference"]:
         return "With one training seed per backbone, nothing is pooled over runs."
     return (
-        f"Pooled over the {row['seeds']} runs (backbones and seeds) it is {row['verdict']}, {_show_pooled(row)}, "
+        f"Pooled over the {row['seeds']} runs (backbones and seeds) it is {row['verdict']} ({_show_pooled(row)}) "
         f"and below zero in {row['seeds_lower']} of them."
     )
 

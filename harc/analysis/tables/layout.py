@@ -51,7 +51,7 @@ def format_value(value: object) -> str:
     if value is None or (isinstance(value, float) and is_missing(value)):
         return ""
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return f"{round(value, 12) + 0.0:.6g}"  # what is left of cancelled sums is 0
     return str(value)
 
 
