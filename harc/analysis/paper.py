@@ -20,6 +20,12 @@ def _note(name: str, command: str, artifact: Path) -> str:
     return f"\\expandafter\\def\\csname harc@note@{name}\\endcsname{{{text}}}"
 
 
+def _remove_old(generated_dir: Path) -> None:
+    for old in sorted(generated_dir.glob("*")) if generated_dir.is_dir() else []:
+        if old.suffix in {".tex", ".pdf"}:
+            old.unlink()
+
+
 def collect_paper_inputs(
     tables_dir: Path,
     figures_dir: Path,
@@ -54,9 +60,7 @@ def collect_paper_inputs(
         )
     commands = commands or {}
     notes, written = [], []
-    for old in sorted(generated_dir.glob("*")) if generated_dir.is_dir() else []:
-        if old.suffix in {".tex", ".pdf"}:
-            old.unlink()
+    _remove_old(generated_dir)
     sources = [*sorted(tables_dir.glob("*.tex")), *sorted(figures_dir.glob("*.pdf"))]
     for source in dict.fromkeys([*sources, numbers_file]):
         target = generated_dir / source.name

@@ -173,6 +173,16 @@ def collect_provenance(results_root: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def _load_template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+    )
+    return environment.get_template("report.html")
+
+
 def build_report(
     results_root: Path,
     backbones: Sequence[str],
@@ -211,13 +221,7 @@ def build_report(
             fix="run `harc step make_tables`",
         )
     claims = present_claims(tables_dir / "claims.csv")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-    )
-    page = environment.get_template("report.html").render(
+    page = _load_template().render(
         profile=profile,
         description=description,
         backbones=[name_backbone(backbone) for backbone in backbones],

@@ -76,6 +76,7 @@ def make_tables(
     """
     units = (results_root, list(backbones), include_base(list(methods)), list(seeds))
     view = ResultsView(results_root, list(backbones), list(seeds), confidence)
+    faulty = switches or [asdict(switch) for switch in list_switches()]
     built = [
         main.build_table(*units, confidence),
         controls.build_table(*units, confidence),
@@ -84,13 +85,7 @@ def make_tables(
         geometry.build_areas(view),
         training.build_table(*units),
         acceptance.build_table(results_root, backbones, seeds),
-        faults.build_table(
-            switches or [asdict(switch) for switch in list_switches()],
-            results_root,
-            backbones,
-            seeds,
-            confidence,
-        ),
+        faults.build_table(faulty, results_root, backbones, seeds, confidence),
         release.build_sources(),
         release.build_conflicts(),
         hyperparameters.build_table(profile_settings),
