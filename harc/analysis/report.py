@@ -199,15 +199,12 @@ def build_report(
 
     Args:
         results_root: root of the results tree, for generations and sidecars.
-        backbones: names.
-        methods: names, base included.
-        seeds: training seeds; examples come from the first.
+        backbones, methods, seeds: what was run, base included; examples come from the first seed.
         settings: how many examples, how long.
         tables_dir: tables as CSV.
         figures_dir: figures as PNG.
         out_file: the page.
-        profile: name of the profile, for the title.
-        description: what the profile is.
+        profile, description: the profile's name and what it is.
 
     Raises:
         ArtifactError: if no table has been made.
