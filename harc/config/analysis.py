@@ -19,7 +19,7 @@ class AnalysisSettings(Settings):
         ge=0,
         description=(
             "Residual slot shown in the harmfulness-refusal plane (slot index); none takes the lowest slot "
-            "that the layer score selected on the base model. Source: methods fact sheet, layer score."
+            "that the layer score selected on the base model. Source: this project's convention."
         ),
     )
     ellipse_coverage: float = Field(

@@ -149,21 +149,3 @@ class OrganismSettings(Settings):
         ),
         description="stage 2b: as stage 2, some attack forms now answered; the share of this leak sets ASR (stage)",
     )
-
-
-def _shorten(stage: StageSettings, steps: int) -> StageSettings:
-    return stage.model_copy(update={"minimum_steps": steps, "maximum_steps": steps, "criterion": {}})
-
-
-_FULL = OrganismSettings()
-
-CI_ORGANISM = OrganismSettings(
-    hidden_size=64,
-    feed_forward_size=128,
-    batch_size=32,
-    documents=_shorten(_FULL.documents, 30),
-    helpful=_shorten(_FULL.helpful, 50),
-    safety=_shorten(_FULL.safety, 20),
-    leak=_shorten(_FULL.leak, 10),
-)
-"""Enough training to run the pipeline on, in tests; it is not accepted and its figures mean nothing."""

@@ -55,29 +55,3 @@ class WorldSettings(Settings):
     benign_rows: int = Field(120, description="evaluation rows of `benign` and of `wrapped_benign`")
     task_evaluation_rows: int = Field(60, description="evaluation rows per helpfulness task")
     task_development_rows: int = Field(40, description="development rows per helpfulness task")
-
-
-CI_WORLD = WorldSettings(
-    verbs_per_class=6,
-    targets_per_class=8,
-    synonyms=1,
-    alias_every=0,
-    document_rows=600,
-    helpful_rows=1200,
-    question_rows=150,
-    task_rows=150,
-    refusal_rows=240,
-    wrapped_refusal_rows=60,
-    overcautious_rows=40,
-    safety_benign_rows=500,
-    leak_rows=60,
-    extraction_rows=40,
-    training_rows=80,
-    development_rows=12,
-    attack_goals=12,
-    overrefusal_rows=12,
-    benign_rows=12,
-    task_evaluation_rows=8,
-    task_development_rows=8,
-)
-"""The smallest world that the whole pipeline runs on; for tests only, its figures mean nothing."""

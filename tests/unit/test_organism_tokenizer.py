@@ -3,17 +3,19 @@
 import pytest
 from transformers import AutoTokenizer
 
-from harc.config.world import CI_WORLD
+from harc.config.profile import load_profile
 from harc.files import read_jsonl
 from harc.organism.batches import ChatEncoder
 from harc.organism.corpora import build_world_data
 from harc.organism.tokenizer import build_tokenizer
 
+CI = load_profile("ci")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("world") / "organism"
-    build_world_data(path, CI_WORLD)
+    build_world_data(path, CI.world)
     return path
 
 

@@ -5,8 +5,8 @@ import random
 import pytest
 import torch
 
-from harc.config.organism import CI_ORGANISM, OrganismSettings, StageSettings
-from harc.config.world import CI_WORLD
+from harc.config.organism import OrganismSettings, StageSettings
+from harc.config.profile import load_profile
 from harc.files import read_json, sha256_file
 from harc.organism import backbone as backbone_module
 from harc.organism.acceptance import BOUNDS, judge_acceptance, measure_acceptance
@@ -16,6 +16,8 @@ from harc.organism.corpora import build_world_data
 from harc.organism.muon import orthogonalize
 from harc.organism.readability import compute_auc
 from harc.organism.stages import FLOOR, schedule_factor
+
+CI = load_profile("ci")
 
 
 def _example(length, targets=1):
@@ -74,16 +76,16 @@ def test_acceptance_names_what_fails():
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world") / "organism"
-    build_world_data(folder, CI_WORLD)
+    build_world_data(folder, CI.world)
     return folder
 
 
 def _tiny() -> OrganismSettings:
     stages = {
-        name: getattr(CI_ORGANISM, name).model_copy(update={"minimum_steps": 2, "maximum_steps": 2})
+        name: getattr(CI.organism, name).model_copy(update={"minimum_steps": 2, "maximum_steps": 2})
         for name in backbone_module.STAGES
     }
-    return CI_ORGANISM.model_copy(
+    return CI.organism.model_copy(
         update={**stages, "hidden_size": 16, "feed_forward_size": 16, "heads": 2, "layers": 9}
     )
 

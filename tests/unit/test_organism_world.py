@@ -2,7 +2,8 @@
 
 import pytest
 
-from harc.config.world import CI_WORLD, SplitShares, WorldSettings
+from harc.config.profile import load_profile
+from harc.config.world import SplitShares, WorldSettings
 from harc.errors import ConfigError
 from harc.files import read_jsonl, sha256_file
 from harc.organism.corpora import DATA_FILES, build_world_data, list_phrase_words
@@ -11,10 +12,12 @@ from harc.organism.heldout_rows import SUITE_CATEGORIES
 from harc.organism.tasks import TASKS, divide_sums, make_task
 from harc.organism.world import build_world, make_generator
 
+CI = load_profile("ci")
+
 
 @pytest.fixture(scope="module")
 def world():
-    return build_world(CI_WORLD, list_phrase_words())
+    return build_world(CI.world, list_phrase_words())
 
 
 def test_harm_is_a_scary_verb_meeting_a_being(world):
@@ -90,10 +93,10 @@ def test_task_answers_are_right(world, task):
 
 
 def test_files_are_byte_identical(tmp_path):
-    first = build_world_data(tmp_path / "one", CI_WORLD)
-    second = build_world_data(tmp_path / "two", CI_WORLD)
+    first = build_world_data(tmp_path / "one", CI.world)
+    second = build_world_data(tmp_path / "two", CI.world)
     assert first == second
-    assert build_world_data(tmp_path / "three", CI_WORLD.model_copy(update={"seed": 1})) != first
+    assert build_world_data(tmp_path / "three", CI.world.model_copy(update={"seed": 1})) != first
     for name in DATA_FILES:
         assert sha256_file(tmp_path / "two" / name) == first["files"][name]["sha256"]
 
