@@ -72,15 +72,15 @@ def measure(profile: str) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / "harc"
         subprocess.run(["git", "clone", "--quiet", str(PROJECT), str(clone)], check=True)
+        commit = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=clone, check=True
+        )
         whole = time_workflow(clone, profile)
         again = time_workflow(clone, profile)
         module = clone / "harc/analysis/figures/figure1.py"
         module.write_text(module.read_text() + "\nTOUCHED = True\n")
         figure = time_workflow(clone, profile)
         peaks = read_peak_memory(clone, profile)
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=PROJECT, check=True
-    )
     return {
         "profile": profile,
         "commit": commit.stdout.strip(),

@@ -12,6 +12,7 @@ import json
 import sys
 from pathlib import Path
 
+from harc.analysis.comparisons import describe_change
 from harc.files import write_text
 
 PROJECT = Path(__file__).parents[1]
@@ -85,41 +86,45 @@ def format_results() -> str:
 
 
 COMPARED = (
-    ("harc", "base", "mean_asr", "HARC (corrected) against no defence, attack success"),
+    ("harc", "base", "mean_asr", "HARC (corrected) against no defence: attack success"),
     (
         "harc",
         "no_coupling",
         "mean_asr",
-        "what the coupling terms add (HARC against the same run without them), attack success",
+        "What the coupling terms add (the same run without them): attack success",
     ),
-    ("harc", "sft", "mean_asr", "HARC against plain refusal training, attack success"),
-    ("harc_released", "harc", "mean_asr", "HARC as released against HARC corrected, attack success"),
-    ("harc_released", "harc", "scary_safe", "HARC as released against HARC corrected, over-refusal"),
+    ("harc", "sft", "mean_asr", "HARC against plain refusal training: attack success"),
+    ("harc_released", "harc", "mean_asr", "HARC as released against corrected: attack success"),
+    ("harc_released", "harc", "scary_safe", "HARC as released against corrected: over-refusal"),
 )
+
+
+def _format_difference(row: dict[str, str]) -> str:
+    name = row["backbone"].removeprefix("organism-")
+    low, high = float(row["low"]), float(row["high"])
+    text = f"{name} {float(row['difference']):+.2f} [{low:+.2f}, {high:+.2f}]"
+    return f"**{describe_change(low, high)}**, {text}" if name == "pooled" else text
 
 
 def format_findings() -> str:
     """Paired differences that answer the study's questions, and the ledger's verdicts."""
-    rows = _read_rows("comparisons")
+    rows = [row for row in _read_rows("comparisons") if row["difference"]]
     lines = []
     for method, reference, metric, words in COMPARED:
-        parts = [
-            f"{row['backbone'].removeprefix('organism-')} {float(row['difference']):+.2f} "
-            f"[{float(row['low']):+.2f}, {float(row['high']):+.2f}]"
-            for row in rows
-            if (row["method"], row["reference"], row["metric"]) == (method, reference, metric)
-            and row["difference"]
-        ]
-        lines.append(f"- {words}: {'; '.join(parts)}")
+        wanted = (method, reference, metric)
+        found = [row for row in rows if (row["method"], row["reference"], row["metric"]) == wanted]
+        found.sort(key=lambda row: row["backbone"] != "pooled")
+        lines.append(f"- {words} is {'; '.join(map(_format_difference, found))}")
     verdicts = {row["claim"]: row["overall"] for row in _read_rows("claims")}
     counts = ", ".join(
         f"{sum(verdict == kind for verdict in verdicts.values())} {kind}"
         for kind in ("supported", "not supported", "inconclusive", "not tested in this profile")
     )
     lines.append(
-        f"- claims of the paper and of its independent audit, tested as declared beforehand: {counts}"
+        f"- Claims of the paper and of its independent audit, tested as declared beforehand: {counts}"
     )
-    return "\n".join(lines)
+    note = "Pooled over the six pairs of backbone and seed, a choice made after a first look; it enters no verdict."
+    return "\n".join([*lines, "", note])
 
 
 def main() -> None:
