@@ -103,7 +103,9 @@ def _format_difference(row: dict[str, str]) -> str:
     name = row["backbone"].removeprefix("organism-")
     low, high = float(row["low"]), float(row["high"])
     text = f"{name} {float(row['difference']):+.2f} [{low:+.2f}, {high:+.2f}]"
-    return f"**{describe_change(low, high)}**, {text}" if name == "pooled" else text
+    if name != "pooled":
+        return text
+    return f"**{describe_change(low, high)}**, {text}, Holm-adjusted p = {float(row['p_holm']):.2f}"
 
 
 def format_findings() -> str:
