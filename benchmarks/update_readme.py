@@ -85,6 +85,7 @@ def format_results() -> str:
     return format_table(header, rows)
 
 
+SIGNIFICANT = 0.05
 COMPARED = (
     ("harc", "base", "mean_asr", "HARC (corrected) against no defence: attack success"),
     (
@@ -105,7 +106,10 @@ def _format_difference(row: dict[str, str]) -> str:
     text = f"{name} {float(row['difference']):+.2f} [{low:+.2f}, {high:+.2f}]"
     if name != "pooled":
         return text
-    return f"**{describe_change(low, high)}**, {text}, Holm-adjusted p = {float(row['p_holm']):.2f}"
+    verdict, p = describe_change(low, high), float(row["p_holm"])
+    if verdict in ("lower", "higher") and p >= SIGNIFICANT:
+        verdict += " before, not after, Holm's correction"
+    return f"**{verdict}**, {text}, adjusted p = {p:.2f}"
 
 
 def format_findings() -> str:
