@@ -5,15 +5,18 @@ import json
 
 import pytest
 
-from harc.config.world import CI_WORLD, WorldSettings
+from harc.config.profile import load_profile
+from harc.config.world import WorldSettings
 from harc.files import read_json, read_jsonl
 from harc.organism.corpora import build_world_data
 from harc.organism.splits import find_leaks, list_user_texts
 
+CI = load_profile("ci")
+
 EARLY = ("pretraining", "safety", "extraction", "extraction_pairs", "training")
 
 
-@pytest.fixture(scope="module", params=[WorldSettings(), CI_WORLD], ids=["default", "ci"])
+@pytest.fixture(scope="module", params=[WorldSettings(), CI.world], ids=["default", "ci"])
 def data(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("world") / "organism"
     build_world_data(folder, request.param)
