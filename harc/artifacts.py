@@ -18,7 +18,7 @@ BACKBONE_FILES = (
 SOURCE_FILE = "source.json"  # where a fetched backbone came from: its one declared file
 DIRECTION_FILES = ("directions.safetensors", "layers.json")
 PROJECTION_FILES = ("projections.safetensors", "projections.jsonl")
-ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "training_log.jsonl")
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "base_model.json", "training_log.jsonl")
 SCORE_FILES = ("scores.csv", "outcomes.csv")
 
 

@@ -1,6 +1,6 @@
 """Trains one organism from scratch: configuration, stages, checkpoints, files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -138,6 +138,12 @@ def train_stages(
     return records
 
 
+def _describe_shortfall(criterion: Mapping[str, float], metrics: Mapping[str, float]) -> str:
+    """Criterion and metrics in the criterion's order, which a record read back from a checkpoint has lost."""
+    found = {name: metrics[name] for name in criterion}
+    return f"{dict(criterion)}: {found}"
+
+
 def summarize_acceptance(
     model: "PreTrainedModel",
     bench: Bench,
@@ -151,7 +157,7 @@ def summarize_acceptance(
     bounds = judge_acceptance(metrics)
     warnings = [
         f"stage {record['stage']} ended after {len(record['log'])} steps without meeting "
-        f"{getattr(settings, record['stage']).criterion}: {record['metrics']}"
+        f"{_describe_shortfall(getattr(settings, record['stage']).criterion, record['metrics'])}"
         for record in records
         if not record["met"]
     ] + [

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from harc.artifacts import BASE, PROJECTION_FILES
+from harc.artifacts import ADAPTER_FILES, BASE, PROJECTION_FILES
 from harc.pipeline import Job
 
 
@@ -14,7 +14,8 @@ def select_settings(job: Job) -> dict:
 def list_inputs(job: Job) -> list[Path]:
     """The model, the base's directions, the split's rows and the world that judges them."""
     layout, data = job.layout, job.profile.data_dir
-    adapter = [] if job.method == BASE else [layout.adapter(job.backbone, job.method, job.seed)]
+    folder = layout.adapter(job.backbone, job.method, job.seed)
+    adapter = [] if job.method == BASE else [folder / name for name in ADAPTER_FILES]
     return [
         layout.backbone(job.backbone, job.seed),
         *adapter,

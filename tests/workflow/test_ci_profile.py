@@ -94,7 +94,7 @@ def test_a_comment_rebuilds_nothing(finished):
 def test_a_changed_setting_reruns_its_step_and_what_follows(finished):
     profile = finished.root / "config/profiles/ci.yaml"
     text = profile.read_text()
-    append(profile, "analysis: {resamples: 333}\n")
+    append(profile, "analysis: {plane_points: 33}\n")
     try:
         rules = finished.list_reruns()
     finally:
