@@ -3,10 +3,8 @@
 import shutil
 from pathlib import Path
 
-from harc.artifacts import sidecar_path
 from harc.errors import ArtifactError
 from harc.files import atomic_directory, read_json
-from harc.provenance import resolve_name
 
 REFERENCE = Path("results/reference")
 KEPT = ("data", "backbones", "directions", "adapters", "generations", "scores", "tables", "figures", "audit")
@@ -47,7 +45,7 @@ def update_reference(root: Path, name: str, target: Path = REFERENCE) -> list[Pa
             fix="run the workflow to its end first",
         )
     files = [path for kind in KEPT for path in sorted((root / kind).rglob("*")) if path.is_file()]
-    files += [root / "report.html", sidecar_path(root / "report.html")]
+    files += [root / "report.html", *sorted(root.glob("*.provenance.json"))]
     kept = [path for path in files if _is_kept(path, root)]
     with atomic_directory(target / name) as folder:
         for path in kept:
@@ -55,13 +53,3 @@ def update_reference(root: Path, name: str, target: Path = REFERENCE) -> list[Pa
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, place)
     return [target / name / path.relative_to(root) for path in kept]
-
-
-def list_absent(reference: Path) -> list[str]:
-    """Files that the reference's sidecars name and that were left out of it."""
-    absent = []
-    for sidecar in sorted(reference.rglob("*.provenance.json")):
-        absent += [
-            name for name in read_json(sidecar)["outputs"] if not resolve_name(name, reference).exists()
-        ]
-    return absent
