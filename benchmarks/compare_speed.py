@@ -21,6 +21,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from harc import files
+
 ROOT = Path(__file__).resolve().parents[1]
 SHAPES = {
     "tiny": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 12, "num_attention_heads": 4,
@@ -371,6 +373,7 @@ def main() -> None:
         "--tokens-per-forward", type=int, default=4096, help="token budget of harc's training passes"
     )
     parser.add_argument("--tasks", nargs="+", choices=["extract", "step"], default=["extract", "step"])
+    parser.add_argument("--out", type=Path, help="file to keep the table in, too")
     parser.add_argument("--task", help=argparse.SUPPRESS)
     parser.add_argument("--side", help=argparse.SUPPRESS)
     parser.add_argument("--results", help=argparse.SUPPRESS)
@@ -378,7 +381,10 @@ def main() -> None:
     if arguments.side:
         run_side(arguments)
     else:
-        sys.stdout.write(format_table(compare(arguments)) + "\n")
+        table = format_table(compare(arguments)) + "\n"
+        sys.stdout.write(table)
+        if arguments.out:
+            files.write_text(arguments.out, table)
 
 
 if __name__ == "__main__":

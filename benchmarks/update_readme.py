@@ -56,6 +56,11 @@ def format_cost() -> str:
     return f"{format_table(['what', 'cost'], rows)}\n\n{note} No GPU, no account, no token, no network after set-up."
 
 
+def format_speed() -> str:
+    """The comparison with the naive reference, as benchmarks/compare_speed.py wrote it."""
+    return (MEASURED / "speed_smollm2_cpu.md").read_text(encoding="utf-8")
+
+
 def _read_rows(table: str) -> list[dict[str, str]]:
     with (REFERENCE / "tables" / f"{table}.csv").open(newline="") as handle:
         return list(csv.DictReader(handle))
@@ -140,6 +145,7 @@ def main() -> None:
     check = parser.parse_args().check
     old = README.read_text(encoding="utf-8")
     new = replace_block(old, "cost", format_cost())
+    new = replace_block(new, "speed", format_speed())
     new = replace_block(new, "findings", format_findings())
     new = replace_block(new, "results", format_results())
     if check and new != old:
