@@ -5,8 +5,8 @@
 #   hint  one line on how to get it, if it is missing
 set -uo pipefail
 packages=(latexmk texlive-latex-base texlive-latex-recommended texlive-fonts-recommended texlive-latex-extra
-  texlive-science poppler-utils)
-styles=(article.cls microtype.sty booktabs.sty mathptmx.sty multirow.sty siunitx.sty)
+  texlive-science lmodern poppler-utils)
+styles=(article.cls microtype.sty booktabs.sty mathptmx.sty multirow.sty siunitx.sty lmodern.sty)
 
 complete() {
   command -v tectonic >/dev/null && return 0 # fetches styles by itself
