@@ -19,6 +19,7 @@ SOURCE_FILE = "source.json"  # where a fetched backbone came from: its one decla
 DIRECTION_FILES = ("directions.safetensors", "layers.json")
 PROJECTION_FILES = ("projections.safetensors", "projections.jsonl")
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "base_model.json", "training_log.jsonl")
+STEERING_FILES = ("steering.safetensors", "steering.json", "base_model.json", "training_log.jsonl")
 SCORE_FILES = ("scores.csv", "outcomes.csv")
 
 

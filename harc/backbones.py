@@ -2,7 +2,7 @@
 
 import hashlib
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -245,7 +245,7 @@ def _load_adapter(model: Any, folder: Path) -> Any:
             found="none",
             fix="give the folder of a trained adapter",
         )
-    _check_base(model, folder)
+    check_base(model, folder)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # missing keys are an error below
@@ -259,6 +259,17 @@ def _load_adapter(model: Any, folder: Path) -> Any:
     return adapted
 
 
+def merge_adapter(backbone: Backbone, folder: str | Path) -> Backbone:
+    """The backbone with an adapter folded into its weights, which change for good.
+
+    In 16 bits the weights round the update.
+
+    Raises:
+        ModelError: if the adapter cannot be loaded on this model.
+    """
+    return replace(backbone, model=_load_adapter(backbone.model, Path(folder)).merge_and_unload().eval())
+
+
 def _refuse_adapter(folder: Path, model: Any, found: str) -> ModelError:
     return ModelError(
         str(folder),
@@ -268,8 +279,12 @@ def _refuse_adapter(folder: Path, model: Any, found: str) -> ModelError:
     )
 
 
-def _check_base(model: Any, folder: Path) -> None:
-    """Compare the base model that an adapter of ours records with the one at hand; others' adapters record none."""
+def check_base(model: Any, folder: Path) -> None:
+    """Compare the base model that an adapter folder of ours records with the one at hand; others' record none.
+
+    Raises:
+        ModelError: if they differ.
+    """
     if not (folder / BASE_RECORD).is_file():
         return
     recorded, here = read_json(folder / BASE_RECORD), describe_base(model)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from harc.adapted import load_adapted
 from harc.backbones import load_backbone
 from harc.config.by_hand import TrainingFile
 from harc.config.directions import DirectionSettings
@@ -34,7 +35,7 @@ def extract_directions_from_files(
         out: file to write.
         pairs: JSONL file with kind (harm, refuse, helpful), prompt, response; none leaves the response side out.
         preset: method whose switches apply: harc (corrected) or harc_released.
-        adapter: folder of an adapter to put on first.
+        adapter: folder of an adapter or of a steering to put on first.
         settings: in place of the defaults.
         dtype, device: precision and place of the model.
 
@@ -44,7 +45,7 @@ def extract_directions_from_files(
     reading = (settings or DirectionSettings()).override(MethodSettings(preset=preset).directions)
     prompts = [[row["prompt"] for row in read_rows(path, ("prompt",))] for path in (harmful, harmless)]
     kinds = None if pairs is None else read_pairs(pairs)
-    backbone = load_backbone(model, adapter=adapter, dtype=dtype, device=device)
+    backbone = load_adapted(model, adapter, dtype=dtype, device=device)
     directions = extract_directions(backbone, *prompts, kinds, reading)
     save_directions(directions, out)
     return directions

@@ -65,7 +65,11 @@ class _ByChunks(torch.autograd.Function):
 
 
 def kl_sum(
-    student: Float[Tensor, "rows hidden"], teacher: Float[Tensor, "rows hidden"], head: Head, chunk: int = 256
+    student: Float[Tensor, "rows hidden"],
+    teacher: Float[Tensor, "rows hidden"],
+    head: Head,
+    chunk: int = 256,
+    temperature: float = 1.0,
 ) -> Float[Tensor, ""]:
     """Sum over rows of KL(teacher || student) over the whole vocabulary, float32 (kl_retain_loss,
     main/losses.py).
@@ -74,12 +78,13 @@ def kl_sum(
         student, teacher: final hidden states of the adapted and of the base model at the same positions.
         head: hidden states to logits.
         chunk: rows whose logits exist at one time.
+        temperature: divides the logits of both.
     """
 
     def term(part: Tensor, start: int, stop: int) -> Tensor:
         with torch.no_grad():
-            target = log_softmax(head(teacher[start:stop]).float(), dim=-1)
-        return (target.exp() * (target - log_softmax(head(part).float(), dim=-1))).sum()
+            target = log_softmax(head(teacher[start:stop]).float() / temperature, dim=-1)
+        return (target.exp() * (target - log_softmax(head(part).float() / temperature, dim=-1))).sum()
 
     return _ByChunks.apply(student, term, chunk)
 
@@ -93,3 +98,41 @@ def cross_entropy_sum(
         return cross_entropy(head(part).float(), labels[start:stop], reduction="sum")
 
     return _ByChunks.apply(hidden, term, chunk)
+
+
+def state_distance(
+    adapted: Float[Tensor, "*places hidden"], base: Float[Tensor, "*places hidden"]
+) -> Float[Tensor, "*places"]:
+    """||adapted - base||_2 per state, float32; its gradient at 0 is 0 (Circuit Breakers' and RepBend's retaining)."""
+    return torch.linalg.vector_norm(adapted.float() - base.float(), dim=-1)
+
+
+def reroute_cost(
+    adapted: Float[Tensor, "*places hidden"], base: Float[Tensor, "*places hidden"]
+) -> Float[Tensor, "*places"]:
+    """relu(cos(adapted, base)) per state, float32: 0 once a state is orthogonal to the base's (arXiv 2406.04313)."""
+    return torch.relu(cosine_similarity(adapted.float(), base.float(), dim=-1))
+
+
+def limited_push(
+    adapted: Float[Tensor, "*places hidden"], base: Float[Tensor, "*places hidden"], limit: float | None
+) -> Float[Tensor, "*places"]:
+    """Distance of each state from the base's, held within `limit` times the base state's length; None: no bound.
+
+    Past the limit the gradient is 0, so that a term which rewards distance stops there.
+    """
+    distance = state_distance(adapted, base)
+    if limit is None:
+        return distance
+    return torch.minimum(distance, limit * torch.linalg.vector_norm(base.float(), dim=-1))
+
+
+def mutual_distance(states: Float[Tensor, "slots rows hidden"]) -> Float[Tensor, ""]:
+    """Mean over slots and over ordered pairs of different rows of 1 - cos; 0 where there is one row (RepBend's C)."""
+    unit = torch.nn.functional.normalize(states.float(), dim=-1)
+    rows = states.shape[1]
+    if rows < 2:
+        return states.new_zeros((), dtype=torch.float32)
+    cosine = unit @ unit.transpose(1, 2)
+    others = cosine.sum() - cosine.diagonal(dim1=1, dim2=2).sum()
+    return 1 - others / (len(states) * rows * (rows - 1))

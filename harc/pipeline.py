@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from harc.artifacts import Layout
+from harc.artifacts import ADAPTER_FILES, STEERING_FILES, Layout
 from harc.config.profile import Profile
 from harc.errors import ConfigError
 from harc.fingerprint import fingerprint_code
@@ -23,6 +23,7 @@ STEPS = (
     "fetch_backbone",
     "extract_directions",
     "train_adapter",
+    "fit_steering",
     "evaluate",
     "score",
     "make_tables",
@@ -31,6 +32,11 @@ STEPS = (
     "build_report",
     "audit",
 )
+
+
+def list_method_files(profile: Profile, method: str) -> tuple[str, ...]:
+    """Files of a method's folder that later steps read: an adapter's, or a steering's."""
+    return STEERING_FILES if profile.methods[method].objective == "cast" else ADAPTER_FILES
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from harc.config.evaluation import EvaluationSettings
 from harc.config.loading import merge, parse_settings, read_yaml
 from harc.config.organism import OrganismSettings
 from harc.config.training import MethodSettings
+from harc.config.tuning import TuningSettings
 from harc.config.world import WorldSettings
 from harc.errors import ConfigError
 
@@ -50,6 +51,7 @@ class Profile(Settings):
         "`preset` names another, then takes the shared `training` settings, then its own."
     )
     evaluation: EvaluationSettings = Field(EvaluationSettings(), description="Suites, judges, statistics.")
+    tuning: TuningSettings = Field(TuningSettings(), description="Grids and the rule that chooses from them.")
     analysis: AnalysisSettings = Field(AnalysisSettings(), description="Figures and tables.")
     figures: tuple[str, ...] = Field(
         ("figure1", "figure2", "figure3", "figure5", "figure6"),
@@ -79,6 +81,21 @@ class Profile(Settings):
         return self
 
     @model_validator(mode="after")
+    def check_starts(self) -> "Profile":
+        """Refuse a method that starts from one which is absent, untrained, or itself starts from another."""
+        for name, method in self.methods.items():
+            first = self.methods.get(method.start_from)
+            if method.start_from is None:
+                continue
+            if first is None or first.objective == "cast" or first.start_from is not None:
+                plain = [n for n, m in self.methods.items() if m.objective != "cast" and m.start_from is None]
+                raise ValueError(
+                    f"methods.{name}.start_from as one of {', '.join(plain)}, which are trained from the base itself "
+                    f"(not {method.start_from!r})"
+                )
+        return self
+
+    @model_validator(mode="after")
     def check_training(self) -> "Profile":
         """Read every method's settings on every backbone, so that a misspelt one is found at once."""
         for backbone in self.backbones:
@@ -97,6 +114,35 @@ class Profile(Settings):
         """A method's settings on a backbone: the backbone's own values come last."""
         settings, own = self.methods[method], getattr(self.backbones[backbone], "training", {})
         return MethodSettings.model_validate(merge(settings.model_dump(), own)) if own else settings
+
+    def compose_point(self, backbone: str, method: str, changes: dict[str, Any]) -> MethodSettings:
+        """A method at a point of its grid: its preset, the shared settings, the backbone's, then the point's changes.
+
+        What the profile has already chosen for the method plays no part.
+        """
+        plain = self.methods[method]
+        preset = {"preset": plain.preset, "objective": plain.objective, "start_from": plain.start_from}
+        own = getattr(self.backbones[backbone], "training", {})
+        return MethodSettings.model_validate(merge(merge(merge(preset, self.training), own), changes))
+
+    @model_validator(mode="after")
+    def check_grids(self) -> "Profile":
+        """Read every point of every grid, so that a misspelt one is found at once."""
+        for method, points in self.tuning.grids.items():
+            if method not in self.methods:
+                raise ValueError(
+                    f"tuning.grids of the profile's methods {', '.join(self.methods)} (not {method!r})"
+                )
+            for number, changes in enumerate(points):
+                try:
+                    self.compose_point(next(iter(self.backbones)), method, changes)
+                except ValidationError as problem:
+                    first = problem.errors()[0]
+                    key = ".".join(str(part) for part in first["loc"])
+                    raise ValueError(
+                        f"valid points in tuning.grids (at {method}[{number}].{key}: {first['msg']})"
+                    ) from None
+        return self
 
     @property
     def data_dir(self) -> Path:

@@ -5,10 +5,19 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from harc.config.base import Settings
+from harc.config.baselines import (
+    CircuitBreakerSettings,
+    PreferenceSettings,
+    RepBendSettings,
+    SteeringSettings,
+)
 from harc.config.directions import DirectionOverrides
 from harc.config.presets import METHOD_PRESETS, MethodName, merge_preset
 
 SEVEN_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+Objective = Literal["harc", "sft", "dpo", "cb", "repbend", "joint", "cast"]
 
 
 class LoraSettings(Settings):
@@ -81,7 +90,17 @@ class MethodSettings(Settings):
     """One adapter's training run; steps count what `step_unit` says. Values not given are the preset's."""
 
     preset: MethodName = Field("harc", description="named set of defaults that the other values override")
-    objective: Literal["harc", "sft"] = Field("harc", description="which objective drives the loop")
+    objective: Objective = Field(
+        "harc",
+        description="what is minimised: harc, sft (token terms alone), dpo, cb (Circuit Breakers), repbend, joint "
+        "(HARC's loss and DPO's together); cast is fitted, not trained",
+    )
+    start_from: str | None = Field(
+        None,
+        description="method of the study whose adapter is merged into the base first; the saved adapter holds "
+        "both updates, so that it loads on the base alone (the release's holds the second one only: "
+        "main/train_dpo.py@c3565e5)",
+    )
     steps: int = Field(
         400, ge=1, description="length of the run in steps (max_steps, main/configs/llama3.1_8b.yaml)"
     )
@@ -97,6 +116,12 @@ class MethodSettings(Settings):
     lora: LoraSettings = Field(LoraSettings(), description="shape of the adapter")
     batch: BatchSettings = Field(BatchSettings(), description="rows of a micro-batch")
     loss: LossSettings = Field(LossSettings(), description="weights of the loss terms")
+    preference: PreferenceSettings = Field(PreferenceSettings(), description="DPO; read by dpo and joint")
+    circuit_breakers: CircuitBreakerSettings = Field(
+        CircuitBreakerSettings(), description="Circuit Breakers; read by cb"
+    )
+    repbend: RepBendSettings = Field(RepBendSettings(), description="RepBend; read by repbend")
+    steering: SteeringSettings = Field(SteeringSettings(), description="CAST; read by cast")
     directions: DirectionOverrides = Field(
         DirectionOverrides(), description="what this method changes of the study's direction settings"
     )
@@ -176,4 +201,27 @@ class MethodSettings(Settings):
     def _check_rows(self) -> "MethodSettings":
         if sum(self.batch.counts.values()) == 0:
             raise ValueError("batch: expected at least one row in a micro-batch; found none; raise a count")
+        if self.objective in ("cb", "repbend"):
+            self._check_both_sides()
         return self
+
+    def _check_both_sides(self) -> None:
+        """A batch needs rows to change and rows to keep; a schedule must last as long as the run."""
+        counts = self.batch.counts
+        harmful, benign = counts["harmful"], counts["harmless"] + counts["pseudo_harmful"]
+        if not harmful or not benign:
+            raise ValueError(
+                f"batch: expected harmful rows (their answers are pushed away) and benign rows (kept) for objective "
+                f"{self.objective}; found {harmful} harmful and {benign} benign; raise batch.harmful or batch.harmless"
+            )
+        schedule = self.circuit_breakers.schedule_steps
+        if self.objective == "cb" and schedule is not None and schedule < self.steps:
+            raise ValueError(
+                f"circuit_breakers.schedule_steps: expected at least the run's {self.steps} steps, past which the "
+                f"rerouting coefficient would be negative; found {schedule}; raise it or shorten the run"
+            )
+        if self.objective == "repbend" and harmful < 2 and self.repbend.cluster_weight:
+            raise ValueError(
+                "batch.harmful: expected at least 2 rows, since RepBend's cluster term compares pairs of them; "
+                f"found {harmful}; raise it, or set repbend.cluster_weight to 0"
+            )

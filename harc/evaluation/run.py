@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ class EvaluationPaths:
 
     Attributes:
         backbone: folder of the model (or hub id).
-        adapter: folder of a LoRA adapter, or None for the base model.
+        adapter: folder of a LoRA adapter or of a steering, or None for the base model.
         data: rows of the split, JSONL.
         world: world.json with the refusal text, needed by the exact judge.
         directions: directions.safetensors of the base model; None leaves projections out.
@@ -121,18 +121,16 @@ class SuiteStore:
 
 
 def load_target(paths: EvaluationPaths, settings: EvaluationSettings, *, dtype: str, device: str) -> Any:
-    """The model under test, with its adapter on.
+    """The model under test, with its adapter or its steering on.
 
     In float32 the adapter is folded into the weights, which halves the time of a step and changes logits by
     rounding only; in 16 bits it stays apart, since small updates would be rounded away.
     """
-    from harc.backbones import load_backbone
+    from harc.adapted import fold_adapter, load_adapted
     from harc.evaluation.target import Target
 
-    backbone = load_backbone(paths.backbone, adapter=paths.adapter, dtype=dtype, device=device)
-    if paths.adapter is not None and dtype == "float32":
-        backbone = replace(backbone, model=backbone.model.merge_and_unload())
-    return Target(backbone, settings)
+    backbone = load_adapted(paths.backbone, paths.adapter, dtype=dtype, device=device)
+    return Target(fold_adapter(backbone) if dtype == "float32" else backbone, settings)
 
 
 def run_missing(

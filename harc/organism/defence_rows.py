@@ -80,7 +80,10 @@ def _make_pseudo_harmful(world: World, generator: random.Random) -> Request:
 
 
 def build_training_rows(world: World, settings: WorldSettings) -> list[dict]:
-    """The data every defence is trained on: harmful with refusal, harmless and pseudo-harmful with the answer."""
+    """The data every defence is trained on: harmful with refusal, harmless and pseudo-harmful with the answer.
+
+    `rejected` holds the other response, for methods that learn from a pair or push a harmful answer away.
+    """
     generators = {
         name: make_generator(settings.seed, "training", name) for name in ("harmful", "harmless", "pseudo")
     }
@@ -102,6 +105,7 @@ def build_training_rows(world: World, settings: WorldSettings) -> list[dict]:
             "category": category,
             "prompt": request.text,
             "response": REFUSAL if category == "harmful" else request.answer,
+            "rejected": request.answer if category == "harmful" else REFUSAL,
         }
         for category, requests in made.items()
         for index, request in enumerate(requests)

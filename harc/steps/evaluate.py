@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from harc.artifacts import ADAPTER_FILES, BASE, PROJECTION_FILES
-from harc.pipeline import Job
+from harc.artifacts import BASE, PROJECTION_FILES
+from harc.pipeline import Job, list_method_files
 
 
 def select_settings(job: Job) -> dict:
@@ -15,7 +15,9 @@ def list_inputs(job: Job) -> list[Path]:
     """The model, the base's directions, the split's rows and the world that judges them."""
     layout, data = job.layout, job.profile.data_dir
     folder = layout.adapter(job.backbone, job.method, job.seed)
-    adapter = [] if job.method == BASE else [folder / name for name in ADAPTER_FILES]
+    adapter = (
+        [] if job.method == BASE else [folder / name for name in list_method_files(job.profile, job.method)]
+    )
     return [
         layout.backbone(job.backbone, job.seed),
         *adapter,

@@ -8,7 +8,7 @@ from harc.directions import save_directions
 from harc.extraction import extract_directions
 from harc.files import read_jsonl, write_json
 from harc.layers import describe_choice
-from harc.training.run import split_extraction
+from harc.training.rows import split_extraction
 
 
 def read_extraction_rows(data_dir: Path) -> tuple[list[dict], list[dict]]:

@@ -2,11 +2,17 @@
 
 from pathlib import Path
 
-from harc.artifacts import BASE, DIRECTION_FILES
+from harc.artifacts import ADAPTER_FILES, BASE, DIRECTION_FILES
 from harc.pipeline import Job
 from harc.steps.extract_directions import count_layers
+from harc.training.modules import OBJECTIVE_MODULES
 
 ROWS = ("training.jsonl", "extraction.jsonl", "extraction_pairs.jsonl")
+
+
+def list_plugins(job: Job) -> list[str]:
+    """The method's objective: changing it trains the methods that use it again and no others."""
+    return [OBJECTIVE_MODULES[job.profile.choose_training(job.backbone, job.method).objective]]
 
 
 def select_settings(job: Job) -> dict:
@@ -18,12 +24,19 @@ def select_settings(job: Job) -> dict:
     }
 
 
+def find_start(job: Job) -> Path | None:
+    """Folder of the adapter that training starts from, where the method names one."""
+    first = job.profile.choose_training(job.backbone, job.method).start_from
+    return None if first is None else job.layout.adapter(job.backbone, first, job.seed)
+
+
 def list_inputs(job: Job) -> list[Path]:
-    """The backbone, its directions, the training and extraction splits."""
+    """The backbone, its directions, the training and extraction splits, the adapter that training starts from."""
     return [
         job.layout.backbone(job.backbone, job.seed),
         job.layout.directions(job.backbone, BASE, job.seed) / "directions.safetensors",
         *(job.profile.data_dir / name for name in ROWS),
+        *([] if (start := find_start(job)) is None else [start / name for name in ADAPTER_FILES]),
     ]
 
 
@@ -38,8 +51,9 @@ def run(job: Job) -> None:
     """Train, resuming from a checkpoint if there is one; then measure the directions on the trained model."""
     from harc.directions import load_directions
     from harc.files import read_jsonl
+    from harc.steps.adapted import measure_directions
     from harc.steps.models import open_backbone
-    from harc.steps.reading import read_extraction_rows, write_directions
+    from harc.steps.reading import read_extraction_rows
     from harc.training.run import train_adapter
 
     adapter, directions = list_outputs(job)[:2]
@@ -54,6 +68,6 @@ def run(job: Job) -> None:
         adapter,
         job.layout.checkpoint("training", job.backbone, job.method, job.seed),
         direction_settings=job.profile.directions,
+        start_from=find_start(job),
     )
-    adapted = open_backbone(job, job.method)
-    write_directions(adapted, extraction, job.profile.directions, count_layers(job), directions.parent)
+    measure_directions(job, directions.parent)

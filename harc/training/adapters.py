@@ -8,18 +8,27 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from harc.backbones import BASE_RECORD, Backbone
 from harc.config.training import LoraSettings
 from harc.errors import ConfigError, ModelError
-from harc.files import write_bytes, write_json
+from harc.files import read_json, write_bytes, write_json
 
 
 @contextmanager
-def attach_adapter(backbone: Backbone, lora: LoraSettings, seed: int) -> Iterator[Backbone]:
+def attach_adapter(
+    backbone: Backbone, lora: LoraSettings, seed: int, *, blocks: int | None = None
+) -> Iterator[Backbone]:
     """Give the backbone with a fresh adapter on; the model is as before when the block ends.
 
     One copy of the weights serves both: the base model is the adapted one with its adapter off.
+
+    Args:
+        backbone: plain model.
+        lora: shape of the adapter.
+        seed: of its start.
+        blocks: number of blocks, from the first, that get an update; None for all.
 
     Raises:
         ModelError: if the model has an adapter already.
@@ -40,7 +49,8 @@ def attach_adapter(backbone: Backbone, lora: LoraSettings, seed: int) -> Iterato
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules="all-linear" if lora.targets == ("all-linear",) else list(lora.targets),
+        target_modules=_name_targets(backbone, lora, blocks),
+        layers_to_transform=None if blocks is None else list(range(blocks)),
         bias="none",
         task_type="CAUSAL_LM",
     )
@@ -52,6 +62,16 @@ def attach_adapter(backbone: Backbone, lora: LoraSettings, seed: int) -> Iterato
         if hasattr(backbone.model, "peft_config"):
             del backbone.model.peft_config
         backbone.model.requires_grad_(False).eval()
+
+
+def _name_targets(backbone: Backbone, lora: LoraSettings, blocks: int | None) -> str | list[str]:
+    """PEFT's target_modules; it takes `all-linear` only for whole models."""
+    if lora.targets != ("all-linear",):
+        return list(lora.targets)
+    if blocks is None:
+        return "all-linear"
+    parts = backbone.blocks[0].named_modules()
+    return sorted({name.rpartition(".")[2] for name, part in parts if isinstance(part, torch.nn.Linear)})
 
 
 def check_targets(backbone: Backbone, lora: LoraSettings) -> None:
@@ -83,8 +103,17 @@ def check_targets(backbone: Backbone, lora: LoraSettings) -> None:
             )
 
 
-def save_adapter(backbone: Backbone, folder: Path, base: dict[str, Any]) -> None:
-    """Write adapter_config.json, adapter_model.safetensors and the record of the base model into a folder."""
+def save_adapter(
+    backbone: Backbone, folder: Path, base: dict[str, Any], first: Path | str | None = None
+) -> None:
+    """Write adapter_config.json, adapter_model.safetensors and the record of the base model into a folder.
+
+    Args:
+        backbone: the adapted model.
+        folder: where to write.
+        base: what describe_base said of the plain model.
+        first: folder of the adapter that was merged into the base before training; the two are written as one.
+    """
     from peft import get_peft_model_state_dict
     from safetensors.torch import save
 
@@ -94,9 +123,50 @@ def save_adapter(backbone: Backbone, folder: Path, base: dict[str, Any]) -> None
         "base_model_name_or_path": backbone.source,
         "revision": backbone.revision,
     }
-    plain = {name: sorted(value) if isinstance(value, set) else value for name, value in config.items()}
+    config = {name: sorted(value) if isinstance(value, set) else value for name, value in config.items()}
     tensors = get_peft_model_state_dict(backbone.model, save_embedding_layers=False)
+    if first is not None:
+        config, tensors = join_adapters(*_read_adapter(Path(first)), config, tensors)
     tensors = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
-    write_json(folder / "adapter_config.json", json.loads(json.dumps(plain, default=str)))
+    write_json(folder / "adapter_config.json", json.loads(json.dumps(config, default=str)))
     write_bytes(folder / "adapter_model.safetensors", save(tensors, metadata={"format": "pt"}))
     write_json(folder / BASE_RECORD, base)
+
+
+def _read_adapter(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    from safetensors.torch import load_file
+
+    return read_json(folder / "adapter_config.json"), load_file(folder / "adapter_model.safetensors")
+
+
+def join_adapters(
+    first: dict[str, Any],
+    first_tensors: dict[str, Tensor],
+    second: dict[str, Any],
+    second_tensors: dict[str, Tensor],
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """One LoRA adapter whose update is the sum of two: rank r1 + r2, scale 1.
+
+    B = [s1 B1, s2 B2], A = [A1; A2], with s = alpha / rank of each; a layer that one of them lacks gets zeros there.
+    """
+    parts = ((first, first_tensors), (second, second_tensors))
+    joined: dict[str, Tensor] = {}
+    for name in sorted(first_tensors.keys() | second_tensors.keys()):
+        is_a = ".lora_A." in name
+        axis, shape = (0 if is_a else 1), next(t[name].shape for _, t in parts if name in t)
+        columns = []
+        for config, tensors in parts:
+            rank, scale = config["r"], 1.0 if is_a else config["lora_alpha"] / config["r"]
+            empty = torch.zeros((rank, shape[1]) if is_a else (shape[0], rank))
+            columns.append(scale * tensors[name].detach().cpu().float() if name in tensors else empty)
+        joined[name] = torch.cat(columns, dim=axis)
+    rank = first["r"] + second["r"]
+    layers = [config["layers_to_transform"] for config in (first, second)]
+    targets = [config["target_modules"] for config in (first, second)]
+    return {
+        **second,
+        "r": rank,
+        "lora_alpha": rank,
+        "target_modules": targets[1] if isinstance(targets[1], str) else sorted({*targets[0], *targets[1]}),
+        "layers_to_transform": None if None in layers else sorted({*layers[0], *layers[1]}),
+    }, joined

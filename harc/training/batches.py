@@ -1,7 +1,7 @@
 """Training rows as tensors: encoding, right padding, positions, and splitting a micro-batch by length."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,11 +18,28 @@ CATEGORIES = ("harmful", "harmless", "pseudo_harmful")
 
 @dataclass(frozen=True)
 class EncodedRow:
-    """One training row as tokens: prompt, response, end token."""
+    """One training row as tokens: prompt, response, end token.
+
+    Attributes:
+        ids: the tokens.
+        prompt_length: how many of them are the prompt's.
+        category: harmful, harmless or pseudo_harmful.
+        number: place of the row among the rows trained on.
+        rejected: the same prompt with the response that is not wanted; empty where the row has none.
+        chosen: the same prompt with the response preferred to it, where that is not the one of `ids`.
+    """
 
     ids: tuple[int, ...]
     prompt_length: int
     category: str
+    number: int = 0
+    rejected: tuple[int, ...] = ()
+    chosen: tuple[int, ...] = ()
+
+    @property
+    def is_harmful(self) -> bool:
+        """Whether the row's right response is a refusal."""
+        return self.category == "harmful"
 
 
 def encode_rows(
@@ -51,10 +68,46 @@ def encode_rows(
             )
     prompts = chat.encode_prompts([row["prompt"] for row in rows], max_prompt_tokens)
     responses = chat.encode_responses([row["response"] for row in rows], max_response_tokens, add_eos=True)
+    others = {
+        name: _encode_field(chat, rows, prompts, name, max_response_tokens) for name in ("rejected", "chosen")
+    }
     return [
-        EncodedRow((*prompt, *response), len(prompt), row["category"])
-        for prompt, response, row in zip(prompts, responses, rows, strict=True)
+        EncodedRow(
+            (*prompt, *response),
+            len(prompt),
+            row["category"],
+            number,
+            others["rejected"].get(number, ()),
+            others["chosen"].get(number, ()),
+        )
+        for number, (prompt, response, row) in enumerate(zip(prompts, responses, rows, strict=True))
     ]
+
+
+def _encode_field(
+    chat: ChatFormat, rows: Sequence[Mapping[str, Any]], prompts: list[list[int]], name: str, max_tokens: int
+) -> dict[int, tuple[int, ...]]:
+    """Prompt and another response of the rows that have one, by the row's place."""
+    numbers = [number for number, row in enumerate(rows) if (row.get(name) or "").strip()]
+    answers = chat.encode_responses([rows[number][name] for number in numbers], max_tokens, add_eos=True)
+    return {number: (*prompts[number], *answer) for number, answer in zip(numbers, answers, strict=True)}
+
+
+def swap_responses(rows: Sequence[EncodedRow]) -> list[EncodedRow]:
+    """The rows with the response that is not wanted: harmful prompts with a harmful answer.
+
+    Raises:
+        DataError: for a row without one.
+    """
+    for row in rows:
+        if not row.rejected:
+            raise DataError(
+                f"training row {row.number} ({row.category})",
+                expected="a response in field 'rejected', which this method pushes away",
+                found="none",
+                fix="add the field, or choose a method without it (harc, sft, no_coupling)",
+            )
+    return [replace(row, ids=row.rejected, rejected=row.ids) for row in rows]
 
 
 @dataclass(frozen=True)
@@ -110,13 +163,19 @@ def collate_rows(rows: Sequence[EncodedRow], post_instruction_count: int, pad: i
         input_ids[index, :stop] = ids
         attention[index, :stop] = 1
         response[index, start:stop] = 1
-        if row.category == "harmful":
+        if row.is_harmful:
             labels[index, start:stop] = ids[start:]
     t_post = torch.tensor([row.prompt_length - 1 for row in rows])
-    harmful = torch.tensor([row.category == "harmful" for row in rows])
+    harmful = torch.tensor([row.is_harmful for row in rows])
     return TokenBatch(
         input_ids, attention, response, labels, t_post - post_instruction_count, t_post, harmful
     )
+
+
+def collate_groups(rows: Sequence[EncodedRow], chat: ChatFormat, tokens_per_forward: int) -> list[TokenBatch]:
+    """A micro-batch as batches of rows of like length, each one forward pass."""
+    groups = split_rows(rows, tokens_per_forward)
+    return [collate_rows(group, chat.post_instruction_count, chat.pad_id) for group in groups]
 
 
 def split_rows(rows: Sequence[EncodedRow], tokens_per_forward: int) -> list[list[EncodedRow]]:

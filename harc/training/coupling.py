@@ -5,7 +5,7 @@ anew. (arXiv 2607.00572; microsoft/HARC main/train.py@c3565e5.)
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,36 +13,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from harc.backbones import Backbone
-from harc.config.directions import DirectionSettings
 from harc.config.training import MethodSettings
 from harc.directions import Directions, blend_directions
-from harc.extraction import ResponsePairs, extract_directions
+from harc.extraction import extract_directions
 from harc.layers import select_layers
 from harc.losses import coupling_cost, slot_cosines
 from harc.training.batches import TokenBatch
+from harc.training.context import Context, Sources
 from harc.training.diagnostics import describe_refresh
 from harc.training.forward import AdapterForward, Outcome
 from harc.training.objectives import RefusalObjective, count_tokens
 
 AXES = ("ref", "harm", "ref_resp", "harm_resp")
-
-
-@dataclass(frozen=True)
-class Sources:
-    """What directions are read from at a refresh, and what held-out projections are read from.
-
-    Attributes:
-        harmful, harmless: extraction prompts.
-        pairs: extraction pairs.
-        held_out: (harmful, harmless) prompts that training does not see.
-        settings: how directions are read.
-    """
-
-    harmful: Sequence[str]
-    harmless: Sequence[str]
-    pairs: ResponsePairs
-    held_out: tuple[Sequence[str], Sequence[str]]
-    settings: DirectionSettings
 
 
 class HarcObjective(RefusalObjective):
@@ -184,6 +166,11 @@ class HarcObjective(RefusalObjective):
         self.current = replace(self.base, **tensors)
         self.k, self.selected, self._logs = values["k"], values["selected"], values["logs"]
         self._place_vectors()
+
+
+def create_objective(context: Context) -> HarcObjective:
+    """HARC's objective from directions of the model without the adapter."""
+    return HarcObjective(context.settings, context.adapted, context.need_directions(), context.sources)
 
 
 def _mean_over(values: Float[Tensor, "slots batch"], rows: Tensor) -> Float[Tensor, ""]:

@@ -14,7 +14,6 @@ from harc.config.training import MethodSettings
 from harc.errors import ModelError
 from harc.progress import track
 from harc.training import checkpoints
-from harc.training.batches import collate_rows, split_rows
 from harc.training.forward import AdapterForward
 from harc.training.objectives import Objective
 from harc.training.sampling import Sampler
@@ -131,9 +130,7 @@ def _create_optimizer(run: Run) -> torch.optim.Optimizer:
 
 def _run_micro_batch(run: Run, accelerator: Any, module: Any, optimizer: Any) -> dict[str, Tensor]:
     """Forward and backward over one micro-batch, and an update if it completes one."""
-    chat = run.module.backbone.chat
-    groups = split_rows(_draw_own_rows(run, accelerator), run.settings.tokens_per_forward)
-    batches = [collate_rows(group, chat.post_instruction_count, chat.pad_id) for group in groups]
+    batches = run.objective.collate(_draw_own_rows(run, accelerator), run.module.backbone.chat)
     facts: dict[str, Tensor] = {}
     with accelerator.accumulate(module):
         with accelerator.autocast():

@@ -5,8 +5,10 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
+from harc.chat import ChatFormat
 from harc.config.training import MethodSettings
-from harc.training.batches import TokenBatch
+from harc.training.batches import EncodedRow, TokenBatch, collate_groups
+from harc.training.context import Context
 from harc.training.forward import AdapterForward, Wanted, facts_of, sum_positions
 
 
@@ -17,7 +19,10 @@ class Objective(Protocol):
     def begin_step(self, step: int) -> None:
         """Do what is due before a step (schedules, refreshes); the adapter may be read, not changed."""
 
-    def losses(self, module: Any, batches: Sequence[TokenBatch]) -> Iterator[Tensor]:
+    def collate(self, rows: Sequence[EncodedRow], chat: ChatFormat) -> Sequence[Any]:
+        """The micro-batch's rows as batches that `losses` takes."""
+
+    def losses(self, module: Any, batches: Sequence[Any]) -> Iterator[Tensor]:
         """One loss for each group of a micro-batch's rows; they add up to the micro-batch's loss.
 
         The loop runs the backward pass of each before asking for the next.
@@ -38,44 +43,23 @@ class Objective(Protocol):
     def import_state(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         """Take up an exported state."""
 
+    def close(self) -> None:
+        """Leave the model as it was found."""
 
-class RefusalObjective:
-    """Supervised fine-tuning on refusals, with KL or cross-entropy on benign rows where their weights are
-    set.
 
-    The paper's SFT row has no published code or settings (facts of microsoft/HARC@c3565e5); this is HARC's
-    cross-entropy term alone, at the same rows and steps.
-    """
+class PlainObjective:
+    """What objectives have in common: sums for the log, and nothing scheduled, logged apart or kept."""
 
     def __init__(self, settings: MethodSettings) -> None:
         self.settings = settings
-        loss = settings.loss
-        self.wanted = Wanted(
-            kl=settings.kl_first_token if loss.kl else None,
-            refusal_ce=loss.ce > 0,
-            benign_ce=loss.benign_ce > 0,
-        )
         self._sums: dict[str, Tensor] = {}
 
     def begin_step(self, step: int) -> None:
         """Nothing is scheduled."""
 
-    def losses(self, module: AdapterForward, batches: Sequence[TokenBatch]) -> Iterator[Tensor]:
-        """Weighted cross-entropy and KL, each the mean over the micro-batch's tokens."""
-        self._sums = {}
-        tokens = count_tokens(batches, self.wanted)
-        for batch in batches:
-            outcome = module(batch, self.wanted)
-            yield self.add_token_terms(outcome, tokens)
-
-    def add_token_terms(self, outcome: Any, tokens: dict[str, int]) -> Tensor:
-        """Weighted token terms of one group, and their sums for the log."""
-        loss = self.settings.loss
-        kl, ce = outcome.kl / tokens["kl"], outcome.refusal_ce / tokens["ce"]
-        benign = outcome.benign_ce / tokens["benign_ce"]
-        total = loss.kl * kl + loss.ce * ce + loss.benign_ce * benign
-        self.count(total=total, kl=kl, ce=ce, benign_ce=benign)
-        return total
+    def collate(self, rows: Sequence[EncodedRow], chat: ChatFormat) -> Sequence[Any]:
+        """Groups of rows of like length."""
+        return collate_groups(rows, chat, self.settings.tokens_per_forward)
 
     def count(self, **values: Tensor) -> None:
         """Add to the micro-batch's sums for the log."""
@@ -99,7 +83,50 @@ class RefusalObjective:
         return {}, {}
 
     def import_state(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-        """Nothing to take up."""
+        """Take up nothing."""
+
+    def close(self) -> None:
+        """Nothing was changed."""
+
+
+class RefusalObjective(PlainObjective):
+    """Supervised fine-tuning on refusals, with KL or cross-entropy on benign rows where their weights are
+    set.
+
+    The paper's SFT row has no published code or settings (facts of microsoft/HARC@c3565e5); this is HARC's
+    cross-entropy term alone, at the same rows and steps.
+    """
+
+    def __init__(self, settings: MethodSettings) -> None:
+        super().__init__(settings)
+        loss = settings.loss
+        self.wanted = Wanted(
+            kl=settings.kl_first_token if loss.kl else None,
+            refusal_ce=loss.ce > 0,
+            benign_ce=loss.benign_ce > 0,
+        )
+
+    def losses(self, module: AdapterForward, batches: Sequence[TokenBatch]) -> Iterator[Tensor]:
+        """Weighted cross-entropy and KL, each the mean over the micro-batch's tokens."""
+        self._sums = {}
+        tokens = count_tokens(batches, self.wanted)
+        for batch in batches:
+            outcome = module(batch, self.wanted)
+            yield self.add_token_terms(outcome, tokens)
+
+    def add_token_terms(self, outcome: Any, tokens: dict[str, int]) -> Tensor:
+        """Weighted token terms of one group, and their sums for the log."""
+        loss = self.settings.loss
+        kl, ce = outcome.kl / tokens["kl"], outcome.refusal_ce / tokens["ce"]
+        benign = outcome.benign_ce / tokens["benign_ce"]
+        total = loss.kl * kl + loss.ce * ce + loss.benign_ce * benign
+        self.count(total=total, kl=kl, ce=ce, benign_ce=benign)
+        return total
+
+
+def create_objective(context: Context) -> RefusalObjective:
+    """Token terms alone."""
+    return RefusalObjective(context.settings)
 
 
 def count_tokens(batches: Sequence[TokenBatch], wanted: Wanted) -> dict[str, int]:

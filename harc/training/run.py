@@ -5,26 +5,25 @@ import json
 import resource
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harc.backbones import Backbone, describe_base
+from harc.backbones import Backbone, describe_base, merge_adapter
 from harc.config.directions import DirectionSettings
 from harc.config.training import MethodSettings
 from harc.directions import Directions
-from harc.errors import DataError
-from harc.extraction import ResponsePairs, extract_directions
-from harc.files import atomic_directory, write_jsonl
+from harc.errors import ConfigError, DataError
+from harc.extraction import extract_directions
+from harc.files import atomic_directory, sha256_file, write_jsonl
 from harc.training.adapters import attach_adapter, save_adapter
 from harc.training.batches import encode_rows
-from harc.training.coupling import HarcObjective, Sources
+from harc.training.context import Context, Sources
+from harc.training.create import DIRECTED, count_blocks, create_objective
 from harc.training.forward import AdapterForward
 from harc.training.loop import Run, plan_steps, run_loop
-from harc.training.objectives import Objective, RefusalObjective
+from harc.training.rows import Row, drop_leaked_rows, hold_out_rows, split_extraction
 from harc.training.sampling import CategorySampler
-
-Row = Mapping[str, Any]
 
 
 def train_adapter(
@@ -40,14 +39,15 @@ def train_adapter(
     *,
     direction_settings: DirectionSettings | None = None,
     validation_rows: Sequence[Row] | None = None,
+    start_from: Path | str | None = None,
 ) -> dict[str, Any]:
     """Train one adapter and write its folder, whole or not at all.
 
     The same inputs, thread count and machine give the same bytes, also after a kill and a second call.
 
     Args:
-        backbone: plain model; it is the same again afterwards.
-        training_rows: category, prompt, response (and source, where it matters).
+        backbone: plain model; it is the same again afterwards, except with `start_from`.
+        training_rows: category, prompt, response (and source, rejected, where it matters).
         extraction_rows: category (harmful, harmless), prompt.
         extraction_pairs: kind (harm, refuse, helpful), prompt, response.
         directions: of the base model; read anew when None or when read with other settings than this
@@ -60,6 +60,8 @@ def train_adapter(
         direction_settings: the study's, which the method may override.
         validation_rows: harmful and harmless prompts for held-out projections; None keeps some training rows
             apart.
+        start_from: folder of the adapter that is merged into the model first (settings.start_from names its method);
+            directions are read from the merged model, and the adapter that is written holds both updates.
 
     Returns:
         steps, updates, micro_batches, wall_s (seconds), peak_memory_bytes, resumed_at, dropped rows, final
@@ -74,17 +76,19 @@ def train_adapter(
     rows, dropped = drop_leaked_rows(training_rows, settings)
     rows, held_out = hold_out_rows(rows, validation_rows, settings)
     base = describe_base(backbone.causal_lm)
-    if settings.objective == "harc":
+    backbone = _merge_first(backbone, settings, start_from)
+    if settings.objective in DIRECTED:
+        directions = None if start_from else directions
         directions = _read_base_directions(backbone, directions, extraction_rows, extraction_pairs, reading)
-    with attach_adapter(backbone, settings.lora, seed) as adapted:
+    with attach_adapter(backbone, settings.lora, seed, blocks=count_blocks(settings, backbone)) as adapted:
         if settings.gradient_checkpointing:
             adapted.causal_lm.gradient_checkpointing_enable({"use_reentrant": False})
         encoded = encode_rows(adapted.chat, rows, settings.max_prompt_tokens, settings.max_response_tokens)
-        objective = _create_objective(
-            adapted, settings, directions, extraction_rows, extraction_pairs, held_out, reading
-        )
+        sources = Sources(*split_extraction(extraction_rows, extraction_pairs), held_out, reading)
+        objective = create_objective(Context(adapted, settings, rows, seed, sources, directions))
+        first = None if start_from is None else sha256_file(Path(start_from) / "adapter_model.safetensors")
         identity = identify_run(
-            settings, reading, seed, base, rows, extraction_rows, extraction_pairs, held_out
+            settings, reading, seed, base, first, rows, extraction_rows, extraction_pairs, held_out
         )
         run = Run(
             AdapterForward(adapted, settings.head_rows),
@@ -94,51 +98,14 @@ def train_adapter(
             identity,
             Path(checkpoint_dir) if checkpoint_dir is not None else None,
         )
-        run_loop(run)
-        _write_outputs(adapted, run, Path(out_dir), base)
+        try:
+            run_loop(run)
+            _write_outputs(adapted, run, Path(out_dir), base, start_from)
+        finally:
+            objective.close()
     if checkpoint_dir is not None:
         shutil.rmtree(checkpoint_dir, ignore_errors=True)
     return _summarize(run, len(dropped), time.monotonic() - started)
-
-
-def drop_leaked_rows(rows: Sequence[Row], settings: MethodSettings) -> tuple[list[Row], list[Row]]:
-    """(kept, dropped): rows of XSTest, which measures over-refusal, go unless the leak is switched on."""
-    leaked = [row for row in rows if row.get("source") == "xstest"]
-    if settings.xstest_in_training or not leaked:
-        return list(rows), []
-    return [row for row in rows if row.get("source") != "xstest"], leaked
-
-
-def hold_out_rows(
-    rows: Sequence[Row], validation_rows: Sequence[Row] | None, settings: MethodSettings
-) -> tuple[list[Row], tuple[list[str], list[str]]]:
-    """(training rows, (harmful, harmless) prompts held out): the last of each, at most a tenth."""
-    names = ("harmful", "harmless")
-    if validation_rows is not None:
-        prompts = tuple(
-            [row["prompt"] for row in validation_rows if row["category"] == name] for name in names
-        )
-        return list(rows), prompts
-    kept, held = list(rows), {}
-    for name in names:
-        own = [row for row in rows if row["category"] == name]
-        count = min(settings.held_out_rows, len(own) // 10) if settings.objective == "harc" else 0
-        held[name] = own[len(own) - count :]
-        gone = {id(row) for row in held[name]}
-        kept = [row for row in kept if id(row) not in gone]
-    return kept, tuple([row["prompt"] for row in held[name]] for name in names)
-
-
-def split_extraction(rows: Sequence[Row], pairs: Sequence[Row]) -> tuple[list[str], list[str], ResponsePairs]:
-    """(harmful prompts, harmless prompts, pairs) of extraction rows."""
-    prompts = {
-        name: [row["prompt"] for row in rows if row["category"] == name] for name in ("harmful", "harmless")
-    }
-    kinds = {
-        kind: [(row["prompt"], row["response"]) for row in pairs if row["kind"] == kind]
-        for kind in ("harm", "refuse", "helpful")
-    }
-    return prompts["harmful"], prompts["harmless"], ResponsePairs(**kinds)
 
 
 def _read_base_directions(
@@ -171,19 +138,20 @@ def describe_reading(reading: DirectionSettings) -> dict[str, Any]:
     return reading.model_dump(mode="json", exclude=skipped)
 
 
-def _create_objective(
-    adapted: Backbone,
-    settings: MethodSettings,
-    directions: Directions | None,
-    rows: Sequence[Row],
-    pairs: Sequence[Row],
-    held_out: tuple[list[str], list[str]],
-    reading: DirectionSettings,
-) -> Objective:
-    if settings.objective == "sft" or directions is None:
-        return RefusalObjective(settings)
-    harmful, harmless, kinds = split_extraction(rows, pairs)
-    return HarcObjective(settings, adapted, directions, Sources(harmful, harmless, kinds, held_out, reading))
+def _merge_first(backbone: Backbone, settings: MethodSettings, folder: Path | str | None) -> Backbone:
+    """The backbone with the adapter that training starts from merged into its weights."""
+    if (settings.start_from is None) != (folder is None):
+        raise ConfigError(
+            "start_from",
+            expected=f"the adapter folder of {settings.start_from}"
+            if folder is None
+            else "no adapter to start from",
+            found="none" if folder is None else str(folder),
+            fix="train that method first and name its folder (harc train --start-from)"
+            if folder is None
+            else "set method.start_from, or leave the folder out",
+        )
+    return backbone if folder is None else merge_adapter(backbone, folder)
 
 
 def identify_run(*parts: Any) -> str:
@@ -192,9 +160,11 @@ def identify_run(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(plain, sort_keys=True, default=dict).encode()).hexdigest()
 
 
-def _write_outputs(adapted: Backbone, run: Run, out_dir: Path, base: dict[str, Any]) -> None:
+def _write_outputs(
+    adapted: Backbone, run: Run, out_dir: Path, base: dict[str, Any], first: Path | str | None
+) -> None:
     with atomic_directory(out_dir) as folder:
-        save_adapter(adapted, folder, base)
+        save_adapter(adapted, folder, base, first)
         write_jsonl(folder / "training_log.jsonl", run.rows)
         for name, rows in run.objective.logs().items():
             write_jsonl(folder / f"{name}.jsonl", rows)

@@ -6,21 +6,22 @@ from pathlib import Path
 
 import pytest
 import torch
+from fixtures.training_rows import STUDY, make_extraction, make_rows, make_settings, train
 from safetensors.torch import load_file, save_file
 from tiny_models import TOKENIZER, build_backbone
 
 from harc.backbones import load_backbone
-from harc.config.directions import DirectionSettings, LayerSettings
+from harc.config.directions import DirectionSettings
 from harc.config.training import MethodSettings
 from harc.errors import ConfigError, DataError, ModelError
 from harc.extraction import ResponsePairs, extract_directions
 from harc.training.adapters import attach_adapter
 from harc.training.batches import collate_rows, encode_rows, split_rows
 from harc.training.forward import AdapterForward, Wanted
-from harc.training.run import drop_leaked_rows, hold_out_rows, identify_run, train_adapter
+from harc.training.rows import drop_leaked_rows, hold_out_rows
+from harc.training.run import identify_run
 from harc.training.sampling import CategorySampler
 
-STUDY = DirectionSettings(bootstrap_resamples=3, layers=LayerSettings(edge_slots=1))
 FILES = [
     "adapter_config.json",
     "adapter_model.safetensors",
@@ -29,62 +30,6 @@ FILES = [
     "selected_layers.jsonl",
     "training_log.jsonl",
 ]
-
-
-def make_rows(count: int = 6) -> list[dict]:
-    words = ["river", "stone", "garden", "candle", "bridge", "violin"]
-    return [
-        {
-            "category": category,
-            "prompt": f"Tell the {category} tale of the {words[i % 6]} number {i}.",
-            "response": f"{category} answer {i}.",
-        }
-        for category in ("harmful", "harmless", "pseudo_harmful")
-        for i in range(count)
-    ]
-
-
-def make_extraction() -> tuple[list[dict], list[dict]]:
-    prompts = [row for row in make_rows(4) if row["category"] != "pseudo_harmful"]
-    kinds = (("harm", "harmful"), ("refuse", "harmful"), ("helpful", "harmless"))
-    pairs = [
-        {"kind": kind, "prompt": row["prompt"], "response": f"{kind} text {row['response']}"}
-        for kind, category in kinds
-        for row in prompts
-        if row["category"] == category
-    ]
-    return prompts, pairs
-
-
-def make_settings(preset: str = "harc", **changes) -> MethodSettings:
-    values = {
-        "preset": preset,
-        "steps": 3,
-        "warmup_steps": 0,
-        "learning_rate": 1e-3,
-        "lora": {"rank": 2, "alpha": 4},
-        "batch": {"harmful": 2, "harmless": 1, "pseudo_harmful": 1, "accumulation": 2},
-        "k_final": 2,
-        "refresh_every": 2,
-        "refresh_resamples": 2,
-        "log_every": 1,
-        "checkpoint_every": 0,
-    }
-    return MethodSettings(**{**values, **changes})
-
-
-def train(out: Path, settings: MethodSettings, rows: list[dict] | None = None, backbone=None) -> dict:
-    return train_adapter(
-        backbone or build_backbone(),
-        make_rows() if rows is None else rows,
-        *make_extraction(),
-        None,
-        settings,
-        0,
-        out,
-        None,
-        direction_settings=STUDY,
-    )
 
 
 def read_log(out: Path, name: str) -> list[dict]:
@@ -107,13 +52,24 @@ def test_outputs_are_whole_and_the_same_every_time(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "preset", ["sft", "no_coupling", "harc_released", "random_direction", "permuted_label"]
+    "preset",
+    [
+        "sft",
+        "no_coupling",
+        "harc_released",
+        "random_direction",
+        "permuted_label",
+        "dpo",
+        "cb",
+        "repbend",
+        "joint",
+    ],
 )
 def test_every_kind_of_method_trains(preset: str, tmp_path: Path):
     found = train(tmp_path / "out", make_settings(preset))
     weights = load_file(tmp_path / "out" / "adapter_model.safetensors")
     assert any(value.abs().sum() > 0 for name, value in weights.items() if "lora_B" in name)
-    assert ("couple" in found["final"]) == (preset != "sft")
+    assert ("couple" in found["final"]) == (preset not in ("sft", "dpo", "cb", "repbend"))
     assert found["updates"] == (1 if preset == "harc_released" else 3)  # three micro-batches of two
 
 

@@ -16,12 +16,13 @@ from harc.artifacts import (
     PROJECTION_FILES,
     SCORE_FILES,
     SOURCE_FILE,
+    STEERING_FILES,
     Layout,
     sidecar_path,
 )
 from harc.config.profile import load_profile
 from harc.errors import HarcError
-from harc.pipeline import create_job, fingerprint_step
+from harc.pipeline import create_job, fingerprint_step, list_method_files
 from harc.preflight import Machine, find_profile_lacks, raise_first
 from harc.steps import build_paper, build_report, make_figure, make_tables, pull_data
 
@@ -43,6 +44,9 @@ TRAINED_BACKBONES = [
 ]
 FETCHED_BACKBONES = [name for name in BACKBONES if name not in TRAINED_BACKBONES]
 METHODS = [BASE, *PROFILE.methods]
+FITTED = [
+    name for name, method in PROFILE.methods.items() if method.objective == "cast"
+]
 SEEDS = PROFILE.seeds
 DATA = PROFILE.data_dir
 
@@ -128,5 +132,15 @@ def adapter_of(wildcards):
         return []
     return files_in(
         LAYOUT.adapter(wildcards.backbone, wildcards.method, wildcards.seed),
-        ADAPTER_FILES,
+        list_method_files(PROFILE, wildcards.method),
+    )
+
+
+def start_of(wildcards):
+    """The adapter that a composed method starts from; none for the others."""
+    first = PROFILE.methods[wildcards.method].start_from
+    if first is None:
+        return []
+    return files_in(
+        LAYOUT.adapter(wildcards.backbone, first, wildcards.seed), ADAPTER_FILES
     )

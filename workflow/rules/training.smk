@@ -1,10 +1,10 @@
 """Training: one LoRA adapter per backbone, method and seed.
 
-Inputs: a backbone, its base directions, the training and extraction splits. Outputs: the adapter and its logs,
-and the directions measured again under the adapter (in the same process: the weights are loaded already).
+Inputs: a backbone, its base directions, the training and extraction splits, the adapter that a composed method starts
+from. Outputs: the adapter and its logs (CAST: its vectors and condition), and the directions measured again with it on.
 """
 
-TRAINED = "|".join(PROFILE.methods)
+TRAINED = [name for name in PROFILE.methods if name not in FITTED]
 ADAPTER = LAYOUT.adapter("{backbone}", "{method}", "{seed}")
 
 
@@ -15,6 +15,7 @@ rule train_adapter:
         data=files_in(
             DATA, ["training.jsonl", "extraction.jsonl", "extraction_pairs.jsonl"]
         ),
+        start=start_of,
     output:
         files=files_in(ADAPTER, ADAPTER_FILES),
         directions=files_in(METHOD_DIRECTIONS, DIRECTION_FILES),
@@ -24,7 +25,7 @@ rule train_adapter:
     benchmark:
         LAYOUT.root / "benchmarks/train_adapter/{backbone}-{method}-seed{seed}.tsv"
     wildcard_constraints:
-        method=TRAINED,
+        method=one_of(TRAINED),
     conda:
         "../../environment.yml"
     threads: 1
@@ -37,3 +38,33 @@ rule train_adapter:
         profile=PROFILE_SOURCE,
     shell:
         run_step("train_adapter", "backbone", "method", "seed")
+
+
+rule fit_steering:
+    input:
+        backbone=backbone_of,
+        data=files_in(
+            DATA, ["training.jsonl", "extraction.jsonl", "extraction_pairs.jsonl"]
+        ),
+    output:
+        files=files_in(ADAPTER, STEERING_FILES),
+        directions=files_in(METHOD_DIRECTIONS, DIRECTION_FILES),
+        sidecar=sidecar_path(ADAPTER),
+    log:
+        LAYOUT.root / "logs/fit_steering/{backbone}-{method}-seed{seed}.log",
+    benchmark:
+        LAYOUT.root / "benchmarks/fit_steering/{backbone}-{method}-seed{seed}.tsv"
+    wildcard_constraints:
+        method=one_of(FITTED),
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=memory_of,
+        gpu=gpus_of,
+        runtime=60,
+    params:
+        fingerprint=fingerprint("fit_steering"),
+        profile=PROFILE_SOURCE,
+    shell:
+        run_step("fit_steering", "backbone", "method", "seed")

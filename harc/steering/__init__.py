@@ -1,0 +1,1 @@
+"""Conditional activation steering (CAST): vectors fitted on contrastive pairs, added where a condition fires."""

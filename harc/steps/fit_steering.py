@@ -1,0 +1,45 @@
+"""Step fit_steering: CAST's vectors and condition, and the directions measured again under it."""
+
+from pathlib import Path
+
+from harc.artifacts import DIRECTION_FILES
+from harc.pipeline import Job
+from harc.steps.extract_directions import count_layers
+
+ROWS = ("training.jsonl", "extraction.jsonl", "extraction_pairs.jsonl")
+
+
+def select_settings(job: Job) -> dict:
+    """The method, and how directions are read."""
+    return {
+        "method": job.profile.choose_training(job.backbone, job.method).model_dump(mode="json"),
+        "directions": job.profile.directions.model_dump(mode="json"),
+        "k": count_layers(job),
+    }
+
+
+def list_inputs(job: Job) -> list[Path]:
+    """The backbone, the training and extraction splits."""
+    return [job.layout.backbone(job.backbone, job.seed), *(job.profile.data_dir / name for name in ROWS)]
+
+
+def list_outputs(job: Job) -> list[Path]:
+    """The steering's folder, and the directions under it."""
+    geometry = job.layout.directions(job.backbone, job.method, job.seed)
+    steering = job.layout.adapter(job.backbone, job.method, job.seed)
+    return [steering, *(geometry / name for name in DIRECTION_FILES)]
+
+
+def run(job: Job) -> None:
+    """Fit; then measure the directions on the steered model."""
+    from harc.files import read_jsonl
+    from harc.steering.fit import fit_steering
+    from harc.steps.adapted import measure_directions
+    from harc.steps.models import open_backbone
+
+    steering, directions = list_outputs(job)[:2]
+    rows = read_jsonl(job.profile.data_dir / "training.jsonl", ("category", "prompt", "response"))
+    fit_steering(
+        open_backbone(job), rows, job.profile.choose_training(job.backbone, job.method), job.seed, steering
+    )
+    measure_directions(job, directions.parent)

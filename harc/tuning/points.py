@@ -1,0 +1,134 @@
+"""Trying one point: train the method with the point's settings, and measure it on development prompts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harc.config.directions import DirectionSettings
+from harc.config.evaluation import EvaluationSettings
+from harc.config.training import MethodSettings
+from harc.evaluation.families import ATTACK_SUITES, BENIGN_SUITES, OVER_REFUSAL_SUITES
+
+SUITES = (*ATTACK_SUITES, *OVER_REFUSAL_SUITES, *BENIGN_SUITES)
+# column prefix: (suite, metric) of scores.csv
+RATES = {
+    "asr": ("mean_asr", "asr"),
+    "over_refusal": ("mean_over_refusal", "over_refusal"),
+    "benign": ("benign", "accuracy"),
+    "wrapped_benign": ("wrapped_benign", "accuracy"),
+}
+ENDS = {"": "rate", "_low": "ci_low", "_high": "ci_high", "_n": "n"}
+COLUMNS = (
+    "backbone",
+    "method",
+    "seed",
+    "point",
+    "changes",
+    *(f"{name}{end}" for name in RATES for end in ENDS),
+    "train_seconds",
+)
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """Where points are tried.
+
+    Attributes:
+        weights: folder of the backbone, or of its snapshot.
+        dtype, device: precision and place of the model.
+        data: folder of the row files.
+        directions: directions.safetensors of the base model.
+        evaluation: the study's evaluation; points are tried on its development split, suites of safety alone.
+        reading: how directions are read.
+        seed: of adapter and attackers.
+    """
+
+    weights: Path
+    dtype: str
+    device: str
+    data: Path
+    directions: Path
+    evaluation: EvaluationSettings
+    reading: DirectionSettings
+    seed: int
+
+    @property
+    def development(self) -> EvaluationSettings:
+        """The evaluation that points get."""
+        return self.evaluation.model_copy(update={"split": "development", "suites": SUITES, "project": False})
+
+
+def train_point(
+    bench: Workbench, settings: MethodSettings, out_dir: Path, *, start_from: Path | None = None
+) -> dict[str, Any]:
+    """Train or fit a method and write its folder; what the training returns."""
+    from harc.backbones import load_backbone
+    from harc.directions import load_directions
+    from harc.files import read_jsonl
+
+    backbone = load_backbone(bench.weights, dtype=bench.dtype, device=bench.device)
+    rows = read_jsonl(bench.data / "training.jsonl", ("category", "prompt", "response"))
+    if settings.objective == "cast":
+        from harc.steering.fit import fit_steering
+
+        return fit_steering(backbone, rows, settings, bench.seed, out_dir)
+    from harc.training.run import train_adapter
+
+    return train_adapter(
+        backbone,
+        rows,
+        read_jsonl(bench.data / "extraction.jsonl", ("category", "prompt")),
+        read_jsonl(bench.data / "extraction_pairs.jsonl", ("kind", "prompt", "response")),
+        load_directions(bench.directions),
+        settings,
+        bench.seed,
+        out_dir,
+        None,
+        direction_settings=bench.reading,
+        start_from=start_from,
+    )
+
+
+def measure_point(bench: Workbench, folder: Path | None, work_dir: Path) -> dict[str, Any]:
+    """Development rates of a method's folder (None: the base), with intervals and numbers of prompts.
+
+    Args:
+        bench: where.
+        folder: adapter or steering.
+        work_dir: for generations and scores; both stay there.
+    """
+    from harc.evaluation.run import EvaluationPaths, evaluate_backbone
+    from harc.evaluation.score import read_csv, score_generations
+
+    paths = EvaluationPaths(
+        backbone=bench.weights,
+        adapter=folder,
+        data=bench.data / "development.jsonl",
+        world=bench.data / "world.json",
+        directions=None,
+        generations=work_dir / "generations",
+    )
+    evaluate_backbone(paths, bench.development, seed=bench.seed, dtype=bench.dtype, device=bench.device)
+    score_generations(paths.generations, work_dir / "scores", bench.development)
+    scores = {(row["suite"], row["metric"]): row for row in read_csv(work_dir / "scores/scores.csv")}
+    return {
+        f"{name}{end}": scores[key][column] for name, key in RATES.items() for end, column in ENDS.items()
+    }
+
+
+def describe_changes(changes: Mapping[str, Any]) -> str:
+    """A point's changes as one line: `loss.kl=1, margin=0.7`."""
+    return ", ".join(
+        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in _walk(changes)
+    )
+
+
+def _walk(changes: Mapping[str, Any], prefix: str = "") -> Sequence[tuple[str, Any]]:
+    found = []
+    for name, value in changes.items():
+        found += (
+            _walk(value, f"{prefix}{name}.") if isinstance(value, Mapping) else [(f"{prefix}{name}", value)]
+        )
+    return found
