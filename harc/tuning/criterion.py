@@ -1,4 +1,4 @@
-"""The declared rule: lowest attack success among the points that keep over-refusal and benign answers near the base's."""
+"""The declared rule: the lowest attack success that keeps over-refusal and benign answers near the base's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
