@@ -13,6 +13,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/backbones.smk"
 include: "workflow/rules/directions.smk"
 include: "workflow/rules/training.smk"
+include: "workflow/rules/tuning.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/analysis.smk"
 include: "workflow/rules/paper.smk"
@@ -22,6 +23,7 @@ include: "workflow/rules/audit.smk"
 localrules:
     all,
     paper,
+    tune,
 
 
 rule all:

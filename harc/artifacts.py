@@ -63,6 +63,19 @@ class Layout:
         return self._unit("scores", backbone, method, seed)
 
     @property
+    def tuning(self) -> Path:
+        """Folder of everything that tuning writes."""
+        return self.root / "tuning"
+
+    def points(self, backbone: str, method: str, seed: int | str) -> Path:
+        """Table of a method's tuning points on one backbone."""
+        return self._unit("tuning", backbone, method, seed) / "points.csv"
+
+    def choice(self, method: str) -> Path:
+        """Which point the criterion chose for a method."""
+        return self.tuning / "choices" / f"{method}.json"
+
+    @property
     def data_report(self) -> Path:
         """What the check of the pulled data found."""
         return self.root / "data" / "verified.json"

@@ -145,6 +145,19 @@ def reference(
 
 
 @app.command()
+def tuned(
+    profile: ProfileOption = "organism_study",
+    name: Annotated[str, typer.Option(help="Name of the settings: config/tuned/<name>.yaml.")] = "organism",
+) -> None:
+    """Take what `snakemake tune` chose into the configuration, with every point that was tried."""
+    from harc.config.profile import load_profile
+    from harc.tuning.adopt import adopt_tuned
+
+    for path in adopt_tuned(Layout(load_profile(profile).results_root).tuning, name):
+        typer.echo(f"wrote {path}")
+
+
+@app.command()
 def summary(
     profile: ProfileOption = "organism",
     started: Annotated[int, typer.Option(help="Start of the run, seconds since 1970.")] = 0,

@@ -24,7 +24,16 @@ from harc.config.profile import load_profile
 from harc.errors import HarcError
 from harc.pipeline import create_job, fingerprint_step, list_method_files
 from harc.preflight import Machine, find_profile_lacks, raise_first
-from harc.steps import build_paper, build_report, make_figure, make_tables, pull_data
+from harc.steps import (
+    build_paper,
+    build_report,
+    choose_point,
+    collect_points,
+    make_figure,
+    make_tables,
+    pull_data,
+    tune_method,
+)
 
 # `harc` comes from the environment that runs Snakemake, also where that environment is not activated.
 shell.prefix(f'set -euo pipefail; export PATH="{Path(sys.executable).parent}:$PATH"; ')
@@ -133,6 +142,16 @@ def adapter_of(wildcards):
     return files_in(
         LAYOUT.adapter(wildcards.backbone, wildcards.method, wildcards.seed),
         list_method_files(PROFILE, wildcards.method),
+    )
+
+
+def choice_of(wildcards):
+    """The tuned choice that a composed method's grid starts from; none for the others and for the base."""
+    method = PROFILE.methods.get(wildcards.method)
+    return (
+        []
+        if method is None or method.start_from is None
+        else [LAYOUT.choice(method.start_from)]
     )
 
 

@@ -1,0 +1,44 @@
+"""Step collect_points: all points of all methods in one table, and the chosen settings as a part of a profile."""
+
+from pathlib import Path
+
+from harc.artifacts import BASE
+from harc.pipeline import Job
+
+
+def select_settings(job: Job) -> dict:
+    """Which methods are tuned."""
+    return {"methods": list(job.profile.tuning.grids)}
+
+
+def list_inputs(job: Job) -> list[Path]:
+    """Every points.csv and every choice."""
+    profile, layout = job.profile, job.layout
+    return [
+        *(
+            layout.points(backbone, method, seed)
+            for method in (BASE, *profile.tuning.grids)
+            for backbone in profile.backbones
+            for seed in profile.tuning.seeds
+        ),
+        *(layout.choice(method) for method in profile.tuning.grids),
+    ]
+
+
+def list_outputs(job: Job) -> list[Path]:
+    """tuned.yaml, points.csv."""
+    return [job.layout.tuning / "tuned.yaml", job.layout.tuning / "points.csv"]
+
+
+def run(job: Job) -> None:
+    """Write both."""
+    from harc.evaluation.score import read_csv, write_csv
+    from harc.files import read_json, write_text
+    from harc.tuning.adopt import format_tuned
+    from harc.tuning.points import COLUMNS
+
+    tuned, points = list_outputs(job)
+    tables = [path for path in list_inputs(job) if path.suffix == ".csv"]
+    write_csv(points, COLUMNS, [row for path in tables for row in read_csv(path)])
+    choices = {method: read_json(job.layout.choice(method)) for method in job.profile.tuning.grids}
+    write_text(tuned, format_tuned(choices))
