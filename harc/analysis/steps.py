@@ -21,6 +21,7 @@ from harc.analysis.tables import (
     main,
     release,
     training,
+    tuning,
 )
 from harc.analysis.tables.layout import write_table
 from harc.analysis.vocabulary import include_base
@@ -40,6 +41,7 @@ TABLES = (
     "switches",
     "conflicts",
     "hyperparameters",
+    "tuning",
     "claims",
 )
 
@@ -54,6 +56,7 @@ def make_tables(
     claims_file: Path = Path("config/claims.yaml"),
     switches: Sequence[Mapping[str, Any]] | None = None,
     confidence: float = 0.95,
+    tuning_points: Path | None = None,
 ) -> list[Path]:
     """Write every table as CSV and LaTeX.
 
@@ -67,6 +70,7 @@ def make_tables(
         claims_file: the claims ledger.
         switches: the release's faults; None takes those of the presets.
         confidence: coverage of every interval.
+        tuning_points: points that settings were chosen from; None for none.
 
     Returns:
         The files written.
@@ -89,6 +93,7 @@ def make_tables(
         release.build_sources(),
         release.build_conflicts(),
         hyperparameters.build_table(profile_settings),
+        tuning.build_table(tuning_points),
         claims.build_table(claims_file, results_root, backbones, seeds, confidence),
     ]
     return [path for table in built for path in write_table(table, out_dir)]

@@ -1,5 +1,7 @@
 """Settings of figures, tables, comparisons and the report."""
 
+from pathlib import Path
+
 from pydantic import Field
 
 from harc.config.base import Settings
@@ -33,6 +35,11 @@ class AnalysisSettings(Settings):
         ge=1,
         description="Most points drawn per class in a plane panel (count); statistics use all of them. "
         "Source: this project's convention, for legibility.",
+    )
+    tuning_points: Path | None = Field(
+        None,
+        description="Points that the methods' settings were chosen from (path of a CSV; the chosen settings lie beside "
+        "it); none: no tuning is shown. Source: `harc tuned`.",
     )
     report_examples: int = Field(
         4,

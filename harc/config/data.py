@@ -38,6 +38,13 @@ class PublicRowSettings(Settings):
         ge=1,
         description="most goals of the attacks, and rows of each over-refusal suite; none: all (rows)",
     )
+    preference_dataset: str | None = Field(
+        None,
+        description="pairs of a safe and an unsafe answer, which harmful rows are then made from: id on the hub or a "
+        "local folder (main/train_dpo.py@c3565e5: PKU-Alignment/PKU-SafeRLHF); none: AdvBench, with a placeholder "
+        "for every harmful answer, and no rows for methods that need one",
+    )
+    preference_revision: str = Field("main", description="commit or branch of that dataset")
     benign_rows: int = Field(
         200, ge=1, description="rows of suites benign and wrapped_benign; own choice (rows)"
     )

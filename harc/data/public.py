@@ -1,18 +1,20 @@
 """Rows of a study on published models, assembled from the registered public files: same files as the organism's.
 
 Evaluation is drawn first, then development, then extraction and training from what neither holds, exactly or nearly;
-what is dropped is listed in manifest.json with its reason. Harmful answers are a placeholder: this project holds no
-harmful completion. Departures from the release, whose harmful answers and refusals are `circuit_breakers_train` and
+what is dropped is listed in manifest.json with its reason. Harmful answers are a placeholder, since this project holds
+no harmful completion, unless a dataset of preference pairs is named, which is read at run time. Departures from the release, whose harmful answers and refusals are `circuit_breakers_train` and
 whose helpful ones are UltraChat (main/data.py@c3565e5): refusals are texts of our own, helpful answers CoCoNot's.
 """
 
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from harc.config.contamination import ContaminationSettings
 from harc.config.data import PublicRowSettings
+from harc.data.preference_pairs import read_preference_pairs
 from harc.data.public_sources import Prompt, PublicPrompts, read_public_prompts
 from harc.data.public_wrappers import WRAPPERS
 from harc.evaluation.contamination import ReferenceIndex, check_contamination, normalise_text
@@ -175,7 +177,7 @@ def _build_extraction(
     helpful = drawer.draw("extraction/helpful", prompts.answered_plain, settings.pair_rows)
     rows = [{"category": "harmful", "prompt": p.text, "source": p.source} for p in harmful]
     rows += [{"category": "harmless", "prompt": p.text, "source": p.source} for p in harmless]
-    answers = [("harm", p, PLACEHOLDER) for p in harmful]
+    answers = [("harm", p, p.rejected or PLACEHOLDER) for p in harmful]
     answers += [("refuse", p, choose_refusal(p.text)) for p in harmful]
     answers += [("helpful", p, p.response) for p in helpful]
     pairs = [
@@ -193,16 +195,21 @@ def _build_training(prompts: PublicPrompts, settings: PublicRowSettings, drawer:
     rows = []
     for category, pool in pools.items():
         for prompt in drawer.draw(f"training/{category}", pool, settings.training_rows):
-            response = choose_refusal(prompt.text) if category == "harmful" else prompt.response
-            rows.append(
-                {
-                    "category": category,
-                    "prompt": prompt.text,
-                    "response": response,
-                    "source": prompt.source,
-                }
-            )
+            rows.append({"category": category, "prompt": prompt.text, **_answer(category, prompt)})
     return _number("training", rows)
+
+
+def _answer(category: str, prompt: Prompt) -> dict[str, str]:
+    """What a training row answers: `response`, and `rejected` and `chosen` where there are such answers.
+
+    Cross-entropy on harmful rows takes a refusal; preference methods take the dataset's own safe answer over its unsafe
+    one, and a benign row's answer over a refusal.
+    """
+    refusal = choose_refusal(prompt.text)
+    if category != "harmful":
+        return {"response": prompt.response, "rejected": refusal, "source": prompt.source}
+    pair = {"chosen": prompt.response, "rejected": prompt.rejected} if prompt.rejected else {}
+    return {"response": refusal, **pair, "source": prompt.source}
 
 
 def build_public_rows(public_dir: Path, out_dir: Path, settings: PublicRowSettings) -> None:
@@ -216,17 +223,30 @@ def build_public_rows(public_dir: Path, out_dir: Path, settings: PublicRowSettin
     Raises:
         DataError: for a missing or damaged public file; if an evaluation prompt is in an earlier split after all.
     """
-    prompts = read_public_prompts(public_dir)
+    prompts, facts = _add_preferences(read_public_prompts(public_dir), settings)
     drawer = Drawer(settings.seed)
     rows = {"evaluation": _build_evaluation(prompts, settings, drawer)}
     rows["development"] = _build_development(prompts, settings, drawer)
     rows["extraction"], rows["extraction_pairs"] = _build_extraction(prompts, settings, drawer)
     rows["training"] = _build_training(prompts, settings, drawer)
-    write_rows(rows, drawer.dropped, settings, out_dir)
+    write_rows(rows, drawer.dropped, settings, out_dir, facts)
+
+
+def _add_preferences(prompts: PublicPrompts, settings: PublicRowSettings) -> tuple[PublicPrompts, dict]:
+    """The prompts with harmful ones from a dataset of preference pairs, if one is named, and what was read."""
+    if settings.preference_dataset is None:
+        return prompts, {}
+    found = read_preference_pairs(settings.preference_dataset, settings.preference_revision)
+    facts = {"revision": found.revision, "pairs": len(found.pairs), "skipped": found.skipped}
+    return replace(prompts, harmful=found.pairs), {"preference_dataset": facts}
 
 
 def write_rows(
-    rows: dict[str, list[dict]], dropped: list[dict], settings: PublicRowSettings, out_dir: Path
+    rows: dict[str, list[dict]],
+    dropped: list[dict],
+    settings: PublicRowSettings,
+    out_dir: Path,
+    facts: dict | None = None,
 ) -> None:
     """Check the splits against each other, then put the folder in place.
 
@@ -241,7 +261,7 @@ def write_rows(
         check_contamination(folder / "evaluation.jsonl", [*earlier, folder / "development.jsonl"], STRICT)
         check_contamination(folder / "development.jsonl", earlier, STRICT)
         write_json(folder / "world.json", {"kind": "public", "refusals": list(REFUSALS)})
-        write_json(folder / "manifest.json", describe_rows(rows, dropped, settings))
+        write_json(folder / "manifest.json", {**describe_rows(rows, dropped, settings), **(facts or {})})
 
 
 def describe_rows(rows: dict[str, list[dict]], dropped: list[dict], settings: PublicRowSettings) -> dict:

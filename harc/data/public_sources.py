@@ -25,13 +25,15 @@ class Prompt:
         text: what is asked.
         source: the dataset's name in the registry.
         kind: the dataset's own class of the prompt.
-        response: a helpful answer, where the dataset has one.
+        response: a helpful or safe answer, where the dataset has one.
+        rejected: an unsafe answer, where the dataset has one.
     """
 
     text: str
     source: str
     kind: str
     response: str = ""
+    rejected: str = ""
 
 
 @dataclass(frozen=True)

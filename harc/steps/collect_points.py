@@ -7,8 +7,8 @@ from harc.pipeline import Job
 
 
 def select_settings(job: Job) -> dict:
-    """Which methods are tuned."""
-    return {"methods": list(job.profile.tuning.grids)}
+    """The grids and the criterion."""
+    return {"tuning": job.profile.tuning.model_dump(mode="json")}
 
 
 def list_inputs(job: Job) -> list[Path]:
@@ -41,4 +41,4 @@ def run(job: Job) -> None:
     tables = [path for path in list_inputs(job) if path.suffix == ".csv"]
     write_csv(points, COLUMNS, [row for path in tables for row in read_csv(path)])
     choices = {method: read_json(job.layout.choice(method)) for method in job.profile.tuning.grids}
-    write_text(tuned, format_tuned(choices))
+    write_text(tuned, format_tuned(choices, job.profile.tuning))

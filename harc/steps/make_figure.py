@@ -22,8 +22,10 @@ def list_units(job: Job) -> list[list]:
 
 
 def list_inputs(job: Job) -> list[Path]:
-    """The files that the figure's module declares."""
-    return import_module(list_plugins(job)[0]).list_inputs(job.layout.root, *list_units(job))
+    """The files that the figure's module declares, and the tuning points if it draws them."""
+    module, points = import_module(list_plugins(job)[0]), job.profile.analysis.tuning_points
+    tuning = [points] if points is not None and getattr(module, "READS_TUNING_POINTS", False) else []
+    return [*module.list_inputs(job.layout.root, *list_units(job)), *tuning]
 
 
 def list_outputs(job: Job) -> list[Path]:

@@ -32,7 +32,8 @@ def list_units(job: Job) -> list[tuple[str, str, int]]:
 def list_inputs(job: Job) -> list[Path]:
     """Scores, directions, projections and training logs, the backbones' acceptance, the claims ledger."""
     layout, profile = job.layout, job.profile
-    inputs = [CLAIMS]
+    points = profile.analysis.tuning_points
+    inputs = [CLAIMS, *([] if points is None else [points])]
     inputs += [
         layout.backbone(backbone, seed) / "acceptance.json"
         for backbone, settings in profile.backbones.items()
@@ -68,5 +69,6 @@ def run(job: Job) -> None:
         folder,
         CLAIMS,
         confidence=profile.analysis.confidence,
+        tuning_points=profile.analysis.tuning_points,
     )
     make_numbers(folder, folder / NUMBERS)

@@ -6,18 +6,22 @@ from typing import Any
 
 import yaml
 
+from harc.config.tuning import TuningSettings
 from harc.errors import ArtifactError
 from harc.files import write_text
 
 TUNED = Path("config/tuned")
-HEADER = """# What tuning chose, on development prompts, by the criterion of the profile's `tuning`. Made by `snakemake tune`
-# and `harc tuned`; do not edit. Every point that was tried is in the CSV beside this file.
+HEADER = """# What tuning chose on development prompts, by the criterion below. Made by `snakemake tune`, `harc tuned`;
+# do not edit. Every point that was tried is in the CSV beside this file.
 """
 
 
-def format_tuned(choices: Mapping[str, Mapping[str, Any]]) -> str:
-    """YAML of the methods' chosen changes; a choice that breaks an allowance says so."""
-    lines = [HEADER, "methods:\n"]
+def format_tuned(choices: Mapping[str, Mapping[str, Any]], settings: TuningSettings) -> str:
+    """YAML of the methods' chosen changes and of the criterion; a choice that breaks an allowance says so."""
+    criterion = settings.model_dump(
+        mode="json", include={"over_refusal_allowance", "benign_allowance", "seeds"}
+    )
+    lines = [HEADER, yaml.safe_dump({"tuning": criterion}, default_flow_style=None), "methods:\n"]
     for method, choice in choices.items():
         remark = (
             "" if choice["eligible"] else "  # no point keeps the allowances; this one breaks them least\n"
