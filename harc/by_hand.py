@@ -96,8 +96,9 @@ def train_from_files(
     out: Path | str,
     *,
     checkpoints: Path | str | None = None,
+    start_from: Path | str | None = None,
 ) -> dict[str, Any]:
-    """Train one adapter from a YAML file (see harc.config.by_hand) and write its folder.
+    """Train one adapter, or fit one steering, from a YAML file (see harc.config.by_hand) and write its folder.
 
     Args:
         model: folder or hub id of a chat model.
@@ -105,14 +106,16 @@ def train_from_files(
         out: adapter folder to write.
         checkpoints: folder of checkpoints while the run lasts; by default beside `out`. A run that was killed goes
             on from there when it is started again.
+        start_from: folder of the adapter that a composed method (harc_dpo, dpo_harc) starts from.
 
     Returns:
-        What train_adapter returns.
+        What train_adapter, or fit_steering, returns.
 
     Raises:
         DataError, ModelError, ConfigError: for files or models that cannot be used.
     """
     from harc.config.loading import parse_settings, read_yaml
+    from harc.steering.fit import fit_steering
     from harc.training.run import train_adapter
 
     config, out = Path(config), Path(out)
@@ -127,8 +130,11 @@ def train_from_files(
         name: read_rows(config.parent / path, fields) if (path := getattr(given, name)) else None
         for name, fields in files.items()
     }
+    backbone = load_backbone(model, dtype=given.dtype, device=given.device)
+    if given.method.objective == "cast":
+        return fit_steering(backbone, rows["training"] or [], given.method, given.seed, out)
     return train_adapter(
-        load_backbone(model, dtype=given.dtype, device=given.device),
+        backbone,
         rows["training"] or [],
         rows["extraction"] or [],
         rows["pairs"] or [],
@@ -139,4 +145,5 @@ def train_from_files(
         checkpoints or out.with_name(f".{out.name}.checkpoints"),
         direction_settings=given.directions,
         validation_rows=rows["validation"],
+        start_from=start_from,
     )

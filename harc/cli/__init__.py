@@ -56,15 +56,22 @@ def train(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Adapter folder to write, in PEFT's form, with its logs.")],
+    start_from: Annotated[
+        Path | None,
+        typer.Option(help="Adapter folder that a composed method (harc_dpo, dpo_harc) starts from."),
+    ] = None,
 ) -> None:
-    """Train one LoRA adapter on any chat model, outside the workflow.
+    """Train one LoRA adapter on any chat model, outside the workflow; with preset cast, fit a steering.
 
     The run writes checkpoints beside the output folder; a run that was killed goes on from there when the same
     command is given again, and ends with the same bytes.
     """
     from harc.by_hand import train_from_files
 
-    summary = train_from_files(model, config, out)
+    summary = train_from_files(model, config, out, start_from=start_from)
+    if "updates" not in summary:
+        typer.echo(f"wrote {out}: fitted in {summary['wall_s']:.0f} s, {summary['condition']}")
+        return
     resumed = f", resumed at update {summary['resumed_at']}" if summary["resumed_at"] else ""
     typer.echo(f"wrote {out}: {summary['updates']} updates in {summary['wall_s']:.0f} s{resumed}")
 

@@ -13,7 +13,8 @@ class TrainingFile(Settings):
     """The content of the file given to `harc train --config`; paths are relative to that file."""
 
     training: str = Field(
-        description="JSONL rows to train on: category (harmful, harmless, pseudo_harmful), prompt, response"
+        description="JSONL rows to train on: category (harmful, harmless, pseudo_harmful), prompt, response; for dpo, "
+        "cb, repbend, cast and joint also rejected, the response that is not wanted"
     )
     extraction: str | None = Field(
         None, description="JSONL prompts to read directions from: category, prompt"

@@ -2,8 +2,9 @@
 
 Evaluation is drawn first, then development, then extraction and training from what neither holds, exactly or nearly;
 what is dropped is listed in manifest.json with its reason. Harmful answers are a placeholder, since this project holds
-no harmful completion, unless a dataset of preference pairs is named, which is read at run time. Departures from the release, whose harmful answers and refusals are `circuit_breakers_train` and
-whose helpful ones are UltraChat (main/data.py@c3565e5): refusals are texts of our own, helpful answers CoCoNot's.
+no harmful completion, unless a dataset of preference pairs is named, which is read at run time. Departures from the
+release, whose harmful answers and refusals are `circuit_breakers_train` and whose helpful ones are UltraChat
+(main/data.py@c3565e5): refusals are texts of our own, helpful answers CoCoNot's.
 """
 
 import random
