@@ -37,8 +37,8 @@ def make_tokenizer():
     return tokenizer
 
 
-def make_model(tokenizer, seed: int = 0):
-    """A LlamaForCausalLM of two blocks with random weights large enough to give varied answers."""
+def make_model(tokenizer, seed: int = 0, layers: int = 2):
+    """A LlamaForCausalLM of a few blocks with random weights large enough to give varied answers."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -47,7 +47,7 @@ def make_model(tokenizer, seed: int = 0):
         vocab_size=len(tokenizer),
         hidden_size=24,
         intermediate_size=32,
-        num_hidden_layers=2,
+        num_hidden_layers=layers,
         num_attention_heads=2,
         max_position_embeddings=CONTEXT,
         bos_token_id=None,
@@ -58,9 +58,9 @@ def make_model(tokenizer, seed: int = 0):
     return LlamaForCausalLM(config).eval()
 
 
-def save_tiny_chat(folder: Path, seed: int = 0) -> Path:
+def save_tiny_chat(folder: Path, seed: int = 0, layers: int = 2) -> Path:
     """Write model and tokenizer as transformers does."""
     tokenizer = make_tokenizer()
-    make_model(tokenizer, seed).save_pretrained(folder)
+    make_model(tokenizer, seed, layers).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
