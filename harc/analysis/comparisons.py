@@ -9,7 +9,8 @@ from harc.analysis.rates import Difference, estimate_difference
 from harc.analysis.vocabulary import ATTACKS, OVER_REFUSAL, POOLED, sort_methods
 from harc.evaluation.statistics import holm
 
-REFERENCES = ("base", "sft", "no_coupling", "harc")
+REFERENCES = ("base", "sft", "no_coupling", "dpo", "cb", "repbend", "cast", "harc")
+BASELINES = ("dpo", "cb", "repbend", "cast")  # HARC itself is compared with these, its variants are not
 METRICS = ("mean_asr", *ATTACKS, *OVER_REFUSAL, "mean_helpfulness", "benign", "wrapped_benign")
 
 
@@ -25,14 +26,18 @@ class Comparison(NamedTuple):
 
 
 def list_pairs(methods: Sequence[str]) -> list[tuple[str, str]]:
-    """(method, reference): all against base, HARC's variants also against SFT, no coupling and HARC."""
+    """(method, reference): all against base; HARC and its variants also against SFT, no coupling and HARC; HARC
+    against the other baselines.
+    """
     present = sort_methods(list(methods))
     pairs = []
     for reference in REFERENCES:
         if reference not in present:
             continue
         for method in present:
-            wanted = reference == "base" or (method.startswith("harc") and reference != "harc")
+            wanted = reference == "base"
+            wanted = wanted or (reference in ("sft", "no_coupling") and method.startswith("harc"))
+            wanted = wanted or (reference in BASELINES and method == "harc")
             wanted = wanted or (reference == "harc" and method.startswith("harc_"))
             if wanted and method != reference:
                 pairs.append((method, reference))

@@ -54,6 +54,11 @@ PAIRS = (
     ("harc", "base"),
     ("harc", "sft"),
     ("harc", "no_coupling"),
+    ("harc", "dpo"),
+    ("harc", "cb"),
+    ("harc", "repbend"),
+    ("harc", "cast"),
+    ("harc_dpo", "harc"),
     ("sft", "base"),
     ("no_coupling", "base"),
     ("harc_released", "base"),
@@ -247,6 +252,43 @@ def list_training(rows: Rows) -> dict[str, str]:
     return macros
 
 
+def list_tuning(rows: Rows, hyperparameters: Rows) -> dict[str, str]:
+    """How many points each method had, on how many runs, within which allowances, and who kept to none."""
+    values = {row["setting"]: row["value"] for row in hyperparameters}
+    methods = [name for name in dict.fromkeys(row["method"] for row in rows) if name != "base"]
+    sizes = [sum(row["method"] == name for row in rows) for name in methods]
+    runs = int(rows[0]["runs"]) if rows else 0
+    strict = [
+        name
+        for name in methods
+        if not any(_keeps_allowances(row, rows, values) for row in rows if row["method"] == name)
+    ]
+    remark = "every method has a point that keeps both allowances."
+    if strict:
+        names = join_words([name_method(name) for name in strict])
+        remark = f"no point of {names} keeps both, so the one that breaks them least was taken."
+    return {
+        "TuningPoints": str(max(sizes, default=0)),
+        "TuningRuns": f"on {runs} pair{'' if runs == 1 else 's'}",
+        "TuningAllowance": format_rate(_as_number(values.get("tuning.over_refusal_allowance"))),
+        "TuningBenign": format_rate(_as_number(values.get("tuning.benign_allowance"))),
+        "TuningIneligible": escape_latex(remark) if rows else "this profile names no tuning.",
+    }
+
+
+def _as_number(text: str | None) -> float | None:
+    return None if text is None else float(text)
+
+
+def _keeps_allowances(row: dict[str, str], rows: Rows, values: Mapping[str, str]) -> bool:
+    """As the criterion has it, from the table's means."""
+    base = _find(rows, method="base")
+    rise = read_number(row, "over_refusal") - read_number(base, "over_refusal")
+    loss = max(read_number(base, name) - read_number(row, name) for name in ("benign", "wrapped_benign"))
+    within = rise <= float(values["tuning.over_refusal_allowance"]) + 1e-9
+    return within and loss <= float(values["tuning.benign_allowance"]) + 1e-9
+
+
 NEEDED = (
     "table1",
     "controls",
@@ -258,6 +300,7 @@ NEEDED = (
     "acceptance",
     "faults",
     "hyperparameters",
+    "tuning",
 )
 
 
@@ -273,6 +316,7 @@ def collect_macros(tables_dir: Path) -> dict[str, str]:
         | list_areas(tables["separability"])
         | list_training(tables["training"])
         | list_claims(tables["claims"])
+        | list_tuning(tables["tuning"], tables["hyperparameters"])
     )
 
 

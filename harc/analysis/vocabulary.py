@@ -39,6 +39,8 @@ METHOD_LABELS = {
     "harc": "HARC",
     "harc_released": "HARC (as released)",
     "harc_dpo": "HARC+DPO",
+    "dpo_harc": "DPO+HARC",
+    "joint": "HARC and DPO jointly",
 }
 METHOD_ORDER = tuple(METHOD_LABELS)
 

@@ -18,13 +18,15 @@ def count_jobs(profile) -> dict[str, int]:
     """Jobs of a full run by rule, from the profile's own numbers."""
     kinds = [backbone.kind == "organism" for backbone in profile.backbones.values()]
     seeds, methods = len(profile.seeds), len(profile.methods)
+    fitted = sum(method.objective == "cast" for method in profile.methods.values())
     models = len(kinds) * seeds
     jobs = {
         "pull_data": 1,
         "train_backbone": sum(kinds) * seeds,
         "fetch_backbone": (len(kinds) - sum(kinds)) * seeds,
         "extract_directions": models,
-        "train_adapter": models * methods,
+        "train_adapter": models * (methods - fitted),
+        "fit_steering": models * fitted,
         "evaluate": models * (methods + 1),
         "score": models * (methods + 1),
         "make_tables": 1,
