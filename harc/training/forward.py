@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from harc.activations import observe_slots, window_weights
 from harc.backbones import Backbone
 from harc.losses import cross_entropy_sum, kl_sum
+from harc.packing import Layout, can_pack, lay_out_rows
 from harc.training.batches import TokenBatch
 
 
@@ -55,6 +56,7 @@ class AdapterForward(torch.nn.Module):
         self.model = backbone.model
         self._backbone = [backbone]  # in a list, so that it is not registered a second time
         self.head_rows = head_rows
+        self.packing: bool | None = None  # several rows in one; None: decided at the first pass
         # PEFT's own disable_adapter inspects the whole model at every call: a tenth of a small model's step.
         self._adapter_layers = [part for part in self.model.modules() if isinstance(part, BaseTunerLayer)]
 
@@ -65,41 +67,54 @@ class AdapterForward(torch.nn.Module):
 
     def forward(self, batch: TokenBatch, wanted: Wanted) -> Outcome:
         """Run one group of rows; logits exist only at the positions that a wanted loss reads."""
-        device = self.backbone.device
-        ids = batch.input_ids.to(device, non_blocking=True)
-        residuals, final = self._run_student(batch, ids, wanted)
-        zero = torch.zeros((), device=device)
-        kl = self._compute_kl(batch, ids, final, wanted) if wanted.kl else zero
-        refusal = self._cross_entropy(ids, final, batch.refusal_positions) if wanted.refusal_ce else zero
-        benign = self._cross_entropy(ids, final, batch.benign_positions) if wanted.benign_ce else zero
+        layout = self._lay_out(batch.input_ids, batch.attention_mask.sum(1).tolist())
+        residuals, final = self._run_student(batch, layout, wanted)
+        zero = torch.zeros((), device=self.backbone.device)
+        kl = self._compute_kl(batch, layout, final, wanted) if wanted.kl else zero
+        refusal, benign = (
+            self._cross_entropy(batch, layout, final, positions) if asked else zero
+            for asked, positions in (
+                (wanted.refusal_ce, batch.refusal_positions),
+                (wanted.benign_ce, batch.benign_positions),
+            )
+        )
         return Outcome(*residuals, kl, refusal, benign)
 
+    def _lay_out(self, ids: Int[Tensor, "batch time"], lengths: list[int]) -> Layout:
+        """Rows for the model's body: packed on a GPU, where the model allows it, else as they are."""
+        backbone = self.backbone
+        if self.packing is None:
+            self.packing = backbone.device.type == "cuda" and can_pack(backbone, sum(lengths))
+        kind = next(backbone.body.parameters()).dtype
+        pad = backbone.chat.pad_id
+        return lay_out_rows(ids, lengths, pad, backbone.device, kind, packed=self.packing)
+
     def _run_student(
-        self, batch: TokenBatch, ids: Tensor, wanted: Wanted
+        self, batch: TokenBatch, layout: Layout, wanted: Wanted
     ) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
         seen: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
-        rows = torch.arange(len(ids))
+        rows, device = torch.arange(len(batch.t_post)), self.backbone.device
         bounds = [(start, min(stop, start + wanted.window)) for start, stop in batch.windows.tolist()]
-        weights = window_weights(bounds, ids.shape[1], ids.device)
+        weights = window_weights(bounds, batch.input_ids.shape[1], "cpu")
 
         def see(slot: int, hidden: Tensor) -> None:
             if slot not in seen:  # gradient checkpointing passes here twice
-                pooled = torch.einsum("bt,bth->bh", weights.to(hidden), hidden)
-                seen[slot] = (hidden[rows, batch.t_inst], hidden[rows, batch.t_post], pooled)
+                at = [layout.select(hidden, rows, times) for times in (batch.t_inst, batch.t_post)]
+                seen[slot] = (*at, layout.pool(hidden, weights))
 
         if not wanted.slots:
-            empty = ids.new_zeros((0, len(ids), self.backbone.hidden_size), dtype=torch.float32)
-            return (empty, empty, empty), self._run_body(ids)
+            empty = torch.zeros((0, len(rows), self.backbone.hidden_size), device=device)
+            return (empty, empty, empty), self._run_body(layout)
         with observe_slots(self.backbone, wanted.slots, see, stop=False):
-            final = self._run_body(ids)
+            final = self._run_body(layout)
         inst, post, resp = (
-            torch.stack([part.to(ids.device) for part in parts])
+            torch.stack([part.to(device) for part in parts])
             for parts in zip(*(seen[slot] for slot in wanted.slots), strict=True)
         )
         return (inst, post, resp), final
 
-    def _run_body(self, ids: Tensor) -> Tensor:
-        return self.backbone.body(input_ids=ids, use_cache=False).last_hidden_state
+    def _run_body(self, layout: Layout) -> Tensor:
+        return self.backbone.body(**layout.arguments, use_cache=False).last_hidden_state
 
     @contextmanager
     def _adapter_off(self) -> Iterator[None]:
@@ -112,21 +127,26 @@ class AdapterForward(torch.nn.Module):
             for layer in self._adapter_layers:
                 layer.enable_adapters(True)
 
-    def _compute_kl(self, batch: TokenBatch, ids: Tensor, final: Tensor, wanted: Wanted) -> Tensor:
+    def _compute_kl(self, batch: TokenBatch, layout: Layout, final: Tensor, wanted: Wanted) -> Tensor:
         rows, times = batch.benign_positions if wanted.kl == "anchored" else batch.unshifted_positions
         if not len(rows):
             return final.new_zeros((), dtype=torch.float32)
         benign = torch.where(~batch.is_harmful)[0]
-        place = torch.zeros(len(ids), dtype=torch.long)
+        place = torch.zeros(len(batch.t_post), dtype=torch.long)
         place[benign] = torch.arange(len(benign))
+        # Nothing after the last token that is read; rows are padded on the right.
+        stops = torch.zeros(len(benign), dtype=torch.long).scatter_reduce(0, place[rows], times + 1, "amax")
+        own = self._lay_out(batch.input_ids[benign, : int(stops.max())], stops.tolist())
         with torch.no_grad(), self._adapter_off():
-            # Nothing after the last token that is read; rows are padded on the right.
-            teacher = self._run_body(ids[benign, : int(times.max()) + 1])[place[rows], times]
-        return kl_sum(final[rows, times], teacher, self._apply_head, self.head_rows)
+            teacher = own.select(self._run_body(own), place[rows], times)
+        return kl_sum(layout.select(final, rows, times), teacher, self._apply_head, self.head_rows)
 
-    def _cross_entropy(self, ids: Tensor, final: Tensor, positions: tuple[Tensor, Tensor]) -> Tensor:
+    def _cross_entropy(
+        self, batch: TokenBatch, layout: Layout, final: Tensor, positions: tuple[Tensor, Tensor]
+    ) -> Tensor:
         rows, times = positions
-        return cross_entropy_sum(final[rows, times], ids[rows, times + 1], self._apply_head, self.head_rows)
+        labels = batch.input_ids[rows, times + 1].to(final.device, non_blocking=True)
+        return cross_entropy_sum(layout.select(final, rows, times), labels, self._apply_head, self.head_rows)
 
     def _apply_head(self, hidden: Float[Tensor, "rows hidden"]) -> Float[Tensor, "rows vocabulary"]:
         return self.backbone.apply_head(hidden)
