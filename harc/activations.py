@@ -1,11 +1,12 @@
 """Reading the residual stream at chosen positions, for many token sequences, in few forward passes.
 
-Rows are sorted by length and padded on the right, where causal attention never looks, so no mask is needed.
+Rows are sorted by length and padded on the right, where causal attention never looks, so no mask is needed, except
+where several answers to one prompt stand in one row behind it.
 The forward pass stops at the last block that is read, and no logits are computed.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,12 @@ from torch import Tensor
 
 from harc.backbones import Backbone
 from harc.errors import ModelError
+from harc.packing import Segment, can_pack, pack_segments
 
 SPLIT_COST = 256  # padding tokens that one more forward pass must save to be worth its overhead
+SHARE_ABOVE = (
+    50_000_000  # weights; smaller models are read in a moment, and keep the last bit of their results
+)
 
 
 class _Stop(Exception):
@@ -61,6 +66,11 @@ def hidden_of(args: tuple, kwargs: dict) -> Tensor:
     return args[0] if args else kwargs["hidden_states"]
 
 
+def stoppable() -> AbstractContextManager[None]:
+    """For a forward pass that observed slots may end early."""
+    return suppress(_Stop)
+
+
 @contextmanager
 def observe_slots(backbone: Backbone, slots: Sequence[int], see: Any, *, stop: bool = True) -> Iterator[None]:
     """Call `see(slot, hidden)` for each slot during forward passes; end a pass after the last one if `stop`.
@@ -69,7 +79,7 @@ def observe_slots(backbone: Backbone, slots: Sequence[int], see: Any, *, stop: b
         backbone: the model.
         slots: slots to observe, 0..n_layers.
         see: called with the slot and the residual stream, shape (batch, time, hidden).
-        stop: raise inside the model after the last slot; wrap the forward pass in `run_body`.
+        stop: raise _Stop inside the model after the last slot; the caller suppresses it.
     """
     last = max(slots)
     handles = []
@@ -97,12 +107,6 @@ def observe_slots(backbone: Backbone, slots: Sequence[int], see: Any, *, stop: b
     finally:
         for handle in handles:
             handle.remove()
-
-
-def run_body(backbone: Backbone, ids: Int[Tensor, "batch time"]) -> None:
-    """One forward pass without the head, which observed slots may end early."""
-    with suppress(_Stop):
-        backbone.body(input_ids=ids, use_cache=False)
 
 
 def plan_batches(lengths: Sequence[int], tokens_per_forward: int) -> list[list[int]]:
@@ -150,41 +154,98 @@ def stream_residuals(
     *,
     last_slot: int | None = None,
     tokens_per_forward: int = 4096,
+    share: bool | None = None,
 ) -> Iterator[Residuals]:
     """Read all slots up to `last_slot` (n_layers if None) for every reading, batch by batch, longest first.
 
     Memory on the device does not grow with the number of readings; the caller decides what to keep.
+
+    Args:
+        backbone: the model.
+        readings: what to read.
+        last_slot: last slot to read.
+        tokens_per_forward: padded tokens of one forward pass.
+        share: read a prompt that several readings begin with once; None does so for models of SHARE_ABOVE
+            weights or more, if their attention allows it.
     """
     slots = list(range((backbone.n_layers if last_slot is None else last_slot) + 1))
-    for rows in plan_batches([len(reading.ids) for reading in readings], tokens_per_forward):
-        batch = [readings[row] for row in rows]
-        ids = pad_right([reading.ids for reading in batch], backbone.chat.pad_id, backbone.device)
-        reader = _BatchReader(batch, ids)
-        with torch.no_grad(), observe_slots(backbone, slots, reader.see):
-            run_body(backbone, ids)
+    lines = _plan_lines(backbone, readings, share)
+    lengths = [_count_tokens(readings, line) for line in lines]
+    for chosen in plan_batches(lengths, tokens_per_forward):
+        batch = [lines[index] for index in chosen]
+        rows = [row for line in batch for row in line]
+        inputs = _lay_out(backbone, readings, batch)
+        reader = _BatchReader(readings, batch, inputs["input_ids"])
+        with torch.no_grad(), observe_slots(backbone, slots, reader.see), stoppable():
+            backbone.body(**inputs, use_cache=False)
         yield Residuals(rows, *(torch.stack(part, dim=1) for part in zip(*reader.seen, strict=True)))
+
+
+def _plan_lines(backbone: Backbone, readings: Sequence[Reading], share: bool | None) -> list[list[int]]:
+    """Readings by row of a forward pass: those with the same prompt in one, where that is wanted and works."""
+    alone = [[index] for index in range(len(readings))]
+    if share is None:
+        share = sum(part.numel() for part in backbone.body.parameters()) >= SHARE_ABOVE
+    if not share:
+        return alone
+    lines: dict[tuple[int, ...], list[int]] = {}
+    for index, reading in enumerate(readings):
+        lines.setdefault(reading.ids[: reading.t_post + 1], []).append(index)
+    together = list(lines.values())
+    longest = max((_count_tokens(readings, line) for line in together), default=0)
+    return together if len(together) < len(readings) and can_pack(backbone, longest) else alone
+
+
+def _count_tokens(readings: Sequence[Reading], line: list[int]) -> int:
+    """Tokens of a row: the prompt once, and what follows it in each reading."""
+    prompt = readings[line[0]].t_post + 1
+    return prompt + sum(len(readings[index].ids) - prompt for index in line)
+
+
+def _lay_out(backbone: Backbone, readings: Sequence[Reading], batch: list[list[int]]) -> dict[str, Tensor]:
+    """Arguments of the model's body; plain right-padded rows where no two readings share one."""
+    pad, device = backbone.chat.pad_id, backbone.device
+    if all(len(line) == 1 for line in batch):
+        return {"input_ids": pad_right([readings[line[0]].ids for line in batch], pad, device)}
+    rows = []
+    for line in batch:
+        prompt = readings[line[0]].t_post + 1
+        answers = [Segment(readings[index].ids[prompt:], parent=0) for index in line]
+        rows.append([Segment(readings[line[0]].ids[:prompt]), *answers])
+    return pack_segments(rows, pad, device, next(backbone.body.parameters()).dtype).arguments
 
 
 class _BatchReader:
     """Keeps, slot after slot, only the wanted positions of one batch; float32 on the first device."""
 
-    def __init__(self, batch: Sequence[Reading], ids: Int[Tensor, "batch time"]) -> None:
+    def __init__(
+        self, readings: Sequence[Reading], batch: list[list[int]], ids: Int[Tensor, "rows time"]
+    ) -> None:
         self.device = ids.device
-        self.place = torch.arange(len(batch), device=self.device)
-        self.inst = torch.tensor([reading.t_inst for reading in batch], device=self.device)
-        self.post = torch.tensor([reading.t_post for reading in batch], device=self.device)
-        self.pooled = any(reading.window for reading in batch)
-        windows = [reading.window or (0, 0) for reading in batch]
+        place, inst, post, windows = [], [], [], []
+        for row, line in enumerate(batch):
+            shift = 0  # answers stand behind each other
+            for reading in (readings[index] for index in line):
+                place.append(row)
+                inst.append(reading.t_inst)
+                post.append(reading.t_post)
+                start, stop = reading.window or (0, 0)
+                windows.append((start + shift, stop + shift))
+                shift += len(reading.ids) - reading.t_post - 1
+        self.place, self.inst, self.post = torch.tensor([place, inst, post], device=self.device)
+        self.pooled = any(start < stop for start, stop in windows)
+        self.alone = len(place) == len(batch)
         self.weights = window_weights(windows, ids.shape[1], self.device)
         self.seen: list[tuple[Tensor, Tensor, Tensor]] = []
 
-    def see(self, slot: int, hidden: Float[Tensor, "batch time hidden"]) -> None:
+    def see(self, slot: int, hidden: Float[Tensor, "rows time hidden"]) -> None:
         """Take the positions of one slot; later blocks of a model spread over devices come from another."""
         there = hidden.device
         place = self.place.to(there)
         inst, post = hidden[place, self.inst.to(there)], hidden[place, self.post.to(there)]
         if self.pooled:
-            resp = torch.einsum("bt,bth->bh", self.weights.to(there), hidden.float())
+            wide = hidden.float() if self.alone else hidden.float()[place]
+            resp = torch.einsum("bt,bth->bh", self.weights.to(there), wide)
         else:
             resp = torch.zeros_like(inst)
         self.seen.append(tuple(part.to(self.device, torch.float32) for part in (inst, post, resp)))

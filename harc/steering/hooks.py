@@ -58,7 +58,8 @@ class SteeringHooks:
         self._prompt: Tensor | None = None
         self._cache: Any = None
         self._decision: Tensor | None = None
-        blocks = backbone.blocks
+        self._body, blocks = backbone.body, backbone.blocks
+        self._body.decides_per_row = True  # so that rows are never packed (harc.packing)
         self._handles = [
             backbone.body.register_forward_pre_hook(self._begin, with_kwargs=True),
             blocks[steering.condition.slot].register_forward_pre_hook(self._decide, with_kwargs=True),
@@ -72,6 +73,7 @@ class SteeringHooks:
         """Leave the model as it was."""
         for handle in self._handles:
             handle.remove()
+        del self._body.decides_per_row
 
     def _begin(self, module: Any, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
         """See what a call is: the continuation of a cache with decisions, or a prompt to decide on."""

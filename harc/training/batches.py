@@ -10,8 +10,10 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from harc.activations import plan_batches
+from harc.backbones import Backbone
 from harc.chat import ChatFormat
 from harc.errors import DataError
+from harc.packing import plan_full_passes
 
 CATEGORIES = ("harmful", "harmless", "pseudo_harmful")
 
@@ -172,16 +174,28 @@ def collate_rows(rows: Sequence[EncodedRow], post_instruction_count: int, pad: i
     )
 
 
-def collate_groups(rows: Sequence[EncodedRow], chat: ChatFormat, tokens_per_forward: int) -> list[TokenBatch]:
-    """A micro-batch as batches of rows of like length, each one forward pass."""
-    groups = split_rows(rows, tokens_per_forward)
+def collate_groups(
+    rows: Sequence[EncodedRow], backbone: Backbone, tokens_per_forward: int
+) -> list[TokenBatch]:
+    """A micro-batch as batches of rows of like length, each one forward pass; see split_rows."""
+    chat = backbone.chat
+    groups = split_rows(rows, tokens_per_forward, backbone.device.type)
     return [collate_rows(group, chat.post_instruction_count, chat.pad_id) for group in groups]
 
 
-def split_rows(rows: Sequence[EncodedRow], tokens_per_forward: int) -> list[list[EncodedRow]]:
+def split_rows(
+    rows: Sequence[EncodedRow], tokens_per_forward: int, device: str = "cpu"
+) -> list[list[EncodedRow]]:
     """Cut a micro-batch by length into forward passes with the least padding.
 
-    The micro-batch's gradient is the sum over groups, whatever the cut.
+    The micro-batch's gradient is the sum over groups, whatever the cut. On a GPU rows are packed without padding
+    and a pass costs as much as thousands of tokens, so there are as few passes as the budget allows.
+
+    Args:
+        rows: rows of a micro-batch.
+        tokens_per_forward: most tokens of a pass.
+        device: type of the device that runs them.
     """
-    groups = plan_batches([len(row.ids) for row in rows], tokens_per_forward)
-    return [[rows[index] for index in group] for group in groups]
+    lengths = [len(row.ids) for row in rows]
+    plan = plan_full_passes if device == "cuda" else plan_batches
+    return [[rows[index] for index in group] for group in plan(lengths, tokens_per_forward)]

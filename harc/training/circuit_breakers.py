@@ -62,19 +62,19 @@ class CircuitBreakerObjective(PlainObjective):
         """Move along the schedule."""
         self._progress = step / self._schedule
 
-    def collate(self, rows: Sequence[EncodedRow], chat: ChatFormat) -> list[PairedBatch]:
+    def collate(self, rows: Sequence[EncodedRow], backbone: Backbone) -> list[PairedBatch]:
         """Harmful prompts with harmful answers to reroute; benign rows (and refusals) to retain."""
         own = self.settings.circuit_breakers
         draws = random.Random(f"{self._seed} {self._calls}")
         self._calls += 1
         unsafe = [
-            self._empty_prompt(row, chat) if draws.random() < own.empty_prompt_share else row
+            self._empty_prompt(row, backbone.chat) if draws.random() < own.empty_prompt_share else row
             for row in swap_responses([row for row in rows if row.is_harmful])
         ]
         kept = [row for row in rows if own.retain_refusals or not row.is_harmful]
         tokens = self.settings.tokens_per_forward
-        return [PairedBatch("reroute", batch) for batch in collate_groups(unsafe, chat, tokens)] + [
-            PairedBatch("retain", batch) for batch in collate_groups(kept, chat, tokens)
+        return [PairedBatch("reroute", batch) for batch in collate_groups(unsafe, backbone, tokens)] + [
+            PairedBatch("retain", batch) for batch in collate_groups(kept, backbone, tokens)
         ]
 
     @staticmethod

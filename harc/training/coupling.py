@@ -107,7 +107,7 @@ class HarcObjective(RefusalObjective):
         tokens, samples = count_tokens(batches, self.wanted), sum(len(batch.t_post) for batch in batches)
         for batch in batches:
             outcome = module(batch, self.wanted)
-            harmful = batch.is_harmful.to(outcome.inst.device)
+            harmful = batch.is_harmful.to(outcome.inst.device, non_blocking=True)
             prompt, response = self._couple(outcome, harmful)
             scale = samples * len(self.selected)
             couple, couple_resp = prompt.sum() / scale, response.sum() / scale

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from harc.activations import observe_slots, run_body, window_weights
+from harc.activations import observe_slots, stoppable, window_weights
 from harc.backbones import Backbone
 from harc.losses import cross_entropy_sum, kl_sum
+from harc.packing import Layout, can_pack, lay_out_rows
 from harc.training.batches import TokenBatch
 
 
@@ -66,6 +67,7 @@ class AdapterForward(torch.nn.Module):
         self.model = backbone.model
         self._backbone = [backbone]  # in a list, so that it is not registered a second time
         self.head_rows = head_rows
+        self.packing: bool | None = None  # several rows in one; None: decided at the first pass
         # PEFT's own disable_adapter inspects the whole model at every call: a tenth of a small model's step.
         self._adapter_layers = [part for part in self.model.modules() if isinstance(part, BaseTunerLayer)]
 
@@ -84,68 +86,87 @@ class AdapterForward(torch.nn.Module):
         """
         if not isinstance(wanted, Wanted):
             return wanted(self.model, batch)
-        ids = batch.input_ids.to(self.backbone.device, non_blocking=True)
-        base = self._read_base(ids, wanted)
-        residuals, adapted, final = self._run_student(batch, ids, wanted)
-        zero = torch.zeros((), device=ids.device)
-        kl = self._compute_kl(batch, ids, final, wanted) if wanted.kl else zero
-        refusal = self._cross_entropy(ids, final, batch.refusal_positions) if wanted.refusal_ce else zero
-        benign = self._cross_entropy(ids, final, batch.benign_positions) if wanted.benign_ce else zero
+        # States of every position are compared row by row, so such rows stay apart.
+        lengths = batch.attention_mask.sum(1).tolist()
+        layout = self._lay_out(batch.input_ids, lengths, apart=bool(wanted.pair_slots))
+        base = self._read_base(layout, wanted)
+        residuals, adapted, final = self._run_student(batch, layout, wanted)
+        zero = torch.zeros((), device=self.backbone.device)
+        kl = self._compute_kl(batch, layout, final, wanted) if wanted.kl else zero
+        refusal, benign = (
+            self._cross_entropy(batch, layout, final, positions) if asked else zero
+            for asked, positions in (
+                (wanted.refusal_ce, batch.refusal_positions),
+                (wanted.benign_ce, batch.benign_positions),
+            )
+        )
         return Outcome(*residuals, kl, refusal, benign, adapted, base)
 
-    def _read_base(self, ids: Tensor, wanted: Wanted) -> Tensor:
+    def _read_base(self, layout: Layout, wanted: Wanted) -> Tensor:
         """The base model's residuals at the pair slots, with no pass at all where none are wanted."""
         seen: dict[int, Tensor] = {}
         if wanted.pair_slots:
-            with (
-                torch.no_grad(),
-                self._adapter_off(),
-                observe_slots(self.backbone, wanted.pair_slots, seen.__setitem__),
-            ):
-                run_body(self.backbone, ids)
-        return self._stack(ids, seen, wanted.pair_slots)
+            slots = wanted.pair_slots
+            with torch.no_grad(), self._adapter_off(), observe_slots(self.backbone, slots, seen.__setitem__):
+                self._run_until_stop(layout)
+        return self._stack(layout, seen, wanted.pair_slots)
 
-    def _stack(self, ids: Tensor, seen: dict[int, Tensor], slots: Sequence[int]) -> Tensor:
+    def _stack(self, layout: Layout, seen: dict[int, Tensor], slots: Sequence[int]) -> Tensor:
+        device = self.backbone.device
         if not slots:
-            return ids.new_zeros((0, *ids.shape, self.backbone.hidden_size), dtype=torch.float32)
-        return torch.stack([seen[slot].to(ids.device) for slot in slots])
+            return torch.zeros((0, *layout.place.shape, self.backbone.hidden_size), device=device)
+        return torch.stack([seen[slot].to(device) for slot in slots])
+
+    def _lay_out(self, ids: Int[Tensor, "batch time"], lengths: list[int], *, apart: bool = False) -> Layout:
+        """Rows for the model's body: packed on a GPU, where the model allows it, else as they are."""
+        backbone = self.backbone
+        if self.packing is None:
+            self.packing = backbone.device.type == "cuda" and can_pack(backbone, sum(lengths))
+        kind = next(backbone.body.parameters()).dtype
+        pad = backbone.chat.pad_id
+        return lay_out_rows(ids, lengths, pad, backbone.device, kind, packed=self.packing and not apart)
 
     def _run_student(
-        self, batch: TokenBatch, ids: Tensor, wanted: Wanted
+        self, batch: TokenBatch, layout: Layout, wanted: Wanted
     ) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor, Tensor]:
         """((inst, post, resp), residuals at the pair slots, final hidden states) of the adapted model."""
         seen: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
         pairs: dict[int, Tensor] = {}
-        rows = torch.arange(len(ids))
+        rows, device = torch.arange(len(batch.t_post)), self.backbone.device
         bounds = [(start, min(stop, start + wanted.window)) for start, stop in batch.windows.tolist()]
-        weights = window_weights(bounds, ids.shape[1], ids.device)
+        weights = window_weights(bounds, batch.input_ids.shape[1], "cpu")
 
         def see(slot: int, hidden: Tensor) -> None:
             if slot in wanted.pair_slots:
                 pairs.setdefault(slot, hidden)  # gradient checkpointing passes here twice
             if slot in wanted.slots and slot not in seen:
-                pooled = torch.einsum("bt,bth->bh", weights.to(hidden), hidden)
-                seen[slot] = (hidden[rows, batch.t_inst], hidden[rows, batch.t_post], pooled)
+                at = [layout.select(hidden, rows, times) for times in (batch.t_inst, batch.t_post)]
+                seen[slot] = (*at, layout.pool(hidden, weights))
 
         slots = sorted({*wanted.slots, *wanted.pair_slots})
-        final = ids.new_zeros((len(ids), 0, 0), dtype=torch.float32)
+        final = torch.zeros((len(rows), 0, 0), device=device)
         if not slots:
-            final = self._run_body(ids)
+            final = self._run_body(layout)
         elif wanted.stop:
             with observe_slots(self.backbone, slots, see):
-                run_body(self.backbone, ids)
+                self._run_until_stop(layout)
         else:
             with observe_slots(self.backbone, slots, see, stop=False):
-                final = self._run_body(ids)
-        empty = ids.new_zeros((0, len(ids), self.backbone.hidden_size), dtype=torch.float32)
+                final = self._run_body(layout)
+        empty = torch.zeros((0, len(rows), self.backbone.hidden_size), device=device)
         residuals = tuple(
-            torch.stack([part.to(ids.device) for part in parts])
+            torch.stack([part.to(device) for part in parts])
             for parts in zip(*(seen[slot] for slot in wanted.slots), strict=True)
         ) or (empty, empty, empty)
-        return residuals, self._stack(ids, pairs, wanted.pair_slots), final
+        return residuals, self._stack(layout, pairs, wanted.pair_slots), final
 
-    def _run_body(self, ids: Tensor) -> Tensor:
-        return self.backbone.body(input_ids=ids, use_cache=False).last_hidden_state
+    def _run_body(self, layout: Layout) -> Tensor:
+        return self.backbone.body(**layout.arguments, use_cache=False).last_hidden_state
+
+    def _run_until_stop(self, layout: Layout) -> None:
+        """A pass that observed slots may end early."""
+        with stoppable():
+            self._run_body(layout)
 
     @contextmanager
     def _adapter_off(self) -> Iterator[None]:
@@ -158,21 +179,27 @@ class AdapterForward(torch.nn.Module):
             for layer in self._adapter_layers:
                 layer.enable_adapters(True)
 
-    def _compute_kl(self, batch: TokenBatch, ids: Tensor, final: Tensor, wanted: Wanted) -> Tensor:
+    def _compute_kl(self, batch: TokenBatch, layout: Layout, final: Tensor, wanted: Wanted) -> Tensor:
         rows, times = batch.benign_positions if wanted.kl == "anchored" else batch.unshifted_positions
         if not len(rows):
             return final.new_zeros((), dtype=torch.float32)
         benign = torch.where(~batch.is_harmful)[0]
-        place = torch.zeros(len(ids), dtype=torch.long)
+        place = torch.zeros(len(batch.t_post), dtype=torch.long)
         place[benign] = torch.arange(len(benign))
+        # Nothing after the last token that is read; rows are padded on the right.
+        stops = torch.zeros(len(benign), dtype=torch.long).scatter_reduce(0, place[rows], times + 1, "amax")
+        own = self._lay_out(batch.input_ids[benign, : int(stops.max())], stops.tolist())
         with torch.no_grad(), self._adapter_off():
-            # Nothing after the last token that is read; rows are padded on the right.
-            teacher = self._run_body(ids[benign, : int(times.max()) + 1])[place[rows], times]
-        return kl_sum(final[rows, times], teacher, self._apply_head, self.head_rows, wanted.kl_temperature)
+            teacher = own.select(self._run_body(own), place[rows], times)
+        student = layout.select(final, rows, times)
+        return kl_sum(student, teacher, self._apply_head, self.head_rows, wanted.kl_temperature)
 
-    def _cross_entropy(self, ids: Tensor, final: Tensor, positions: tuple[Tensor, Tensor]) -> Tensor:
+    def _cross_entropy(
+        self, batch: TokenBatch, layout: Layout, final: Tensor, positions: tuple[Tensor, Tensor]
+    ) -> Tensor:
         rows, times = positions
-        return cross_entropy_sum(final[rows, times], ids[rows, times + 1], self._apply_head, self.head_rows)
+        labels = batch.input_ids[rows, times + 1].to(final.device, non_blocking=True)
+        return cross_entropy_sum(layout.select(final, rows, times), labels, self._apply_head, self.head_rows)
 
     def _apply_head(self, hidden: Float[Tensor, "rows hidden"]) -> Float[Tensor, "rows vocabulary"]:
         return self.backbone.apply_head(hidden)

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from harc.chat import ChatFormat
+from harc.backbones import Backbone
 from harc.training import coupling, preference
 from harc.training.batches import EncodedRow, TokenBatch
 from harc.training.context import Context
@@ -34,9 +34,9 @@ class JointObjective:
             preference.close,
         )
 
-    def collate(self, rows: Sequence[EncodedRow], chat: ChatFormat) -> list[JointBatch]:
+    def collate(self, rows: Sequence[EncodedRow], backbone: Backbone) -> list[JointBatch]:
         """The rows as HARC's groups and as preference pairs."""
-        return [JointBatch(self.harc.collate(rows, chat), self.preference.collate(rows, chat))]
+        return [JointBatch(self.harc.collate(rows, backbone), self.preference.collate(rows, backbone))]
 
     def losses(self, module: Any, batches: Sequence[JointBatch]) -> Iterator[Tensor]:
         """HARC's losses, then DPO's."""

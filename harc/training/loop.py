@@ -130,7 +130,7 @@ def _create_optimizer(run: Run) -> torch.optim.Optimizer:
 
 def _run_micro_batch(run: Run, accelerator: Any, module: Any, optimizer: Any) -> dict[str, Tensor]:
     """Forward and backward over one micro-batch, and an update if it completes one."""
-    batches = run.objective.collate(_draw_own_rows(run, accelerator), run.module.backbone.chat)
+    batches = run.objective.collate(_draw_own_rows(run, accelerator), run.module.backbone)
     facts: dict[str, Tensor] = {}
     with accelerator.accumulate(module):
         with accelerator.autocast():

@@ -5,7 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from harc.chat import ChatFormat
+from harc.backbones import Backbone
 from harc.config.training import MethodSettings
 from harc.training.batches import EncodedRow, TokenBatch, collate_groups
 from harc.training.context import Context
@@ -19,7 +19,7 @@ class Objective(Protocol):
     def begin_step(self, step: int) -> None:
         """Do what is due before a step (schedules, refreshes); the adapter may be read, not changed."""
 
-    def collate(self, rows: Sequence[EncodedRow], chat: ChatFormat) -> Sequence[Any]:
+    def collate(self, rows: Sequence[EncodedRow], backbone: Backbone) -> Sequence[Any]:
         """The micro-batch's rows as batches that `losses` takes."""
 
     def losses(self, module: Any, batches: Sequence[Any]) -> Iterator[Tensor]:
@@ -57,9 +57,9 @@ class PlainObjective:
     def begin_step(self, step: int) -> None:
         """Nothing is scheduled."""
 
-    def collate(self, rows: Sequence[EncodedRow], chat: ChatFormat) -> Sequence[Any]:
+    def collate(self, rows: Sequence[EncodedRow], backbone: Backbone) -> Sequence[Any]:
         """Groups of rows of like length."""
-        return collate_groups(rows, chat, self.settings.tokens_per_forward)
+        return collate_groups(rows, backbone, self.settings.tokens_per_forward)
 
     def count(self, **values: Tensor) -> None:
         """Add to the micro-batch's sums for the log."""

@@ -12,7 +12,6 @@ from typing import Any
 from torch import Tensor
 
 from harc.backbones import Backbone
-from harc.chat import ChatFormat
 from harc.config.training import MethodSettings
 from harc.errors import DataError
 from harc.training.batches import EncodedRow
@@ -75,7 +74,7 @@ class PreferenceObjective(PlainObjective):
         self._backbone = adapted
         self._trainer = _create_trainer(adapted, settings, seed)
 
-    def collate(self, rows: Sequence[EncodedRow], chat: ChatFormat) -> list[dict[str, Tensor]]:
+    def collate(self, rows: Sequence[EncodedRow], backbone: Backbone) -> list[dict[str, Tensor]]:
         """The rows' pairs as one batch of trl's collator: chosen above rejected.
 
         Raises:

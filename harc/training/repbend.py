@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from harc.backbones import Backbone
-from harc.chat import ChatFormat
 from harc.config.baselines import locate_depth
 from harc.config.training import MethodSettings
 from harc.losses import limited_push, mutual_distance, state_distance
@@ -56,12 +55,14 @@ class RepBendObjective(PlainObjective):
             "unsafe": Wanted(pair_slots=tuple(range(first, last + 1)), stop=True),
         }
 
-    def collate(self, rows: Sequence[EncodedRow], chat: ChatFormat) -> list[SidedBatch]:
+    def collate(self, rows: Sequence[EncodedRow], backbone: Backbone) -> list[SidedBatch]:
         """Safe rows by length; the unsafe ones in one batch, since C compares them with each other."""
         unsafe = swap_responses([row for row in rows if row.is_harmful])
-        safe = collate_groups(rows, chat, self.settings.tokens_per_forward)
+        safe = collate_groups(rows, backbone, self.settings.tokens_per_forward)
         return [SidedBatch("safe", batch) for batch in safe] + [
-            SidedBatch("unsafe", collate_rows(unsafe, chat.post_instruction_count, chat.pad_id))
+            SidedBatch(
+                "unsafe", collate_rows(unsafe, backbone.chat.post_instruction_count, backbone.chat.pad_id)
+            )
         ]
 
     def losses(self, module: AdapterForward, batches: Sequence[SidedBatch]) -> Iterator[Tensor]:

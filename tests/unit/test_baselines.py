@@ -43,7 +43,7 @@ def first_losses(settings: MethodSettings, rows: list[dict], *, scale_b: float =
         objective = create_objective(Context(adapted, settings, rows, 0, sources))
         module = AdapterForward(adapted, settings.head_rows)
         objective.begin_step(0)
-        for loss in objective.losses(module, objective.collate(encoded, adapted.chat)):
+        for loss in objective.losses(module, objective.collate(encoded, adapted)):
             loss.backward()
         gradients = [
             w.grad.norm() for n, w in adapted.model.named_parameters() if "lora_B" in n and w.grad is not None
@@ -99,7 +99,8 @@ def test_circuit_breakers_start_with_nothing_to_retain_and_move_only_with_a_shif
 
 
 def test_circuit_breakers_reroute_once_they_move(tmp_path: Path):
-    settings = make_settings("cb", steps=12, learning_rate=5e-2, circuit_breakers={"start_shift": 0.1})
+    own = {"start_shift": 0.1, "retain_unit": "base_norm"}
+    settings = make_settings("cb", steps=12, learning_rate=2e-2, circuit_breakers=own)
     train(tmp_path / "out", settings)
     log = [json.loads(line) for line in (tmp_path / "out/training_log.jsonl").read_text().splitlines()]
     assert log[-1]["reroute"] < 0.9 * log[0]["reroute"]
