@@ -110,7 +110,8 @@ class CircuitBreakerObjective(PlainObjective):
         own, length = self.settings.circuit_breakers, base.norm(dim=-1)
         if role == "retain":
             distance = state_distance(adapted, base)
-            distance = distance / length if own.retain_unit == "base_norm" else distance
+            if own.retain_unit == "base_norm":
+                distance = distance / length.clamp_min(1e-6)  # padding may have no length
             return (distance.mean(0) * mask).sum()
         if own.start_shift:
             shift = self._shift.to(base.device)[:, None, None]
