@@ -112,6 +112,7 @@ def train_from_files(
         DataError, ModelError, ConfigError: for files or models that cannot be used.
     """
     from harc.config.loading import parse_settings, read_yaml
+    from harc.training.processes import end_processes, local_device
     from harc.training.run import train_adapter
 
     config, out = Path(config), Path(out)
@@ -126,8 +127,8 @@ def train_from_files(
         name: read_rows(config.parent / path, fields) if (path := getattr(given, name)) else None
         for name, fields in files.items()
     }
-    return train_adapter(
-        load_backbone(model, dtype=given.dtype, device=given.device),
+    summary = train_adapter(
+        load_backbone(model, dtype=given.dtype, device=local_device(given.device)),
         rows["training"] or [],
         rows["extraction"] or [],
         rows["pairs"] or [],
@@ -139,3 +140,5 @@ def train_from_files(
         direction_settings=given.directions,
         validation_rows=rows["validation"],
     )
+    end_processes()
+    return summary

@@ -22,7 +22,9 @@ from harc.training.coupling import HarcObjective, Sources
 from harc.training.forward import AdapterForward
 from harc.training.loop import Run, plan_steps, run_loop
 from harc.training.objectives import Objective, RefusalObjective
+from harc.training.processes import is_main_process
 from harc.training.sampling import CategorySampler
+from harc.training.tracking import check_tracker
 
 Row = Mapping[str, Any]
 
@@ -69,6 +71,7 @@ def train_adapter(
         DataError, ConfigError, ModelError: for inputs that cannot be trained on.
     """
     started = time.monotonic()
+    check_tracker(settings)
     reading = (direction_settings or DirectionSettings()).override(settings.directions)
     reading = reading.resolve(backbone.text_config.model_type)
     rows, dropped = drop_leaked_rows(training_rows, settings)
@@ -93,10 +96,12 @@ def train_adapter(
             settings,
             identity,
             Path(checkpoint_dir) if checkpoint_dir is not None else None,
+            Path(out_dir).with_name(f"{Path(out_dir).name}.{settings.tracker}"),
         )
         run_loop(run)
-        _write_outputs(adapted, run, Path(out_dir), base)
-    if checkpoint_dir is not None:
+        if is_main_process():
+            _write_outputs(adapted, run, Path(out_dir), base)
+    if checkpoint_dir is not None and is_main_process():
         shutil.rmtree(checkpoint_dir, ignore_errors=True)
     return _summarize(run, len(dropped), time.monotonic() - started)
 
