@@ -116,6 +116,7 @@ def train_from_files(
     """
     from harc.config.loading import parse_settings, read_yaml
     from harc.steering.fit import fit_steering
+    from harc.training.processes import end_processes, local_device
     from harc.training.run import train_adapter
 
     config, out = Path(config), Path(out)
@@ -130,10 +131,10 @@ def train_from_files(
         name: read_rows(config.parent / path, fields) if (path := getattr(given, name)) else None
         for name, fields in files.items()
     }
-    backbone = load_backbone(model, dtype=given.dtype, device=given.device)
+    backbone = load_backbone(model, dtype=given.dtype, device=local_device(given.device))
     if given.method.objective == "cast":
         return fit_steering(backbone, rows["training"] or [], given.method, given.seed, out)
-    return train_adapter(
+    summary = train_adapter(
         backbone,
         rows["training"] or [],
         rows["extraction"] or [],
@@ -147,3 +148,5 @@ def train_from_files(
         validation_rows=rows["validation"],
         start_from=start_from,
     )
+    end_processes()
+    return summary

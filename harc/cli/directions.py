@@ -12,7 +12,19 @@ app = typer.Typer(no_args_is_help=True, help="Extract harmfulness and refusal di
 
 @app.callback()
 def group() -> None:
-    """Extract harmfulness and refusal directions."""
+    """Harmfulness and refusal directions of a chat model.
+
+    A direction is a unit vector for each slot of the residual stream (slot L enters block L; the last one leaves
+    the last block): where a model's states on two kinds of text differ on average.
+
+    \b
+        v_harm       harmful against harmless prompts, at the user's last token
+        v_ref        the same prompts, at the last token of the prompt
+        v_harm_resp  harmful against helpful answers, mean of the first 32 tokens
+        v_ref_resp   refusals against helpful answers, likewise
+
+    Method: arXiv 2607.00572. `harc directions extract --help` says what to give.
+    """
 
 
 @app.command()
@@ -37,11 +49,26 @@ def extract(
     dtype: DtypeOption = "float32",
     device: DeviceOption = "cpu",
 ) -> None:
-    """Read the directions of a chat model: unit difference of mean residuals, per layer.
+    """Read the directions of a chat model from files of prompts.
 
     v_harm is read at the last token of the user's text (t_inst), v_ref at the last token of the prompt (t_post),
     both from harmful against harmless prompts; v_harm_resp and v_ref_resp from the first 32 tokens of harmful
-    answers, or refusals, against helpful ones (arXiv 2607.00572).
+    answers, or refusals, against helpful ones (arXiv 2607.00572). Whatever else differs between the two files ends
+    up in the directions: take prompts of the same length and topics.
+
+    \b
+    Rows:
+        harmful.jsonl, harmless.jsonl  {"prompt": "..."}
+        pairs.jsonl                    {"kind": "refuse", "prompt": "...", "response": "..."}
+
+    The file holds one float32 tensor of shape (slots, width) for each direction, the lengths that they had before
+    they were made unit vectors, how many rows they come from, and every setting.
+
+    \b
+    Example:
+        harc directions extract --model Qwen/Qwen2.5-1.5B-Instruct --harmful harmful.jsonl \\
+            --harmless harmless.jsonl --pairs pairs.jsonl --dtype bfloat16 --device cuda \\
+            --out directions.safetensors
     """
     from harc.by_hand import extract_directions_from_files
 

@@ -189,6 +189,11 @@ class MethodSettings(Settings):
     log_every: int = Field(
         10, ge=1, description="steps between rows of the training log (main/train.py@c3565e5)"
     )
+    tracker: Literal["none", "tensorboard", "dvclive"] = Field(
+        "none",
+        description="where rows of the training log are shown, too, in a folder beside the adapter; needs the "
+        "package of that name; no effect on results; ours",
+    )
 
     @model_validator(mode="before")
     @classmethod

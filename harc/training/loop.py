@@ -13,7 +13,7 @@ from torch import Tensor
 from harc.config.training import MethodSettings
 from harc.errors import ModelError
 from harc.progress import track
-from harc.training import checkpoints
+from harc.training import checkpoints, processes, tracking
 from harc.training.forward import AdapterForward
 from harc.training.objectives import Objective
 from harc.training.sampling import Sampler
@@ -30,6 +30,7 @@ class Run:
         settings: the run's settings.
         identity: what a checkpoint must have been written by to be taken up; see identify_run.
         checkpoint_folder: where checkpoints go; None for none.
+        tracker_folder: where the tracker of the settings writes; None for none.
         rows: rows of the training log.
         updates: optimiser updates done.
         resumed_at: update that the run went on from; None if it started afresh.
@@ -41,6 +42,7 @@ class Run:
     settings: MethodSettings
     identity: str
     checkpoint_folder: Path | None
+    tracker_folder: Path | None = None
     rows: list[dict[str, Any]] = field(default_factory=list)
     updates: int = 0
     resumed_at: int | None = None
@@ -73,8 +75,10 @@ def run_loop(run: Run) -> None:
     accelerator = _create_accelerator(run)
     optimizer = _create_optimizer(run)
     _resume(run, optimizer)
-    module, prepared = accelerator.prepare(run.module, optimizer)
+    accelerator.wait_for_everyone()  # before anyone writes a checkpoint over the one that others still read
+    module, prepared = _prepare(run, accelerator, optimizer)
     module.train()
+    tracking.start_tracker(accelerator, run.settings, run.tracker_folder)
     per_step, total = plan_steps(run.settings)
     pending: list[dict[str, Tensor]] = []
     start = run.updates * run.settings.batch.accumulation
@@ -88,11 +92,13 @@ def run_loop(run: Run) -> None:
             pending.append(_run_micro_batch(run, accelerator, module, prepared))
             if (micro + 1) % per_step == 0:
                 if step % run.settings.log_every == 0 or micro + 1 == total:
-                    run.rows.append(_describe_step(run, pending, step, micro))
+                    run.rows.append(_describe_step(run, accelerator, pending, step, micro))
+                    tracking.track_row(accelerator, run.rows[-1])
                     bar.advance(0, loss=run.rows[-1]["total"])
                 pending = []
             _save_if_due(run, accelerator, optimizer, last=micro + 1 == total)
             bar.advance(1)
+    accelerator.end_training()
     _release(accelerator)
 
 
@@ -106,9 +112,19 @@ def _create_accelerator(run: Run) -> Any:
         gradient_accumulation_steps=run.settings.batch.accumulation,
         # A model spread over devices has been placed already.
         device_placement=not hasattr(run.module.backbone.causal_lm, "hf_device_map"),
+        **tracking.tracker_options(run.settings, run.tracker_folder),
     )
+    processes.check_launch(accelerator)
     set_seed(torch.initial_seed() % 2**31)
     return accelerator
+
+
+def _prepare(run: Run, accelerator: Any, optimizer: torch.optim.Optimizer) -> tuple[Any, Any]:
+    """Module and optimiser as accelerate places them."""
+    if accelerator.num_processes == 1:
+        return accelerator.prepare(run.module, optimizer)
+    # Prepared as for evaluation it is placed, not wrapped: gradients are averaged once an update, below.
+    return accelerator.prepare_model(run.module, evaluation_mode=True), accelerator.prepare(optimizer)
 
 
 def _release(accelerator: Any) -> None:
@@ -138,6 +154,7 @@ def _run_micro_batch(run: Run, accelerator: Any, module: Any, optimizer: Any) ->
                 accelerator.backward(loss)
         facts |= run.objective.facts()
         if accelerator.sync_gradients:
+            processes.average_gradients(accelerator, run.trainable.values())
             gradients = [part.grad for part in run.trainable.values() if part.grad is not None]
             facts["grad_norm"] = torch.nn.utils.get_total_norm(gradients)
             run.updates += 1
@@ -152,11 +169,14 @@ def _draw_own_rows(run: Run, accelerator: Any) -> Sequence[Any]:
     return drawn[accelerator.process_index]
 
 
-def _describe_step(run: Run, pending: list[dict[str, Tensor]], step: int, micro: int) -> dict[str, Any]:
+def _describe_step(
+    run: Run, accelerator: Any, pending: list[dict[str, Tensor]], step: int, micro: int
+) -> dict[str, Any]:
     """One row of the training log: the step's mean over micro-batches, moved from the device in one go."""
     names = sorted({name for facts in pending for name in facts})
     means = [torch.stack([facts[name] for facts in pending if name in facts]).mean() for name in names]
-    values = dict(zip(names, torch.stack(means).tolist(), strict=True))
+    means = processes.average_values(accelerator, torch.stack(means))
+    values = dict(zip(names, means.tolist(), strict=True))
     broken = [name for name, value in values.items() if not math.isfinite(value)]
     if broken:
         raise ModelError(

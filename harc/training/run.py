@@ -22,8 +22,10 @@ from harc.training.context import Context, Sources
 from harc.training.create import DIRECTED, count_blocks, create_objective
 from harc.training.forward import AdapterForward
 from harc.training.loop import Run, plan_steps, run_loop
+from harc.training.processes import is_main_process
 from harc.training.rows import Row, drop_leaked_rows, hold_out_rows, split_extraction
 from harc.training.sampling import CategorySampler
+from harc.training.tracking import check_tracker
 
 
 def train_adapter(
@@ -71,6 +73,7 @@ def train_adapter(
         DataError, ConfigError, ModelError: for inputs that cannot be trained on.
     """
     started = time.monotonic()
+    check_tracker(settings)
     reading = (direction_settings or DirectionSettings()).override(settings.directions)
     reading = reading.resolve(backbone.text_config.model_type)
     rows, dropped = drop_leaked_rows(training_rows, settings)
@@ -97,13 +100,15 @@ def train_adapter(
             settings,
             identity,
             Path(checkpoint_dir) if checkpoint_dir is not None else None,
+            Path(out_dir).with_name(f"{Path(out_dir).name}.{settings.tracker}"),
         )
         try:
             run_loop(run)
-            _write_outputs(adapted, run, Path(out_dir), base, start_from)
+            if is_main_process():
+                _write_outputs(adapted, run, Path(out_dir), base, start_from)
         finally:
             objective.close()
-    if checkpoint_dir is not None:
+    if checkpoint_dir is not None and is_main_process():
         shutil.rmtree(checkpoint_dir, ignore_errors=True)
     return _summarize(run, len(dropped), time.monotonic() - started)
 
