@@ -75,7 +75,8 @@ def measure(arguments: argparse.Namespace, task: str, side: str, results: Path) 
     command = [sys.executable, __file__, "--task", task, "--side", side, "--results", str(results)]
     for name in ("shape", "device", "dtype", "pairs", "threads", "tokens_per_forward", "repeats", "rows"):
         command += [f"--{name.replace('_', '-')}", str(getattr(arguments, name))]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(arguments.threads)}
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": str(arguments.threads)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
         sys.exit(done.stderr)
