@@ -27,6 +27,7 @@ STEPS = (
     "score",
     "make_tables",
     "make_figure",
+    "seal_results",
     "build_paper",
     "build_report",
     "audit",

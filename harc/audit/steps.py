@@ -89,6 +89,7 @@ def list_expected_sidecars(profile: Profile, layout: Layout) -> list[Path]:
         "score": [{**model, "method": BASE} for model in models] + trained,
         "make_tables": [{}],
         "make_figure": [{"figure": figure} for figure in profile.figures],
+        "seal_results": [{}],
         "build_report": [{}],
     }
     jobs = [Job(step, profile, layout, **unit) for step, found in units.items() for unit in found]

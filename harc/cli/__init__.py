@@ -94,11 +94,15 @@ def preflight(
 def audit(
     path: Annotated[Path | None, typer.Argument(help="Results tree; by default the profile's.")] = None,
     profile: ProfileOption = "organism",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write audit.json and audit.html to; by default nothing is written."),
+    ] = None,
 ) -> None:
     """Check a results tree: what came from what, whether anything was touched; exit 1 on any finding."""
     from harc.audit import audit_results, print_report
     from harc.config.profile import load_profile
-    from harc.steps.audit import audit_profile
+    from harc.steps.audit import audit_profile, write_report
 
     if path is not None:
         report = audit_results(path)
@@ -106,6 +110,8 @@ def audit(
         chosen = load_profile(profile)
         report = audit_profile(chosen, Layout(chosen.results_root))
     print_report(report)
+    if out is not None:
+        write_report(report, out)
     if not report.ok:
         raise typer.Exit(1)
 

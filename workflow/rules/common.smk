@@ -23,7 +23,14 @@ from harc.config.profile import load_profile
 from harc.errors import HarcError
 from harc.pipeline import create_job, fingerprint_step
 from harc.preflight import Machine, find_profile_lacks, raise_first
-from harc.steps import build_paper, build_report, make_figure, make_tables, pull_data
+from harc.steps import (
+    build_paper,
+    build_report,
+    make_figure,
+    make_tables,
+    pull_data,
+    seal_results,
+)
 
 # `harc` comes from the environment that runs Snakemake, also where that environment is not activated.
 shell.prefix(f'set -euo pipefail; export PATH="{Path(sys.executable).parent}:$PATH"; ')
