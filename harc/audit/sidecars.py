@@ -98,35 +98,26 @@ def read_sidecar(path: Path, root: Path, project: Path) -> tuple[Sidecar | None,
         {name: resolve_name(name, root, project) for name in record[side]} for side in ("inputs", "outputs")
     ]
     sidecar = Sidecar(path, record, *sides)
+    return sidecar, _check_claims(sidecar)
+
+
+def _check_claims(sidecar: Sidecar) -> list[Finding]:
+    """What a readable sidecar says that does not fit itself: seal, settings, place."""
+    record, place = sidecar.record, str(sidecar.path)
+    again = f"run `{sidecar.command}`"
+    seal, settings = seal_record(record)["seal"], hash_settings(record["settings"])
     findings = []
-    seal = seal_record(record)["seal"]
     if record["seal"] != seal:
-        findings.append(
-            Finding(str(path), "sidecar", f"the seal {seal}", record["seal"], f"run `{record['command']}`")
-        )
-    if hash_settings(record["settings"]) != record["settings_hash"]:
-        findings.append(
-            Finding(
-                str(path),
-                "sidecar",
-                f"settings_hash {hash_settings(record['settings'])}, as its settings give",
-                record["settings_hash"],
-                f"run `{record['command']}`",
-            )
-        )
-    owned = [file for file in sidecar.outputs.values() if file.is_relative_to(sidecar.artifact)]
-    if not owned:
-        places = sorted({str(sidecar_path(file).name) for file in list(sidecar.outputs.values())[:1]})
-        findings.append(
-            Finding(
-                str(path),
-                "sidecar",
-                f"an output at {sidecar.artifact}",
-                f"a sidecar of other files ({', '.join(places) or 'none'})",
-                remake,
-            )
-        )
-    return sidecar, findings
+        findings.append(Finding(place, "sidecar", f"the seal {seal}", record["seal"], again))
+    if record["settings_hash"] != settings:
+        expected = f"settings_hash {settings}, as its settings give"
+        findings.append(Finding(place, "sidecar", expected, record["settings_hash"], again))
+    if not any(file.is_relative_to(sidecar.artifact) for file in sidecar.outputs.values()):
+        names = ", ".join(sidecar_path(file).name for file in list(sidecar.outputs.values())[:1])
+        remake = f"remove it, then run the command that makes {sidecar.artifact.name}"
+        expected, found = f"an output at {sidecar.artifact}", f"a sidecar of other files ({names or 'none'})"
+        findings.append(Finding(place, "sidecar", expected, found, remake))
+    return findings
 
 
 def hash_claims(sidecars: list[Sidecar], root: Path) -> dict[str, str]:

@@ -248,6 +248,7 @@ def sidecar(tmp_path: Path) -> Path:
     ("change", "expected"),
     [
         ({"seed": 7}, "the seal"),
+        ({"settings": {"steps": 1}}, "the seal"),
         ({"outputs": {"results://out": "short"}}, "sha256 digests in outputs"),
         ({"format": 2}, "format 1"),
         ({"inputs": []}, "inputs of type"),
@@ -260,6 +261,14 @@ def test_edited_sidecars(tmp_path: Path, sidecar: Path, change: dict, expected: 
     write_json(sidecar, read_json(sidecar) | change)
     findings = read_sidecar(sidecar, tmp_path, tmp_path)[1]
     assert findings[0].expected.startswith(expected)
+
+
+def test_settings_under_the_hash_of_others_are_found_whatever_the_seal(tmp_path: Path, sidecar: Path):
+    from harc.files import read_json
+
+    write_json(sidecar, seal_record(read_json(sidecar) | {"settings": {"steps": 1}}))
+    findings = read_sidecar(sidecar, tmp_path, tmp_path)[1]
+    assert findings[0].expected.startswith("settings_hash ")
 
 
 def test_a_sidecar_of_another_place_is_found(tmp_path: Path, sidecar: Path):
