@@ -69,6 +69,7 @@ def test_changed_code_reruns_its_step_on_pulled_results_too(pulled):
         module.write_text(text)
 
 
+@pytest.mark.slow
 def test_without_the_records_the_workflow_would_run_it_all_again(pulled):
     """The twin: dates alone, which a copy does not keep, are no ground to take results as finished."""
     records = pulled.root / ".snakemake/metadata"
@@ -111,6 +112,7 @@ def test_a_tree_that_is_there_stays_unless_forced(finished, pushed, pulled):
     assert "error: results/ci: expected no tree yet; found one; move it away" in run.text
 
 
+@pytest.mark.slow
 def test_an_unsound_tree_is_not_pushed(finished):
     path = next((finished.root / "results/ci/scores").rglob("scores.csv"))
     text = path.read_text()
