@@ -96,6 +96,16 @@ class Layout:
         return self.root / "report.html"
 
     @property
+    def root_hash(self) -> Path:
+        """The root hash of what the paper is made from."""
+        return self.root / "root_hash.json"
+
+    @property
+    def audit_page(self) -> Path:
+        """The audit's findings as a page to read."""
+        return self.root / "audit" / "audit.html"
+
+    @property
     def audit(self) -> Path:
         """The audit's findings."""
         return self.root / "audit" / "audit.json"

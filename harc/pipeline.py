@@ -7,14 +7,15 @@ compares `fingerprint_step` between runs: a change of a step's code or settings 
 
 import hashlib
 import json
+import shlex
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from harc.artifacts import ADAPTER_FILES, STEERING_FILES, Layout
-from harc.config.profile import Profile
-from harc.errors import ConfigError
+from harc.artifacts import ADAPTER_FILES, BASE, STEERING_FILES, Layout
+from harc.config.profile import Profile, load_profile
+from harc.errors import ArtifactError, ConfigError
 from harc.fingerprint import fingerprint_code
 
 STEPS = (
@@ -31,6 +32,7 @@ STEPS = (
     "score",
     "make_tables",
     "make_figure",
+    "seal_results",
     "build_paper",
     "build_report",
     "audit",
@@ -100,6 +102,60 @@ def create_job(step: str, profile: Profile, **unit: Any) -> Job:
                 fix=f"check the spelling, or add it to {profile.source}",
             )
     return Job(step, profile, Layout(profile.results_root), **unit)
+
+
+def parse_command(command: str) -> tuple[str, dict[str, str]]:
+    """Step and options of `harc step NAME --option value ...`, as a sidecar holds it.
+
+    Raises:
+        ArtifactError: if it is no such line.
+    """
+    words = shlex.split(command)
+    names, values = words[3::2], words[4::2]
+    if words[:2] != ["harc", "step"] or len(words) < 3 or len(names) != len(values):
+        raise ArtifactError(
+            "sidecar", expected="the command of a workflow step", found=command, fix="remove the artifact"
+        )
+    return words[2], {name.removeprefix("--"): value for name, value in zip(names, values, strict=True)}
+
+
+def recreate_job(command: str) -> Job:
+    """The job behind a sidecar's command.
+
+    Raises:
+        HarcError: if the project has no such step, profile, backbone, method or figure any more.
+    """
+    step, options = parse_command(command)
+    profile = load_profile(options.pop("profile", "organism"))
+    seed = options.pop("seed", None)
+    return create_job(step, profile, seed=None if seed is None else int(seed), **options)
+
+
+def list_jobs(profile: Profile, layout: Layout) -> list[Job]:
+    """Every job that leaves an artifact in a profile's tree, in an order in which they can run."""
+    models = [{"backbone": name, "seed": seed} for name in profile.backbones for seed in profile.seeds]
+    trained = [{**model, "method": method} for model in models for method in profile.methods]
+    fitted = {name for name, method in profile.methods.items() if method.objective == "cast"}
+    is_organism = {name: backbone.kind == "organism" for name, backbone in profile.backbones.items()}
+    units = {
+        "pull_data": [{}],
+        "train_backbone": [unit for unit in models if is_organism[unit["backbone"]]],
+        "fetch_backbone": [unit for unit in models if not is_organism[unit["backbone"]]],
+        "extract_directions": models,
+        # Methods that start from another's adapter come after those that start from the base.
+        "train_adapter": sorted(
+            (unit for unit in trained if unit["method"] not in fitted),
+            key=lambda unit: profile.methods[unit["method"]].start_from is not None,
+        ),
+        "fit_steering": [unit for unit in trained if unit["method"] in fitted],
+        "evaluate": [{**model, "method": BASE} for model in models] + trained,
+        "score": [{**model, "method": BASE} for model in models] + trained,
+        "make_tables": [{}],
+        "make_figure": [{"figure": figure} for figure in profile.figures],
+        "seal_results": [{}],
+        "build_report": [{}],
+    }
+    return [Job(step, profile, layout, **unit) for step, found in units.items() for unit in found]
 
 
 def hash_settings(settings: dict) -> str:

@@ -45,7 +45,7 @@ def update_reference(root: Path, name: str, target: Path = REFERENCE) -> list[Pa
             fix="run the workflow to its end first",
         )
     files = [path for kind in KEPT for path in sorted((root / kind).rglob("*")) if path.is_file()]
-    files += [root / "report.html", *sorted(root.glob("*.provenance.json"))]
+    files += [*root.glob("root_hash.json"), root / "report.html", *sorted(root.glob("*.provenance.json"))]
     kept = [path for path in files if _is_kept(path, root)]
     with atomic_directory(target / name) as folder:
         for path in kept:

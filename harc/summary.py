@@ -2,9 +2,11 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 from harc.artifacts import Layout
 from harc.config.profile import Profile
+from harc.files import read_json
 from harc.steps.build_paper import find_latex
 
 
@@ -12,6 +14,13 @@ def format_duration(seconds: float) -> str:
     """Minutes and seconds, or seconds alone."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def format_audit(found: dict[str, Any]) -> str:
+    """Two lines: what audit.json says was checked and found, and the root hash."""
+    verdict = "sound" if found["ok"] else f"{len(found['findings'])} findings"
+    counts = ", ".join(f"{number} {name}" for name, number in found["counts"].items() if number)
+    return f"  audit: {verdict} ({counts})\n  root hash {found['root_hash']}"
 
 
 def format_summary(profile: Profile, *, started: int, failed: bool) -> str:
@@ -26,10 +35,12 @@ def format_summary(profile: Profile, *, started: int, failed: bool) -> str:
         "report": layout.report,
         "tables": layout.tables,
         "figures": layout.figures,
-        "audit": layout.audit,
+        "audit": layout.audit_page,
     }
     lines = [f"\nprofile {profile.name} finished in {took}"]
     lines += [f"  {name:8} {path}" for name, path in places.items() if path.exists()]
+    if layout.audit.exists():
+        lines.append(format_audit(read_json(layout.audit)))
     if find_latex() is None:
         lines.append("  no PDF without LaTeX: `make latex` installs it where it may; then run again")
     return "\n".join(lines)

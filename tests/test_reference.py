@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from harc.analysis.steps import make_tables
+from harc.comparison import compare_trees
 from harc.config.profile import load_profile
 from harc.evaluation.score import score_generations
 
@@ -40,6 +41,25 @@ def test_tables_follow_from_scores(tmp_path, profile):
     assert made
     for path in made:
         assert path.read_bytes() == (REFERENCE / "tables" / path.name).read_bytes(), path.name
+
+
+def test_a_run_made_from_the_same_generations_compares_as_the_same(tmp_path, profile):
+    """What both hold, number by number; the same comparison finds one edited number."""
+    unit = Path("organism-llama/harc/seed0")
+    score_generations(REFERENCE / "generations" / unit, tmp_path / "scores" / unit, profile.evaluation)
+    found = compare_trees(tmp_path, REFERENCE)
+    assert found.ok(common=True) and len(found.same) == 2 and found.only_a == ()
+    assert not found.ok()
+    scores = tmp_path / "scores" / unit / "scores.csv"
+    lines = scores.read_text().splitlines()
+    row = next(number for number, line in enumerate(lines) if line.startswith("benign,accuracy,"))
+    cells = lines[row].split(",")
+    cells[5:8] = ["0.5", "0.4", "0.6"]
+    scores.write_text("\n".join([*lines[:row], ",".join(cells), *lines[row + 1 :]]) + "\n")
+    found = compare_trees(tmp_path, REFERENCE)
+    (difference,) = found.different[0].differences
+    assert difference.name == "benign accuracy: rate" and difference.overlaps is False
+    assert not found.ok(common=True, intervals=True)
 
 
 def test_an_edited_generation_would_show(tmp_path, profile):

@@ -32,6 +32,7 @@ def collect_paper_inputs(
     generated_dir: Path,
     commands: Mapping[str, str] | None = None,
     numbers_file: Path | None = None,
+    root_hash: str | None = None,
 ) -> list[Path]:
     """Copy everything that main.tex inputs, and write artifacts.tex with the notes.
 
@@ -43,6 +44,7 @@ def collect_paper_inputs(
         generated_dir: folder to fill.
         commands: command by artifact name; None gives the plain `harc step` line.
         numbers_file: the macros; None takes numbers.tex among the tables.
+        root_hash: of the results tree, for the text; None leaves it out.
 
     Returns:
         The files written.
@@ -72,6 +74,8 @@ def collect_paper_inputs(
         default = FIGURE_COMMAND.format(name=source.stem) if is_figure else TABLE_COMMAND
         artifact = source if is_figure else source.with_suffix(".csv")
         notes.append(_note(source.stem, commands.get(source.stem, default), artifact))
+    if root_hash is not None:
+        notes.append(f"\\newcommand{{\\roothash}}{{{escape_latex(root_hash)}}}")
     notes_file = generated_dir / "artifacts.tex"
     write_text(notes_file, "% Generated; do not edit.\n" + "\n".join(notes) + "\n")
     return [*written, notes_file]

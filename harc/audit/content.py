@@ -1,169 +1,239 @@
-"""What artifacts must satisfy whatever their hashes say: tensors, layer choices, adapters, records."""
+"""What artifacts must satisfy whatever their hashes say, by the files that a folder holds.
+
+`CHECKS` and `COMPANIONS` are the tables: a new kind of artifact is a line in each.
+"""
 
 import json
-import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from harc.audit.records import (
+    check_json,
+    check_log,
+    check_records,
+    check_selected,
+    read_renderer,
+    read_rows_by_suite,
+)
 from harc.audit.report import Finding
 from harc.audit.sidecars import Sidecar
-from harc.errors import DataError
+from harc.audit.sources import check_fetched_source, check_row_report
+from harc.audit.tensors import (
+    Problem,
+    check_adapter,
+    check_directions,
+    check_layers,
+    check_projections,
+    compare_choice,
+    find_non_finite,
+    read_tensors,
+)
+from harc.errors import HarcError
 from harc.files import read_json, read_jsonl
 
-UNIT_TOLERANCE = 1e-4  # float32 rows of some thousand entries are this close to unit length
-PROMPT_FAMILIES = ("v_harm", "v_ref")
-FAMILIES = (*PROMPT_FAMILIES, "v_harm_resp", "v_ref_resp")
-SPLIT_FILES = ("development.jsonl", "evaluation.jsonl")
 
-Problem = tuple[str, str]  # expected, found
+@dataclass
+class Subject:
+    """One file under check, with the sidecar that names it and the tree's other sidecars.
+
+    Attributes:
+        path: the file; its hash is right.
+        sidecar: whose output it is.
+        counts: numbers of things checked, which checks add to.
+        sound: files with the hash that their sidecar gives; a check reads no others, so that damage shows once.
+        shared: what checks keep between files, by sidecar.
+    """
+
+    path: Path
+    sidecar: Sidecar
+    counts: Counter
+    sound: Set[Path]
+    shared: dict[Path, Any] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings that the step was run with."""
+        return self.sidecar.record["settings"]
+
+    def beside(self, name: str) -> Path | None:
+        """Another file of the same folder; None if it is missing or damaged, which is a finding of its own."""
+        path = self.path.with_name(name)
+        return path if path in self.sound else None
+
+    def inputs(self) -> list[Path]:
+        """The step's inputs that are as they should be."""
+        return [path for path in self.sidecar.inputs.values() if path in self.sound]
 
 
-def read_tensors(path: Path) -> dict[str, np.ndarray]:
-    """Tensors of a safetensors file, by name; bfloat16 ones, which numpy lacks, as float32."""
-    from safetensors import safe_open
-
-    with safe_open(str(path), framework="np") as handle:
-        names = list(handle.keys())
-    try:
-        with safe_open(str(path), framework="np") as handle:
-            return {name: handle.get_tensor(name) for name in names}
-    except (TypeError, KeyError, AttributeError):
-        with safe_open(str(path), framework="pt") as handle:
-            return {name: handle.get_tensor(name).float().numpy() for name in names}
+Check = Callable[[Subject], Iterable[Problem]]
 
 
-def _find_non_finite(tensors: dict[str, np.ndarray]) -> Iterator[Problem]:
-    for name, value in tensors.items():
-        if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
-            yield f"finite values in {name}", f"{int((~np.isfinite(value)).sum())} that are not"
+def _directions(subject: Subject) -> Iterator[Problem]:
+    yield from check_directions(read_tensors(subject.path))
 
 
-def check_directions(tensors: dict[str, np.ndarray]) -> Iterator[Problem]:
-    """Shapes, dtype, finite values, unit rows, positive counts, ordered bootstrap intervals."""
-    missing = [name for name in PROMPT_FAMILIES if name not in tensors]
-    if missing:
-        yield "the tensors v_harm and v_ref", f"no {missing[0]}"
+def _layers(subject: Subject) -> Iterator[Problem]:
+    layers = read_json(subject.path)
+    problems = list(check_layers(layers))
+    yield from problems
+    directions, settings = subject.beside("directions.safetensors"), subject.settings.get("directions")
+    if problems or settings is None or directions is None:
         return
-    yield from _find_non_finite(tensors)
-    shape = tensors["v_harm"].shape
-    for name in (name for name in FAMILIES if name in tensors):
-        value = tensors[name]
-        if value.shape != shape or value.ndim != 2 or value.dtype != np.float32:
-            yield f"{name} float32 of shape {shape}", f"{value.dtype} of shape {value.shape}"
-            continue
-        length = np.linalg.norm(value.astype(np.float64), axis=-1)
-        # A row may be zero where there is nothing to point to (see harc.directions.Directions).
-        wrong = np.flatnonzero((np.abs(length - 1) > UNIT_TOLERANCE) & (length != 0))
-        if wrong.size:
-            yield f"{name} with rows of length 1 or 0", f"length {length[wrong[0]]:.6f} at slot {wrong[0]}"
-    for name, value in tensors.items():
-        if name.startswith("norm_") and (value.shape != shape[:1] or (value < 0).any()):
-            yield f"{name} of shape {shape[:1]}, not negative", f"shape {value.shape}, least {value.min():g}"
-        if name.startswith("count_") and (value < 1).any():
-            yield f"{name} of at least 1", str(value.min())
-    low, high = tensors.get("bootstrap_cos.lo"), tensors.get("bootstrap_cos.hi")
-    if low is not None and high is not None and (low > high).any():
-        yield "bootstrap_cos.lo at most bootstrap_cos.hi", f"not so at slot {int(np.argmax(low > high))}"
+    from harc.config.directions import DirectionSettings
+    from harc.directions import load_directions
+    from harc.layers import describe_choice
+
+    chosen = DirectionSettings.model_validate(settings).layers
+    subject.counts["layer choices recomputed"] += 1
+    yield from compare_choice(
+        layers, describe_choice(load_directions(directions), subject.settings["k"], chosen)
+    )
 
 
-def check_layers(layers: dict[str, Any]) -> Iterator[Problem]:
-    """Chosen slots within the eligible band, distinct, as many as k; one score per slot."""
-    try:
-        low, high = layers["eligible"]
-        selected, scores, k = layers["selected"], layers["scores"], layers["k"]
-    except (KeyError, TypeError, ValueError):
-        yield "scores, eligible (two slots), selected and k", "something else"
-        return
-    if selected != sorted(set(selected)) or len(selected) != k:
-        yield f"{k} distinct slots, ascending", str(selected)
-    if any(not low <= slot <= high for slot in selected):
-        yield f"slots within {low}..{high}", str(selected)
-    if high >= len(scores) or any(score is not None and not math.isfinite(score) for score in scores):
-        yield "one finite score or null per slot", f"{len(scores)} scores for slots up to {high}"
+def _adapter(subject: Subject) -> Iterator[Problem]:
+    method = subject.settings.get("method") or {}
+    lora = None if method.get("start_from") else method.get("lora")  # a composed adapter holds two of them
+    config = subject.beside("adapter_config.json")
+    yield from check_adapter(read_tensors(subject.path), config and read_json(config), lora)
 
 
-def check_adapter(tensors: dict[str, np.ndarray], config: dict[str, Any]) -> Iterator[Problem]:
-    """Finite values; rank and target modules as the adapter's configuration says."""
-    yield from _find_non_finite(tensors)
-    rank, targets = config.get("r"), config.get("target_modules") or []
-    for name, value in tensors.items():
-        axis = 0 if "lora_A" in name else 1 if "lora_B" in name else None
-        if axis is not None and value.shape[axis] != rank:
-            yield f"rank {rank} in {name}", f"shape {value.shape}"
-        if axis is not None and isinstance(targets, list) and not any(f".{t}." in name for t in targets):
-            yield f"tensors of {', '.join(sorted(targets))}", name
+def _weights(subject: Subject) -> Iterator[Problem]:
+    yield from find_non_finite(read_tensors(subject.path))
 
 
-def read_rows_by_suite(sidecar: Sidecar) -> dict[str, Counter]:
-    """Ids of the rows that an evaluation was given, by suite, from the split files among its inputs."""
-    found: dict[str, Counter] = {}
-    for path in sidecar.inputs.values():
-        if path.name in SPLIT_FILES and path.is_file():
-            for row in read_jsonl(path, ("id", "suite")):
-                found.setdefault(row["suite"], Counter())[row["id"]] += 1
-    return found
+def _projections(subject: Subject) -> Iterator[Problem]:
+    rows = subject.beside("projections.jsonl")
+    if rows is not None:
+        yield from check_projections(read_tensors(subject.path), len(read_jsonl(rows, ("id",))))
 
 
-def check_records(path: Path, rows: dict[str, Counter]) -> tuple[list[Problem], int]:
-    """Problems of one file of generations, and its number of records: suite, ids, one record per row."""
-    suite = path.stem
-    try:
-        records = read_jsonl(path, ("id", "suite", "prompt_sha256", "messages", "response", "verdicts"))
-    except DataError as problem:
-        return [(problem.expected, problem.found)], 0
-    problems = []
-    foreign = [record["id"] for record in records if record["suite"] != suite]
-    if foreign:
-        problems.append((f"records of suite {suite}", f"{foreign[0]} of another"))
-    ids = Counter(record["id"] for record in records)
-    if suite in rows and ids != rows[suite]:
-        wrong = sorted((ids - rows[suite]) + (rows[suite] - ids))
-        problems.append(
-            (f"one record for each of the {rows[suite].total()} rows", f"{len(records)}; see {wrong[0]}")
+def _selected(subject: Subject) -> Iterator[Problem]:
+    choices = [path for path in subject.sidecar.outputs.values() if path.name == "layers.json"]
+    band = tuple(read_json(choices[0])["eligible"]) if choices and choices[0] in subject.sound else None
+    yield from check_selected(subject.path, band)
+
+
+def _generations(subject: Subject) -> Iterator[Problem]:
+    key = subject.sidecar.path
+    if key not in subject.shared:
+        inputs = subject.inputs()
+        subject.shared[key] = (read_rows_by_suite(inputs), read_renderer(inputs))
+    problems, records, hashes = check_records(subject.path, *subject.shared[key])
+    subject.counts["generation records"] += records
+    subject.counts["prompt hashes"] += hashes
+    yield from problems
+
+
+def _log(subject: Subject) -> Iterator[Problem]:
+    yield from check_log(subject.path)
+
+
+def _json(subject: Subject) -> Iterator[Problem]:
+    yield from check_json(subject.path)
+
+
+def _rows(subject: Subject) -> Iterator[Problem]:
+    yield from check_row_report(read_json(subject.path), subject.sidecar)
+
+
+def _fetched(subject: Subject) -> Iterator[Problem]:
+    yield from check_fetched_source(read_json(subject.path), subject.settings.get("backbone") or {})
+
+
+# What a file must satisfy, by its name; `*` stands for every other file with the suffix.
+CHECKS: dict[str, Check] = {
+    "directions.safetensors": _directions,
+    "layers.json": _layers,
+    "projections.safetensors": _projections,
+    "adapter_model.safetensors": _adapter,
+    "selected_layers.jsonl": _selected,
+    "training_log.jsonl": _log,
+    "verified.json": _rows,
+    "source.json": _fetched,
+    "*.safetensors": _weights,
+    "*.json": _json,
+}
+# The same for every file of a kind of artifact, by the folder of the tree that holds it.
+FOLDER_CHECKS: dict[str, Check] = {"generations": _generations}
+
+# What must lie beside a file, by the file that tells which kind of folder it is.
+COMPANIONS: dict[str, tuple[str, ...]] = {
+    "adapter_model.safetensors": ("adapter_config.json", "base_model.json", "training_log.jsonl"),
+    "steering.safetensors": ("steering.json", "base_model.json", "training_log.jsonl"),
+    "directions.safetensors": ("layers.json",),
+    "projections.safetensors": ("projections.jsonl",),
+    "scores.csv": ("outcomes.csv",),
+}
+
+
+def choose_check(path: Path, root: Path) -> Check | None:
+    """The check of a file by the tables above; None for a file of which nothing is asked but its hash."""
+    if path.is_relative_to(root):
+        kind = path.relative_to(root).parts[0]
+        if kind in FOLDER_CHECKS:
+            return FOLDER_CHECKS[kind]
+    return CHECKS.get(path.name) or CHECKS.get(f"*{path.suffix}")
+
+
+def find_missing_companions(sidecar: Sidecar) -> list[Finding]:
+    """Files that a sidecar should name as outputs, since it names what goes with them."""
+    places = {(path.parent, path.name) for path in sidecar.outputs.values()}
+    return [
+        Finding(
+            str(folder / other),
+            "content",
+            f"an output beside {name}",
+            "a sidecar that does not name it",
+            f"run `{sidecar.command}`",
         )
-    return problems, len(records)
+        for folder, name in sorted(places)
+        for other in COMPANIONS.get(name, ())
+        if (folder, other) not in places
+    ]
 
 
-def _check_file(path: Path) -> list[Problem]:
-    if path.name == "directions.safetensors":
-        return list(check_directions(read_tensors(path)))
-    if path.name == "layers.json":
-        return list(check_layers(read_json(path)))
-    if path.name == "adapter_model.safetensors":
-        return list(check_adapter(read_tensors(path), read_json(path.with_name("adapter_config.json"))))
-    return list(_find_non_finite(read_tensors(path)))
-
-
-def check_content(sound: list[Path], sidecars: list[Sidecar]) -> tuple[list[Finding], dict[str, int]]:
+def check_content(
+    sound: list[Path], sidecars: list[Sidecar], root: Path
+) -> tuple[list[Finding], dict[str, int]]:
     """Check the content of every file whose hash is right, so that damage is reported once.
 
+    Args:
+        sound: files with the hash that their sidecar gives.
+        sidecars: all readable ones.
+        root: the results tree.
+
     Returns:
-        The findings, and how many files and records were checked.
+        The findings, and how many files, records and hashes were checked.
     """
     from safetensors import SafetensorError
 
     makers = {path: sidecar for sidecar in sidecars for path in sidecar.outputs.values()}
-    counts = {"tensor and layer files": 0, "generation records": 0}
-    rows: dict[Path, dict[str, Counter]] = {}
-    findings = []
+    counts = Counter(
+        {
+            "files checked by content": 0,
+            "layer choices recomputed": 0,
+            "generation records": 0,
+            "prompt hashes": 0,
+        }
+    )
+    shared: dict[Path, Any] = {}
+    whole = frozenset(sound)
+    findings = [finding for sidecar in sidecars for finding in find_missing_companions(sidecar)]
     for path in sound:
-        problems: list[Problem] = []
-        if path.name == "layers.json" or (path.suffix == ".safetensors" and path.stem != "projections"):
-            counts["tensor and layer files"] += 1
-            try:
-                problems = _check_file(path)
-            except (SafetensorError, json.JSONDecodeError, DataError, OSError) as problem:
-                problems = [("a readable file", str(problem))]
-        elif "generations" in path.parts and path.suffix == ".jsonl":
-            maker = makers[path]
-            if maker.path not in rows:
-                rows[maker.path] = read_rows_by_suite(maker)
-            problems, number = check_records(path, rows[maker.path])
-            counts["generation records"] += number
-        repair = f"run `{makers[path].command}`"
+        check = choose_check(path, root)
+        if check is None:
+            continue
+        counts["files checked by content"] += 1
+        maker = makers[path]
+        try:
+            problems = list(check(Subject(path, maker, counts, whole, shared)))
+        except (SafetensorError, json.JSONDecodeError, HarcError, OSError) as problem:
+            problems = [("a readable file", str(problem))]
+        except (KeyError, TypeError, ValueError, AttributeError) as problem:  # a form that no step writes
+            problems = [("a file of the form that its step writes", f"{type(problem).__name__}: {problem}")]
+        repair = f"run `{maker.command}`"
         findings += [Finding(str(path), "content", expected, found, repair) for expected, found in problems]
-    return findings, counts
+    return findings, dict(counts)

@@ -1,6 +1,5 @@
 """Reading sidecars, and what one alone can say: its form, its seal, its place."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +8,14 @@ from typing import Any
 from harc.artifacts import sidecar_path
 from harc.audit.report import Finding
 from harc.errors import DataError
-from harc.files import read_json
+from harc.files import read_json, sha256_text
+from harc.pipeline import hash_settings
 from harc.provenance import FORMAT, resolve_name, seal_record
 
 SUFFIX = ".provenance.json"
+# Renderings of the rest, and the file that holds the root hash: the hash is of what the paper is made from.
+NOT_HASHED = ("report.html", "root_hash.json")
+HASHED_FIELDS = ("command", "settings_hash", "seed", "inputs", "outputs")
 FIELDS = {
     "format": int,
     "command": str,
@@ -95,36 +98,44 @@ def read_sidecar(path: Path, root: Path, project: Path) -> tuple[Sidecar | None,
         {name: resolve_name(name, root, project) for name in record[side]} for side in ("inputs", "outputs")
     ]
     sidecar = Sidecar(path, record, *sides)
+    return sidecar, _check_claims(sidecar)
+
+
+def _check_claims(sidecar: Sidecar) -> list[Finding]:
+    """What a readable sidecar says that does not fit itself: seal, settings, place."""
+    record, place = sidecar.record, str(sidecar.path)
+    again = f"run `{sidecar.command}`"
+    seal, settings = seal_record(record)["seal"], hash_settings(record["settings"])
     findings = []
-    seal = seal_record(record)["seal"]
     if record["seal"] != seal:
-        findings.append(
-            Finding(str(path), "sidecar", f"the seal {seal}", record["seal"], f"run `{record['command']}`")
-        )
-    owned = [file for file in sidecar.outputs.values() if file.is_relative_to(sidecar.artifact)]
-    if not owned:
-        places = sorted({str(sidecar_path(file).name) for file in list(sidecar.outputs.values())[:1]})
-        findings.append(
-            Finding(
-                str(path),
-                "sidecar",
-                f"an output at {sidecar.artifact}",
-                f"a sidecar of other files ({', '.join(places) or 'none'})",
-                remake,
-            )
-        )
-    return sidecar, findings
+        findings.append(Finding(place, "sidecar", f"the seal {seal}", record["seal"], again))
+    if record["settings_hash"] != settings:
+        expected = f"settings_hash {settings}, as its settings give"
+        findings.append(Finding(place, "sidecar", expected, record["settings_hash"], again))
+    if not any(file.is_relative_to(sidecar.artifact) for file in sidecar.outputs.values()):
+        names = ", ".join(sidecar_path(file).name for file in list(sidecar.outputs.values())[:1])
+        remake = f"remove it, then run the command that makes {sidecar.artifact.name}"
+        expected, found = f"an output at {sidecar.artifact}", f"a sidecar of other files ({names or 'none'})"
+        findings.append(Finding(place, "sidecar", expected, found, remake))
+    return findings
+
+
+def hash_claims(sidecars: list[Sidecar], root: Path) -> dict[str, str]:
+    """SHA-256 of what each sidecar of the tree claims of its artifact's results, by the artifact's path.
+
+    Left out are times, machines, package versions and the code's fingerprint: results that come out the same
+    have the same hash, also after a change of code that changes no result.
+    """
+    digests = {}
+    for sidecar in sidecars:
+        name = sidecar.artifact.relative_to(root).as_posix() if sidecar.path.is_relative_to(root) else None
+        if name is not None and name not in NOT_HASHED:
+            kept = {field: sidecar.record[field] for field in HASHED_FIELDS}
+            digests[name] = sha256_text(json.dumps(kept, sort_keys=True, ensure_ascii=False))
+    return dict(sorted(digests.items()))
 
 
 def hash_tree(sidecars: list[Sidecar], root: Path) -> str:
-    """SHA-256 over every sidecar's command, code, settings, seed, inputs and outputs; times are left out."""
-    digest = hashlib.sha256()
-    for sidecar in sorted(sidecars, key=lambda sidecar: sidecar.path):
-        if sidecar.path.is_relative_to(root):
-            kept = {
-                name: sidecar.record[name]
-                for name in ("command", "code", "settings_hash", "seed", "inputs", "outputs")
-            }
-            name = sidecar.path.relative_to(root).as_posix()
-            digest.update(f"{name} {json.dumps(kept, sort_keys=True)}\n".encode())
-    return digest.hexdigest()
+    """The root hash: SHA-256 over one line, `<digest>  <artifact>`, for each of `hash_claims`."""
+    lines = [f"{digest}  {name}\n" for name, digest in hash_claims(sidecars, root).items()]
+    return sha256_text("".join(lines))

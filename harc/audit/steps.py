@@ -1,16 +1,16 @@
 """A sidecar's step as the project has it now: its code, its settings, and a second run beside the tree."""
 
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from harc.artifacts import BASE, Layout, sidecar_path
+from harc.artifacts import Layout, sidecar_path
 from harc.audit.report import Finding
 from harc.audit.sidecars import Sidecar
 from harc.config.profile import Profile
-from harc.errors import ArtifactError, HarcError
+from harc.errors import HarcError
+from harc.pipeline import hash_settings, list_code, list_jobs, load_step, recreate_job
 
 # Steps whose outputs follow byte for byte from their inputs, in seconds.
 PURE_STEPS = ("score", "make_tables")
@@ -31,32 +31,16 @@ class StepState:
     rerun: Callable[[Path], None] | None = None
 
 
-def _parse_command(command: str) -> tuple[str, dict[str, str]]:
-    """Step and options of `harc step NAME --option value ...`."""
-    words = shlex.split(command)
-    names, values = words[3::2], words[4::2]
-    if words[:2] != ["harc", "step"] or len(words) < 3 or len(names) != len(values):
-        raise ArtifactError(
-            "sidecar", expected="the command of a workflow step", found=command, fix="remove the artifact"
-        )
-    return words[2], {name.removeprefix("--"): value for name, value in zip(names, values, strict=True)}
-
-
 def describe_step(sidecar: Sidecar, root: Path) -> StepState:
     """The present state of the step that a sidecar names.
 
     Raises:
         HarcError: if the project has no such step, profile, backbone, method or figure any more.
     """
-    from harc.config.profile import load_profile
     from harc.fingerprint import fingerprint_code
-    from harc.pipeline import create_job, hash_settings, list_code, load_step
 
-    step, options = _parse_command(sidecar.command)
-    profile = load_profile(options.pop("profile", "organism"))
-    seed = options.pop("seed", None)
-    job = create_job(step, profile, seed=None if seed is None else int(seed), **options)
-    module = load_step(step)
+    job = recreate_job(sidecar.command)
+    module = load_step(job.step)
 
     def rerun(other: Path) -> None:
         module.run(replace(job, layout=Layout(other)))
@@ -64,35 +48,13 @@ def describe_step(sidecar: Sidecar, root: Path) -> StepState:
     return StepState(
         fingerprint_code(list_code(job)),
         hash_settings(module.select_settings(job)),
-        rerun if step in PURE_STEPS else None,
+        rerun if job.step in PURE_STEPS else None,
     )
-
-
-def is_trained(profile: Profile, backbone: str) -> bool:
-    """Whether a backbone is trained in the workflow, rather than fetched."""
-    return profile.backbones[backbone].kind == "organism"
 
 
 def list_expected_sidecars(profile: Profile, layout: Layout) -> list[Path]:
     """The sidecar of every artifact that a finished run of a profile leaves in its results tree."""
-    from harc.pipeline import Job, load_step
-
-    models = [{"backbone": name, "seed": seed} for name in profile.backbones for seed in profile.seeds]
-    trained = [{**model, "method": method} for model in models for method in profile.methods]
-    units = {
-        "pull_data": [{}],
-        "train_backbone": [unit for unit in models if is_trained(profile, unit["backbone"])],
-        "fetch_backbone": [unit for unit in models if not is_trained(profile, unit["backbone"])],
-        "extract_directions": models,
-        "train_adapter": trained,
-        "evaluate": [{**model, "method": BASE} for model in models] + trained,
-        "score": [{**model, "method": BASE} for model in models] + trained,
-        "make_tables": [{}],
-        "make_figure": [{"figure": figure} for figure in profile.figures],
-        "build_report": [{}],
-    }
-    jobs = [Job(step, profile, layout, **unit) for step, found in units.items() for unit in found]
-    return [sidecar_path(load_step(job.step).list_outputs(job)[0]) for job in jobs]
+    return [sidecar_path(load_step(job.step).list_outputs(job)[0]) for job in list_jobs(profile, layout)]
 
 
 def _describe_difference(expected: bytes, found: bytes) -> tuple[str, str]:

@@ -7,12 +7,14 @@ from pathlib import Path
 from harc.audit.content import check_content
 from harc.audit.report import AuditReport, Finding
 from harc.audit.sidecars import SUFFIX, Sidecar, hash_tree, read_sidecar
+from harc.audit.sources import find_unlinked_inputs
 from harc.audit.steps import StepState, describe_step, recompute_step
-from harc.errors import HarcError
-from harc.files import sha256_file
+from harc.errors import DataError, HarcError
+from harc.files import read_json, sha256_file
 
 # Records of the running, not results: nothing is derived from them.
 UNTRACKED = ("audit", "benchmarks", "checkpoints", "logs")
+ROOT_HASH_FILE = "root_hash.json"
 
 DescribeStep = Callable[[Sidecar, Path], StepState]
 
@@ -114,6 +116,22 @@ def _check_owners(sidecars: list[Sidecar], files: list[Path]) -> list[Finding]:
     return findings
 
 
+def _check_root_hash(path: Path, root_hash: str) -> list[Finding]:
+    """The root hash that the paper was set with, against the one of the sidecars as they are."""
+    try:
+        stored = read_json(path)["root_hash"] if path.is_file() else root_hash
+    except (DataError, KeyError, TypeError):
+        stored = "none that can be read"
+    if stored == root_hash:
+        return []
+    repair = (
+        "run `harc step seal_results` with the tree's profile, and the steps that the other findings name"
+    )
+    return [
+        Finding(str(path), "root hash", f"root hash {root_hash}, as the sidecars give", str(stored), repair)
+    ]
+
+
 def _check_step(
     sidecar: Sidecar, describe: DescribeStep, root: Path, recompute: bool
 ) -> tuple[list[Finding], bool]:
@@ -144,6 +162,13 @@ def _read_all(paths: list[Path], root: Path, project: Path) -> tuple[list[Sideca
         if sidecar is not None:
             sidecars.append(sidecar)
     return sidecars, findings
+
+
+def read_tree(
+    root: Path, expected: Iterable[Path] = (), project: Path = Path()
+) -> tuple[list[Sidecar], list[Finding]]:
+    """Every readable sidecar of a tree and of `expected`, and what is wrong with the others."""
+    return _read_all(sorted({*_walk(root)[0], *map(Path, expected)}), root, project)
 
 
 def audit_results(
@@ -182,14 +207,15 @@ def audit_results(
         recomputed += done
         findings += own + of_step
     findings += _check_owners(sidecars, files)
+    findings += find_unlinked_inputs(sidecars, set(made), project)
     sound = [path for path in made if hash_of(path) == made[path]]
-    content_findings, content_counts = check_content(sound, sidecars)
+    content_findings, content_counts = check_content(sound, sidecars, root)
+    root_hash = hash_tree(sidecars, root)
+    findings += _check_root_hash(root / ROOT_HASH_FILE, root_hash)
     counts = {
         "sidecars": len(sidecars),
         "files hashed": len(hash_of.known),
         **content_counts,
         "steps recomputed": recomputed,
     }
-    return AuditReport(
-        str(root), hash_tree(sidecars, root), counts, tuple(sorted({*findings, *content_findings}))
-    )
+    return AuditReport(str(root), root_hash, counts, tuple(sorted({*findings, *content_findings})))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harc.artifacts import Layout
-from harc.cli import data, directions, settings
+from harc.cli import cache, data, directions, settings
 from harc.cli.options import ModelOption, ProfileOption
 from harc.errors import HarcError
 
@@ -19,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help=__doc__,
 )
+app.add_typer(cache.app, name="cache")
 app.add_typer(data.app, name="data")
 app.add_typer(directions.app, name="directions")
 app.add_typer(settings.app, name="config")
@@ -130,19 +131,89 @@ def preflight(
 def audit(
     path: Annotated[Path | None, typer.Argument(help="Results tree; by default the profile's.")] = None,
     profile: ProfileOption = "organism",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write audit.json and audit.html to; by default nothing is written."),
+    ] = None,
+    recompute: Annotated[
+        int, typer.Option(min=0, help="Steps to run again in part, chosen at random; see docs/audit.md.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of that choice.")] = 0,
+    full: Annotated[
+        bool, typer.Option("--full", help="Run every step again beside the tree, and compare the two.")
+    ] = False,
+    into: Annotated[
+        Path | None, typer.Option(help="Folder of that second tree; by default results/<profile>_again.")
+    ] = None,
 ) -> None:
     """Check a results tree: what came from what, whether anything was touched; exit 1 on any finding."""
     from harc.audit import audit_results, print_report
     from harc.config.profile import load_profile
-    from harc.steps.audit import audit_profile
+    from harc.errors import ConfigError
+    from harc.steps.audit import audit_profile, write_report
 
+    if full and path is not None:
+        raise ConfigError(
+            "--full", expected="a profile, whose steps can be run", found=str(path), fix="use --profile"
+        )
     if path is not None:
-        report = audit_results(path)
+        root, report = path, audit_results(path)
     else:
-        chosen = load_profile(profile)
-        report = audit_profile(chosen, Layout(chosen.results_root))
+        root = load_profile(profile).results_root
+        report = audit_profile(load_profile(profile), Layout(root))
+    if recompute:
+        from harc.recompute.sample import recompute_sample
+
+        report = recompute_sample(report, root, recompute, seed)
     print_report(report)
+    if out is not None:
+        write_report(report, out)
     if not report.ok:
+        raise typer.Exit(1)
+    if full:
+        _audit_in_full(profile, into)
+
+
+def _audit_in_full(profile: str, into: Path | None) -> None:
+    """Run a sound tree's profile again and compare; exit 1 if anything differs."""
+    from harc.comparison import print_comparison
+    from harc.config.profile import load_profile
+    from harc.recompute.full import rerun_everything
+
+    chosen = load_profile(profile)
+    other = into or chosen.results_root.with_name(f"{chosen.results_root.name}_again")
+    found = rerun_everything(chosen, other)
+    print_comparison(found)
+    if not found.ok():
+        raise typer.Exit(1)
+
+
+@app.command()
+def compare(
+    a: Annotated[Path, typer.Argument(help="Results tree.")],
+    b: Annotated[Path, typer.Argument(help="Results tree, such as results/reference/organism.")],
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Relative difference up to which two numbers are the same.")
+    ] = 0.0,
+    common: Annotated[bool, typer.Option("--common", help="Leave out files that one tree lacks.")] = False,
+    intervals: Annotated[
+        bool,
+        typer.Option(
+            "--intervals", help="Exit 1 only for numbers whose intervals are apart; the rest is listed."
+        ),
+    ] = False,
+    shown: Annotated[int, typer.Option(min=0, help="Differences printed of each file.")] = 5,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write with every difference.")] = None,
+) -> None:
+    """Say what differs between two results trees, file by file and number by number; exit 1 if anything does."""
+    from harc.comparison import compare_trees, print_comparison
+    from harc.files import write_json
+
+    found = compare_trees(a, b, tolerance=tolerance)
+    print_comparison(found, shown=shown)
+    if out is not None:
+        write_json(out, found.as_json())
+    if not found.ok(common=common, intervals=intervals):
         raise typer.Exit(1)
 
 

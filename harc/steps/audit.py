@@ -4,15 +4,17 @@ from pathlib import Path
 
 from harc.artifacts import Layout, sidecar_path
 from harc.audit import AuditReport, audit_results, list_expected_sidecars, print_report
+from harc.audit.page import TEMPLATE, render_page
 from harc.config.profile import Profile
 from harc.errors import ArtifactError
+from harc.files import sha256_file, write_json, write_text
 from harc.pipeline import Job
 from harc.steps.build_paper import PDF
 
 
 def select_settings(job: Job) -> dict:
-    """Nothing: an audit checks what is there."""
-    return {}
+    """The page's template alone, which is code that no import leads to: an audit checks what is there."""
+    return {"template": sha256_file(TEMPLATE)}
 
 
 def list_inputs(job: Job) -> list[Path]:
@@ -21,8 +23,8 @@ def list_inputs(job: Job) -> list[Path]:
 
 
 def list_outputs(job: Job) -> list[Path]:
-    """audit.json."""
-    return [job.layout.audit]
+    """audit.json, and audit.html to read."""
+    return [job.layout.audit, job.layout.audit_page]
 
 
 def audit_profile(profile: Profile, layout: Layout) -> AuditReport:
@@ -33,17 +35,21 @@ def audit_profile(profile: Profile, layout: Layout) -> AuditReport:
     return audit_results(layout.root, expected=expected)
 
 
+def write_report(report: AuditReport, folder: Path) -> None:
+    """Write audit.json and audit.html to a folder."""
+    write_json(folder / "audit.json", report.as_json())
+    write_text(folder / "audit.html", render_page(report))
+
+
 def run(job: Job) -> None:
     """Audit, print and write what was found.
 
     Raises:
         ArtifactError: if anything was found; the findings are printed above.
     """
-    from harc.files import write_json
-
     report = audit_profile(job.profile, job.layout)
     print_report(report)
-    write_json(job.layout.audit, report.as_json())
+    write_report(report, job.layout.audit.parent)
     if report.findings:
         raise ArtifactError(
             str(job.layout.root),

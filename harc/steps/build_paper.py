@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from harc.errors import ArtifactError, EnvironmentProblem
+from harc.files import read_json
 from harc.pipeline import Job, create_job
 from harc.steps.make_tables import TABLES
 from harc.steps.make_tables import list_outputs as list_table_files
@@ -42,8 +43,8 @@ def select_settings(job: Job) -> dict:
 
 
 def list_inputs(job: Job) -> list[Path]:
-    """Prose, tables, numbers and figures."""
-    return [*list_sources(), *list_table_files(job)[1:], *list_figure_files(job)]
+    """Prose, tables, numbers and figures, and the root hash of the tree that they belong to."""
+    return [*list_sources(), *list_table_files(job)[1:], *list_figure_files(job), job.layout.root_hash]
 
 
 def list_outputs(job: Job) -> list[Path]:
@@ -68,7 +69,10 @@ def run(job: Job) -> None:
             found="neither",
             fix="run `make latex`, or install TeX Live",
         )
-    collect_paper_inputs(job.layout.tables, job.layout.figures, GENERATED, list_commands(job))
+    root_hash = read_json(job.layout.root_hash)["root_hash"]
+    collect_paper_inputs(
+        job.layout.tables, job.layout.figures, GENERATED, list_commands(job), root_hash=root_hash
+    )
     _typeset(program)
 
 

