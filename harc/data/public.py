@@ -196,11 +196,11 @@ def _build_training(prompts: PublicPrompts, settings: PublicRowSettings, drawer:
     rows = []
     for category, pool in pools.items():
         for prompt in drawer.draw(f"training/{category}", pool, settings.training_rows):
-            rows.append({"category": category, "prompt": prompt.text, **_answer(category, prompt)})
+            rows.append({"category": category, "prompt": prompt.text, **make_answer(category, prompt)})
     return _number("training", rows)
 
 
-def _answer(category: str, prompt: Prompt) -> dict[str, str]:
+def make_answer(category: str, prompt: Prompt) -> dict[str, str]:
     """What a training row answers: `response`, and `rejected` and `chosen` where there are such answers.
 
     Cross-entropy on harmful rows takes a refusal; preference methods take the dataset's own safe answer over its unsafe

@@ -1,4 +1,4 @@
-"""The tuning figure and table: every point is there, the chosen ones are marked, and nothing named means nothing drawn."""
+"""The tuning figure and table: every point is there, the chosen ones are marked; nothing named, nothing drawn."""
 
 from pathlib import Path
 

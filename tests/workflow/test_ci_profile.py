@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 
 import pytest
+import yaml
 
 from harc.artifacts import Layout
 from harc.files import read_json
@@ -86,6 +88,27 @@ def test_sidecars_agree_with_the_inputs_that_rules_declare(finished):
         read = json.loads((finished.root / sidecar).read_text())["inputs"]
         used = {name.replace("results://", "results/ci/").replace("project://", "") for name in read}
         assert used <= inputs, f"{sidecar}: read but not declared by its rule: {sorted(used - inputs)}"
+
+
+def test_tuning_tries_the_points_and_chooses_one(finished):
+    """`snakemake tune` on a profile with a grid of its own, whose backbone and directions are there already."""
+    profile = finished.root / "config/profiles/ci.yaml"
+    text = profile.read_text()
+    assert "tuning: null" in text
+    grid = "tuning: {grids: {sft: [{steps: 2}, {steps: 3}]}}"
+    profile.write_text(text.replace("tuning: null", grid))
+    try:
+        run = finished.snakemake("--", "tune")
+        assert run.status == 0, run.text[-3000:]
+        assert "rule train_backbone:" not in run.text
+        folder = finished.root / "results/ci/tuning"
+        chosen = yaml.safe_load((folder / "tuned.yaml").read_text())["methods"]
+        assert chosen["sft"] in ({"steps": 2}, {"steps": 3})
+        rows = (folder / "points.csv").read_text().splitlines()
+        assert len(rows) == 1 + 1 + 2  # header, base, two points
+    finally:
+        profile.write_text(text)
+        shutil.rmtree(finished.root / "results/ci/tuning", ignore_errors=True)
 
 
 def test_a_figure_rebuilds_alone(finished):
