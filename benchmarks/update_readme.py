@@ -56,9 +56,9 @@ def format_cost() -> str:
     return f"{format_table(['what', 'cost'], rows)}\n\n{note} No GPU, no account, no token, no network after set-up."
 
 
-def format_speed() -> str:
-    """The comparison with the naive reference, as benchmarks/compare_speed.py wrote it."""
-    return (MEASURED / "speed_smollm2_cpu.md").read_text(encoding="utf-8")
+def format_speed(name: str) -> str:
+    """A comparison with the naive reference, as benchmarks/compare_speed.py wrote it."""
+    return (MEASURED / f"{name}.md").read_text(encoding="utf-8")
 
 
 def _read_rows(table: str) -> list[dict[str, str]]:
@@ -100,6 +100,11 @@ COMPARED = (
         "What the coupling terms add (the same run without them): attack success",
     ),
     ("harc", "sft", "mean_asr", "HARC against plain refusal training: attack success"),
+    ("harc", "dpo", "mean_asr", "HARC against DPO: attack success"),
+    ("harc", "cb", "mean_asr", "HARC against Circuit Breakers: attack success"),
+    ("harc", "repbend", "mean_asr", "HARC against RepBend: attack success"),
+    ("harc", "cast", "mean_asr", "HARC against CAST (conditional steering, no training): attack success"),
+    ("harc_dpo", "harc", "mean_asr", "DPO on top of HARC against HARC alone: attack success"),
     ("harc_released", "harc", "mean_asr", "HARC as released against corrected: attack success"),
     ("harc_released", "harc", "scary_safe", "HARC as released against corrected: over-refusal"),
 )
@@ -125,6 +130,8 @@ def format_findings() -> str:
         wanted = (method, reference, metric)
         found = [row for row in rows if (row["method"], row["reference"], row["metric"]) == wanted]
         found.sort(key=lambda row: row["backbone"] != "pooled")
+        if not found:
+            continue
         lines.append(f"- {words} is {'; '.join(map(_format_difference, found))}")
     verdicts = {row["claim"]: row["overall"] for row in _read_rows("claims")}
     counts = ", ".join(
@@ -145,7 +152,8 @@ def main() -> None:
     check = parser.parse_args().check
     old = README.read_text(encoding="utf-8")
     new = replace_block(old, "cost", format_cost())
-    new = replace_block(new, "speed", format_speed())
+    new = replace_block(new, "speed", format_speed("speed_smollm2_cpu"))
+    new = replace_block(new, "speed-gpu", format_speed("speed_llama8b_gpu"))
     new = replace_block(new, "findings", format_findings())
     new = replace_block(new, "results", format_results())
     if check and new != old:
