@@ -1,5 +1,7 @@
 """One evaluation end to end on a tiny chat model: suites, harness, projections, resuming, failures."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.numpy import load_file
@@ -142,7 +144,7 @@ def test_files_of_unknown_origin_are_not_taken_over(paths):
 
 def test_an_interrupted_run_keeps_its_suites_and_publishes_nothing(paths, tmp_path, monkeypatch):
     settings = SETTINGS.model_copy(update={"suites": ("direct", "arithmetic")})
-    paths = run.replace(paths, checkpoint=tmp_path / "checkpoint")
+    paths = replace(paths, checkpoint=tmp_path / "checkpoint")
 
     def fail(*_):
         raise OSError("no space left on device")
