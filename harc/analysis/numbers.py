@@ -258,35 +258,18 @@ def list_tuning(rows: Rows, hyperparameters: Rows) -> dict[str, str]:
     methods = [name for name in dict.fromkeys(row["method"] for row in rows) if name != "base"]
     sizes = [sum(row["method"] == name for row in rows) for name in methods]
     runs = int(rows[0]["runs"]) if rows else 0
-    strict = [
-        name
-        for name in methods
-        if not any(_keeps_allowances(row, rows, values) for row in rows if row["method"] == name)
-    ]
+    kept = {row["method"] for row in rows if row["eligible"] == "True"}
+    strict = [name_method(name) for name in methods if name not in kept]
     remark = "every method has a point that keeps both allowances."
     if strict:
-        names = join_words([name_method(name) for name in strict])
-        remark = f"no point of {names} keeps both, so the one that breaks them least was taken."
+        remark = f"no point of {join_words(strict)} keeps both, so the one that breaks them least was taken."
+    allowances = {"Allowance": "over_refusal_allowance", "Benign": "benign_allowance"}
     return {
         "TuningPoints": str(max(sizes, default=0)),
         "TuningRuns": f"on {runs} pair{'' if runs == 1 else 's'}",
-        "TuningAllowance": format_rate(_as_number(values.get("tuning.over_refusal_allowance"))),
-        "TuningBenign": format_rate(_as_number(values.get("tuning.benign_allowance"))),
         "TuningIneligible": escape_latex(remark) if rows else "this profile names no tuning.",
+        **{f"Tuning{macro}": values.get(f"tuning.{name}", MISSING) for macro, name in allowances.items()},
     }
-
-
-def _as_number(text: str | None) -> float | None:
-    return None if text is None else float(text)
-
-
-def _keeps_allowances(row: dict[str, str], rows: Rows, values: Mapping[str, str]) -> bool:
-    """As the criterion has it, from the table's means."""
-    base = _find(rows, method="base")
-    rise = read_number(row, "over_refusal") - read_number(base, "over_refusal")
-    loss = max(read_number(base, name) - read_number(row, name) for name in ("benign", "wrapped_benign"))
-    within = rise <= float(values["tuning.over_refusal_allowance"]) + 1e-9
-    return within and loss <= float(values["tuning.benign_allowance"]) + 1e-9
 
 
 NEEDED = (

@@ -10,7 +10,7 @@ import yaml
 
 from harc.errors import ArtifactError
 from harc.evaluation.score import read_csv
-from harc.tuning.points import COLUMNS, describe_changes
+from harc.tuning.columns import COLUMNS, describe_changes
 
 
 class Measured(NamedTuple):

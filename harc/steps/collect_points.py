@@ -35,7 +35,7 @@ def run(job: Job) -> None:
     from harc.evaluation.score import read_csv, write_csv
     from harc.files import read_json, write_text
     from harc.tuning.adopt import format_tuned
-    from harc.tuning.points import COLUMNS
+    from harc.tuning.columns import COLUMNS
 
     tuned, points = list_outputs(job)
     tables = [path for path in list_inputs(job) if path.suffix == ".csv"]

@@ -32,14 +32,18 @@ def list_outputs(job: Job) -> list[Path]:
 
 def run(job: Job) -> None:
     """Fit; then measure the directions on the steered model."""
+    from harc.adapted import load_adapted
     from harc.files import read_jsonl
     from harc.steering.fit import fit_steering
-    from harc.steps.adapted import measure_directions
-    from harc.steps.models import open_backbone
+    from harc.steps.models import find_weights, open_backbone
+    from harc.steps.reading import read_extraction_rows, write_directions
 
     steering, directions = list_outputs(job)[:2]
     rows = read_jsonl(job.profile.data_dir / "training.jsonl", ("category", "prompt", "response"))
     fit_steering(
         open_backbone(job), rows, job.profile.choose_training(job.backbone, job.method), job.seed, steering
     )
-    measure_directions(job, directions.parent)
+    weights, reading = find_weights(job), job.profile.directions
+    steered = load_adapted(weights.folder, steering, dtype=weights.dtype, device=weights.device)
+    extraction = read_extraction_rows(job.profile.data_dir)
+    write_directions(steered, extraction, reading, count_layers(job), directions.parent)

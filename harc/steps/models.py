@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harc.artifacts import SOURCE_FILE
+from harc.artifacts import BASE, SOURCE_FILE
 from harc.errors import ModelError
 from harc.files import read_json
 from harc.pipeline import Job
@@ -60,8 +60,8 @@ def find_weights(job: Job) -> Weights:
     return Weights(snapshot, source["dtype"], source["device"], source["model_id"], source["revision"])
 
 
-def open_backbone(job: Job) -> Any:
-    """Load the job's backbone.
+def open_backbone(job: Job, method: str = BASE) -> Any:
+    """Load the job's backbone, with a method's LoRA adapter on top unless the method is `base`.
 
     Returns:
         A `harc.backbones.Backbone` in its own precision, on its own device.
@@ -69,5 +69,6 @@ def open_backbone(job: Job) -> Any:
     from harc.backbones import load_backbone
 
     weights = find_weights(job)
-    backbone = load_backbone(weights.folder, dtype=weights.dtype, device=weights.device)
+    adapter = None if method == BASE else job.layout.adapter(job.backbone, method, job.seed)
+    backbone = load_backbone(weights.folder, adapter=adapter, dtype=weights.dtype, device=weights.device)
     return replace(backbone, source=weights.name, revision=weights.revision)

@@ -51,9 +51,8 @@ def run(job: Job) -> None:
     """Train, resuming from a checkpoint if there is one; then measure the directions on the trained model."""
     from harc.directions import load_directions
     from harc.files import read_jsonl
-    from harc.steps.adapted import measure_directions
     from harc.steps.models import open_backbone
-    from harc.steps.reading import read_extraction_rows
+    from harc.steps.reading import read_extraction_rows, write_directions
     from harc.training.run import train_adapter
 
     adapter, directions = list_outputs(job)[:2]
@@ -70,4 +69,5 @@ def run(job: Job) -> None:
         direction_settings=job.profile.directions,
         start_from=find_start(job),
     )
-    measure_directions(job, directions.parent)
+    adapted = open_backbone(job, job.method)
+    write_directions(adapted, extraction, job.profile.directions, count_layers(job), directions.parent)

@@ -63,8 +63,9 @@ def run(job: Job) -> None:
     """Try the points; those finished before a kill are kept."""
     from harc.evaluation.score import write_csv
     from harc.steps.models import find_weights
+    from harc.tuning.columns import COLUMNS
     from harc.tuning.grid import run_grid
-    from harc.tuning.points import COLUMNS, Workbench
+    from harc.tuning.points import Workbench
 
     weights = find_weights(job)
     bench = Workbench(

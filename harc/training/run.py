@@ -84,33 +84,40 @@ def train_adapter(
         directions = None if start_from else directions
         directions = _read_base_directions(backbone, directions, extraction_rows, extraction_pairs, reading)
     with attach_adapter(backbone, settings.lora, seed, blocks=count_blocks(settings, backbone)) as adapted:
-        if settings.gradient_checkpointing:
-            adapted.causal_lm.gradient_checkpointing_enable({"use_reentrant": False})
-        encoded = encode_rows(adapted.chat, rows, settings.max_prompt_tokens, settings.max_response_tokens)
         sources = Sources(*split_extraction(extraction_rows, extraction_pairs), held_out, reading)
-        objective = create_objective(Context(adapted, settings, rows, seed, sources, directions))
         first = None if start_from is None else sha256_file(Path(start_from) / "adapter_model.safetensors")
         identity = identify_run(
             settings, reading, seed, base, first, rows, extraction_rows, extraction_pairs, held_out
         )
-        run = Run(
-            AdapterForward(adapted, settings.head_rows),
-            objective,
-            CategorySampler(encoded, settings.batch.counts, seed),
-            settings,
-            identity,
-            Path(checkpoint_dir) if checkpoint_dir is not None else None,
-            Path(out_dir).with_name(f"{Path(out_dir).name}.{settings.tracker}"),
-        )
+        context = Context(adapted, settings, rows, seed, sources, directions)
+        run = _prepare_run(context, identity, Path(out_dir), checkpoint_dir)
         try:
             run_loop(run)
             if is_main_process():
                 _write_outputs(adapted, run, Path(out_dir), base, start_from)
         finally:
-            objective.close()
+            run.objective.close()
     if checkpoint_dir is not None and is_main_process():
         shutil.rmtree(checkpoint_dir, ignore_errors=True)
     return _summarize(run, len(dropped), time.monotonic() - started)
+
+
+def _prepare_run(context: Context, identity: str, out_dir: Path, checkpoint_dir: Path | str | None) -> Run:
+    """The loop's run from an adapted model and the rows of a method."""
+    adapted, settings = context.adapted, context.settings
+    if settings.gradient_checkpointing:
+        adapted.causal_lm.gradient_checkpointing_enable({"use_reentrant": False})
+    tokens = (settings.max_prompt_tokens, settings.max_response_tokens)
+    encoded = encode_rows(adapted.chat, context.rows, *tokens)
+    return Run(
+        AdapterForward(adapted, settings.head_rows),
+        create_objective(context),
+        CategorySampler(encoded, settings.batch.counts, context.seed),
+        settings,
+        identity,
+        Path(checkpoint_dir) if checkpoint_dir is not None else None,
+        out_dir.with_name(f"{out_dir.name}.{settings.tracker}"),
+    )
 
 
 def _read_base_directions(

@@ -1,6 +1,5 @@
 """Trying one point: train the method with the point's settings, and measure it on development prompts."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,25 +8,9 @@ from harc.config.directions import DirectionSettings
 from harc.config.evaluation import EvaluationSettings
 from harc.config.training import MethodSettings
 from harc.evaluation.families import ATTACK_SUITES, BENIGN_SUITES, OVER_REFUSAL_SUITES
+from harc.tuning.columns import ENDS, RATES
 
 SUITES = (*ATTACK_SUITES, *OVER_REFUSAL_SUITES, *BENIGN_SUITES)
-# column prefix: (suite, metric) of scores.csv
-RATES = {
-    "asr": ("mean_asr", "asr"),
-    "over_refusal": ("mean_over_refusal", "over_refusal"),
-    "benign": ("benign", "accuracy"),
-    "wrapped_benign": ("wrapped_benign", "accuracy"),
-}
-ENDS = {"": "rate", "_low": "ci_low", "_high": "ci_high", "_n": "n"}
-COLUMNS = (
-    "backbone",
-    "method",
-    "seed",
-    "point",
-    "changes",
-    *(f"{name}{end}" for name in RATES for end in ENDS),
-    "train_seconds",
-)
 
 
 @dataclass(frozen=True)
@@ -115,20 +98,3 @@ def measure_point(bench: Workbench, folder: Path | None, work_dir: Path) -> dict
     return {
         f"{name}{end}": scores[key][column] for name, key in RATES.items() for end, column in ENDS.items()
     }
-
-
-def describe_changes(changes: Mapping[str, Any]) -> str:
-    """A point's changes as one line: `loss.kl=1, margin=0.7`."""
-    return ", ".join(
-        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in _walk(changes)
-    )
-
-
-def _walk(changes: Mapping[str, Any], prefix: str = "") -> Sequence[tuple[str, Any]]:
-    found = []
-    for name, value in changes.items():
-        found += (
-            _walk(value, f"{prefix}{name}.") if isinstance(value, Mapping) else [(f"{prefix}{name}", value)]
-        )
-    return found

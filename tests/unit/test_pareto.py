@@ -16,7 +16,7 @@ from harc.errors import ArtifactError
 from harc.evaluation.score import write_csv
 from harc.files import write_text
 from harc.tuning.adopt import format_tuned
-from harc.tuning.points import COLUMNS, RATES
+from harc.tuning.columns import COLUMNS, RATES
 
 GRID = ('{"steps": 5}', '{"loss": {"kl": 1.0}}')
 
@@ -82,6 +82,7 @@ def test_the_table_gives_means_and_marks_the_choice(points: Path):
         (BASE, -1, False), ("sft", 0, False), ("sft", 1, True),
     ]  # fmt: skip
     assert table.rows[2]["asr"] == pytest.approx(0.2) and table.rows[2]["runs"] == 2
+    assert all(row["eligible"] for row in table.rows)
     assert "$\\bullet$" in render_latex(table) and "loss." in render_latex(table)
 
 
@@ -99,6 +100,6 @@ def test_the_text_says_how_many_points_and_who_kept_to_none(points: Path):
     assert macros["TuningPoints"] == "2" and macros["TuningRuns"] == "on 2 pairs"
     assert macros["TuningIneligible"] == "every method has a point that keeps both allowances."
     for row in rows[1:]:
-        row["over_refusal"] = "0.5"
-    assert macros["TuningAllowance"] == ".02"
+        row["eligible"] = "False"
+    assert macros["TuningAllowance"] == "0.02"
     assert "no point of SFT keeps both" in list_tuning(rows, settings)["TuningIneligible"]

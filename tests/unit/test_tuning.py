@@ -20,9 +20,10 @@ from harc.evaluation.score import read_csv
 from harc.files import write_json, write_jsonl
 from harc.steps.reading import write_directions
 from harc.tuning.adopt import adopt_tuned, format_tuned
+from harc.tuning.columns import describe_changes
 from harc.tuning.criterion import BASE_POINT, choose_point, judge_points
 from harc.tuning.grid import run_grid
-from harc.tuning.points import SUITES, Workbench, describe_changes, measure_point, train_point
+from harc.tuning.points import SUITES, Workbench, measure_point, train_point
 
 COLOURS = ("red", "blue", "good")
 READING = DirectionSettings(bootstrap_resamples=0, layers=LayerSettings(edge_slots=0))

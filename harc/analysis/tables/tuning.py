@@ -4,29 +4,44 @@ from pathlib import Path
 
 from harc.analysis.latex import escape_latex, format_rate, format_signed, make_breakable
 from harc.analysis.tables.layout import Table, title_row
-from harc.analysis.tuning_points import TuningPoint, read_points
+from harc.analysis.tuning_points import TuningPoint, read_points, read_tuned
 from harc.analysis.vocabulary import name_method, sort_methods
 from harc.artifacts import BASE
+from harc.config.tuning import TuningSettings
+from harc.tuning.criterion import judge_points
 
-COLUMNS = ("method", "point", "changes", "chosen", "asr", "over_refusal", "benign", "wrapped_benign", "runs")
-RATES = COLUMNS[4:8]
+COLUMNS = (
+    "method",
+    "point",
+    "changes",
+    "chosen",
+    "eligible",
+    "asr",
+    "over_refusal",
+    "benign",
+    "wrapped_benign",
+    "runs",
+)
+RATES = COLUMNS[5:9]
 
 
-def average_points(points: list[TuningPoint]) -> list[dict]:
-    """One row per method and point: means over backbones and seeds, base first."""
+def average_points(points: list[TuningPoint], criterion: TuningSettings) -> list[dict]:
+    """One row per method and point: means over backbones and seeds, base first; `eligible` as the criterion has it."""
     rows = []
+    base = [_flatten(point) for point in points if point.method == BASE]
     for method in sort_methods(list(dict.fromkeys(point.method for point in points))):
         own = [point for point in points if point.method == method]
-        for number in sorted({point.number for point in own}):
-            same = [point for point in own if point.number == number]
+        judged = judge_points(method, [_flatten(point) for point in own], base, criterion)
+        for choice in judged:
+            same = [point for point in own if point.number == choice.point]
             means = {name: sum(getattr(point, name).rate for point in same) / len(same) for name in RATES}
-            first = same[0]
             rows.append(
                 {
                     "method": method,
-                    "point": number,
-                    "changes": first.label,
-                    "chosen": first.chosen,
+                    "point": choice.point,
+                    "changes": same[0].label,
+                    "chosen": same[0].chosen,
+                    "eligible": choice.eligible,
                     **means,
                     "runs": len(same),
                 }
@@ -34,9 +49,16 @@ def average_points(points: list[TuningPoint]) -> list[dict]:
     return rows
 
 
+def _flatten(point: TuningPoint) -> dict:
+    """A point as the criterion takes it."""
+    rates = {name: getattr(point, name).rate for name in RATES}
+    return {"backbone": point.backbone, "seed": point.seed, "point": point.number, **rates}
+
+
 def build_table(points_file: Path | None) -> Table:
     """The table; without tuning points it says so."""
-    rows = average_points(read_points(points_file))
+    points = read_points(points_file)
+    rows = average_points(points, TuningSettings(**read_tuned(points_file)["tuning"])) if points else []
     base = next((row for row in rows if row["method"] == BASE), None)
     body: list[str] = []
     for method in dict.fromkeys(row["method"] for row in rows):
