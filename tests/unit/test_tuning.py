@@ -316,6 +316,19 @@ def test_the_default_profile_holds_what_its_points_choose():
             )
 
 
+@pytest.mark.parametrize("name", ["organism", "organism_ablation"])
+def test_variants_of_harc_differ_from_it_by_their_preset_alone(name: str):
+    """What was chosen for HARC holds for its variants too, so that a fault or a control is all that is compared."""
+    profile = load_profile(name)
+    shared = ("steps", "learning_rate", "warmup_steps", "batch", "lora", "refresh_every")
+    variants = [method for method, settings in profile.methods.items() if settings.objective == "harc"]
+    assert {"harc"} < set(variants)
+    for method in set(variants) - {"harc", "no_coupling"}:  # no_coupling has a grid of its own
+        ours, theirs = profile.methods[method], profile.methods["harc"]
+        assert {name: getattr(ours, name) for name in shared} == {name: getattr(theirs, name) for name in shared}
+        assert (ours.loss.kl, ours.loss.ce, ours.loss.margin) == (theirs.loss.kl, theirs.loss.ce, theirs.loss.margin)
+
+
 def test_b_moves_away_from_zero_for_every_trained_method(bench: Workbench, tmp_path: Path):
     for preset in ("cb", "repbend", "dpo"):
         train_point(bench, make_settings(preset, steps=2), tmp_path / preset)
