@@ -36,6 +36,7 @@ CAPTIONS = {
     "figure2": "The harmfulness-refusal plane per attack family, prompt side and response side.",
     "figure3": "Cosine of the two directions per slot, before and after each method.",
     "figure5": "Attack success against over-refusal; larger markers are more helpful.",
+    "pareto": "Every tuning point on development prompts; outlined: the settings that were chosen.",
     "figure6": "Losses and coupling while training.",
 }
 FOLDED = ("_low", "_high", "_n", "_seed_low", "_seed_high")

@@ -10,8 +10,9 @@ import pytest
 from fixtures.results_tree import BACKBONES, METHODS, make_results_tree
 
 from harc.analysis.figures.figure2 import choose_slot
-from harc.analysis.figures.figure5 import find_front, marker_area
+from harc.analysis.figures.figure5 import marker_area
 from harc.analysis.figures.style import METHOD_STYLES
+from harc.analysis.front import find_front
 from harc.analysis.training_logs import read_term
 from harc.config.analysis import AnalysisSettings
 from harc.errors import DataError

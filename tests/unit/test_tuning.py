@@ -325,8 +325,14 @@ def test_variants_of_harc_differ_from_it_by_their_preset_alone(name: str):
     assert {"harc"} < set(variants)
     for method in set(variants) - {"harc", "no_coupling"}:  # no_coupling has a grid of its own
         ours, theirs = profile.methods[method], profile.methods["harc"]
-        assert {name: getattr(ours, name) for name in shared} == {name: getattr(theirs, name) for name in shared}
-        assert (ours.loss.kl, ours.loss.ce, ours.loss.margin) == (theirs.loss.kl, theirs.loss.ce, theirs.loss.margin)
+        assert {name: getattr(ours, name) for name in shared} == {
+            name: getattr(theirs, name) for name in shared
+        }
+        assert (ours.loss.kl, ours.loss.ce, ours.loss.margin) == (
+            theirs.loss.kl,
+            theirs.loss.ce,
+            theirs.loss.margin,
+        )
 
 
 def test_b_moves_away_from_zero_for_every_trained_method(bench: Workbench, tmp_path: Path):

@@ -1,11 +1,12 @@
 """Figure 5: attack success against over-refusal, with helpfulness as the size of the marker."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.lines import Line2D
 
 from harc.analysis.figures.style import create_figure, note_missing, save_figure, say_missing, style_method
+from harc.analysis.front import find_front
 from harc.analysis.outcomes import list_outcome_files, read_by_seed
 from harc.analysis.rates import Rate, estimate_rate
 from harc.analysis.vocabulary import include_base, name_backbone, name_method, sort_methods
@@ -20,16 +21,6 @@ def list_inputs(
 ) -> list[Path]:
     """Files that the figure reads: every model's outcomes."""
     return list_outcome_files(results_root, backbones, include_base(methods), seeds)
-
-
-def find_front(points: Mapping[str, tuple[float, float]]) -> list[str]:
-    """Methods that no other beats in both coordinates (lower is better), from left to right."""
-    kept = [
-        name
-        for name, (x, y) in points.items()
-        if not any(u <= x and v <= y and (u, v) != (x, y) for u, v in points.values())
-    ]
-    return sorted(kept, key=lambda name: points[name])
 
 
 def marker_area(helpfulness: float) -> float:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from matplotlib.lines import Line2D
 
-from harc.analysis.figures.figure5 import find_front
 from harc.analysis.figures.style import (
     GREY,
     create_figure,
@@ -14,6 +13,7 @@ from harc.analysis.figures.style import (
     say_missing,
     style_method,
 )
+from harc.analysis.front import find_front
 from harc.analysis.tuning_points import TuningPoint, read_points, read_tuned
 from harc.analysis.vocabulary import name_backbone, name_method, sort_methods
 from harc.artifacts import BASE
