@@ -62,10 +62,8 @@ def test_the_audit_sees_changed_code_and_a_changed_setting(finished):
     assert audit.status == 1
     lines = audit.text.splitlines()
     stale = {line.split(": ")[1] for line in lines if line.startswith("stale code: ")}
-    assert stale == {
-        *(f"results/ci/adapters/organism-llama/{method}/seed0" for method in ("sft", "harc")),
-        "results/ci/directions/organism-llama/base/seed0/directions.safetensors",
-    }
+    trained = ("sft", "harc", "harc_dpo")  # CAST is fitted: no loss is in reach of it
+    assert stale == {f"results/ci/adapters/organism-llama/{method}/seed0" for method in trained}
     assert any(line.startswith("stale settings: results/ci/data/verified.json: ") for line in lines)
 
 
@@ -98,7 +96,7 @@ def test_tuning_tries_the_points_and_chooses_one(finished):
     grid = "tuning: {grids: {sft: [{steps: 2}, {steps: 3}]}}"
     profile.write_text(text.replace("tuning: null", grid))
     try:
-        run = finished.snakemake("--", "tune")
+        run = finished.snakemake("tune")
         assert run.status == 0, run.text[-3000:]
         assert "rule train_backbone:" not in run.text
         folder = finished.root / "results/ci/tuning"
