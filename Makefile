@@ -29,7 +29,7 @@ reproduce: venv latex  ## run the whole study: data, training, evaluation, figur
 	$(SNAKEMAKE)
 	@scripts/get_latex.sh hint
 
-study: venv latex  ## run the committed study (three seeds), refresh results/reference and the README
+study: venv latex  ## run the committed study, refresh results/reference and the README
 	$(BIN)/snakemake --cores $(CORES) --config profile=organism_study
 	$(BIN)/harc reference --profile organism_study --name organism
 	$(BIN)/python benchmarks/update_readme.py

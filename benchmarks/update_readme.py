@@ -52,8 +52,19 @@ def format_cost() -> str:
         ["after changing one figure's code", f"{seconds['one_figure']:.0f} s"],
         ["largest memory of a process", f"{peak / 1024:.2f} GiB"],
     ]
-    note = f"Measured on {machine['cores']} cores ({machine['processor']}) at commit {measured['commit']}."
-    return f"{format_table(['what', 'cost'], rows)}\n\n{note} No GPU, no account, no token, no network after set-up."
+    note = f"Measured on {machine['cores']} cores ({machine['processor']}) at commit {measured['commit']}, with five methods."
+    return f"{format_table(['what', 'cost'], rows)}\n\n{note} {_describe_jobs()} No GPU, no account, no token, no network."
+
+
+def _describe_jobs() -> str:
+    """What the jobs of the committed study took together, all its methods included."""
+    measured = json.loads((MEASURED / "jobs_organism_study.json").read_text())
+    seconds = sum(rule["seconds"] for rule in measured["rules"].values())
+    machine = measured["machine"]
+    return (
+        f"With the ten methods of today the jobs of one seed add up to {seconds / 60:.0f} minutes of one core "
+        f"({machine['processor']}, a slower machine), half as long on two."
+    )
 
 
 def format_speed(name: str) -> str:
@@ -141,7 +152,14 @@ def format_findings() -> str:
     lines.append(
         f"- Claims of the paper and of its independent audit, tested as declared beforehand: {counts}"
     )
-    note = "Pooled over the six pairs of backbone and seed, a choice made after a first look; it enters no verdict."
+    seeds = max((int(row["seeds"]) for row in rows), default=0)
+    runs = len({row["backbone"] for row in rows} - {"pooled"}) * seeds
+    note = f"Pooled over the {runs} pairs of backbone and seed, a choice made after a first look; it enters no verdict."
+    if seeds == 1:
+        note = (
+            "One training seed per backbone: the intervals speak of prompts, not of other seeds, and the verdicts are those of "
+            "this run."
+        )
     return "\n".join([*lines, "", note])
 
 

@@ -11,7 +11,7 @@ from harc.evaluation.score import score_generations
 
 PROJECT = Path(__file__).parents[1]
 REFERENCE = PROJECT / "results/reference/organism"
-UNITS = [("organism-llama", "base", 0), ("organism-qwen2", "harc", 2)]
+UNITS = [("organism-llama", "base", 0), ("organism-qwen2", "harc", 0)]
 
 
 @pytest.fixture(scope="module")
