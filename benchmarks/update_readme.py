@@ -52,8 +52,9 @@ def format_cost() -> str:
         ["after changing one figure's code", f"{seconds['one_figure']:.0f} s"],
         ["largest memory of a process", f"{peak / 1024:.2f} GiB"],
     ]
-    note = f"Measured on {machine['cores']} cores ({machine['processor']}) at commit {measured['commit']}, with five methods."
-    return f"{format_table(['what', 'cost'], rows)}\n\n{note} {_describe_jobs()} No GPU, no account, no token, no network."
+    place = f"{machine['cores']} cores ({machine['processor']}) at commit {measured['commit']}"
+    note = f"Measured on {place}, with five methods. {_describe_jobs()} No GPU, no account, no token, no network."
+    return f"{format_table(['what', 'cost'], rows)}\n\n{note}"
 
 
 def _describe_jobs() -> str:
@@ -157,8 +158,8 @@ def format_findings() -> str:
     note = f"Pooled over the {runs} pairs of backbone and seed, a choice made after a first look; it enters no verdict."
     if seeds == 1:
         note = (
-            "One training seed per backbone: the intervals speak of prompts, not of other seeds, and the verdicts are those of "
-            "this run."
+            "One training seed per backbone: the intervals speak of prompts, not of other seeds, and the verdicts are "
+            "those of this run."
         )
     return "\n".join([*lines, "", note])
 
