@@ -16,12 +16,19 @@ from measure_workflow import MEASURED, PROJECT, describe_machine
 from harc.files import write_json
 
 
+LEFT_OUT = ("tune_method", "choose_point", "collect_points", "train_backbone")
+
+
 def sum_jobs(folder: Path) -> dict[str, dict[str, float]]:
-    """Seconds and number of jobs by rule."""
+    """Seconds and number of jobs by rule; tuning is left out, being no part of a run, and so are backbones, which later
+    runs take up from their checkpoints.
+    """
     seconds: Counter[str] = Counter()
     jobs: Counter[str] = Counter()
     for path in sorted(folder.rglob("*.tsv")):
         rule = path.relative_to(folder).parts[0].removesuffix(".tsv")
+        if rule in LEFT_OUT:
+            continue
         with path.open(newline="") as handle:
             seconds[rule] += sum(float(row["s"]) for row in csv.DictReader(handle, delimiter="\t"))
         jobs[rule] += 1
