@@ -63,8 +63,8 @@ def _describe_jobs() -> str:
     seconds = sum(rule["seconds"] for rule in measured["rules"].values())
     machine = measured["machine"]
     return (
-        f"With the ten methods of today the jobs of one seed, backbones apart, add up to {seconds / 60:.0f} minutes of one "
-        f"core ({machine['processor']}, a slower machine), half as long on two."
+        f"With the ten methods of today the jobs of one seed, backbones apart, add up to {seconds / 60:.0f} minutes of "
+        f"one core ({machine['processor']}, a slower machine), half as long on two."
     )
 
 
