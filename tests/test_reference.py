@@ -37,6 +37,7 @@ def test_tables_follow_from_scores(tmp_path, profile):
         tmp_path,
         PROJECT / "config/claims.yaml",
         confidence=profile.analysis.confidence,
+        tuning_points=PROJECT / profile.analysis.tuning_points,
     )
     assert made
     for path in made:

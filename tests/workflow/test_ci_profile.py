@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from harc.artifacts import Layout
+from harc.config.profile import load_profile
 from harc.files import read_json
 
 pytestmark = pytest.mark.xdist_group("workflow")
@@ -93,7 +94,12 @@ def test_tuning_tries_the_points_and_chooses_one(finished):
     profile = finished.root / "config/profiles/ci.yaml"
     text = profile.read_text()
     assert "tuning: null" in text
-    grid = "tuning: {grids: {sft: [{steps: 2}, {steps: 3}]}}"
+    inherited = load_profile("organism").tuning.grids
+    grids = {
+        "sft": [{"steps": 2}, {"steps": 3}],
+        **dict.fromkeys(name for name in inherited if name != "sft"),
+    }
+    grid = yaml.safe_dump({"tuning": {"grids": grids}}, default_flow_style=True, width=1000).strip()[1:-1]
     profile.write_text(text.replace("tuning: null", grid))
     try:
         run = finished.snakemake("tune")
