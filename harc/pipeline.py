@@ -8,6 +8,7 @@ compares `fingerprint_step` between runs: a change of a step's code or settings 
 import hashlib
 import json
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -119,14 +120,18 @@ def parse_command(command: str) -> tuple[str, dict[str, str]]:
     return words[2], {name.removeprefix("--"): value for name, value in zip(names, values, strict=True)}
 
 
-def recreate_job(command: str) -> Job:
+def recreate_job(command: str, load: Callable[[str], Profile] = load_profile) -> Job:
     """The job behind a sidecar's command.
+
+    Args:
+        command: the line in the sidecar.
+        load: reads a profile; a caller with many commands may remember them.
 
     Raises:
         HarcError: if the project has no such step, profile, backbone, method or figure any more.
     """
     step, options = parse_command(command)
-    profile = load_profile(options.pop("profile", "organism"))
+    profile = load(options.pop("profile", "organism"))
     seed = options.pop("seed", None)
     return create_job(step, profile, seed=None if seed is None else int(seed), **options)
 

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from harc.artifacts import Layout, sidecar_path
 from harc.audit.report import Finding
 from harc.audit.sidecars import Sidecar
-from harc.config.profile import Profile
+from harc.config.profile import Profile, load_profile
 from harc.errors import HarcError
 from harc.pipeline import hash_settings, list_code, list_jobs, load_step, recreate_job
 
@@ -31,15 +31,20 @@ class StepState:
     rerun: Callable[[Path], None] | None = None
 
 
-def describe_step(sidecar: Sidecar, root: Path) -> StepState:
+def describe_step(sidecar: Sidecar, root: Path, load: Callable[[str], Profile] = load_profile) -> StepState:
     """The present state of the step that a sidecar names.
+
+    Args:
+        sidecar: whose step.
+        root: results tree.
+        load: reads a profile.
 
     Raises:
         HarcError: if the project has no such step, profile, backbone, method or figure any more.
     """
     from harc.fingerprint import fingerprint_code
 
-    job = recreate_job(sidecar.command)
+    job = recreate_job(sidecar.command, load)
     module = load_step(job.step)
 
     def rerun(other: Path) -> None:

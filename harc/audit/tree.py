@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import cache, partial
 from pathlib import Path
 
 from harc.audit.content import check_content
@@ -9,6 +10,7 @@ from harc.audit.report import AuditReport, Finding
 from harc.audit.sidecars import SUFFIX, Sidecar, hash_tree, read_sidecar
 from harc.audit.sources import find_unlinked_inputs
 from harc.audit.steps import StepState, describe_step, recompute_step
+from harc.config.profile import load_profile
 from harc.errors import DataError, HarcError
 from harc.files import read_json, sha256_file
 
@@ -176,7 +178,7 @@ def audit_results(
     *,
     project: Path = Path(),
     expected: Iterable[Path] = (),
-    describe: DescribeStep = describe_step,
+    describe: DescribeStep | None = None,
     recompute: bool = True,
 ) -> AuditReport:
     """Check a results tree against its sidecars, its inputs, the project's code and settings, and itself.
@@ -185,12 +187,14 @@ def audit_results(
         root: the results tree, results/<profile>.
         project: the repository's root, for inputs outside the tree; by default the working directory.
         expected: sidecars that must be there, also outside the tree (the paper's).
-        describe: how the present code and settings of a sidecar's step are found.
+        describe: how the present code and settings of a sidecar's step are found; by default describe_step, reading
+            each profile once.
         recompute: whether to repeat, beside the tree, the steps that give the same bytes every time.
 
     Returns:
         The report; whatever is wrong is a finding in it, not an exception.
     """
+    describe = describe or partial(describe_step, load=cache(load_profile))
     paths, files = _walk(root)
     sidecars, findings = _read_all(sorted({*paths, *map(Path, expected)}), root, project)
     hash_of = _Hasher()

@@ -69,7 +69,7 @@ def train(
     and source: `harc config show`. A small file:
 
     \b
-        training: training.jsonl      # category, prompt, response
+        training: training.jsonl      # category, prompt, response (rejected, for methods that learn from pairs)
         extraction: extraction.jsonl  # category, prompt
         pairs: pairs.jsonl            # kind, prompt, response
         method: {preset: harc, steps: 200, tracker: none}
