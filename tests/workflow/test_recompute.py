@@ -32,8 +32,9 @@ def test_a_log_that_training_would_not_give_is_found_under_a_forged_sidecar(fini
         sidecar.write_bytes(kept[1])
     assert audit.status == 1
     assert f"run again: {ADAPTER}: expected total = " in audit.text
-    # The twin: the four other steps whose inputs are as recorded agree when run again in the same way.
-    assert re.search(r"steps run again in part \(seed 0\)\s+5\b", audit.text)
+    # The twin: the six other steps whose inputs are as recorded agree when run again in the same way; HARC's evaluation
+    # and DPO on top of it read the forged log, and are left out.
+    assert re.search(r"steps run again in part \(seed 0\)\s+7\b", audit.text)
     assert audit.text.count("run again:") == 1
 
 
