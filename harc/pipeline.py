@@ -42,7 +42,7 @@ STEPS = (
 
 def list_method_files(profile: Profile, method: str) -> tuple[str, ...]:
     """Files of a method's folder that later steps read: an adapter's, or a steering's."""
-    return STEERING_FILES if profile.methods[method].objective == "cast" else ADAPTER_FILES
+    return STEERING_FILES if profile.find_method(method).objective == "cast" else ADAPTER_FILES
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,11 @@ def create_job(step: str, profile: Profile, **unit: Any) -> Job:
     Raises:
         ConfigError: if the step, backbone, method or figure is not one of the profile's.
     """
-    known = {"backbone": profile.backbones, "method": ["base", *profile.methods], "figure": profile.figures}
+    known = {
+        "backbone": profile.backbones,
+        "method": ["base", *profile.methods, *profile.list_arms()],
+        "figure": profile.figures,
+    }
     if step not in STEPS:
         raise ConfigError(
             "harc step", expected=f"one of {', '.join(STEPS)}", found=step, fix="check the spelling"
@@ -138,9 +142,13 @@ def recreate_job(command: str, load: Callable[[str], Profile] = load_profile) ->
 
 def list_jobs(profile: Profile, layout: Layout) -> list[Job]:
     """Every job that leaves an artifact in a profile's tree, in an order in which they can run."""
-    models = [{"backbone": name, "seed": seed} for name in profile.backbones for seed in profile.seeds]
-    trained = [{**model, "method": method} for model in models for method in profile.methods]
-    fitted = {name for name, method in profile.methods.items() if method.objective == "cast"}
+    models = [{"backbone": name, "seed": seed} for name, seed in profile.list_models()]
+    evaluated = [
+        dict(zip(("backbone", "method", "seed"), unit, strict=True)) for unit in profile.list_units()
+    ]
+    adapted = [unit for unit in evaluated if unit["method"] != BASE]
+    settings = profile.adapted
+    fitted = {name for name, method in settings.items() if method.objective == "cast"}
     is_organism = {name: backbone.kind == "organism" for name, backbone in profile.backbones.items()}
     units = {
         "pull_data": [{}],
@@ -149,12 +157,12 @@ def list_jobs(profile: Profile, layout: Layout) -> list[Job]:
         "extract_directions": models,
         # Methods that start from another's adapter come after those that start from the base.
         "train_adapter": sorted(
-            (unit for unit in trained if unit["method"] not in fitted),
-            key=lambda unit: profile.methods[unit["method"]].start_from is not None,
+            (unit for unit in adapted if unit["method"] not in fitted),
+            key=lambda unit: settings[unit["method"]].start_from is not None,
         ),
-        "fit_steering": [unit for unit in trained if unit["method"] in fitted],
-        "evaluate": [{**model, "method": BASE} for model in models] + trained,
-        "score": [{**model, "method": BASE} for model in models] + trained,
+        "fit_steering": [unit for unit in adapted if unit["method"] in fitted],
+        "evaluate": evaluated,
+        "score": evaluated,
         "make_tables": [{}],
         "make_figure": [{"figure": figure} for figure in profile.figures],
         "seal_results": [{}],

@@ -1,10 +1,12 @@
 """A profile: every setting of one study, composed from the groups that the steps read."""
 
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from harc.config.ablation import AblationSettings, change_method
 from harc.config.analysis import AnalysisSettings
 from harc.config.backbones import BackboneSettings
 from harc.config.base import Settings
@@ -50,6 +52,9 @@ class Profile(Settings):
         description="Trained methods by name (base is implied); each starts from the preset of its name, unless "
         "`preset` names another, then takes the shared `training` settings, then its own."
     )
+    ablation: AblationSettings = Field(
+        AblationSettings(), description="Arms of one method: run like methods, shown in tables of their own."
+    )
     evaluation: EvaluationSettings = Field(EvaluationSettings(), description="Suites, judges, statistics.")
     tuning: TuningSettings = Field(TuningSettings(), description="Grids and the rule that chooses from them.")
     analysis: AnalysisSettings = Field(AnalysisSettings(), description="Figures and tables.")
@@ -81,9 +86,27 @@ class Profile(Settings):
         return self
 
     @model_validator(mode="after")
+    def check_ablation(self) -> "Profile":
+        """Refuse arms of an absent method, under a method's name, or on seeds and backbones that the study lacks."""
+        own = self.ablation
+        if not (own.arms or own.margins):
+            return self
+        if own.of not in self.methods:
+            raise ValueError(f"ablation.of as one of {', '.join(self.methods)} (not {own.of!r})")
+        for key, given, known in (
+            ("seeds", own.seeds, self.seeds),
+            ("backbones", own.backbones or (), self.backbones),
+        ):
+            if unknown := [value for value in given if value not in known]:
+                raise ValueError(f"ablation.{key} of {', '.join(map(str, known))} (not {unknown[0]})")
+        if taken := self.list_arms().keys() & self.methods.keys():
+            raise ValueError(f"ablation.arms that are no methods already (found {', '.join(sorted(taken))})")
+        return self
+
+    @model_validator(mode="after")
     def check_starts(self) -> "Profile":
         """Refuse a method that starts from one which is absent, untrained, or itself starts from another."""
-        for name, method in self.methods.items():
+        for name, method in self.adapted.items():
             first = self.methods.get(method.start_from)
             if method.start_from is None:
                 continue
@@ -99,7 +122,7 @@ class Profile(Settings):
     def check_training(self) -> "Profile":
         """Read every method's settings on every backbone, so that a misspelt one is found at once."""
         for backbone in self.backbones:
-            for method in self.methods:
+            for method in (*self.methods, *self.list_arms()):
                 try:
                     self.choose_training(backbone, method)
                 except ValidationError as problem:
@@ -110,9 +133,42 @@ class Profile(Settings):
                     ) from None
         return self
 
+    def list_arms(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Every ablation arm by name: its preset, and what it changes of the method `ablation.of`."""
+        method = self.methods.get(self.ablation.of)
+        return {} if method is None else self.ablation.list_changes(method)
+
+    def find_method(self, name: str) -> MethodSettings:
+        """Settings of a method, or of an arm."""
+        if name in self.methods:
+            return self.methods[name]
+        return change_method(self.methods[self.ablation.of], *self.list_arms()[name])
+
+    @property
+    def adapted(self) -> dict[str, MethodSettings]:
+        """Settings of everything that is trained or fitted on a backbone: methods, then arms."""
+        return self.methods | {name: self.find_method(name) for name in self.list_arms()}
+
+    def list_models(self) -> list[tuple[str, int]]:
+        """Every (backbone, seed)."""
+        return list(product(self.backbones, self.seeds))
+
+    def list_main_units(self) -> list[tuple[str, str, int]]:
+        """Every (backbone, method, seed) of the main comparison, the base first."""
+        return list(product(self.backbones, ("base", *self.methods), self.seeds))
+
+    def list_arm_units(self) -> list[tuple[str, str, int]]:
+        """Every (backbone, arm, seed) of the ablation."""
+        backbones = [name for name in self.backbones if name in (self.ablation.backbones or self.backbones)]
+        return list(product(backbones, self.list_arms(), self.ablation.seeds))
+
+    def list_units(self) -> list[tuple[str, str, int]]:
+        """Every model that is evaluated: (backbone, method or arm, seed)."""
+        return self.list_main_units() + self.list_arm_units()
+
     def choose_training(self, backbone: str, method: str) -> MethodSettings:
         """A method's settings on a backbone: the backbone's own values come last."""
-        settings, own = self.methods[method], getattr(self.backbones[backbone], "training", {})
+        settings, own = self.find_method(method), getattr(self.backbones[backbone], "training", {})
         return MethodSettings.model_validate(merge(settings.model_dump(), own)) if own else settings
 
     def compose_point(self, backbone: str, method: str, changes: dict[str, Any]) -> MethodSettings:

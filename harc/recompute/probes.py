@@ -86,7 +86,7 @@ def _shrink_training(job: Job, shadow: Path, random: Random) -> Job:
     breakers = settings.circuit_breakers  # its schedule must stay that of the whole run
     schedule = breakers.schedule_steps or 2 * settings.steps
     shorter = {"steps": steps, "circuit_breakers": breakers.model_copy(update={"schedule_steps": schedule})}
-    methods = {**profile.methods, job.method: profile.methods[job.method].model_copy(update=shorter)}
+    methods = {**profile.methods, job.method: profile.find_method(job.method).model_copy(update=shorter)}
     backbones = dict(profile.backbones)
     if getattr(backbone, "training", None):  # a backbone's own values come last
         own = {**backbone.training, "steps": steps}

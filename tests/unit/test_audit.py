@@ -328,5 +328,9 @@ def test_every_artifact_of_a_profile_is_expected(monkeypatch: pytest.MonkeyPatch
     profile = load_profile("ci")
     expected = list_expected_sidecars(profile, Layout(Path("results/ci")))
     models, methods = len(profile.backbones) * len(profile.seeds), len(profile.methods)
-    assert len(set(expected)) == 4 + len(profile.figures) + models * (2 + methods + 2 * (methods + 1))
+    arms = len(profile.list_arm_units())
+    assert arms
+    assert (
+        len(set(expected)) == 4 + len(profile.figures) + models * (2 + methods + 2 * (methods + 1)) + 3 * arms
+    )
     assert Path("results/ci/tables.provenance.json") in expected

@@ -19,16 +19,16 @@ def count_jobs(profile) -> dict[str, int]:
     kinds = [backbone.kind == "organism" for backbone in profile.backbones.values()]
     seeds, methods = len(profile.seeds), len(profile.methods)
     fitted = sum(method.objective == "cast" for method in profile.methods.values())
-    models = len(kinds) * seeds
+    models, arms = len(kinds) * seeds, len(profile.list_arm_units())
     jobs = {
         "pull_data": 1,
         "train_backbone": sum(kinds) * seeds,
         "fetch_backbone": (len(kinds) - sum(kinds)) * seeds,
         "extract_directions": models,
-        "train_adapter": models * (methods - fitted),
+        "train_adapter": models * (methods - fitted) + arms,
         "fit_steering": models * fitted,
-        "evaluate": models * (methods + 1),
-        "score": models * (methods + 1),
+        "evaluate": models * (methods + 1) + arms,
+        "score": models * (methods + 1) + arms,
         "make_tables": 1,
         "make_figure": len(profile.figures),
         "seal_results": 1,

@@ -53,17 +53,15 @@ TRAINED_BACKBONES = [
     name for name in BACKBONES if PROFILE.backbones[name].kind == "organism"
 ]
 FETCHED_BACKBONES = [name for name in BACKBONES if name not in TRAINED_BACKBONES]
-METHODS = [BASE, *PROFILE.methods]
-FITTED = [
-    name for name, method in PROFILE.methods.items() if method.objective == "cast"
-]
-SEEDS = PROFILE.seeds
+ADAPTED = PROFILE.adapted
+FITTED = [name for name, method in ADAPTED.items() if method.objective == "cast"]
+UNITS = PROFILE.list_units()
 DATA = PROFILE.data_dir
 
 
 wildcard_constraints:
     backbone="|".join(BACKBONES),
-    method="|".join(METHODS),
+    method="|".join([BASE, *ADAPTED]),
     seed=r"\d+",
 
 
@@ -111,9 +109,10 @@ def files_in(folder, names):
     return [folder / name for name in names]
 
 
-def every(pattern, methods=METHODS):
-    """A path pattern, filled with every backbone, method and seed of the profile."""
-    return expand(pattern, backbone=BACKBONES, method=methods, seed=SEEDS)
+def every(pattern):
+    """A path pattern, filled with every model that the profile evaluates: backbone, method or arm, seed."""
+    backbones, methods, seeds = zip(*UNITS)
+    return expand(pattern, zip, backbone=backbones, method=methods, seed=seeds)
 
 
 def backbone_of(wildcards):
@@ -148,7 +147,7 @@ def adapter_of(wildcards):
 
 def choice_of(wildcards):
     """The tuned choice that a composed method's grid starts from; none for the others and for the base."""
-    method = PROFILE.methods.get(wildcards.method)
+    method = ADAPTED.get(wildcards.method)
     return (
         []
         if method is None or method.start_from is None
@@ -158,7 +157,7 @@ def choice_of(wildcards):
 
 def start_of(wildcards):
     """The adapter that a composed method starts from; none for the others."""
-    first = PROFILE.methods[wildcards.method].start_from
+    first = ADAPTED[wildcards.method].start_from
     if first is None:
         return []
     return files_in(

@@ -1,10 +1,10 @@
-"""Training: one LoRA adapter per backbone, method and seed.
+"""Training: one LoRA adapter per backbone, method and seed; arms of the ablation are trained like methods.
 
 Inputs: a backbone, its base directions, the training and extraction splits, the adapter that a composed method starts
 from. Outputs: the adapter and its logs (CAST: its vectors and condition), and the directions measured again with it on.
 """
 
-TRAINED = [name for name in PROFILE.methods if name not in FITTED]
+TRAINED = [name for name in ADAPTED if name not in FITTED]
 ADAPTER = LAYOUT.adapter("{backbone}", "{method}", "{seed}")
 
 
