@@ -131,7 +131,8 @@ def train_from_files(
         name: read_rows(config.parent / path, fields) if (path := getattr(given, name)) else None
         for name, fields in files.items()
     }
-    backbone = load_backbone(model, dtype=given.dtype, device=local_device(given.device))
+    place = "cpu" if given.method.shard else local_device(given.device)
+    backbone = load_backbone(model, dtype=given.dtype, device=place)
     if given.method.objective == "cast":
         return fit_steering(backbone, rows["training"] or [], given.method, given.seed, out)
     summary = train_adapter(
@@ -147,6 +148,7 @@ def train_from_files(
         direction_settings=given.directions,
         validation_rows=rows["validation"],
         start_from=start_from,
+        device=given.device,
     )
     end_processes()
     return summary

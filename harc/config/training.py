@@ -182,6 +182,12 @@ class MethodSettings(Settings):
         description="padded tokens in one forward pass; a micro-batch is split by length to fit, with the "
         "same gradient: speed and memory only",
     )
+    shard: bool = Field(
+        False,
+        description="whether the processes of a run share one copy of the frozen blocks, each holding a part (torch's "
+        "fully_shard, FSDP2), in place of a copy each; a micro-batch is one pass then, whatever tokens_per_forward "
+        "says; memory only; ours",
+    )
     head_rows: int = Field(
         256, ge=1, description="positions whose logits exist at one time in KL and cross-entropy; memory only"
     )
@@ -194,6 +200,11 @@ class MethodSettings(Settings):
         description="where rows of the training log are shown, too, in a folder beside the adapter; needs the "
         "package of that name; no effect on results; ours",
     )
+
+    @property
+    def pass_tokens(self) -> int | None:
+        """Most padded tokens of a pass; None for one pass a micro-batch: processes that share weights pass together."""
+        return None if self.shard else self.tokens_per_forward
 
     @model_validator(mode="before")
     @classmethod

@@ -175,7 +175,7 @@ def collate_rows(rows: Sequence[EncodedRow], post_instruction_count: int, pad: i
 
 
 def collate_groups(
-    rows: Sequence[EncodedRow], backbone: Backbone, tokens_per_forward: int
+    rows: Sequence[EncodedRow], backbone: Backbone, tokens_per_forward: int | None
 ) -> list[TokenBatch]:
     """A micro-batch as batches of rows of like length, each one forward pass; see split_rows."""
     chat = backbone.chat
@@ -184,7 +184,7 @@ def collate_groups(
 
 
 def split_rows(
-    rows: Sequence[EncodedRow], tokens_per_forward: int, device: str = "cpu"
+    rows: Sequence[EncodedRow], tokens_per_forward: int | None, device: str = "cpu"
 ) -> list[list[EncodedRow]]:
     """Cut a micro-batch by length into forward passes with the least padding.
 
@@ -193,9 +193,11 @@ def split_rows(
 
     Args:
         rows: rows of a micro-batch.
-        tokens_per_forward: most tokens of a pass.
+        tokens_per_forward: most tokens of a pass; None leaves the micro-batch whole.
         device: type of the device that runs them.
     """
+    if tokens_per_forward is None:
+        return [list(rows)]
     lengths = [len(row.ids) for row in rows]
     plan = plan_full_passes if device == "cuda" else plan_batches
     return [[rows[index] for index in group] for group in plan(lengths, tokens_per_forward)]

@@ -72,7 +72,7 @@ class CircuitBreakerObjective(PlainObjective):
             for row in swap_responses([row for row in rows if row.is_harmful])
         ]
         kept = [row for row in rows if own.retain_refusals or not row.is_harmful]
-        tokens = self.settings.tokens_per_forward
+        tokens = self.settings.pass_tokens
         return [PairedBatch("reroute", batch) for batch in collate_groups(unsafe, backbone, tokens)] + [
             PairedBatch("retain", batch) for batch in collate_groups(kept, backbone, tokens)
         ]

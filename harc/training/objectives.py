@@ -59,7 +59,7 @@ class PlainObjective:
 
     def collate(self, rows: Sequence[EncodedRow], backbone: Backbone) -> Sequence[Any]:
         """Groups of rows of like length."""
-        return collate_groups(rows, backbone, self.settings.tokens_per_forward)
+        return collate_groups(rows, backbone, self.settings.pass_tokens)
 
     def count(self, **values: Tensor) -> None:
         """Add to the micro-batch's sums for the log."""

@@ -1,9 +1,10 @@
-"""Training in several processes: replicas that take different micro-batches and share their gradients.
+"""Training in several processes: replicas, or holders of a part of the frozen weights each, that take different
+micro-batches and share their gradients.
 
 Every process draws all micro-batches and trains on its own; gradients and logged values are averaged over the processes
 before each update, so P processes with accumulation A make the updates of one process with accumulation P x A. A loss
 that is a mean over tokens is the mean over one micro-batch's tokens, in one process or in many. The main process alone
-writes. Replicas start equal and see the same averages, so they stay equal.
+writes. Adapters start equal and see the same averages, so they stay equal.
 """
 
 import os
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harc.backbones import Backbone
 from harc.errors import ConfigError
 
 
@@ -28,12 +30,13 @@ def local_device(device: str) -> str:
 
 
 def check_launch(accelerator: Any) -> None:
-    """Refuse ways of spreading a model that the loop has never been shown to train rightly under.
+    """Refuse accelerate's own ways of spreading a model, under which the loop has never been shown to train rightly.
 
     Raises:
-        ConfigError: under FSDP, DeepSpeed and the like.
+        ConfigError: under accelerate's FSDP, DeepSpeed and the like.
     """
-    # On CPUs accelerate ignores FSDP's switch and replicates, which is not what was asked for.
+    # accelerate's FSDP shards the adapter too, which checkpoints and refreshes read whole, and on CPUs it ignores its
+    # own switch and replicates.
     sharded = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() in ("true", "1")
     kind = "FSDP" if sharded else accelerator.distributed_type.value
     if kind not in ("NO", "MULTI_CPU", "MULTI_GPU"):
@@ -41,8 +44,43 @@ def check_launch(accelerator: Any) -> None:
             "launch of the processes",
             expected="one process, or replicas (MULTI_CPU, MULTI_GPU)",
             found=kind,
-            fix="launch without it; `device: auto` spreads one model over the GPUs of a machine",
+            fix="launch with torchrun; `method: {shard: true}` shares the frozen weights between the processes",
         )
+
+
+def shard_blocks(backbone: Backbone, device: str) -> Backbone:
+    """Give the frozen weights of each decoder block to the processes in equal parts (torch's fully_shard, FSDP2).
+
+    A block's weights are gathered when it is entered and dropped when it is left, forward and backward. Embeddings, final
+    norm and head stay whole. An adapter that is attached afterwards is whole in every process, so that gradients,
+    checkpoints and the saved adapter are those of replicas. Every process must enter the same blocks in the same
+    order, which `shard` sees to: one pass a micro-batch.
+
+    Args:
+        backbone: plain model on the CPU, whole and equal in every process.
+        device: "cpu" or "cuda": where it goes, block by block, so that no device ever holds the whole.
+
+    Raises:
+        ConfigError: in a single process.
+    """
+    from accelerate import PartialState
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    state = PartialState(cpu=device == "cpu")
+    if state.num_processes == 1:
+        raise ConfigError(
+            "method.shard",
+            expected="several processes to share the weights",
+            found="one",
+            fix="launch with torchrun, or leave it out",
+        )
+    mesh = init_device_mesh(state.device.type, (state.num_processes,))
+    for block in backbone.blocks:
+        # Each block is a root of its own, so that a pass which ends at an inner block leaves no other one half-way.
+        fully_shard(block, mesh=mesh, reshard_after_forward=True)
+    backbone.model.to(state.device)  # the rest
+    return backbone
 
 
 def average_gradients(accelerator: Any, parameters: Iterable[Tensor]) -> None:

@@ -58,7 +58,7 @@ class RepBendObjective(PlainObjective):
     def collate(self, rows: Sequence[EncodedRow], backbone: Backbone) -> list[SidedBatch]:
         """Safe rows by length; the unsafe ones in one batch, since C compares them with each other."""
         unsafe = swap_responses([row for row in rows if row.is_harmful])
-        safe = collate_groups(rows, backbone, self.settings.tokens_per_forward)
+        safe = collate_groups(rows, backbone, self.settings.pass_tokens)
         return [SidedBatch("safe", batch) for batch in safe] + [
             SidedBatch(
                 "unsafe", collate_rows(unsafe, backbone.chat.post_instruction_count, backbone.chat.pad_id)

@@ -22,7 +22,7 @@ from harc.training.context import Context, Sources
 from harc.training.create import DIRECTED, count_blocks, create_objective
 from harc.training.forward import AdapterForward
 from harc.training.loop import Run, plan_steps, run_loop
-from harc.training.processes import is_main_process
+from harc.training.processes import is_main_process, shard_blocks
 from harc.training.rows import Row, drop_leaked_rows, hold_out_rows, split_extraction
 from harc.training.sampling import CategorySampler
 from harc.training.tracking import check_tracker
@@ -42,6 +42,7 @@ def train_adapter(
     direction_settings: DirectionSettings | None = None,
     validation_rows: Sequence[Row] | None = None,
     start_from: Path | str | None = None,
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """Train one adapter and write its folder, whole or not at all.
 
@@ -64,6 +65,7 @@ def train_adapter(
             apart.
         start_from: folder of the adapter that is merged into the model first (settings.start_from names its method);
             directions are read from the merged model, and the adapter that is written holds both updates.
+        device: where the parts of a sharded model go ("cpu" or "cuda"); any other model stays where it is.
 
     Returns:
         steps, updates, micro_batches, wall_s (seconds), peak_memory_bytes, resumed_at, dropped rows, final
@@ -80,6 +82,8 @@ def train_adapter(
     rows, held_out = hold_out_rows(rows, validation_rows, settings)
     base = describe_base(backbone.causal_lm)
     backbone = _merge_first(backbone, settings, start_from)
+    if settings.shard:
+        backbone = shard_blocks(backbone, device)
     if settings.objective in DIRECTED:
         directions = None if start_from else directions
         directions = _read_base_directions(backbone, directions, extraction_rows, extraction_pairs, reading)

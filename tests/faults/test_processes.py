@@ -36,6 +36,7 @@ def write_inputs(folder: Path) -> None:
     rows = [
         {
             "category": category,
+            "rejected": f"{category} other answer {i}",
             "prompt": f"Tell the {category} tale number {i}.",
             "response": f"{category} {'answer ' * (1 + i % 3 * 20)}",
         }
@@ -73,7 +74,7 @@ def launch(config: Path, out: Path) -> subprocess.Popen:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
     )
 
 
@@ -102,6 +103,47 @@ def test_two_processes_train_what_one_trains_with_twice_the_accumulation(tmp_pat
         for name in ("total", "kl", "ce", "couple", "grad_norm"):
             assert ours[name] == pytest.approx(theirs[name], rel=1e-3, abs=1e-6), name
     assert not list(tmp_path.glob(".*.checkpoints"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", ["harc", "repbend"])
+def test_processes_that_share_the_weights_train_what_replicas_train(tmp_path: Path, objective: str):
+    write_inputs(tmp_path)
+    changes = {"preset": objective, "tokens_per_forward": 100_000}
+    for name, shard in (("whole", False), ("shared", True)):
+        config = write_config(tmp_path, 1, shard=shard, **changes)
+        status, _, err = finish(launch(config, tmp_path / name))
+        assert status == 0, err
+    whole, shared = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("whole", "shared"))
+    moved = max(float(value.abs().max()) for name, value in whole.items() if "lora_B" in name)
+    assert moved > 0
+    assert max(float((whole[name] - shared[name]).abs().max()) for name in whole) < 1e-3 * moved
+
+
+@pytest.mark.slow
+def test_each_process_holds_its_part_of_the_blocks_alone(tmp_path: Path):
+    run = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        + ["-m", "tests.faults.count_held_weights", str(MODEL)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )
+    assert run.returncode == 0, run.stderr
+    counts = [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]
+    assert len(counts) == 2
+    for count in counts:
+        assert count["held"] == count["whole"] // 2
+        assert count["difference"] < 1e-5
+
+
+def test_sharing_the_weights_takes_several_processes(tmp_path: Path):
+    write_inputs(tmp_path)
+    with pytest.raises(ConfigError, match="method.shard: expected several processes .*; found one"):
+        train_from_files(MODEL, write_config(tmp_path, 1, shard=True), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow
