@@ -51,8 +51,8 @@ def check_launch(accelerator: Any) -> None:
 def shard_blocks(backbone: Backbone, device: str) -> Backbone:
     """Give the frozen weights of each decoder block to the processes in equal parts (torch's fully_shard, FSDP2).
 
-    A block's weights are gathered when it is entered and dropped when it is left, forward and backward. Embeddings, final
-    norm and head stay whole. An adapter that is attached afterwards is whole in every process, so that gradients,
+    A block's weights are gathered when it is entered and dropped when it is left, forward and backward. Embeddings,
+    final norm and head stay whole. An adapter that is attached afterwards is whole in every process, so that gradients,
     checkpoints and the saved adapter are those of replicas. Every process must enter the same blocks in the same
     order, which `shard` sees to: one pass a micro-batch.
 

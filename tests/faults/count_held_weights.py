@@ -22,7 +22,7 @@ def main() -> None:
     parts = [part for block in backbone.blocks for part in block.parameters()]
     held = sum(part.to_local().numel() for part in parts if isinstance(part, DTensor))
     difference = float((before - after).abs().max())
-    print(json.dumps({"whole": whole, "held": held, "difference": difference}), flush=True)
+    print(json.dumps({"whole": whole, "held": held, "difference": difference}), flush=True)  # noqa: T201
     end_processes()
 
 
