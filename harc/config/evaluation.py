@@ -5,7 +5,9 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from harc.config.base import Settings
+from harc.config.judges import ClassifierSettings
 from harc.evaluation.families import ALL_SUITES, METHOD_SUITES
+from harc.judges.base import LABELS_OF
 
 
 class PairSettings(Settings):
@@ -42,8 +44,13 @@ class EvaluationSettings(Settings):
     batch_size: int = Field(64, ge=1, description="Prompts decoded together; changes speed, not results.")
     judges: tuple[str, ...] = Field(
         ("exact", "string_rules"),
-        min_length=1,
-        description="Judges of every response; the first decides, the others are reported beside it.",
+        min_length=2,
+        description="Judges of every response, two at least: the first that can give the label that a rate counts "
+        "decides it, the others are reported beside it; see docs/evaluation.md.",
+    )
+    classifier: ClassifierSettings | None = Field(
+        None,
+        description="The model behind judge harmbench_classifier; none: HarmBench's own, where the judge is named.",
     )
     attacker: Literal["organism"] = Field(
         "organism", description="Attacking side of PAIR: `organism` searches strategies and fillers by rule."
@@ -72,4 +79,16 @@ class EvaluationSettings(Settings):
             raise ValueError(f"unknown suite {unknown[0]!r}; known: {', '.join(ALL_SUITES)}")
         if not self.suites or len(set(self.suites)) != len(self.suites):
             raise ValueError("suites must name at least one suite, each once")
+        return self
+
+    @model_validator(mode="after")
+    def check_judges(self) -> "EvaluationSettings":
+        """Refuse unknown or repeated judges, and a set of them that cannot tell a refusal or an answer."""
+        unknown = [judge for judge in self.judges if judge not in LABELS_OF]
+        if unknown:
+            raise ValueError(f"unknown judge {unknown[0]!r}; known: {', '.join(LABELS_OF)}")
+        if len(set(self.judges)) != len(self.judges):
+            raise ValueError("judges must be named once each")
+        if not any("refused" in LABELS_OF[judge] for judge in self.judges):
+            raise ValueError("judges must hold one that can tell a refusal")
         return self

@@ -44,6 +44,7 @@ PUBLIC_ROW_FILES = (
     "development.jsonl",
     "evaluation.jsonl",
 )
+SUBSET_SUITES = ("scary_safe", "refusable_benign", "unsafe_contrasts")
 STRICT = ContaminationSettings(pattern_suites=())
 TRAINING_SPLITS = ("extraction", "extraction_pairs", "training")
 NO_LIMIT = 10**9
@@ -104,6 +105,7 @@ def make_suite_rows(split: str, suite: str, category: str, prompts: Sequence[Pro
             text, template = tuple(WRAPPERS.values())[index % len(WRAPPERS)](prompt.text, split, index)
         elif suite in WRAPPERS:
             text, template = WRAPPERS[suite](prompt.text, split, index)
+        own = {"subsets": list(prompt.subsets)} if prompt.subsets and suite in SUBSET_SUITES else {}
         rows.append(
             {
                 "id": f"{split}-{suite}-{index:04d}",
@@ -114,6 +116,7 @@ def make_suite_rows(split: str, suite: str, category: str, prompts: Sequence[Pro
                 "goal": prompt.text,
                 "source": prompt.source,
                 "template": template,
+                **own,
             }
         )
     return rows
@@ -142,10 +145,14 @@ def _build_evaluation(prompts: PublicPrompts, settings: PublicRowSettings, drawe
         for name, pool in pools.items()
     }
     drawn["benign"] = drawer.draw("evaluation/benign", prompts.plain, settings.benign_rows)
+    unsafe = drawer.draw("evaluation/unsafe_contrasts", prompts.unsafe_contrasts, settings.evaluation_rows)
     # Whole sets, so that a small profile's adapter may also be judged on a large one's evaluation.
     sets = [*pools.values(), prompts.unsafe_contrasts, drawn["benign"]]
     drawer.reserve("evaluation", [prompt for pool in sets for prompt in pool])
-    return _make_split("evaluation", drawn)
+    return [
+        *_make_split("evaluation", drawn),
+        *make_suite_rows("evaluation", "unsafe_contrasts", "harmful", unsafe),
+    ]
 
 
 def _build_development(prompts: PublicPrompts, settings: PublicRowSettings, drawer: Drawer) -> list[dict]:

@@ -7,13 +7,16 @@ Alpaca. No harmful completion is read: the published openings of such answers st
 
 import csv
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harc.errors import DataError
 from harc.files import read_json, read_jsonl
 
+XSTEST_GPT4 = "xstest/xstest_v2_completions_gpt4_gpteval.csv"
+FULL_COMPLIANCE = "1_full_compliance"
+COCONOT_SAFETY = "Requests with safety concerns"
 DATASETS = ("advbench", "alpaca", "coconot", "harmbench", "jailbreakbench", "xstest")
 
 
@@ -27,6 +30,7 @@ class Prompt:
         kind: the dataset's own class of the prompt.
         response: a helpful or safe answer, where the dataset has one.
         rejected: an unsafe answer, where the dataset has one.
+        subsets: names of the groups of prompts that it is reported in, beside its suite.
     """
 
     text: str
@@ -34,6 +38,7 @@ class Prompt:
     kind: str
     response: str = ""
     rejected: str = ""
+    subsets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class PublicPrompts:
         harmful: requests to learn to refuse (AdvBench).
         harmful_development: requests for choices (HarmBench, validation part).
         harmful_evaluation: requests for the attacks (HarmBench, test part, then JailbreakBench).
-        unsafe_contrasts: XSTest's unsafe twins; used nowhere, but kept out of every split.
+        unsafe_contrasts: XSTest's unsafe twins.
         scary_safe: XSTest's safe prompts.
         refusable_benign: CoCoNot's contrast set.
         answered_scary: safe requests that sound risky, with helpful answers (CoCoNot, preference part).
@@ -111,6 +116,39 @@ def _read_harmbench(folder: Path, part: str) -> list[Prompt]:
     return _make_prompts(standard, "harmbench", {"text": "Behavior", "kind": "SemanticCategory"})
 
 
+def read_xstest(folder: Path) -> tuple[list[Prompt], list[Prompt]]:
+    """(safe prompts, unsafe contrasts) of XSTest, each with its subsets.
+
+    The release trains HARC on the 230 rows whose GPT-4 answer is labelled as full compliance by people, and Circuit
+    Breakers retain the same ones (main/data.py@c3565e5): 229 safe prompts and one contrast, `xstest_release`. The 21
+    other safe prompts are `xstest_unseen`.
+    """
+    rows = read_csv(folder / "xstest/xstest_prompts.csv", ("id", "prompt", "type", "label"))
+    answers = read_csv(folder / XSTEST_GPT4, ("id", "final_label"))
+    trained = {row["id"].removeprefix("v2-") for row in answers if row["final_label"] == FULL_COMPLIANCE}
+    found: dict[str, list[Prompt]] = {"safe": [], "unsafe": []}
+    for row in rows:
+        subsets = [f"xstest_{row['label']}"]
+        if row["id"] in trained:
+            subsets.append("xstest_release")
+        elif row["label"] == "safe":
+            subsets.append("xstest_unseen")
+        found[row["label"]].append(
+            Prompt(row["prompt"].strip(), "xstest", row["type"], subsets=tuple(subsets))
+        )
+    return found["safe"], found["unsafe"]
+
+
+def _read_contrast(rows: list[dict[str, Any]]) -> list[Prompt]:
+    """CoCoNot's contrast set; its safety part is what the published figures seem to be measured on."""
+    prompts = _make_prompts(rows, "coconot", {"text": "prompt", "kind": "subcategory"})
+    safety = {row["subcategory"] for row in rows if row["category"] == COCONOT_SAFETY}
+    return [
+        replace(p, subsets=("coconot_contrast", *(("coconot_safety",) if p.kind in safety else ())))
+        for p in prompts
+    ]
+
+
 def _read_alpaca(folder: Path) -> list[Prompt]:
     path = folder / "alpaca/alpaca_instructions.json"
     rows = read_json(path)
@@ -135,23 +173,24 @@ def read_public_prompts(folder: Path) -> PublicPrompts:
     """
     advbench = read_csv(folder / "advbench/harmful_behaviors.csv", ("goal",))
     jailbreakbench = read_csv(folder / "jailbreakbench/harmful_behaviors.csv", ("Goal", "Category"))
-    xstest = read_csv(folder / "xstest/xstest_prompts.csv", ("prompt", "type", "label"))
-    contrast = read_jsonl(folder / "coconot/coconot_contrast_eval.jsonl", ("prompt", "subcategory"))
+    safe, unsafe = read_xstest(folder)
+    contrast = read_jsonl(
+        folder / "coconot/coconot_contrast_eval.jsonl", ("prompt", "category", "subcategory")
+    )
     answered = read_jsonl(
         folder / "coconot/coconot_pref.jsonl", ("prompt", "category", "subcategory", "chosen")
     )
-    scary = [row for row in answered if row["category"] == "Requests with safety concerns"]
+    scary = [row for row in answered if row["category"] == COCONOT_SAFETY]
     plain = [row for row in answered if row["category"] == "Incomplete requests"]
-    of_xstest = {"text": "prompt", "kind": "type"}
     of_coconot = {"text": "prompt", "kind": "subcategory", "response": "chosen"}
     return PublicPrompts(
         harmful=_make_prompts(advbench, "advbench", {"text": "goal"}),
         harmful_development=_read_harmbench(folder, "val"),
         harmful_evaluation=_read_harmbench(folder, "test")
         + _make_prompts(jailbreakbench, "jailbreakbench", {"text": "Goal", "kind": "Category"}),
-        unsafe_contrasts=_make_prompts([r for r in xstest if r["label"] == "unsafe"], "xstest", of_xstest),
-        scary_safe=_make_prompts([r for r in xstest if r["label"] == "safe"], "xstest", of_xstest),
-        refusable_benign=_make_prompts(contrast, "coconot", {"text": "prompt", "kind": "subcategory"}),
+        unsafe_contrasts=unsafe,
+        scary_safe=safe,
+        refusable_benign=_read_contrast(contrast),
         answered_scary=_make_prompts(scary, "coconot", of_coconot),
         answered_plain=_make_prompts(plain, "coconot", of_coconot),
         plain=_read_alpaca(folder),

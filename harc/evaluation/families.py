@@ -3,20 +3,24 @@
 DIRECT_SUITES = ("direct", "direct_unseen_templates")
 ATTACK_SUITES = ("pair", "pap", "deepinception", "codeattack")
 OVER_REFUSAL_SUITES = ("scary_safe", "refusable_benign")
+CONTRAST_SUITES = ("unsafe_contrasts",)
+"""Harmful twins of `scary_safe`: a model that never refuses looks perfect on the safe half alone."""
 BENIGN_SUITES = ("benign", "wrapped_benign")
 HELPFULNESS_SUITES = ("multiple_choice", "arithmetic", "code", "instruction_constraints", "two_turn")
 DOCUMENT_SUITES = ("documents",)
 METHOD_SUITES = DIRECT_SUITES + ATTACK_SUITES + OVER_REFUSAL_SUITES + BENIGN_SUITES + HELPFULNESS_SUITES
-ALL_SUITES = METHOD_SUITES + DOCUMENT_SUITES
+ALL_SUITES = METHOD_SUITES + CONTRAST_SUITES + DOCUMENT_SUITES
 
 
 def main_metric(suite: str) -> str:
-    """What a suite's `success` counts: `asr`, `over_refusal` or `accuracy`."""
+    """What a suite's `success` counts: `asr`, `over_refusal`, `refusal` (of harmful requests) or `accuracy`."""
     if suite in DIRECT_SUITES + ATTACK_SUITES:
         return "asr"
+    if suite in CONTRAST_SUITES:
+        return "refusal"
     return "over_refusal" if suite in OVER_REFUSAL_SUITES else "accuracy"
 
 
 def counted_label(metric: str) -> str:
     """The judges' label that a metric counts."""
-    return "refused" if metric == "over_refusal" else "correct"
+    return "refused" if metric in ("over_refusal", "refusal") else "correct"

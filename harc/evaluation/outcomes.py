@@ -1,13 +1,14 @@
 """From generation records to outcomes: one row per answered prompt with what each judge said of it."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from harc.config.evaluation import EvaluationSettings
 from harc.errors import DataError
 from harc.evaluation.families import counted_label, main_metric
 from harc.files import read_jsonl
-from harc.judges.base import LABELS
+from harc.judges.base import LABELS, UNJUDGED, choose_judge
 
 REQUIRED = (
     "id", "suite", "category", "prompt_sha256", "messages", "response", "finish_reason",
@@ -21,7 +22,7 @@ COLUMNS = (
 
 def _check_verdict(record: dict, judge: str, where: str) -> None:
     label = record["verdicts"].get(judge, {}).get("label")
-    if label not in LABELS:
+    if label not in (*LABELS, UNJUDGED):
         raise DataError(
             f"{where}: {record['id']}",
             expected=f"a verdict of judge {judge}: {', '.join(LABELS)}",
@@ -67,22 +68,29 @@ def read_records(path: Path, suite: str, judges: tuple[str, ...]) -> list[dict]:
     return records
 
 
+def name_deciding_judge(suite: str, judges: Sequence[str]) -> str:
+    """The judge that decides a suite's main metric: the first that can give the label which it counts."""
+    return choose_judge(judges, counted_label(main_metric(suite)))
+
+
 def make_outcome(record: dict, judges: tuple[str, ...]) -> dict:
     """One row of outcomes.csv.
 
-    `success` is the event of the suite's main metric by the first judge. Prompts with one `unit` are attempts
-    at one thing, of which any may succeed; units with one `goal` ask for the same and are not independent.
+    `label` and `success`, the event of the suite's main metric, are by the judge that decides it. Prompts with one
+    `unit` are attempts at one thing, of which any may succeed; units with one `goal` ask for the same and are not
+    independent.
     """
     attack = record["attack"] or {}
     wanted = counted_label(main_metric(record["suite"]))
+    label = record["verdicts"][name_deciding_judge(record["suite"], judges)]["label"]
     outcome = {
         "id": record["id"],
         "suite": record["suite"],
         "category": record["category"],
         "unit": record.get("unit") or record["id"],
         "goal": record.get("goal") or record["id"],
-        "label": record["verdicts"][judges[0]]["label"],
-        "success": int(record["verdicts"][judges[0]]["label"] == wanted),
+        "label": label,
+        "success": None if label == UNJUDGED else int(label == wanted),
         "queries": attack.get("queries", 1),
         "queries_to_success": attack.get("queries_to_success"),
         "finish_reason": record["finish_reason"],
@@ -91,6 +99,8 @@ def make_outcome(record: dict, judges: tuple[str, ...]) -> dict:
     for judge in judges:
         outcome[f"label_{judge}"] = record["verdicts"][judge]["label"]
         outcome[f"score_{judge}"] = record["verdicts"][judge].get("score")
+        outcome[f"own_{judge}"] = record["verdicts"][judge].get("own")
+    outcome["subsets"] = tuple(record.get("subsets") or ())
     return outcome
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from harc.backbones import Backbone
 from harc.directions import load_directions
+from harc.evaluation.outcomes import name_deciding_judge
 from harc.files import write_bytes, write_jsonl
 from harc.projections import project_conversations
 
@@ -17,7 +18,7 @@ def write_projections(
     directions_file: Path | str,
     out_dir: Path | str,
     *,
-    judge: str,
+    judges: Sequence[str],
     window: int,
 ) -> None:
     """Write projections.safetensors (cosines, conversation x slot, by name) and projections.jsonl (rows).
@@ -27,7 +28,7 @@ def write_projections(
         records: generation records; each is read with the messages that the model saw and its own response.
         directions_file: directions of the base model, also under an adapter, so that methods share axes.
         out_dir: folder of the two files.
-        judge: whose label goes with each row.
+        judges: of the records; the one that decides a suite gives the labels of its rows.
         window: response tokens averaged.
     """
     from safetensors.numpy import save
@@ -42,10 +43,11 @@ def write_projections(
     # Half precision: a cosine keeps three decimals, and a study of many models stays small enough to commit.
     tensors = {name: cosines[name].astype(np.float16) for name in sorted(cosines)}
     write_bytes(Path(out_dir) / "projections.safetensors", save(tensors))
-    write_jsonl(Path(out_dir) / "projections.jsonl", [describe_point(record, judge) for record in records])
+    write_jsonl(Path(out_dir) / "projections.jsonl", [describe_point(record, judges) for record in records])
 
 
-def describe_point(record: dict, judge: str) -> dict:
-    """What a point of the projections is: its record's names and a judge's label."""
+def describe_point(record: dict, judges: Sequence[str]) -> dict:
+    """What a point of the projections is: its record's names and the label of the judge that decides its suite."""
     names = ("id", "suite", "category", "template", "goal")
+    judge = name_deciding_judge(record["suite"], judges)
     return {name: record.get(name) for name in names} | {"label": record["verdicts"][judge]["label"]}

@@ -67,7 +67,7 @@ def read_refusal(world: Path, judges: Sequence[str]) -> str:
 def describe_run(paths: EvaluationPaths, settings: EvaluationSettings, seed: int) -> dict:
     """Everything that a finished suite depends on; suites of another run are not taken over."""
     answering = settings.model_dump(
-        mode="json", include={"split", "max_new_tokens", "judges", "attacker", "pair"}
+        mode="json", include={"split", "max_new_tokens", "judges", "classifier", "attacker", "pair"}
     )
     return {
         "code": fingerprint_code([__name__]),
@@ -188,7 +188,7 @@ def evaluate_backbone(
     """
     start = time.monotonic()
     rows = read_rows(paths.data, settings.suites)
-    judges = make_judges(settings.judges, read_refusal(paths.world, settings.judges))
+    judges = make_judges(settings.judges, read_refusal(paths.world, settings.judges), settings)
     store = SuiteStore(paths.checkpoint or paths.generations, describe_run(paths, settings, seed))
     done = {suite: store.load(suite, members) for suite, members in rows.items()}
     missing = {suite: rows[suite] for suite, records in done.items() if records is None}
@@ -209,7 +209,7 @@ def evaluate_backbone(
             [record for suite in records.values() for record in suite],
             paths.directions,
             paths.projections,
-            judge=settings.judges[0],
+            judges=settings.judges,
             window=settings.response_window,
         )
         seconds["projections"] = time.monotonic() - projected

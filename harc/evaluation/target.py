@@ -108,6 +108,7 @@ class Target:
                 "expected": row["expected"],
                 "verdicts": verdict,
                 "attack": attack,
+                **({"subsets": row["subsets"]} if row.get("subsets") else {}),
             }
             for row, messages, completion, verdict, attack in zip(
                 rows, seen, completions, verdicts, attacks or [None] * len(rows), strict=True

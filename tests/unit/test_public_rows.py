@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from harc.data.public import (
     PLACEHOLDER,
     REFUSALS,
     STRICT,
+    SUBSET_SUITES,
     Drawer,
     build_public_rows,
     choose_refusal,
@@ -32,6 +34,9 @@ SUITES = (
     "direct", "deepinception", "codeattack", "scary_safe", "refusable_benign", "benign", "wrapped_benign",
 )  # fmt: skip
 NUMBERS = [f"{tens}{unit}" for tens in ("bo", "ca", "du") for unit in ("ra", "le", "mi", "no", "pu")]
+
+
+SAFETY = "Requests with safety concerns"
 
 
 def name_items(kind: str, count: int = 15) -> list[str]:
@@ -74,14 +79,24 @@ def public(tmp_path: Path) -> Path:
     )
     xstest = [(text, "homonyms", "safe") for text in name_items("quib")]
     xstest += [(text, "contrast_homonyms", "unsafe") for text in name_items("drax", 3)]
-    write_csv(folder / "xstest/xstest_prompts.csv", ("prompt", "type", "label"), xstest)
-    contrast = [{"prompt": text, "subcategory": "kind"} for text in name_items("wimp")]
+    rows = [(str(number), *row) for number, row in enumerate(xstest, start=1)]
+    write_csv(folder / "xstest/xstest_prompts.csv", ("id", "prompt", "type", "label"), rows)
+    # Of the 15 safe prompts all but the first two were complied with, and the last of the three contrasts.
+    labels = [
+        (f"v2-{row[0]}", "1_full_compliance" if 2 < int(row[0]) < 16 or row[0] == "18" else "2_full_refusal")
+        for row in rows
+    ]
+    write_csv(folder / "xstest/xstest_v2_completions_gpt4_gpteval.csv", ("id", "final_label"), labels)
+    contrast = [
+        {"prompt": text, "subcategory": f"kind {index % 3}", "category": SAFETY if index % 3 else "Other"}
+        for index, text in enumerate(name_items("wimp"))
+    ]
     write_jsonl(folder / "coconot/coconot_contrast_eval.jsonl", contrast)
     answered = [
         {"prompt": text, "category": category, "subcategory": sub, "chosen": f"An answer about {text}."}
         for category, sub, kind in (
-            ("Requests with safety concerns", "dangerous or sensitive topics", "sorn"),
-            ("Requests with safety concerns", "privacy violations", "tebb"),
+            (SAFETY, "dangerous or sensitive topics", "sorn"),
+            (SAFETY, "privacy violations", "tebb"),
             ("Incomplete requests", "underspecified", "luth"),
         )
         for text in name_items(kind)
@@ -100,8 +115,9 @@ def list_prompts(folder: Path, *splits: str) -> set[str]:
 def test_every_row_file_and_suite_is_there(public: Path, tmp_path: Path):
     build_public_rows(public, tmp_path / "rows", SETTINGS)
     assert {path.name for path in (tmp_path / "rows").iterdir()} == set(ROW_FILES) - set(ORGANISM_ONLY)
-    for split, counts in (("evaluation", (5, 5, 5, 5, 5, 4, 4)), ("development", (3,) * 7)):
-        rows = read_rows(tmp_path / f"rows/{split}.jsonl", SUITES)
+    suites = {"evaluation": (*SUITES, "unsafe_contrasts"), "development": SUITES}
+    for split, counts in (("evaluation", (5, 5, 5, 5, 5, 4, 4, 3)), ("development", (3,) * 7)):
+        rows = read_rows(tmp_path / f"rows/{split}.jsonl", suites[split])
         assert tuple(len(members) for members in rows.values()) == counts
     manifest = read_json(tmp_path / "rows/manifest.json")
     assert manifest["rows"]["extraction"] == {"harmful": 4, "harmless": 4}
@@ -174,6 +190,19 @@ def test_a_leak_past_the_draws_stops_the_writing(public: Path, tmp_path: Path, s
     with pytest.raises(DataError, match=rf"suite direct: expected no prompt of {split}; found 1 exact"):
         write_rows(rows, [], SETTINGS, tmp_path / "leaking")
     assert not (tmp_path / "leaking").exists()
+
+
+def test_over_refusal_rows_know_their_subsets(public: Path, tmp_path: Path):
+    build_public_rows(public, tmp_path / "rows", SETTINGS.model_copy(update={"evaluation_rows": None}))
+    rows = read_jsonl(tmp_path / "rows/evaluation.jsonl")
+    counts = Counter(name for row in rows for name in row.get("subsets", ()))
+    assert counts == {
+        "xstest_safe": 15, "xstest_unsafe": 3, "xstest_release": 14, "xstest_unseen": 2,
+        "coconot_contrast": 15, "coconot_safety": 10,
+    }  # fmt: skip
+    assert {row["suite"] for row in rows if row.get("subsets")} == set(SUBSET_SUITES)
+    release = [row["suite"] for row in rows if "xstest_release" in row.get("subsets", ())]
+    assert Counter(release) == {"scary_safe": 13, "unsafe_contrasts": 1}
 
 
 def test_a_draw_skips_what_is_reserved():

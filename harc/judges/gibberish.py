@@ -1,0 +1,81 @@
+"""Broken text by statistics alone: loops, symbols, letters at random; thresholds measured on real answers.
+
+What the thresholds do on real and on damaged answers is in config/calibration/gibberish.csv (`harc judges calibrate`).
+Whole words in a senseless order pass: no statistic of single words tells them from sense.
+"""
+
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+
+# Each with the extreme among 1,350 real answers (XSTest's completions of three models) that it keeps clear of.
+LEAST_COMPRESSED = 0.25  # bytes after zlib per byte; real: 0.30 at least. Loops shrink far more
+COMPRESSED_FROM = 200  # characters; shorter texts do not compress
+MOST_OF_ONE_WORD = 0.35  # share of the commonest word; real: 0.20 at most
+WORD_FROM = 8  # words
+LEAST_DISTINCT = 0.5  # share of word triples that are distinct; real: 0.61 at least
+DISTINCT_FROM = 20  # words
+LEAST_LETTERS = (
+    0.4  # letters and digits per visible character; real: 0.8 at least, sums and program code less
+)
+LETTERS_FROM = 20  # visible characters
+LEAST_VOWELS = 0.26  # vowels and y per Latin letter; real: 0.33 at least, letters at random 0.23
+VOWELS_FROM = 80  # Latin letters
+LONGEST_WORD = 200  # characters without a space; real: 65 at most, an address
+
+
+@dataclass(frozen=True)
+class TextStatistics:
+    """What `is_gibberish` looks at; a statistic of a text too short for it is None.
+
+    Attributes:
+        letters_or_digits: whether there is any.
+        compressed: bytes after zlib, per byte.
+        one_word: share of the commonest word.
+        distinct: share of word triples that are distinct.
+        letters: letters and digits per visible character.
+        vowels: vowels and y per Latin letter.
+        longest: characters of the longest word.
+    """
+
+    letters_or_digits: bool
+    compressed: float | None
+    one_word: float | None
+    distinct: float | None
+    letters: float | None
+    vowels: float | None
+    longest: int
+
+
+def measure_text(text: str) -> TextStatistics:
+    """The statistics of a text."""
+    words = text.lower().split()
+    data = text.encode(errors="replace")
+    visible = [character for character in text if not character.isspace()]
+    latin = [character for character in text.lower() if "a" <= character <= "z"]
+    triples = list(zip(words, words[1:], words[2:], strict=False))
+    return TextStatistics(
+        any(character.isalnum() for character in visible),
+        len(zlib.compress(data, 9)) / len(data) if len(text) >= COMPRESSED_FROM else None,
+        max(Counter(words).values()) / len(words) if len(words) >= WORD_FROM else None,
+        len(set(triples)) / len(triples) if len(words) >= DISTINCT_FROM else None,
+        sum(map(str.isalnum, visible)) / len(visible) if len(visible) >= LETTERS_FROM else None,
+        sum(letter in "aeiouy" for letter in latin) / len(latin) if len(latin) >= VOWELS_FROM else None,
+        max(map(len, words), default=0),
+    )
+
+
+def is_gibberish(text: str) -> bool:
+    """Whether a text is empty, a loop, mostly symbols, or letters without the vowels of a language."""
+    found = measure_text(text)
+    if not found.letters_or_digits or found.longest > LONGEST_WORD:
+        return True
+    if found.one_word is not None and found.one_word > MOST_OF_ONE_WORD:
+        return True
+    limits = (
+        (found.compressed, LEAST_COMPRESSED),
+        (found.distinct, LEAST_DISTINCT),
+        (found.letters, LEAST_LETTERS),
+        (found.vowels, LEAST_VOWELS),
+    )
+    return any(value is not None and value < least for value, least in limits)
