@@ -31,16 +31,26 @@ def sidecar_path(artifact: Path | str) -> Path:
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths under one results root; `seed` may be a number or a wildcard of the workflow."""
+    """Paths under one results root; `seed` may be a number or a wildcard of the workflow.
+
+    With `reference`, what runs made (models, directions, generations, scores) is read there and never written;
+    tables, figures, the report and the root hash are written under the root as ever.
+    """
 
     root: Path
+    reference: Path | None = None
+
+    @property
+    def runs(self) -> Path:
+        """Root of what runs made, up to the scores."""
+        return self.reference or self.root
 
     def _unit(self, kind: str, backbone: str, method: str, seed: int | str) -> Path:
-        return self.root / kind / backbone / method / f"seed{seed}"
+        return self.runs / kind / backbone / method / f"seed{seed}"
 
     def backbone(self, backbone: str, seed: int | str) -> Path:
         """Folder of a backbone: weights, tokenizer, training log, acceptance figures."""
-        return self.root / "backbones" / backbone / f"seed{seed}"
+        return self.runs / "backbones" / backbone / f"seed{seed}"
 
     def directions(self, backbone: str, method: str, seed: int | str) -> Path:
         """Folder of the directions measured on a method's model, and of the projections onto the base's."""

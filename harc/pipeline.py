@@ -18,6 +18,7 @@ from harc.artifacts import ADAPTER_FILES, BASE, STEERING_FILES, Layout
 from harc.config.profile import Profile, load_profile
 from harc.errors import ArtifactError, ConfigError
 from harc.fingerprint import fingerprint_code
+from harc.reference import locate_reference
 
 STEPS = (
     "pull_data",
@@ -62,6 +63,7 @@ class Job:
     def command(self) -> str:
         """The line that runs this job by hand."""
         options = {
+            "reference": self.layout.reference and self.layout.reference.name,
             "backbone": self.backbone,
             "method": self.method,
             "seed": self.seed,
@@ -82,11 +84,17 @@ def load_step(step: str):
     return import_module(f"harc.steps.{step}")
 
 
-def create_job(step: str, profile: Profile, **unit: Any) -> Job:
+def create_job(step: str, profile: Profile, reference: str | None = None, **unit: Any) -> Job:
     """A job of a profile.
 
+    Args:
+        step: name of a step.
+        profile: its settings.
+        reference: name of a committed study to read in place of a run of the profile's own.
+        unit: backbone, method, seed, figure: what the step is for.
+
     Raises:
-        ConfigError: if the step, backbone, method or figure is not one of the profile's.
+        ConfigError: if the step, backbone, method or figure is not one of the profile's, or there is no such reference.
     """
     known = {
         "backbone": profile.backbones,
@@ -106,7 +114,8 @@ def create_job(step: str, profile: Profile, **unit: Any) -> Job:
                 found=str(value),
                 fix=f"check the spelling, or add it to {profile.source}",
             )
-    return Job(step, profile, Layout(profile.results_root), **unit)
+    layout = Layout(profile.results_root) if reference is None else locate_reference(reference)
+    return Job(step, profile, layout, **unit)
 
 
 def parse_command(command: str) -> tuple[str, dict[str, str]]:
@@ -171,6 +180,16 @@ def list_jobs(profile: Profile, layout: Layout) -> list[Job]:
     return [Job(step, profile, layout, **unit) for step, found in units.items() for unit in found]
 
 
+def list_read(job: Job) -> list[Path]:
+    """Files that a job reads; of a committed study those that it holds, since a later profile may ask for more."""
+    kept = job.layout.reference
+    return [
+        path
+        for path in load_step(job.step).list_inputs(job)
+        if kept is None or not path.is_relative_to(kept) or path.exists()
+    ]
+
+
 def hash_settings(settings: dict) -> str:
     """SHA-256 of settings as sorted JSON."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
@@ -205,7 +224,7 @@ def run_job(job: Job) -> None:
         outputs[0],
         results_root=job.layout.root,
         command=job.command,
-        inputs=step.list_inputs(job),
+        inputs=list_read(job),
         outputs=outputs,
         code=fingerprint_code(list_code(job)),
         settings=settings,

@@ -7,6 +7,7 @@ from typing import Any
 from harc.artifacts import Layout
 from harc.config.profile import Profile
 from harc.files import read_json
+from harc.reference import locate_reference, stands_in
 from harc.steps.build_paper import find_latex
 
 
@@ -26,6 +27,8 @@ def format_audit(found: dict[str, Any]) -> str:
 def format_summary(profile: Profile, *, started: int, failed: bool) -> str:
     """A few lines: results by kind, duration, and the next step where something is missing."""
     layout = Layout(profile.results_root)
+    if stands_in(profile.name, layout.root):
+        layout = locate_reference(profile.name)
     took = format_duration(time.time() - started) if started else "an unknown time"
     if failed:
         return f"\nprofile {profile.name} stopped after {took}; finished jobs are kept: run the command again"

@@ -130,14 +130,14 @@ def _present_record(record: dict, limit: int) -> dict[str, str]:
 
 
 def collect_examples(
-    results_root: Path,
+    layout: Layout,
     backbones: Sequence[str],
     methods: Sequence[str],
     seed: int,
     settings: AnalysisSettings,
 ) -> list[dict[str, Any]]:
     """The first generations of some suites, per backbone and method: by file order, not by content."""
-    layout, groups = Layout(results_root), []
+    groups = []
     for backbone in backbones:
         for method in sort_methods(list(methods)):
             for suite in EXAMPLE_SUITES:
@@ -156,14 +156,15 @@ def collect_examples(
     return groups
 
 
-def collect_provenance(results_root: Path) -> list[dict[str, Any]]:
-    """What made each artifact, from the sidecars in the results tree, in path order."""
-    rows = []
-    for path in sorted(results_root.rglob("*.provenance.json")):
-        sidecar = read_json(path)
-        rows.append(
-            {
-                "artifact": path.relative_to(results_root).as_posix().removesuffix(".provenance.json"),
+def collect_provenance(layout: Layout) -> list[dict[str, Any]]:
+    """What made each artifact, from the sidecars of the results and of what was drawn from them, in path order."""
+    rows = {}
+    for root in (layout.runs, layout.root):
+        for path in sorted(root.rglob("*.provenance.json")):
+            sidecar = read_json(path)
+            name = path.relative_to(root).as_posix().removesuffix(".provenance.json")
+            rows[name] = {
+                "artifact": name,
                 "command": make_safe(sidecar.get("command", ""), 400),
                 "code": str(sidecar.get("code", ""))[:12],
                 "settings": str(sidecar.get("settings_hash", ""))[:12],
@@ -171,8 +172,7 @@ def collect_provenance(results_root: Path) -> list[dict[str, Any]]:
                 "seconds": sidecar.get("wall_seconds"),
                 "memory": sidecar.get("peak_memory_mb"),
             }
-        )
-    return rows
+    return [row for _, row in sorted(rows.items())]
 
 
 def _load_template() -> jinja2.Template:
@@ -186,40 +186,34 @@ def _load_template() -> jinja2.Template:
 
 
 def build_report(
-    results_root: Path,
+    layout: Layout,
     backbones: Sequence[str],
     methods: Sequence[str],
     seeds: Sequence[int],
     settings: AnalysisSettings,
-    tables_dir: Path,
-    figures_dir: Path,
-    out_file: Path,
     profile: str = "",
     description: str = "",
 ) -> None:
-    """Write the page.
+    """Write the page, `layout.report`.
 
     Args:
-        results_root: root of the results tree, for generations and sidecars.
+        layout: where generations, sidecars, tables and figures lie.
         backbones, methods, seeds: what was run, base included; examples come from the first seed.
         settings: how many examples, how long.
-        tables_dir: tables as CSV.
-        figures_dir: figures as PNG.
-        out_file: the page.
         profile, description: the profile's name and what it is.
 
     Raises:
         ArtifactError: if no table has been made.
     """
-    tables = [table for name in TITLES if (table := present_table(tables_dir / f"{name}.csv"))]
+    tables = [table for name in TITLES if (table := present_table(layout.tables / f"{name}.csv"))]
     if not tables:
         raise ArtifactError(
-            str(tables_dir),
+            str(layout.tables),
             expected="the tables of this profile",
             found="none",
             fix="run `harc step make_tables`",
         )
-    claims = present_claims(tables_dir / "claims.csv")
+    claims = present_claims(layout.tables / "claims.csv")
     page = _load_template().render(
         profile=profile,
         description=description,
@@ -230,8 +224,8 @@ def build_report(
         claims=claims,
         ledger=claims[0]["ledger_sha256"] if claims else "",
         tables=tables,
-        figures=present_figures(figures_dir),
-        examples=collect_examples(results_root, backbones, methods, seeds[0], settings),
-        provenance=collect_provenance(results_root),
+        figures=present_figures(layout.figures),
+        examples=collect_examples(layout, backbones, methods, seeds[0], settings),
+        provenance=collect_provenance(layout),
     )
-    write_text(out_file, page)
+    write_text(layout.report, page)

@@ -13,8 +13,8 @@ from harc.pipeline import hash_settings
 from harc.provenance import FORMAT, resolve_name, seal_record
 
 SUFFIX = ".provenance.json"
-# Renderings of the rest, and the file that holds the root hash: the hash is of what the paper is made from.
-NOT_HASHED = ("report.html", "root_hash.json")
+# Renderings of the rest, and the file that holds the root hash: the hash is of the results themselves.
+RENDERINGS = ("tables", "figures", "report.html", "root_hash.json")
 HASHED_FIELDS = ("command", "settings_hash", "seed", "inputs", "outputs")
 FIELDS = {
     "format": int,
@@ -120,6 +120,11 @@ def _check_claims(sidecar: Sidecar) -> list[Finding]:
     return findings
 
 
+def is_rendering(artifact: str) -> bool:
+    """Whether an artifact, by its path in the tree, follows from the rest and has no part in the root hash."""
+    return artifact.split("/", maxsplit=1)[0].removesuffix(SUFFIX) in RENDERINGS
+
+
 def hash_claims(sidecars: list[Sidecar], root: Path) -> dict[str, str]:
     """SHA-256 of what each sidecar of the tree claims of its artifact's results, by the artifact's path.
 
@@ -129,7 +134,7 @@ def hash_claims(sidecars: list[Sidecar], root: Path) -> dict[str, str]:
     digests = {}
     for sidecar in sidecars:
         name = sidecar.artifact.relative_to(root).as_posix() if sidecar.path.is_relative_to(root) else None
-        if name is not None and name not in NOT_HASHED:
+        if name is not None and not is_rendering(name):
             kept = {field: sidecar.record[field] for field in HASHED_FIELDS}
             digests[name] = sha256_text(json.dumps(kept, sort_keys=True, ensure_ascii=False))
     return dict(sorted(digests.items()))

@@ -33,6 +33,12 @@ def run_step(
     method: Annotated[str | None, typer.Option(help="Method of the profile, or base.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed.")] = None,
     figure: Annotated[str | None, typer.Option(help="Figure of the profile.")] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            help="Committed study (results/reference/NAME) to read in place of the profile's own run."
+        ),
+    ] = None,
     mirror: Annotated[
         Path | None,
         typer.Option(envvar="HARC_DATA_MIRROR", help="Folder that stands in for the network of public data."),
@@ -43,7 +49,7 @@ def run_step(
     from harc.pipeline import create_job, run_job
 
     unit = {"backbone": backbone, "method": method, "seed": seed, "figure": figure, "mirror": mirror}
-    run_job(create_job(step, load_profile(profile), **unit))
+    run_job(create_job(step, load_profile(profile), reference, **unit))
 
 
 @app.command()

@@ -5,14 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from harc.artifacts import Layout
-from harc.audit.sidecars import NOT_HASHED
 from harc.comparison import Comparison, compare_trees
 from harc.config.profile import Profile
 from harc.errors import ArtifactError
 from harc.pipeline import Job, list_jobs, run_job
 
 READ_ROWS = ("pull_data", "train_backbone", "extract_directions", "train_adapter", "evaluate")
-RENDERINGS = ("build_report", "seal_results")  # of what is compared already; they name the tree's own path
+# Made from what is compared already, naming the tree's own path: steps, and their files.
+LEFT_OUT = {"build_report": "report.html", "seal_results": "root_hash.json"}
 
 
 def list_jobs_again(profile: Profile, other: Path) -> Iterator[Job]:
@@ -23,7 +23,7 @@ def list_jobs_again(profile: Profile, other: Path) -> Iterator[Job]:
     elsewhere = profile.data.model_copy(update={"directory": str(other / "data/rows")})
     moved = profile if profile.data.source == "dvc" else profile.model_copy(update={"data": elsewhere})
     for job in list_jobs(profile, Layout(other)):
-        if job.step not in RENDERINGS:
+        if job.step not in LEFT_OUT:
             yield replace(job, profile=moved) if job.step in READ_ROWS else job
 
 
@@ -51,4 +51,4 @@ def rerun_everything(profile: Profile, other: Path) -> Comparison:
     for job in list_jobs_again(profile, other):
         run_job(job)
     found = compare_trees(profile.results_root, other)
-    return replace(found, only_a=tuple(name for name in found.only_a if name not in NOT_HASHED))
+    return replace(found, only_a=tuple(name for name in found.only_a if name not in LEFT_OUT.values()))

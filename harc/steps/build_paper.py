@@ -3,11 +3,12 @@
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 from harc.errors import ArtifactError, EnvironmentProblem
 from harc.files import read_json
-from harc.pipeline import Job, create_job
+from harc.pipeline import Job
 from harc.steps.make_tables import TABLES
 from harc.steps.make_tables import list_outputs as list_table_files
 
@@ -78,10 +79,8 @@ def run(job: Job) -> None:
 
 def list_commands(job: Job) -> dict[str, str]:
     """The command behind every table and figure, for the notes beside them."""
-    tables = dict.fromkeys(TABLES, create_job("make_tables", job.profile).command)
-    figures = {
-        name: create_job("make_figure", job.profile, figure=name).command for name in job.profile.figures
-    }
+    tables = dict.fromkeys(TABLES, replace(job, step="make_tables").command)
+    figures = {name: replace(job, step="make_figure", figure=name).command for name in job.profile.figures}
     return tables | figures
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from harc.artifacts import BASE
 from harc.files import sha256_file
 from harc.fingerprint import ROOT
 from harc.pipeline import Job
@@ -42,14 +43,11 @@ def run(job: Job) -> None:
 
     profile = job.profile
     build_report(
-        job.layout.root,
+        job.layout,
         list(profile.backbones),
-        ["base", *profile.methods],
+        [BASE, *profile.methods],
         list(profile.seeds),
         profile.analysis,
-        job.layout.tables,
-        job.layout.figures,
-        job.layout.report,
         profile.name,
         profile.description,
     )

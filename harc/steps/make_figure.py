@@ -25,7 +25,7 @@ def list_inputs(job: Job) -> list[Path]:
     """The files that the figure's module declares, and the tuning points if it draws them."""
     module, points = import_module(list_plugins(job)[0]), job.profile.analysis.tuning_points
     tuning = [points] if points is not None and getattr(module, "READS_TUNING_POINTS", False) else []
-    return [*module.list_inputs(job.layout.root, *list_units(job)), *tuning]
+    return [*module.list_inputs(job.layout.runs, *list_units(job)), *tuning]
 
 
 def list_outputs(job: Job) -> list[Path]:
@@ -36,5 +36,5 @@ def list_outputs(job: Job) -> list[Path]:
 def run(job: Job) -> None:
     """Draw the figure."""
     import_module(list_plugins(job)[0]).plot(
-        job.layout.root, *list_units(job), job.profile.analysis, *list_outputs(job)
+        job.layout.runs, *list_units(job), job.profile.analysis, *list_outputs(job)
     )

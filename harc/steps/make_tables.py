@@ -61,7 +61,7 @@ def run(job: Job) -> None:
 
     profile, folder = job.profile, job.layout.tables
     make_tables(
-        job.layout.root,
+        job.layout.runs,
         list(profile.backbones),
         [BASE, *profile.methods],
         list(profile.seeds),

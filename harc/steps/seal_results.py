@@ -1,8 +1,7 @@
-"""Step seal_results: the root hash of everything that the paper is made from, which the paper prints."""
+"""Step seal_results: the root hash of the results that the paper is made from, which the paper prints."""
 
 from pathlib import Path
 
-from harc.artifacts import sidecar_path
 from harc.errors import ArtifactError
 from harc.pipeline import Job
 
@@ -18,12 +17,22 @@ def list_inputs(job: Job) -> list[Path]:
 
 
 def list_sealed(job: Job) -> list[Path]:
-    """The sidecars that must be there before: every artifact of the profile but the renderings."""
-    from harc.audit.sidecars import NOT_HASHED
+    """The sidecars that must be there before: every artifact of the profile, or of the reference, but renderings."""
+    from harc.audit.sidecars import SUFFIX, is_rendering
     from harc.audit.steps import list_expected_sidecars
+    from harc.audit.tree import UNTRACKED
 
-    left_out = {sidecar_path(job.layout.root / name) for name in NOT_HASHED}
-    return [path for path in list_expected_sidecars(job.profile, job.layout) if path not in left_out]
+    root = job.layout.runs
+    if job.layout.reference is None:
+        found = list_expected_sidecars(job.profile, job.layout)
+    else:
+        found = sorted(root.rglob(f"*{SUFFIX}"))
+    names = [path.relative_to(root).as_posix() for path in found]
+    return [
+        path
+        for path, name in zip(found, names, strict=True)
+        if not is_rendering(name) and name.split("/")[0] not in UNTRACKED
+    ]
 
 
 def list_outputs(job: Job) -> list[Path]:
@@ -41,7 +50,7 @@ def run(job: Job) -> None:
     from harc.audit.tree import read_tree
     from harc.files import write_json
 
-    root = job.layout.root
+    root = job.layout.runs
     sidecars, findings = read_tree(root, list_sealed(job))
     if findings:
         first = findings[0]

@@ -12,6 +12,7 @@ from fixtures.results_tree import BACKBONES, HOSTILE, METHODS, make_results_tree
 from harc.analysis.figures import figure1
 from harc.analysis.report import build_report, collect_examples, make_safe
 from harc.analysis.steps import make_tables
+from harc.artifacts import Layout
 from harc.config.analysis import AnalysisSettings
 from harc.errors import ArtifactError
 from harc.files import write_json
@@ -42,11 +43,8 @@ def page(tmp_path_factory) -> Path:
     sidecar = {"command": "harc step score --method '<b>'", "code": "c" * 64, "settings_hash": "s" * 64,
                "git_commit": None, "wall_seconds": 1.5, "peak_memory_mb": 90.0}  # fmt: skip
     write_json(tree / "scores" / "x.provenance.json", sidecar)
-    out = tree / "report.html"
-    build_report(
-        tree, list(BACKBONES), list(METHODS), [0], SETTINGS, tree / "tables", tree / "figures", out, "fake"
-    )
-    return out
+    build_report(Layout(tree), list(BACKBONES), list(METHODS), [0], SETTINGS, "fake")
+    return tree / "report.html"
 
 
 def test_nothing_is_loaded_from_outside(page):
@@ -83,14 +81,14 @@ def test_output_is_bounded():
 
 def test_examples_come_in_file_order(tmp_path):
     tree = make_results_tree(tmp_path, prompts=4)
-    groups = collect_examples(tree, [BACKBONES[0]], ["base"], 0, SETTINGS)
+    groups = collect_examples(Layout(tree), [BACKBONES[0]], ["base"], 0, SETTINGS)
     assert groups and all(len(group["records"]) == 2 for group in groups)
     assert groups[0]["records"][0]["response"] == make_safe(HOSTILE, 1200)
 
 
 def test_no_tables_is_an_error(tmp_path):
     with pytest.raises(ArtifactError, match="expected the tables of this profile; found none"):
-        build_report(tmp_path, [], [], [0], SETTINGS, tmp_path, tmp_path, tmp_path / "r.html")
+        build_report(Layout(tmp_path), [], [], [0], SETTINGS)
 
 
 @pytest.mark.slow

@@ -124,7 +124,7 @@ def test_a_figure_rebuilds_alone(finished):
         rules = finished.list_reruns()
     finally:
         module.write_text(text)
-    assert set(rules) - {"build_paper"} == {"all", "audit", "build_report", "make_figure", "seal_results"}
+    assert set(rules) - {"build_paper"} == {"all", "audit", "build_report", "make_figure"}
     assert plan.text.count("rule make_figure:") == 1
 
 

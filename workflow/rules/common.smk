@@ -22,8 +22,9 @@ from harc.artifacts import (
 )
 from harc.config.profile import load_profile
 from harc.errors import HarcError
-from harc.pipeline import create_job, fingerprint_step, list_method_files
+from harc.pipeline import create_job, fingerprint_step, list_method_files, list_read
 from harc.preflight import Machine, find_profile_lacks, raise_first
+from harc.reference import find_profile, locate_reference, stands_in
 from harc.steps import (
     build_paper,
     build_report,
@@ -87,12 +88,12 @@ def one_of(names):
     return "|".join(names) or "(?!)"
 
 
-def fingerprint(step):
+def fingerprint(step, profile=PROFILE):
     """Hash of the code and settings behind a step, for `params`: when it changes, and only then, the step reruns."""
 
     def of_job(wildcards):
         return fingerprint_step(
-            PROFILE, step, **{k: v for k, v in wildcards.items() if k != "seed"}
+            profile, step, **{k: v for k, v in wildcards.items() if k != "seed"}
         )
 
     return of_job

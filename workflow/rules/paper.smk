@@ -89,7 +89,13 @@ rule build_report:
         run_step("build_report")
 
 
+FROM_REFERENCE = stands_in(PROFILE.name, LAYOUT.root)
+if FROM_REFERENCE:
+
+    include: "reference.smk"
+
+
 rule paper:
-    """Alias: the PDF alone."""
+    """Alias: PDF and report, from the committed study where the profile has no run of its own."""
     input:
-        PAPER_TARGETS,
+        SHOWN_TARGETS if FROM_REFERENCE else [*PAPER_TARGETS, LAYOUT.report],

@@ -1,0 +1,108 @@
+"""The paper from the committed study alone: complete, idle when nothing changed, redrawing only what changed."""
+
+import hashlib
+import shutil
+
+import pytest
+from fixtures.project_copy import Copy, copy_project
+
+from harc.artifacts import Layout
+from harc.errors import ConfigError
+from harc.files import read_json
+from harc.reference import find_profile, locate_reference, stands_in
+from harc.steps.build_paper import find_latex
+
+pytestmark = pytest.mark.xdist_group("from_reference")
+PDF_RULES = {"build_paper_from_reference"} if find_latex() else set()
+
+
+def hash_folder(folder) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        digest.update(f"{path.relative_to(folder)}\n".encode())
+        digest.update(path.read_bytes() if path.is_file() else b"")
+    return digest.hexdigest()
+
+
+@pytest.fixture(scope="module")
+def rebuilt(tmp_path_factory) -> Copy:
+    """A clone with nothing but the committed study, after `snakemake paper`."""
+    copy = copy_project(tmp_path_factory.mktemp("clone"), studies=True)
+    before = hash_folder(copy.root / "results/reference")
+    run = copy.snakemake("paper", profile="organism")
+    assert run.status == 0, run.text[-6000:]
+    assert hash_folder(copy.root / "results/reference") == before
+    return copy
+
+
+def list_reruns(copy: Copy, target: str = "paper") -> list[str]:
+    return copy.list_reruns(target, profile="organism")
+
+
+def test_tables_figures_paper_and_report_are_there(rebuilt):
+    layout = Layout(rebuilt.root / "results/from_reference/organism")
+    assert (layout.tables / "table1.tex").is_file() and (layout.figures / "figure1.pdf").is_file()
+    assert layout.report.is_file()
+    assert (rebuilt.root / "paper/main.pdf").is_file() == bool(find_latex())
+    assert {path.name for path in (rebuilt.root / "results").iterdir()} == {"reference", "from_reference"}
+
+
+def test_it_shows_the_study_that_is_committed(rebuilt):
+    sidecar = read_json(rebuilt.root / "results/from_reference/organism/tables.provenance.json")
+    assert sidecar["command"].endswith(" --reference organism")
+    kept = [
+        name for name in sidecar["inputs"] if name.startswith("project://results/reference/organism/scores/")
+    ]
+    shown = read_json(rebuilt.root / "results/reference/organism/tables.provenance.json")["inputs"]
+    assert len(kept) == len([name for name in shown if name.startswith("results://scores/")]) > 0
+
+
+def test_nothing_to_do_after_that(rebuilt):
+    assert list_reruns(rebuilt) == []
+
+
+def test_a_figure_is_redrawn_alone(rebuilt):
+    module = rebuilt.root / "harc/analysis/figures/figure5.py"
+    text = module.read_text()
+    module.write_text(f"{text}\nUNUSED = 1\n")
+    try:
+        plan = rebuilt.snakemake("--dry-run", "paper", profile="organism")
+        rules = set(list_reruns(rebuilt))
+    finally:
+        module.write_text(text)
+    assert rules == {"make_figure_from_reference", "build_report_from_reference", "paper"} | PDF_RULES
+    assert plan.text.count("rule make_figure_from_reference:") == 1
+
+
+def test_a_full_run_is_still_a_run(rebuilt):
+    """The committed study stands in for the paper's results only: without a target, models are trained."""
+    rules = list_reruns(rebuilt, "all")
+    assert {"train_backbone", "evaluate", "make_tables"} <= set(rules)
+    assert not [rule for rule in rules if rule.endswith("_from_reference")]
+
+
+def test_a_run_of_its_own_comes_first(rebuilt):
+    begun = rebuilt.root / "results/organism/backbones"
+    begun.mkdir(parents=True)
+    try:
+        rules = list_reruns(rebuilt)
+    finally:
+        shutil.rmtree(begun.parent)
+    assert "train_backbone" in rules and "make_tables_from_reference" not in rules
+
+
+def test_no_such_study_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        ConfigError, match=r"expected one of none: no study is committed; found no such study"
+    ):
+        locate_reference("organism")
+    assert not stands_in("organism", tmp_path)
+
+
+def test_the_study_names_the_profile_that_it_was_run_with():
+    layout = locate_reference("organism")
+    assert find_profile(layout) == "organism_study"
+    assert layout.runs != layout.root
+    assert layout.scores("a", "b", 0).is_relative_to(layout.runs)
+    assert layout.tables.is_relative_to(layout.root)
