@@ -1,4 +1,4 @@
-"""Batched greedy decoding: left-padded, length-sorted, cached; each prompt gets the text it would alone."""
+"""Batched decoding: left-padded, length-sorted, cached; each prompt gets the text it would alone."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from harc.errors import ModelError
+from harc.token_sampling import Sampling, TokenSampler
 
 COMPACT_BELOW = 0.75  # drop finished rows once the unfinished ones are fewer than this share of the batch
 
@@ -83,9 +84,14 @@ def _pad_left(
 
 
 def _decode_batch(
-    model: Any, prompts: Sequence[Sequence[int]], pad: int, ends: Tensor, max_new_tokens: int
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    pad: int,
+    ends: Tensor,
+    max_new_tokens: int,
+    pick: Callable[[Tensor, list[int]], Tensor],
 ) -> list[tuple[list[int], bool]]:
-    """Greedy tokens of each prompt (end token left out) and whether the model ended the turn itself."""
+    """Tokens of each prompt (end token left out) and whether the model ended the turn itself."""
     from transformers import DynamicCache
 
     inputs, mask = _pad_left(prompts, pad, model.device)
@@ -103,7 +109,7 @@ def _decode_batch(
             use_cache=True,
             logits_to_keep=1,
         ).logits
-        chosen = logits[:, -1].argmax(-1)
+        chosen = pick(logits[:, -1], rows)
         for row, token, ended in zip(rows, chosen.tolist(), torch.isin(chosen, ends).tolist(), strict=True):
             if not stopped[row]:
                 stopped[row] = ended
@@ -123,6 +129,10 @@ def _decode_batch(
     return list(zip(tokens, stopped, strict=True))
 
 
+def _pick_likeliest(logits: Tensor, rows: list[int]) -> Tensor:
+    return logits.argmax(-1)
+
+
 @torch.inference_mode()
 def generate_greedy(
     model: Any,
@@ -134,6 +144,7 @@ def generate_greedy(
     ends: Collection[int] | None = None,
     names: Sequence[str] | None = None,
     on_done: Callable[[int], None] | None = None,
+    sampling: Sampling | None = None,
 ) -> list[Completion]:
     """Decode every prompt greedily, many at a time; the order of the answers is that of the prompts.
 
@@ -149,6 +160,7 @@ def generate_greedy(
         ends: tokens that end a response; by default those of `end_token_ids`.
         names: of the prompts, for errors; numbers by default.
         on_done: called with the number of prompts finished since the last call.
+        sampling: draws tokens instead; a prompt's draws then depend on its tokens and the seed alone.
 
     Raises:
         ModelError: for a prompt that does not fit the context; nothing is ever cut.
@@ -167,9 +179,9 @@ def generate_greedy(
     for start in range(0, len(unique), batch_size):
         batch = unique[start : start + batch_size]
         done = 0
-        for prompt, (tokens, ended) in zip(
-            batch, _decode_batch(model, batch, pad, ends, max_new_tokens), strict=True
-        ):
+        pick = _pick_likeliest if sampling is None else TokenSampler(batch, sampling)
+        answers = _decode_batch(model, batch, pad, ends, max_new_tokens, pick)
+        for prompt, (tokens, ended) in zip(batch, answers, strict=True):
             text = tokenizer.decode(tokens, skip_special_tokens=True)
             reason = "stop" if ended else "length"
             for index in copies[prompt]:

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from harc.config.base import Settings
+from harc.config.endpoints import EndpointSettings
 from harc.config.judges import ClassifierSettings
 from harc.evaluation.families import ALL_SUITES, METHOD_SUITES
 from harc.judges.base import LABELS_OF
@@ -54,6 +55,12 @@ class EvaluationSettings(Settings):
     )
     attacker: Literal["organism"] = Field(
         "organism", description="Attacking side of PAIR: `organism` searches strategies and fillers by rule."
+    )
+    attacker_endpoint: EndpointSettings | None = Field(
+        None, description="Chat model that writes the prompts of attacks which need one."
+    )
+    judge_endpoint: EndpointSettings | None = Field(
+        None, description="Chat model behind the judges that are chat models."
     )
     pair: PairSettings = Field(PairSettings(), description="The iterative attack.")
     project: bool = Field(

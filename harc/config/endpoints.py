@@ -1,0 +1,95 @@
+"""Settings of a chat endpoint: a model that attacks, judges or is attacked, here or behind a server."""
+
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from harc.config.base import Settings
+
+
+class EndpointSettings(Settings):
+    """One chat model: loaded in this process (`local`) or asked over the network (`openai`)."""
+
+    kind: Literal["local", "openai"] = Field(
+        description="local: a folder or hub id loaded here; openai: a server with OpenAI's chat completions API "
+        "(vLLM, `transformers serve`, hosted services)."
+    )
+    model: str = Field(
+        min_length=1, description="Folder or hub id (local), or the server's name of the model."
+    )
+    base_url: str | None = Field(
+        None, description="Address of the server's API, as http://127.0.0.1:8000/v1; needed by `openai`."
+    )
+    key_variable: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="Environment variable that holds the server's key; none: the server asks for no key. Keys are "
+        "never read from settings.",
+    )
+    concurrency: int = Field(8, ge=1, description="Requests under way at a time (openai); own choice.")
+    retries: int = Field(
+        5,
+        ge=0,
+        description="Further tries of a request that failed in passing: 408, 409, 429, 5xx, cut connection, time-out, "
+        "an answer that cannot be read; own choice.",
+    )
+    first_wait_s: float = Field(
+        1.0, gt=0, description="Wait before the first further try, doubled each time; seconds; own choice."
+    )
+    longest_wait_s: float = Field(
+        60.0,
+        gt=0,
+        description="Longest wait before a further try, Retry-After included; seconds; own choice.",
+    )
+    timeout_s: float = Field(120.0, gt=0, description="Longest wait for an answer; seconds; own choice.")
+    temperature: float = Field(
+        0.0, ge=0, description="Of sampling, where the caller names none; 0 is greedy."
+    )
+    top_p: float = Field(
+        1.0, gt=0, le=1, description="Share of probability that tokens are drawn from when sampling."
+    )
+    max_new_tokens: int = Field(512, ge=1, description="Longest answer, tokens, where the caller names none.")
+    seed: int = Field(0, description="Of sampling, where the caller names none; servers may ignore it.")
+    token_limit_field: Literal["max_tokens", "max_completion_tokens"] = Field(
+        "max_tokens", description="Name under which the server takes the longest answer (openai)."
+    )
+    continues_replies: bool = Field(
+        False,
+        description="Whether the server continues a last assistant turn when asked as vLLM is "
+        "(continue_final_message); needed by suite prefill (openai).",
+    )
+    prompt_price: float = Field(
+        0.0, ge=0, description="Price of a million prompt tokens, in any currency; own bookkeeping."
+    )
+    completion_price: float = Field(
+        0.0, ge=0, description="Price of a million generated tokens, in the same currency."
+    )
+    cache: Path | None = Field(
+        Path("results/endpoint_cache"),
+        description="Folder of answers by content hash, shared by all runs; none: every request is sent (path).",
+    )
+    dtype: Literal["float32", "bfloat16"] = Field("float32", description="Precision of the weights (local).")
+    device: str = Field("cpu", description="cpu, cuda, or auto to spread the blocks (local).")
+    batch_size: int = Field(16, ge=1, description="Prompts decoded together (local).")
+
+    @field_validator("base_url")
+    @classmethod
+    def check_address(cls, url: str | None) -> str | None:
+        """Refuse an address that is none, or that holds a secret."""
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("an address such as http://127.0.0.1:8000/v1")
+        if parts.username or parts.password or parts.query:
+            raise ValueError("an address without user, password or query; name the key's variable instead")
+        return url
+
+    @model_validator(mode="after")
+    def check_server(self) -> "EndpointSettings":
+        """An openai endpoint needs an address: there is no default, so that nothing goes to a service unasked."""
+        if self.kind == "openai" and self.base_url is None:
+            raise ValueError("base_url for an endpoint of kind openai")
+        return self

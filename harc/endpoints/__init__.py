@@ -1,0 +1,1 @@
+"""Chat models behind one interface: in this process, or behind any server with OpenAI's API."""
