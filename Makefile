@@ -13,6 +13,7 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(she
 PROFILE ?=
 CORES ?= all
 LATEX ?= auto
+SANDBOX ?= auto
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Settings that would send packages elsewhere than into the environment, or code into it.
@@ -23,7 +24,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) $(if $(PROFILE),--config profile=
 SOURCES := harc tests benchmarks scripts snakemake_logger_plugin_harc
 TORCH := $(shell sed -n 's/^torch==\([^ ]*\).*/\1/p' requirements.lock)
 
-.PHONY: reproduce study test lint venv latex data lock clean help
+.PHONY: reproduce study test lint venv latex sandbox data lock clean help
 
 reproduce: venv latex  ## run the whole study: data, training, evaluation, figures, tables, PDF, report, audit
 	$(SNAKEMAKE)
@@ -34,7 +35,7 @@ study: venv latex  ## run the committed study, refresh results/reference and the
 	$(BIN)/harc reference --profile organism_study --name organism
 	$(BIN)/python benchmarks/update_readme.py
 
-test: venv latex  ## set up as above, then run the tests (fast ones; `.venv/bin/pytest -m slow` for the others)
+test: venv latex sandbox  ## set up as above, then run the tests (fast ones; `.venv/bin/pytest -m slow` for the others)
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 lint: venv  ## check style and workflow
@@ -64,6 +65,9 @@ $(VENV)/.project-installed: pyproject.toml $(VENV)/.locked-installed
 
 latex:  ## install LaTeX if it is missing and this account may (LATEX=no leaves it alone)
 	@scripts/get_latex.sh $(LATEX)
+
+sandbox:  ## install bubblewrap if it is missing and this account may (SANDBOX=no leaves it alone)
+	@scripts/get_bubblewrap.sh $(SANDBOX)
 
 data: venv  ## rebuild the embedded dataset and refresh its pins (data.dvc, manifest, dvc-remote)
 	$(BIN)/harc data build

@@ -181,21 +181,24 @@ def test_without_latex_the_hint_is_one_line_and_nothing_fails(tmp_path: Path):
     )
 
 
-def test_latex_is_left_alone_when_asked_or_not_allowed(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("script", "package"), [("get_latex.sh", "latexmk"), ("get_bubblewrap.sh", "bubblewrap")]
+)
+def test_programs_are_left_alone_when_asked_or_not_allowed(tmp_path: Path, script: str, package: str):
     log = tmp_path / "log"
     make_program(tmp_path / "bin", "apt-get", f'echo "$*" >> {log}')
     make_program(tmp_path / "bin", "sudo", "exit 1")
     make_program(tmp_path / "bin", "id", "echo 1000")
     for choice in ("auto", "no", "hint"):
-        done = run("/bin/bash", str(ROOT / "scripts/get_latex.sh"), choice, path=f"{tmp_path}/bin")
+        done = run("/bin/bash", str(ROOT / "scripts" / script), choice, path=f"{tmp_path}/bin")
         assert done.returncode == 0
     assert not log.exists()
     # The twin: with a sudo that needs no password it does install.
     make_program(tmp_path / "bin", "sudo", 'shift; exec "$@"')
     for name in ("env", "mktemp", "rm", "grep", "tail", "true"):
         (tmp_path / "bin" / name).symlink_to(f"/usr/bin/{name}")
-    run("/bin/bash", str(ROOT / "scripts/get_latex.sh"), "auto", path=f"{tmp_path}/bin")
-    assert "install --yes --no-install-recommends latexmk" in log.read_text()
+    run("/bin/bash", str(ROOT / "scripts" / script), "auto", path=f"{tmp_path}/bin")
+    assert f"install --yes --no-install-recommends {package}" in log.read_text()
 
 
 def test_make_passes_the_profile_on():
