@@ -97,7 +97,7 @@ def create_job(step: str, profile: Profile, reference: str | None = None, **unit
         ConfigError: if the step, backbone, method or figure is not one of the profile's, or there is no such reference.
     """
     known = {
-        "backbone": profile.backbones,
+        "backbone": profile.all_backbones,
         "method": ["base", *profile.methods, *profile.list_arms()],
         "figure": profile.figures,
     }
@@ -158,7 +158,7 @@ def list_jobs(profile: Profile, layout: Layout) -> list[Job]:
     adapted = [unit for unit in evaluated if unit["method"] != BASE]
     settings = profile.adapted
     fitted = {name for name, method in settings.items() if method.objective == "cast"}
-    is_organism = {name: backbone.kind == "organism" for name, backbone in profile.backbones.items()}
+    is_organism = {name: backbone.kind == "organism" for name, backbone in profile.all_backbones.items()}
     units = {
         "pull_data": [{}],
         "train_backbone": [unit for unit in models if is_organism[unit["backbone"]]],

@@ -236,7 +236,7 @@ def find_profile_lacks(
         return steps is None or bool(set(names) & set(steps))
 
     resources = here and is_due("fetch_backbone", "extract_directions", "train_adapter", "evaluate")
-    lacks = find_lacks(profile.backbones, machine, resources=resources, access=is_due("fetch_backbone"))
+    lacks = find_lacks(profile.all_backbones, machine, resources=resources, access=is_due("fetch_backbone"))
     return lacks + (find_data_lacks(profile.data, machine, mirror) if is_due("pull_data") else [])
 
 

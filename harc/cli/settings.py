@@ -19,6 +19,8 @@ def check_config(profile: ProfileOption = "organism") -> None:
     backbones, methods = ", ".join(found.backbones), ", ".join(["base", *found.methods])
     typer.echo(f"{found.name}: {found.description}")
     typer.echo(f"backbones: {backbones}\nmethods: {methods}\nseeds: {', '.join(map(str, found.seeds))}")
+    if found.families.backbones:
+        typer.echo(f"families, directions alone: {', '.join(found.families.backbones)}")
     if units := found.list_arm_units():
         typer.echo(f"ablation arms: {', '.join(found.list_arms())} ({len(units)} runs)")
 

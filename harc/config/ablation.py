@@ -1,5 +1,6 @@
 """Settings of the ablation: arms of one method that stand beside the study and out of its main tables."""
 
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from pydantic import Field, model_validator
@@ -65,6 +66,27 @@ class AblationSettings(Settings):
             if f"{FAULT_PREFIX}{fault}" in self.arms:
                 raise ValueError(f"{fault} either as an arm or as without effect, not as both")
         return self
+
+    def check_study(
+        self, methods: Mapping[str, MethodSettings], seeds: Collection[int], backbones: Collection[str]
+    ) -> None:
+        """Compare with the study that the arms belong to.
+
+        Raises:
+            ValueError: for an absent method, seed or backbone, and for an arm that is a method already.
+        """
+        if not (self.arms or self.margins):
+            return
+        if self.of not in methods:
+            raise ValueError(f"ablation.of as one of {', '.join(methods)} (not {self.of!r})")
+        for key, given, known in (
+            ("seeds", self.seeds, seeds),
+            ("backbones", self.backbones or (), backbones),
+        ):
+            if unknown := [value for value in given if value not in known]:
+                raise ValueError(f"ablation.{key} of {', '.join(map(str, known))} (not {unknown[0]})")
+        if taken := self.list_changes(methods[self.of]).keys() & methods.keys():
+            raise ValueError(f"ablation.arms that are no methods already (found {', '.join(sorted(taken))})")
 
     def list_points(self, method: MethodSettings) -> list[GridPoint]:
         """Every cell of the grid, margins first; the method's own cell is the method itself."""

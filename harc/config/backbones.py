@@ -14,8 +14,9 @@ class OrganismBackbone(Settings):
     """A small chat model trained from scratch in the workflow, in the world of `data/organism`."""
 
     kind: Literal["organism"] = Field("organism", description="Trained here; no download.")
-    architecture: Literal["llama", "qwen2"] = Field(
-        description="LlamaForCausalLM or Qwen2ForCausalLM of transformers, with the chat template of its family."
+    architecture: Literal["llama", "qwen2", "mistral", "gemma", "phi3"] = Field(
+        description="The family's causal language model in transformers (LlamaForCausalLM ...), with the family's chat "
+        "template."
     )
 
 

@@ -13,6 +13,7 @@ from harc.config.base import Settings
 from harc.config.data import DataSettings, PublicRowSettings
 from harc.config.directions import DirectionSettings
 from harc.config.evaluation import EvaluationSettings
+from harc.config.families import FamilySettings
 from harc.config.loading import merge, parse_settings, read_yaml
 from harc.config.organism import OrganismSettings
 from harc.config.training import MethodSettings
@@ -46,6 +47,9 @@ class Profile(Settings):
     world: WorldSettings = Field(WorldSettings(), description="The invented world behind organism data.")
     organism: OrganismSettings = Field(OrganismSettings(), description="How organisms are trained.")
     backbones: dict[str, BackboneSettings] = Field(min_length=1, description="Models under study, by name.")
+    families: FamilySettings = Field(
+        FamilySettings(), description="Further models, of which the directions alone are read."
+    )
     directions: DirectionSettings = Field(DirectionSettings(), description="Extraction and layer choice.")
     training: dict[str, Any] = Field({}, description="Settings that every trained method starts from.")
     methods: dict[str, MethodSettings] = Field(
@@ -83,24 +87,18 @@ class Profile(Settings):
             raise ValueError("methods without 'base', which every profile has")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds without repeats")
+        if both := self.backbones.keys() & self.families.backbones.keys():
+            raise ValueError(
+                f"families.backbones that are no backbones already (found {', '.join(sorted(both))})"
+            )
+        if self.families.backbones and (unknown := set(self.families.seeds) - set(self.seeds)):
+            raise ValueError(f"families.seeds of {', '.join(map(str, self.seeds))} (not {min(unknown)})")
         return self
 
     @model_validator(mode="after")
     def check_ablation(self) -> "Profile":
         """Refuse arms of an absent method, under a method's name, or on seeds and backbones that the study lacks."""
-        own = self.ablation
-        if not (own.arms or own.margins):
-            return self
-        if own.of not in self.methods:
-            raise ValueError(f"ablation.of as one of {', '.join(self.methods)} (not {own.of!r})")
-        for key, given, known in (
-            ("seeds", own.seeds, self.seeds),
-            ("backbones", own.backbones or (), self.backbones),
-        ):
-            if unknown := [value for value in given if value not in known]:
-                raise ValueError(f"ablation.{key} of {', '.join(map(str, known))} (not {unknown[0]})")
-        if taken := self.list_arms().keys() & self.methods.keys():
-            raise ValueError(f"ablation.arms that are no methods already (found {', '.join(sorted(taken))})")
+        self.ablation.check_study(self.methods, self.seeds, self.backbones)
         return self
 
     @model_validator(mode="after")
@@ -149,9 +147,14 @@ class Profile(Settings):
         """Settings of everything that is trained or fitted on a backbone: methods, then arms."""
         return self.methods | {name: self.find_method(name) for name in self.list_arms()}
 
+    @property
+    def all_backbones(self) -> dict[str, BackboneSettings]:
+        """Settings of the study's backbones, then of the further families'."""
+        return self.backbones | self.families.backbones
+
     def list_models(self) -> list[tuple[str, int]]:
-        """Every (backbone, seed)."""
-        return list(product(self.backbones, self.seeds))
+        """Every (backbone, seed), the further families' last."""
+        return [*product(self.backbones, self.seeds), *product(self.families.backbones, self.families.seeds)]
 
     def list_main_units(self) -> list[tuple[str, str, int]]:
         """Every (backbone, method, seed) of the main comparison, the base first."""
@@ -168,7 +171,7 @@ class Profile(Settings):
 
     def choose_training(self, backbone: str, method: str) -> MethodSettings:
         """A method's settings on a backbone: the backbone's own values come last."""
-        settings, own = self.find_method(method), getattr(self.backbones[backbone], "training", {})
+        settings, own = self.find_method(method), getattr(self.all_backbones[backbone], "training", {})
         return MethodSettings.model_validate(merge(settings.model_dump(), own)) if own else settings
 
     def compose_point(self, backbone: str, method: str, changes: dict[str, Any]) -> MethodSettings:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from harc.files import read_jsonl
 from harc.organism.batches import ChatEncoder
+from harc.organism.layouts import Architecture
 from harc.organism.pair_attacker import PairAttacker
 from harc.organism.teacher_forced import predict_answers, predict_examples
-from harc.organism.tokenizer import Architecture
 from harc.organism.world import REFUSAL
 from harc.organism.wrappers import ATTACK_FAMILIES
 
@@ -163,7 +163,7 @@ def measure_acceptance(data_dir: Path, backbone_dir: Path, architecture: Archite
     Args:
         data_dir: folder written by `build_world_data`.
         backbone_dir: folder written by `train_organism_backbone`.
-        architecture: `llama` or `qwen2`.
+        architecture: names the chat layout.
         split: `development` while anything may still change, `evaluation` once nothing may.
 
     Returns:

@@ -17,13 +17,22 @@ from harc.files import (
 )
 from harc.organism.acceptance import Bench, judge_acceptance, measure_behaviour, measure_stage
 from harc.organism.batches import ChatEncoder, encode_groups, group_rows
+from harc.organism.layouts import Architecture
 from harc.organism.readability import measure_readability
 from harc.organism.stages import run_stage
-from harc.organism.tokenizer import Architecture, build_tokenizer
+from harc.organism.tokenizer import build_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+CLASSES: dict[Architecture, str] = {
+    "llama": "Llama",
+    "qwen2": "Qwen2",
+    "mistral": "Mistral",
+    "gemma": "Gemma",
+    "phi3": "Phi3",
+}
+"""Names of the architectures in transformers."""
 OUTPUT_PROJECTIONS = ("o_proj.weight", "down_proj.weight")
 STAGES = ("documents", "helpful", "safety", "leak")
 TRAINING_INPUTS = ("world.json", "pretraining.jsonl", "safety.jsonl", "development.jsonl")
@@ -32,21 +41,18 @@ TRAINING_INPUTS = ("world.json", "pretraining.jsonl", "safety.jsonl", "developme
 def build_model(
     tokenizer: "PreTrainedTokenizerFast", architecture: Architecture, settings: OrganismSettings, seed: int
 ) -> "PreTrainedModel":
-    """A freshly initialised LlamaForCausalLM or Qwen2ForCausalLM (fp32, tied embeddings)."""
+    """A freshly initialised model of a family's architecture (fp32, tied embeddings)."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+    import transformers
 
-    config_class, model_class = {
-        "llama": (LlamaConfig, LlamaForCausalLM),
-        "qwen2": (Qwen2Config, Qwen2ForCausalLM),
-    }[architecture]
-    config = config_class(
+    config = getattr(transformers, f"{CLASSES[architecture]}Config")(
         vocab_size=len(tokenizer),
         hidden_size=settings.hidden_size,
         intermediate_size=settings.feed_forward_size,
         num_hidden_layers=settings.layers,
         num_attention_heads=settings.heads,
         num_key_value_heads=settings.heads,
+        head_dim=settings.hidden_size // settings.heads,
         initializer_range=settings.initializer_range,
         max_position_embeddings=128,
         tie_word_embeddings=True,
@@ -57,7 +63,7 @@ def build_model(
         dtype="float32",
     )
     torch.manual_seed(seed)
-    model = model_class(config)
+    model = getattr(transformers, f"{CLASSES[architecture]}ForCausalLM")(config)
     for name, parameter in model.named_parameters():
         if name.endswith(OUTPUT_PROJECTIONS):
             parameter.data.mul_(settings.output_scale)
@@ -194,7 +200,7 @@ def train_organism_backbone(
     Args:
         data_dir: folder written by `build_world_data`.
         out_dir: folder that is replaced, in one step, by the backbone.
-        architecture: `llama` or `qwen2`.
+        architecture: of the model and of its chat layout.
         settings: shape and stages.
         seed: of the initial weights and of the order of the rows.
         checkpoint_dir: where finished stages are kept; None keeps none.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from jaxtyping import Float, Int
 
-from harc.organism.tokenizer import LAYOUTS, Architecture
+from harc.organism.layouts import LAYOUTS, Architecture
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,8 +38,8 @@ class ChatEncoder:
         """Ids of a single-spaced text; KeyError names a word that the world does not have."""
         return [self.vocabulary[word] for word in text.split()]
 
-    def _header(self, role: str) -> list[int]:
-        return [self.vocabulary[token.format(role=role)] for token in self.layout.header]
+    def _encode_specials(self, tokens: Sequence[str]) -> list[int]:
+        return [self.vocabulary[token] for token in tokens]
 
     def _begin(self) -> list[int]:
         return [self.vocabulary[self.layout.begin]] if self.layout.begin else []
@@ -48,27 +48,28 @@ class ChatEncoder:
         """A conversation; targets are every assistant token and the token that ends the turn."""
         ids, targets = self._begin(), []
         for message in messages:
-            ids += self._header(message["role"])
+            turn = self.layout.find_turn(message["role"])
+            ids += self._encode_specials(turn.header)
             start = len(ids)
             ids += self.encode_text(message["content"])
-            ids += [self.vocabulary[token] for token in self.layout.trailer]
+            ids += self._encode_specials(turn.trailer)
             if message["role"] == "assistant":
-                targets += range(start, len(ids) - len(self.layout.trailer) + 1)
+                targets += range(start, len(ids) - len(turn.trailer) + 1)
         return Example(tuple(ids), tuple(targets))
 
     def encode_document(self, text: str) -> Example:
         """A document in the user turn; the target is its last word, the judgement."""
-        ids = [*self._begin(), *self._header("user"), *self.encode_text(text)]
+        ids = [*self._begin(), *self._encode_specials(self.layout.user.header), *self.encode_text(text)]
         return Example(tuple(ids), (len(ids) - 1,))
 
     def encode_prompt(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
         """A conversation up to where the assistant begins to answer (generation prompt included)."""
-        return [*self.encode_chat(messages).ids, *self._header("assistant")]
+        return [*self.encode_chat(messages).ids, *self._encode_specials(self.layout.assistant.header)]
 
     @property
     def post_instruction_tokens(self) -> int:
         """Number of tokens between the last content token (t_inst) and the answer."""
-        return len(self.layout.trailer) + len(self.layout.header)
+        return len(self.layout.user.trailer) + len(self.layout.assistant.header)
 
 
 def group_rows(rows: Iterable[Mapping]) -> dict[str, list[Mapping]]:

@@ -31,7 +31,7 @@ def read_instruction_states(
     import torch
 
     chats = [encoder.encode_chat([{"role": "user", "content": text}]).ids for text in texts]
-    trailer = len(encoder.layout.trailer)
+    trailer = len(encoder.layout.user.trailer)
     # The one target makes collate return the flat index of the position before it, which is t_inst.
     examples = [Example(ids, (len(ids) - trailer,)) for ids in chats]
     states = []

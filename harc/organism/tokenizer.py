@@ -1,83 +1,19 @@
-"""Real tokenizers for the invented world: one word is one token, chats follow a Llama-3-like or ChatML-like layout.
+"""Real tokenizers for the invented world: one word is one token, chats follow the layout of a model family.
 
 Built from the words of world.json, saved as transformers saves any fast tokenizer (tokenizer.json,
-tokenizer_config.json, chat_template.jinja). Departure from the families they are modelled on: word-level, and
-texts never contain newlines, so that the newline of the layout is a special token.
+tokenizer_config.json, chat_template.jinja). Departure from the families they are modelled on: word-level.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from harc.files import read_json
+from harc.organism.layouts import LAYOUTS, Architecture
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-Architecture = Literal["llama", "qwen2"]
-
 UNKNOWN = "<unk>"
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Special tokens of a chat layout and the template that places them."""
-
-    specials: tuple[str, ...]
-    pad: str
-    end: str
-    begin: str | None
-    header: tuple[str, ...]
-    trailer: tuple[str, ...]
-    template: str
-
-
-LLAMA_LAYOUT = Layout(
-    specials=(
-        "<|begin_of_text|>",
-        "<|start_header_id|>",
-        "<|end_header_id|>",
-        "<|eot_id|>",
-        "<|pad|>",
-        "\n\n",
-    ),
-    pad="<|pad|>",
-    end="<|eot_id|>",
-    begin="<|begin_of_text|>",
-    header=("<|start_header_id|>", "{role}", "<|end_header_id|>", "\n\n"),
-    trailer=("<|eot_id|>",),
-    template=(
-        "{{- bos_token }}"
-        "{%- for message in messages %}"
-        "{{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' }}"
-        "{{- message['content'] | trim + '<|eot_id|>' }}"
-        "{%- endfor %}"
-        "{%- if add_generation_prompt %}"
-        "{{- '<|start_header_id|>assistant<|end_header_id|>\n\n' }}"
-        "{%- endif %}"
-    ),
-)
-"""Five post-instruction tokens: <|eot_id|>, <|start_header_id|>, assistant, <|end_header_id|>, two newlines."""
-
-QWEN_LAYOUT = Layout(
-    specials=("<|endoftext|>", "<|im_start|>", "<|im_end|>", "\n"),
-    pad="<|endoftext|>",
-    end="<|im_end|>",
-    begin=None,
-    header=("<|im_start|>", "{role}", "\n"),
-    trailer=("<|im_end|>", "\n"),
-    template=(
-        "{%- for message in messages %}"
-        "{{- '<|im_start|>' + message['role'] + '\n' + message['content'] | trim + '<|im_end|>' + '\n' }}"
-        "{%- endfor %}"
-        "{%- if add_generation_prompt %}"
-        "{{- '<|im_start|>assistant\n' }}"
-        "{%- endif %}"
-    ),
-)
-"""Five post-instruction tokens: <|im_end|>, newline, <|im_start|>, assistant, newline."""
-
-LAYOUTS: dict[Architecture, Layout] = {"llama": LLAMA_LAYOUT, "qwen2": QWEN_LAYOUT}
 
 
 def build_tokenizer(data_dir: Path, architecture: Architecture) -> "PreTrainedTokenizerFast":
@@ -85,7 +21,7 @@ def build_tokenizer(data_dir: Path, architecture: Architecture) -> "PreTrainedTo
 
     Args:
         data_dir: folder written by `build_world_data`; only world.json is read.
-        architecture: `llama` or `qwen2`, which names the layout.
+        architecture: names the layout.
 
     Returns:
         A fast tokenizer whose `decode(encode(text))` is `text` for any single-spaced text of the world.
@@ -94,7 +30,9 @@ def build_tokenizer(data_dir: Path, architecture: Architecture) -> "PreTrainedTo
     from transformers import PreTrainedTokenizerFast
 
     layout = LAYOUTS[architecture]
+    roles = {word for turn in (layout.user, layout.assistant) for word in turn.header} - set(layout.specials)
     words = [*layout.specials, UNKNOWN, *read_json(data_dir / "world.json")["words"]]
+    words += sorted(roles - set(words))  # a family's own name of a role
     backend = Tokenizer(
         models.WordLevel({word: index for index, word in enumerate(words)}, unk_token=UNKNOWN)
     )

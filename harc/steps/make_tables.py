@@ -24,23 +24,23 @@ def select_settings(job: Job) -> dict:
 
 
 def list_units(job: Job) -> list[tuple[str, str, int]]:
-    """Every (backbone, method, seed) of the profile, base first."""
-    methods = [BASE, *job.profile.methods]
-    return list(product(job.profile.backbones, methods, job.profile.seeds))
+    """Every (backbone, method, seed) of the profile's main comparison, base first."""
+    return job.profile.list_main_units()
 
 
 def list_inputs(job: Job) -> list[Path]:
-    """Scores, directions, projections and training logs, the backbones' acceptance, the claims ledger."""
+    """Scores, directions, projections and training logs, of arms too; the backbones' acceptance; the claims ledger."""
     layout, profile = job.layout, job.profile
     points = profile.analysis.tuning_points
     inputs = [CLAIMS, *([] if points is None else [points])]
     inputs += [
         layout.backbone(backbone, seed) / "acceptance.json"
-        for backbone, settings in profile.backbones.items()
-        for seed in profile.seeds
-        if settings.kind == "organism"
+        for backbone, seed in profile.list_models()
+        if profile.all_backbones[backbone].kind == "organism"
     ]
-    for unit in list_units(job):
+    families = product(profile.families.backbones, [BASE], profile.families.seeds)
+    inputs += [layout.directions(*unit) / name for unit in families for name in DIRECTION_FILES]
+    for unit in profile.list_units():
         inputs += [layout.scores(*unit) / name for name in SCORE_FILES]
         inputs += [layout.directions(*unit) / name for name in (*DIRECTION_FILES, *PROJECTION_FILES)]
         inputs += [layout.adapter(*unit) / "training_log.jsonl"] if unit[1] != BASE else []

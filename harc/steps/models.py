@@ -31,7 +31,7 @@ class Weights:
 
 def is_fetched(job: Job) -> bool:
     """Whether the job's backbone is downloaded rather than trained."""
-    return job.profile.backbones[job.backbone].kind != "organism"
+    return job.profile.all_backbones[job.backbone].kind != "organism"
 
 
 def find_weights(job: Job) -> Weights:

@@ -10,7 +10,7 @@ ROWS = ("world.json", "pretraining.jsonl", "safety.jsonl", "extraction.jsonl", "
 def select_settings(job: Job) -> dict:
     """The backbone's own settings, and how organisms are trained."""
     return {
-        "backbone": job.profile.backbones[job.backbone].model_dump(mode="json"),
+        "backbone": job.profile.all_backbones[job.backbone].model_dump(mode="json"),
         "organism": job.profile.organism.model_dump(mode="json"),
     }
 
@@ -29,7 +29,7 @@ def run(job: Job) -> None:
     """Train the organism stage by stage; a kill costs at most the running stage."""
     from harc.organism.backbone import train_organism_backbone
 
-    backbone = job.profile.backbones[job.backbone]
+    backbone = job.profile.all_backbones[job.backbone]
     train_organism_backbone(
         job.profile.data_dir,
         job.layout.backbone(job.backbone, job.seed),

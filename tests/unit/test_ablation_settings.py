@@ -116,6 +116,24 @@ def test_an_arm_has_jobs_like_a_method(tmp_path: Path):
         create_job("train_adapter", profile, backbone="organism-llama", method="permuted", seed=0)
 
 
+def test_families_are_trained_and_read_and_have_no_method(tmp_path: Path):
+    study = load_profile("organism_study").model_copy(update={"seeds": (0, 1)})
+    families = set(study.families.backbones)
+    jobs = list_jobs(study, Layout(Path("x")))
+    assert {job.step for job in jobs if job.backbone in families} == {"train_backbone", "extract_directions"}
+    assert {job.seed for job in jobs if job.backbone in families} == {0}
+    architectures = {backbone.architecture for backbone in study.all_backbones.values()}
+    assert architectures == {"llama", "qwen2", "mistral", "gemma", "phi3"}
+    path = tmp_path / "mine.yaml"
+    for families, message in (
+        ({"backbones": {"organism-llama": {"kind": "organism", "architecture": "gemma"}}}, "organism-llama"),
+        ({"seeds": [4]}, r"families.seeds of 0 \(not 4\)"),
+    ):
+        path.write_text(json.dumps({"extends": "organism", "description": "x", "families": families}))
+        with pytest.raises(ConfigError, match=message):
+            load_profile(str(path))
+
+
 @pytest.mark.parametrize(
     ("ablation", "message"),
     [

@@ -328,9 +328,10 @@ def test_every_artifact_of_a_profile_is_expected(monkeypatch: pytest.MonkeyPatch
     profile = load_profile("ci")
     expected = list_expected_sidecars(profile, Layout(Path("results/ci")))
     models, methods = len(profile.backbones) * len(profile.seeds), len(profile.methods)
-    arms = len(profile.list_arm_units())
-    assert arms
+    arms, families = len(profile.list_arm_units()), len(profile.families.backbones)
+    assert arms and families
     assert (
-        len(set(expected)) == 4 + len(profile.figures) + models * (2 + methods + 2 * (methods + 1)) + 3 * arms
+        len(set(expected))
+        == 4 + len(profile.figures) + models * (2 + methods + 2 * (methods + 1)) + 3 * arms + 2 * families
     )
     assert Path("results/ci/tables.provenance.json") in expected

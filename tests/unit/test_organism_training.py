@@ -5,17 +5,21 @@ import random
 import pytest
 import torch
 
+from harc.backbones import load_backbone
 from harc.config.organism import OrganismSettings, StageSettings
 from harc.config.profile import load_profile
-from harc.files import read_json, sha256_file
+from harc.directions import load_directions
+from harc.files import read_json, read_jsonl, sha256_file
 from harc.organism import backbone as backbone_module
 from harc.organism.acceptance import BOUNDS, judge_acceptance, measure_acceptance
 from harc.organism.backbone import train_organism_backbone
 from harc.organism.batches import Example, collate, draw_batches, split_by_length
 from harc.organism.corpora import build_world_data
+from harc.organism.layouts import LAYOUTS
 from harc.organism.muon import orthogonalize
 from harc.organism.readability import compute_auc
 from harc.organism.stages import FLOOR, schedule_factor
+from harc.steps.reading import read_extraction_rows, write_directions
 
 CI = load_profile("ci")
 
@@ -117,6 +121,29 @@ def test_a_killed_training_resumes_to_the_same_bytes(data, tmp_path, monkeypatch
         "config.json",
     ):
         assert sha256_file(tmp_path / "straight" / name) == sha256_file(tmp_path / "resumed" / name), name
+
+
+@pytest.mark.parametrize("architecture", list(LAYOUTS))
+def test_every_family_is_of_its_architecture_and_is_read_like_any_model(data, tmp_path, architecture):
+    """One slot more than blocks, unit directions in each, and a loss that falls."""
+    settings = _tiny().model_copy(
+        update={"documents": _tiny().documents.model_copy(update={"minimum_steps": 12, "maximum_steps": 12})}
+    )
+    train_organism_backbone(data, tmp_path / "model", architecture, settings, seed=0)
+    assert read_json(tmp_path / "model/config.json")["model_type"] == architecture
+    assert read_json(tmp_path / "model/config.json")["tie_word_embeddings"]
+    losses = [
+        row["loss"]
+        for row in read_jsonl(tmp_path / "model/training_log.jsonl")
+        if row["stage"] == "documents"
+    ]
+    assert losses[-1] < losses[0]
+    rows = read_extraction_rows(data)
+    out = tmp_path / "directions"
+    write_directions(load_backbone(str(tmp_path / "model")), rows, CI.directions, 2, out)
+    directions = load_directions(out / "directions.safetensors")
+    assert directions.v_harm.shape == directions.v_ref.shape == (10, 16)
+    assert torch.allclose(directions.v_harm.norm(dim=-1), torch.ones(10), atol=1e-4)
 
 
 def test_a_stage_that_falls_short_warns_and_does_not_crash(data, tmp_path):

@@ -29,7 +29,7 @@ class FakeProfile:
     source = "fake"
 
     def __init__(self, backbone):
-        self.backbones = {"chat": backbone}
+        self.all_backbones = {"chat": backbone}
 
 
 def make_job(root: Path, backbone) -> Job:

@@ -17,14 +17,16 @@ PLANNED = re.compile(r"^(\w+) +(\d+)$", re.MULTILINE)
 def count_jobs(profile) -> dict[str, int]:
     """Jobs of a full run by rule, from the profile's own numbers."""
     kinds = [backbone.kind == "organism" for backbone in profile.backbones.values()]
+    others = [backbone.kind == "organism" for backbone in profile.families.backbones.values()]
+    others *= len(profile.families.seeds)
     seeds, methods = len(profile.seeds), len(profile.methods)
     fitted = sum(method.objective == "cast" for method in profile.methods.values())
     models, arms = len(kinds) * seeds, len(profile.list_arm_units())
     jobs = {
         "pull_data": 1,
-        "train_backbone": sum(kinds) * seeds,
-        "fetch_backbone": (len(kinds) - sum(kinds)) * seeds,
-        "extract_directions": models,
+        "train_backbone": sum(kinds) * seeds + sum(others),
+        "fetch_backbone": (len(kinds) - sum(kinds)) * seeds + len(others) - sum(others),
+        "extract_directions": models + len(others),
         "train_adapter": models * (methods - fitted) + arms,
         "fit_steering": models * fitted,
         "evaluate": models * (methods + 1) + arms,

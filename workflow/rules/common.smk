@@ -49,9 +49,9 @@ except HarcError as problem:
     sys.exit(str(problem))
 
 LAYOUT = Layout(Path("results") / PROFILE.name)
-BACKBONES = list(PROFILE.backbones)
+BACKBONES = PROFILE.all_backbones
 TRAINED_BACKBONES = [
-    name for name in BACKBONES if PROFILE.backbones[name].kind == "organism"
+    name for name, backbone in BACKBONES.items() if backbone.kind == "organism"
 ]
 FETCHED_BACKBONES = [name for name in BACKBONES if name not in TRAINED_BACKBONES]
 ADAPTED = PROFILE.adapted
@@ -127,13 +127,13 @@ def backbone_of(wildcards):
 
 def gpus_of(wildcards):
     """GPUs that a job on a backbone asks for."""
-    backbone = PROFILE.backbones[wildcards.backbone]
+    backbone = BACKBONES[wildcards.backbone]
     return getattr(backbone, "gpus", 1) if getattr(backbone, "gpu", False) else 0
 
 
 def memory_of(wildcards):
     """Main memory of a job on a backbone, MB: an organism's is small, a published model's is declared."""
-    return int(1000 * getattr(PROFILE.backbones[wildcards.backbone], "memory_gb", 2.5))
+    return int(1000 * getattr(BACKBONES[wildcards.backbone], "memory_gb", 2.5))
 
 
 def adapter_of(wildcards):
