@@ -1,0 +1,1 @@
+"""One module per kind of macro: LaTeX names and values from the rows of tables."""
