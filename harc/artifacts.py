@@ -91,6 +91,11 @@ class Layout:
         return self.root / "data" / "verified.json"
 
     @property
+    def contamination(self) -> Path:
+        """What the check of held-out prompts against earlier splits found."""
+        return self.runs / "data" / "contamination.csv"
+
+    @property
     def tables(self) -> Path:
         """Folder of tables (CSV and LaTeX) and of the numbers used in the paper's text."""
         return self.root / "tables"

@@ -22,6 +22,7 @@ from harc.reference import locate_reference
 
 STEPS = (
     "pull_data",
+    "check_contamination",
     "train_backbone",
     "fetch_backbone",
     "extract_directions",
@@ -161,6 +162,7 @@ def list_jobs(profile: Profile, layout: Layout) -> list[Job]:
     is_organism = {name: backbone.kind == "organism" for name, backbone in profile.all_backbones.items()}
     units = {
         "pull_data": [{}],
+        "check_contamination": [{}],
         "train_backbone": [unit for unit in models if is_organism[unit["backbone"]]],
         "fetch_backbone": [unit for unit in models if not is_organism[unit["backbone"]]],
         "extract_directions": models,

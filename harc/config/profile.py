@@ -10,6 +10,7 @@ from harc.config.ablation import AblationSettings, change_method
 from harc.config.analysis import AnalysisSettings
 from harc.config.backbones import BackboneSettings
 from harc.config.base import Settings
+from harc.config.contamination import ContaminationSettings
 from harc.config.data import DataSettings, PublicRowSettings
 from harc.config.directions import DirectionSettings
 from harc.config.evaluation import EvaluationSettings
@@ -44,6 +45,9 @@ class Profile(Settings):
     description: str = Field(description="What the profile is for, on what hardware, at what cost.")
     seeds: tuple[int, ...] = Field((0,), min_length=1, description="Seed k: backbone and adapters of seed k.")
     data: RowSource = Field(RowSource(), description="Where the rows come from.")
+    contamination: ContaminationSettings = Field(
+        ContaminationSettings(), description="When an evaluation prompt counts as seen before."
+    )
     world: WorldSettings = Field(WorldSettings(), description="The invented world behind organism data.")
     organism: OrganismSettings = Field(OrganismSettings(), description="How organisms are trained.")
     backbones: dict[str, BackboneSettings] = Field(min_length=1, description="Models under study, by name.")

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from harc.config.contamination import ContaminationSettings
 from harc.errors import DataError
@@ -15,6 +16,7 @@ from harc.evaluation.score import write_csv
 from harc.files import read_jsonl
 
 COLUMNS = ("suite", "reference", "n", "exact", "near", "highest_similarity", "example", "example_of")
+GOALS = "goals"
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,17 @@ class ReferenceIndex:
         return max(found, default=None)
 
 
+def measure_suite(
+    suite: str, prompts: Sequence[tuple[str, str]], reference: str, index: ReferenceIndex
+) -> Overlap:
+    """Overlap of one suite's (id, text) with one earlier split."""
+    hits = [(name, normalise_text(text), index.find(text)) for name, text in prompts]
+    found = [(name, text, *hit) for name, text, hit in hits if hit is not None]
+    exact = sum(text == other for _, text, _, other in found)
+    best = max(found, key=lambda hit: hit[2], default=(None, None, 0.0, None))
+    return Overlap(suite, reference, len(prompts), exact, len(found) - exact, best[2], best[0], best[3])
+
+
 def measure_overlap(
     suites: Mapping[str, Sequence[tuple[str, str]]],
     references: Mapping[str, Iterable[str]],
@@ -134,15 +147,69 @@ def measure_overlap(
     overlaps = []
     for reference, texts in references.items():
         index = ReferenceIndex(texts, settings)
-        for suite, prompts in suites.items():
-            hits = [(name, normalise_text(text), index.find(text)) for name, text in prompts]
-            hits = [(name, text, *hit) for name, text, hit in hits if hit is not None]
-            exact = sum(text == other for _, text, _, other in hits)
-            best = max(hits, key=lambda hit: hit[2], default=(None, None, 0.0, None))
-            overlaps.append(
-                Overlap(suite, reference, len(prompts), exact, len(hits) - exact, best[2], best[0], best[3])
-            )
+        overlaps += [measure_suite(suite, prompts, reference, index) for suite, prompts in suites.items()]
     return overlaps
+
+
+def read_suites(path: Path | str) -> dict[str, list[tuple[str, str]]]:
+    """(id, text) of every prompt of an evaluation file by suite; goals in plain words are a suite of their own.
+
+    A goal is what an attack's prompt hides, so that it is looked for as it stands too.
+    """
+    texts = dict(read_prompts(path))
+    suites: dict[str, list[tuple[str, str]]] = {}
+    goals: dict[str, str] = {}
+    for row in read_jsonl(path, ("id", "suite")):
+        suites.setdefault(row["suite"], []).append((row["id"], texts[row["id"]]))
+        if isinstance(row.get("goal"), str) and row["goal"] != texts[row["id"]]:
+            goals.setdefault(row["goal"], row["id"])
+    return {**suites, **({GOALS: [(name, text) for text, name in goals.items()]} if goals else {})}
+
+
+def compare_splits(
+    files: Mapping[str, Path], earlier: Mapping[str, Sequence[str]], settings: ContaminationSettings
+) -> list[tuple[str, Overlap]]:
+    """(split, overlap) of every suite of the held-out splits with each split that comes before it.
+
+    Args:
+        files: row file of every split.
+        earlier: held-out split -> the splits that must not hold its prompts.
+        settings: when two prompts count as the same.
+    """
+    suites = {split: read_suites(files[split]) for split in earlier}
+    found = []
+    for reference in dict.fromkeys(name for names in earlier.values() for name in names):
+        index = ReferenceIndex([text for _, text in read_prompts(files[reference])], settings)
+        for split, names in earlier.items():
+            if reference in names:
+                found += [
+                    (split, measure_suite(suite, prompts, reference, index))
+                    for suite, prompts in suites[split].items()
+                ]
+    return found
+
+
+def find_leaks(overlaps: Iterable[Overlap], settings: ContaminationSettings) -> list[Overlap]:
+    """Overlaps that must not be: any exact one, and near ones but for suites that share patterns on purpose."""
+    return [
+        overlap
+        for overlap in overlaps
+        if overlap.exact or (overlap.near and overlap.suite not in settings.pattern_suites)
+    ]
+
+
+def raise_leak(where: str, overlap: Overlap) -> NoReturn:
+    """Name an overlap that must not be.
+
+    Raises:
+        DataError: always.
+    """
+    raise DataError(
+        f"{where}: suite {overlap.suite}",
+        expected=f"no prompt of {overlap.reference}",
+        found=f"{overlap.exact} exact and {overlap.near} near-duplicates, as {overlap.example}",
+        fix="remove them from one of the two files",
+    )
 
 
 def check_contamination(
@@ -164,20 +231,10 @@ def check_contamination(
         DataError: naming suite, split and prompt of the first exact duplicate, or of the first near-duplicate in
             a suite that shares no patterns with training.
     """
-    texts = dict(read_prompts(evaluation_file))
-    suites: dict[str, list[tuple[str, str]]] = {}
-    for row in read_jsonl(evaluation_file, ("id", "suite")):
-        suites.setdefault(row["suite"], []).append((row["id"], texts[row["id"]]))
     references = {Path(path).stem: [text for _, text in read_prompts(path)] for path in reference_files}
-    overlaps = measure_overlap(suites, references, settings)
+    overlaps = measure_overlap(read_suites(evaluation_file), references, settings)
     if table is not None:
         write_csv(table, COLUMNS, [vars(overlap) for overlap in overlaps])
-    for overlap in overlaps:
-        if overlap.exact or (overlap.near and overlap.suite not in settings.pattern_suites):
-            raise DataError(
-                f"{evaluation_file}: suite {overlap.suite}",
-                expected=f"no prompt of {overlap.reference}",
-                found=f"{overlap.exact} exact and {overlap.near} near-duplicates, as {overlap.example}",
-                fix="remove them from one of the two files",
-            )
+    for leak in find_leaks(overlaps, settings):
+        raise_leak(str(evaluation_file), leak)
     return overlaps

@@ -19,8 +19,9 @@ def count_layers(job: Job) -> int:
 
 
 def list_inputs(job: Job) -> list[Path]:
-    """The backbone and the extraction split."""
-    return [job.layout.backbone(job.backbone, job.seed), *(job.profile.data_dir / name for name in ROWS)]
+    """The backbone, the extraction split, and the word that it holds no evaluation prompt."""
+    rows = [job.profile.data_dir / name for name in ROWS]
+    return [job.layout.backbone(job.backbone, job.seed), *rows, job.layout.contamination]
 
 
 def list_outputs(job: Job) -> list[Path]:

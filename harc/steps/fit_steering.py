@@ -19,8 +19,9 @@ def select_settings(job: Job) -> dict:
 
 
 def list_inputs(job: Job) -> list[Path]:
-    """The backbone, the training and extraction splits."""
-    return [job.layout.backbone(job.backbone, job.seed), *(job.profile.data_dir / name for name in ROWS)]
+    """The backbone, the training and extraction splits, and the word that they hold no evaluation prompt."""
+    rows = [job.profile.data_dir / name for name in ROWS]
+    return [job.layout.backbone(job.backbone, job.seed), *rows, job.layout.contamination]
 
 
 def list_outputs(job: Job) -> list[Path]:

@@ -24,6 +24,7 @@ def count_jobs(profile) -> dict[str, int]:
     models, arms = len(kinds) * seeds, len(profile.list_arm_units())
     jobs = {
         "pull_data": 1,
+        "check_contamination": 1,
         "train_backbone": sum(kinds) * seeds + sum(others),
         "fetch_backbone": (len(kinds) - sum(kinds)) * seeds + len(others) - sum(others),
         "extract_directions": models + len(others),

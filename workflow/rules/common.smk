@@ -28,6 +28,7 @@ from harc.reference import find_profile, locate_reference, stands_in
 from harc.steps import (
     build_paper,
     build_report,
+    check_contamination,
     choose_point,
     collect_points,
     make_figure,

@@ -1,6 +1,7 @@
 """Data: pulled by DVC at the pinned version, built, or assembled from registered public files; always checked.
 
-Inputs: data.dvc and config/data_manifest.json, or the registry. Outputs: the row files; results/<profile>/data/verified.json.
+Inputs: data.dvc and config/data_manifest.json, or the registry. Outputs: the row files; results/<profile>/data/verified.json;
+results/<profile>/data/contamination.csv, without which nothing is read from a model or trained.
 """
 
 
@@ -26,3 +27,26 @@ rule pull_data:
         profile=PROFILE_SOURCE,
     shell:
         run_step("pull_data")
+
+
+rule check_contamination:
+    input:
+        check_contamination.list_inputs(create_job("check_contamination", PROFILE)),
+    output:
+        table=LAYOUT.contamination,
+        sidecar=sidecar_path(LAYOUT.contamination),
+    log:
+        LAYOUT.root / "logs/check_contamination.log",
+    benchmark:
+        LAYOUT.root / "benchmarks/check_contamination.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    params:
+        fingerprint=fingerprint("check_contamination"),
+        profile=PROFILE_SOURCE,
+    shell:
+        run_step("check_contamination")

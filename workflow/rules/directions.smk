@@ -1,6 +1,6 @@
 """Directions: difference of means per layer on the base, prompt side and response side, and the layer scores.
 
-Inputs: a backbone, the extraction split. Outputs: directions.safetensors, layers.json.
+Inputs: a backbone, the extraction split, the guard's table. Outputs: directions.safetensors, layers.json.
 """
 
 METHOD_DIRECTIONS = LAYOUT.directions("{backbone}", "{method}", "{seed}")
@@ -11,6 +11,7 @@ rule extract_directions:
     input:
         backbone=backbone_of,
         data=files_in(DATA, ["extraction.jsonl", "extraction_pairs.jsonl"]),
+        guard=LAYOUT.contamination,
     output:
         files=files_in(BASE_DIRECTIONS, DIRECTION_FILES),
         sidecar=sidecar_path(BASE_DIRECTIONS / "directions.safetensors"),

@@ -46,6 +46,7 @@ rule fit_steering:
         data=files_in(
             DATA, ["training.jsonl", "extraction.jsonl", "extraction_pairs.jsonl"]
         ),
+        guard=LAYOUT.contamination,
     output:
         files=files_in(ADAPTER, STEERING_FILES),
         directions=files_in(METHOD_DIRECTIONS, DIRECTION_FILES),
