@@ -12,6 +12,7 @@ from harc.analysis.numbers import make_numbers
 from harc.analysis.paper import collect_paper_inputs
 from harc.analysis.tables import (
     acceptance,
+    arms,
     claims,
     comparisons,
     controls,
@@ -25,6 +26,8 @@ from harc.analysis.tables import (
 )
 from harc.analysis.tables.layout import write_table
 from harc.analysis.vocabulary import include_base
+from harc.config.ablation import AblationScope, AblationSettings
+from harc.config.profile import Profile
 from harc.config.switches import list_switches
 
 __all__ = ["TABLES", "collect_paper_inputs", "make_numbers", "make_tables"]
@@ -37,6 +40,8 @@ TABLES = (
     "separability",
     "training",
     "acceptance",
+    "ablations",
+    "margin_kl",
     "faults",
     "switches",
     "conflicts",
@@ -80,6 +85,7 @@ def make_tables(
     """
     units = (results_root, list(backbones), include_base(list(methods)), list(seeds))
     view = ResultsView(results_root, list(backbones), list(seeds), confidence)
+    scope = _scope_ablation(profile_settings)
     faulty = switches or [asdict(switch) for switch in list_switches()]
     built = [
         main.build_table(*units, confidence),
@@ -89,7 +95,11 @@ def make_tables(
         geometry.build_areas(view),
         training.build_table(*units),
         acceptance.build_table(results_root, backbones, seeds),
-        faults.build_table(faulty, results_root, backbones, seeds, confidence),
+        arms.build_arms(results_root, scope, confidence),
+        arms.build_grid(results_root, scope, confidence),
+        faults.build_table(
+            faulty, results_root, backbones, seeds, confidence, _list_reasons(profile_settings)
+        ),
         release.build_sources(),
         release.build_conflicts(),
         hyperparameters.build_table(profile_settings),
@@ -97,3 +107,15 @@ def make_tables(
         claims.build_table(claims_file, results_root, backbones, seeds, confidence),
     ]
     return [path for table in built for path in write_table(table, out_dir)]
+
+
+def _scope_ablation(settings: BaseModel) -> AblationScope:
+    """The ablation of a profile; settings of another kind have none."""
+    if isinstance(settings, Profile):
+        return settings.scope_ablation()
+    return AblationSettings().create_scope({}, ())
+
+
+def _list_reasons(settings: BaseModel) -> dict[str, str]:
+    """Why faults of the release cannot act in a profile."""
+    return settings.ablation.without_effect if isinstance(settings, Profile) else {}

@@ -43,11 +43,28 @@ METHOD_LABELS = {
     "joint": "HARC and DPO jointly",
 }
 METHOD_ORDER = tuple(METHOD_LABELS)
+ARM_LABELS = {
+    "prompt_only": "prompt side alone",
+    "response_only": "response side alone",
+    "fixed_last_k": "last eligible slots",
+    "random_direction": "random directions",
+    "permuted_label": "permuted labels",
+    "released_truncation": "fault: truncation",
+    "released_helpful_baseline": "fault: helpful baseline",
+    "released_position_template": "fault: position template",
+    "released_kl_first_token": "fault: first token of KL",
+    "released_refresh_from": "fault: refresh from base",
+    "released_step_unit": "fault: unit of steps",
+    "released_xstest_in_training": "fault: XSTest in training",
+}
 
 POOLED = "pooled"  # in place of a backbone's name: all runs of all backbones and seeds
 BACKBONE_LABELS = {
     "organism-llama": "organism (Llama)",
     "organism-qwen2": "organism (Qwen2)",
+    "organism-mistral": "organism (Mistral)",
+    "organism-gemma": "organism (Gemma)",
+    "organism-phi3": "organism (Phi-3)",
     POOLED: "pooled over backbones and seeds",
 }
 FAMILIES = ("Llama", "Qwen")
@@ -61,7 +78,7 @@ def name_suite(suite: str) -> str:
 
 def name_method(method: str) -> str:
     """Label of a method for readers."""
-    return METHOD_LABELS.get(method, method.replace("_", " "))
+    return METHOD_LABELS.get(method) or ARM_LABELS.get(method, method.replace("_", " "))
 
 
 def name_backbone(backbone: str) -> str:

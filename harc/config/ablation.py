@@ -20,6 +20,29 @@ class GridPoint(NamedTuple):
     kl: float
 
 
+class AblationScope(NamedTuple):
+    """What is compared, as tables and figures take it.
+
+    Attributes:
+        of: the method that arms are changed from.
+        backbones, seeds: what arms were run on.
+        references: what stands beside the arms for comparison, the method `of` among it.
+        arms: named arms, without the grid.
+        points: cells of the grid.
+    """
+
+    of: str
+    backbones: tuple[str, ...]
+    seeds: tuple[int, ...]
+    references: tuple[str, ...]
+    arms: tuple[str, ...]
+    points: tuple[GridPoint, ...]
+
+    def list_shown(self) -> list[str]:
+        """References, then arms."""
+        return [*self.references, *self.arms]
+
+
 def name_point(margin: float, kl: float) -> str:
     """Name of a grid point's run, which is a part of paths: `margin0p25_kl1`."""
     return f"margin{margin:g}_kl{kl:g}".replace(".", "p").replace("+", "").replace("-", "m")
@@ -87,6 +110,21 @@ class AblationSettings(Settings):
                 raise ValueError(f"ablation.{key} of {', '.join(map(str, known))} (not {unknown[0]})")
         if taken := self.list_changes(methods[self.of]).keys() & methods.keys():
             raise ValueError(f"ablation.arms that are no methods already (found {', '.join(sorted(taken))})")
+
+    def create_scope(
+        self, methods: Mapping[str, MethodSettings], backbones: Collection[str]
+    ) -> AblationScope:
+        """What is compared in a study with these methods and backbones; nothing without the method `of`."""
+        own = methods.get(self.of)
+        references = [name for name in ("base", "no_coupling", self.of) if name == "base" or name in methods]
+        return AblationScope(
+            self.of,
+            tuple(name for name in backbones if name in (self.backbones or backbones)),
+            self.seeds,
+            tuple(references),
+            self.arms if own else (),
+            tuple(self.list_points(own)) if own else (),
+        )
 
     def list_points(self, method: MethodSettings) -> list[GridPoint]:
         """Every cell of the grid, margins first; the method's own cell is the method itself."""

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from harc.config.ablation import AblationSettings, change_method
+from harc.config.ablation import AblationScope, AblationSettings, change_method
 from harc.config.analysis import AnalysisSettings
 from harc.config.backbones import BackboneSettings
 from harc.config.base import Settings
@@ -164,10 +164,13 @@ class Profile(Settings):
         """Every (backbone, method, seed) of the main comparison, the base first."""
         return list(product(self.backbones, ("base", *self.methods), self.seeds))
 
+    def scope_ablation(self) -> AblationScope:
+        """Arms, grid and what they are compared with, as tables and figures take it."""
+        return self.ablation.create_scope(self.methods, self.backbones)
+
     def list_arm_units(self) -> list[tuple[str, str, int]]:
         """Every (backbone, arm, seed) of the ablation."""
-        backbones = [name for name in self.backbones if name in (self.ablation.backbones or self.backbones)]
-        return list(product(backbones, self.list_arms(), self.ablation.seeds))
+        return list(product(self.scope_ablation().backbones, self.list_arms(), self.ablation.seeds))
 
     def list_units(self) -> list[tuple[str, str, int]]:
         """Every model that is evaluated: (backbone, method or arm, seed)."""
