@@ -66,9 +66,14 @@ class HubClassifierJudge:
         self.version = f"harmbench_classifier-1:{settings.model_id}:{sha256_text(self.template)[:12]}"
 
     @cached_property
-    def loaded(self) -> Any:
-        """The classifier as a backbone, fetched at its commit if need be."""
-        from harc.backbones import load_backbone
+    def loaded(self) -> tuple[Any, Any]:
+        """The classifier and its tokenizer, fetched at a commit if need be.
+
+        Raises:
+            EnvironmentProblem: if the hub does not give it.
+            ModelError: if it cannot be loaded.
+        """
+        from harc.backbones import load_causal_lm
         from harc.weights import fetch_hub, find_snapshot
 
         settings = self.settings
@@ -76,7 +81,8 @@ class HubClassifierJudge:
         if not folder.is_dir():
             revision = fetch_hub(settings.model_id, settings.revision)["revision"]
             folder = find_snapshot(settings.model_id, revision)
-        return load_backbone(folder, dtype=settings.dtype, device=settings.device)
+        model, tokenizer = load_causal_lm(str(folder), settings.dtype, settings.device)
+        return model.requires_grad_(False).eval(), tokenizer
 
     def judge(self, answers: Sequence[Answer]) -> list[Verdict]:
         """One verdict per answer, in order."""
@@ -86,20 +92,19 @@ class HubClassifierJudge:
         return [Verdict("garbled", 1, "gibberish") if skip else _read(next(words)) for skip in broken]
 
     def _ask(self, answers: Sequence[Answer]) -> list[str]:
-        backbone = self.loaded
+        model, tokenizer = self.loaded
         completions = generate_greedy(
-            backbone.model,
-            backbone.tokenizer,
+            model,
+            tokenizer,
             [self.encode(answer) for answer in answers],
             max_new_tokens=1,
             batch_size=self.settings.batch_size,
-            ends=[],
         )
         return [completion.text for completion in completions]
 
     def encode(self, answer: Answer) -> list[int]:
         """Token ids of the question about an answer, which is clipped to its first tokens."""
-        tokenizer = self.loaded.tokenizer
+        _, tokenizer = self.loaded
         ids = tokenizer.encode(break_marks(answer.response), add_special_tokens=False)
         clipped = tokenizer.decode(ids[: self.settings.answer_tokens], skip_special_tokens=False)
         # Not str.format: a template or an answer may hold braces.
