@@ -21,6 +21,8 @@ PROJECTION_FILES = ("projections.safetensors", "projections.jsonl")
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "base_model.json", "training_log.jsonl")
 STEERING_FILES = ("steering.safetensors", "steering.json", "base_model.json", "training_log.jsonl")
 SCORE_FILES = ("scores.csv", "outcomes.csv")
+TRAJECTORY_FILES = ("trajectories.safetensors", "trajectories.jsonl")
+FINETUNING_FILES = ("answers.csv", "runs.csv")
 
 
 def sidecar_path(artifact: Path | str) -> Path:
@@ -71,6 +73,14 @@ class Layout:
     def scores(self, backbone: str, method: str, seed: int | str) -> Path:
         """Folder of a method's outcomes and scores."""
         return self._unit("scores", backbone, method, seed)
+
+    def trajectories(self, backbone: str, method: str, seed: int | str) -> Path:
+        """Folder of the token-by-token projections of a method's answers."""
+        return self._unit("trajectories", backbone, method, seed)
+
+    def finetuning(self, backbone: str, method: str, seed: int | str) -> Path:
+        """Folder of what a method's model answers after fine-tuning on harmful answers."""
+        return self._unit("finetuning", backbone, method, seed)
 
     @property
     def tuning(self) -> Path:

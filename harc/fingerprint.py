@@ -21,6 +21,7 @@ INFRASTRUCTURE = (
     "harc.artifacts",
     "harc.cli",
     "harc.config",
+    "harc.energy",
     "harc.errors",
     "harc.fingerprint",
     "harc.pipeline",

@@ -33,6 +33,8 @@ STEPS = (
     "collect_points",
     "evaluate",
     "score",
+    "trace_responses",
+    "finetune_harmful",
     "make_tables",
     "make_figure",
     "seal_results",
@@ -174,6 +176,15 @@ def list_jobs(profile: Profile, layout: Layout) -> list[Job]:
         "fit_steering": [unit for unit in adapted if unit["method"] in fitted],
         "evaluate": evaluated,
         "score": evaluated,
+        "trace_responses": [
+            {**model, "method": method} for model in models for method in profile.trajectories.methods
+        ],
+        "finetune_harmful": [
+            {**model, "method": method}
+            for model in models
+            for method in profile.finetuning.methods
+            if model["seed"] in profile.finetuning.seeds
+        ],
         "make_tables": [{}],
         "make_figure": [{"figure": figure} for figure in profile.figures],
         "seal_results": [{}],

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from harc.artifacts import sidecar_path
+from harc.energy import EnergyMeter
 from harc.errors import ArtifactError
 from harc.files import sha256_file, sha256_text, write_json
 
@@ -161,7 +162,7 @@ def record_step(
     sidecar.unlink(missing_ok=True)  # until the step has ended, the artifact does not exist
     input_hashes = hash_files(inputs, results_root)
     facts: dict[str, Any] = {}
-    started = time.time()
+    started, meter = time.time(), EnergyMeter()
     yield facts
     record = {
         "format": FORMAT,
@@ -179,5 +180,6 @@ def record_step(
         "started": round(started, 3),
         "wall_seconds": round(time.time() - started, 3),
         "peak_memory_mb": _read_peak_memory(),
+        "energy": meter.read(),
     }
     write_json(sidecar, seal_record(record))

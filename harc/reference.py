@@ -13,7 +13,20 @@ from harc.files import atomic_directory, read_json
 REFERENCE = Path("results/reference")
 FROM_REFERENCE = Path("results/from_reference")  # what is made from a committed study
 MADE_BY = "tables.provenance.json"  # its command names the profile that the study was run with
-KEPT = ("data", "backbones", "directions", "adapters", "generations", "scores", "tables", "figures", "audit")
+KEPT = (
+    "data",
+    "backbones",
+    "directions",
+    "adapters",
+    "generations",
+    "scores",
+    "trajectories",
+    "finetuning",
+    "tables",
+    "compute",
+    "figures",
+    "audit",
+)
 # Weights can be trained again from what is kept; their hashes stay in the sidecars.
 WEIGHTS = (".safetensors",)
 WEIGHT_FOLDERS = ("backbones", "adapters")

@@ -13,6 +13,7 @@ from typing import Any
 from harc.audit.records import (
     check_json,
     check_log,
+    check_finetuning,
     check_records,
     check_selected,
     read_renderer,
@@ -27,6 +28,7 @@ from harc.audit.tensors import (
     check_directions,
     check_layers,
     check_projections,
+    check_trajectories,
     compare_choice,
     find_non_finite,
     read_tensors,
@@ -110,6 +112,18 @@ def _projections(subject: Subject) -> Iterator[Problem]:
         yield from check_projections(read_tensors(subject.path), len(read_jsonl(rows, ("id",))))
 
 
+def _trajectories(subject: Subject) -> Iterator[Problem]:
+    rows = subject.beside("trajectories.jsonl")
+    if rows is not None:
+        lengths = [row["tokens"] for row in read_jsonl(rows, ("id", "tokens"))]
+        yield from check_trajectories(read_tensors(subject.path), lengths)
+
+
+def _finetuning(subject: Subject) -> Iterator[Problem]:
+    rows = read_rows_by_suite(subject.inputs())
+    yield from check_finetuning(subject.path, rows, subject.settings.get("trainings", {}))
+
+
 def _selected(subject: Subject) -> Iterator[Problem]:
     choices = [path for path in subject.sidecar.outputs.values() if path.name == "layers.json"]
     band = tuple(read_json(choices[0])["eligible"]) if choices and choices[0] in subject.sound else None
@@ -148,6 +162,8 @@ CHECKS: dict[str, Check] = {
     "directions.safetensors": _directions,
     "layers.json": _layers,
     "projections.safetensors": _projections,
+    "trajectories.safetensors": _trajectories,
+    "answers.csv": _finetuning,
     "adapter_model.safetensors": _adapter,
     "selected_layers.jsonl": _selected,
     "training_log.jsonl": _log,
@@ -165,7 +181,9 @@ COMPANIONS: dict[str, tuple[str, ...]] = {
     "steering.safetensors": ("steering.json", "base_model.json", "training_log.jsonl"),
     "directions.safetensors": ("layers.json",),
     "projections.safetensors": ("projections.jsonl",),
+    "trajectories.safetensors": ("trajectories.jsonl",),
     "scores.csv": ("outcomes.csv",),
+    "answers.csv": ("runs.csv",),
 }
 
 

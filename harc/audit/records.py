@@ -1,5 +1,6 @@
 """What JSON records must satisfy: generations, training logs, layer choices over time, prompt hashes."""
 
+import csv
 import json
 import math
 from collections import Counter
@@ -11,6 +12,7 @@ from typing import Any
 from harc.audit.tensors import Problem
 from harc.errors import DataError
 from harc.files import read_json, read_jsonl, sha256_text
+from harc.judges.base import LABELS
 
 SPLIT_FILES = ("development.jsonl", "evaluation.jsonl")
 GENERATION_FIELDS = ("id", "suite", "prompt_sha256", "messages", "response", "verdicts")
@@ -121,6 +123,31 @@ def check_selected(path: Path, band: tuple[int, int] | None) -> Iterator[Problem
             yield f"{row['k']} distinct slots, ascending, in line {number}", str(slots)
         if band is not None and any(not band[0] <= slot <= band[1] for slot in slots):
             yield f"slots within {band[0]}..{band[1]} in line {number}", str(slots)
+
+
+def check_finetuning(path: Path, rows: dict[str, Counter], trainings: dict[str, Any]) -> Iterator[Problem]:
+    """Answers after fine-tunings: every suite's rows once after each, and labels that a judge gives.
+
+    Args:
+        path: answers.csv.
+        rows: ids by suite of the rows that were asked.
+        trainings: settings by number of examples, as configured.
+    """
+    with path.open(newline="", encoding="utf-8") as handle:
+        answers = list(csv.DictReader(handle))
+    counts = {answer["examples"] for answer in answers}
+    if trainings and counts != set(trainings):
+        yield f"answers after {', '.join(trainings)} examples", ", ".join(sorted(counts)) or "none"
+    odd = [answer for answer in answers if answer["label"] not in LABELS]
+    if odd:
+        yield f"a label among {', '.join(LABELS)} at {odd[0]['id']}", odd[0]["label"]
+    for examples in sorted(counts):
+        own = [answer for answer in answers if answer["examples"] == examples]
+        for suite in dict.fromkeys(answer["suite"] for answer in own):
+            ids = Counter(answer["id"] for answer in own if answer["suite"] == suite)
+            if suite in rows and ids != rows[suite]:
+                wrong = sorted((ids - rows[suite]) + (rows[suite] - ids))
+                yield f"each row of {suite} once after {examples} examples", f"{ids.total()}; see {wrong[0]}"
 
 
 def check_json(path: Path) -> Iterator[Problem]:

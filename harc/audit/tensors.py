@@ -130,3 +130,16 @@ def check_projections(tensors: dict[str, np.ndarray], rows: int) -> Iterator[Pro
             yield f"{name} without single missing cosines", f"{int(holes.sum())} missing"
         if (np.abs(np.nan_to_num(value)) > 1 + COSINE_TOLERANCE).any():
             yield f"cosines in {name}", f"{np.nanmax(np.abs(value)):.3f}"
+
+
+def check_trajectories(tensors: dict[str, np.ndarray], lengths: list[int]) -> Iterator[Problem]:
+    """One cosine per answer, token and slot up to the answer's length, and none past it."""
+    for name, value in tensors.items():
+        if value.ndim != 3 or len(value) != len(lengths):
+            yield f"{name} with {len(lengths)} answers, as trajectories.jsonl has", f"shape {value.shape}"
+            continue
+        there = np.arange(value.shape[1]) < np.array(lengths, dtype=int)[:, None]
+        if (np.isnan(value) == there[:, :, None]).any():
+            yield f"{name} with a cosine at every token of an answer and none past it", "other gaps"
+        if (np.abs(np.nan_to_num(value)) > 1 + COSINE_TOLERANCE).any():
+            yield f"cosines in {name}", f"{np.nanmax(np.abs(value)):.3f}"

@@ -17,6 +17,7 @@ from harc.config.evaluation import EvaluationSettings
 from harc.config.families import FamilySettings
 from harc.config.loading import merge, parse_settings, read_yaml
 from harc.config.organism import OrganismSettings
+from harc.config.robustness import FinetuningSettings, TrajectorySettings
 from harc.config.training import MethodSettings
 from harc.config.tuning import TuningSettings
 from harc.config.world import WorldSettings
@@ -64,6 +65,10 @@ class Profile(Settings):
         AblationSettings(), description="Arms of one method: run like methods, shown in tables of their own."
     )
     evaluation: EvaluationSettings = Field(EvaluationSettings(), description="Suites, judges, statistics.")
+    trajectories: TrajectorySettings = Field(TrajectorySettings(), description="Answers read token by token.")
+    finetuning: FinetuningSettings = Field(
+        FinetuningSettings(), description="Fine-tuning on harmful answers."
+    )
     tuning: TuningSettings = Field(TuningSettings(), description="Grids and the rule that chooses from them.")
     analysis: AnalysisSettings = Field(AnalysisSettings(), description="Figures and tables.")
     figures: tuple[str, ...] = Field(
@@ -118,6 +123,21 @@ class Profile(Settings):
                     f"methods.{name}.start_from as one of {', '.join(plain)}, which are trained from the base itself "
                     f"(not {method.start_from!r})"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def check_robustness(self) -> "Profile":
+        """Refuse methods and suites that the profile does not have, and fine-tuning of what has no adapter."""
+        known = ["base", *self.methods]
+        adapted = [name for name in known if name == "base" or self.methods[name].objective != "cast"]
+        for where, given, allowed in (
+            ("trajectories.methods", self.trajectories.methods, known),
+            ("finetuning.methods", self.finetuning.methods, adapted),
+            ("finetuning.suites", self.finetuning.suites, self.evaluation.suites),
+        ):
+            unknown = [name for name in given if name not in allowed]
+            if unknown and (where != "finetuning.suites" or self.finetuning.methods):
+                raise ValueError(f"{where} among {', '.join(allowed)} (not {unknown[0]!r})")
         return self
 
     @model_validator(mode="after")
@@ -180,6 +200,12 @@ class Profile(Settings):
         """A method's settings on a backbone: the backbone's own values come last."""
         settings, own = self.find_method(method), getattr(self.all_backbones[backbone], "training", {})
         return MethodSettings.model_validate(merge(settings.model_dump(), own)) if own else settings
+
+    def choose_finetuning(self, backbone: str, method: str, examples: int) -> MethodSettings:
+        """Settings of the fine-tuning of a method's model on so many harmful answers."""
+        shared = merge(self.training, getattr(self.backbones[backbone], "training", {}))
+        start = None if method == "base" else method
+        return MethodSettings.model_validate(self.finetuning.compose_training(examples, start, shared))
 
     def compose_point(self, backbone: str, method: str, changes: dict[str, Any]) -> MethodSettings:
         """A method at a point of its grid: its preset, the shared settings, the backbone's, then the point's changes.

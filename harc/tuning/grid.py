@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from harc.config.training import MethodSettings
-from harc.errors import DataError
 from harc.evaluation.run import hash_weights
-from harc.files import read_json, sha256_file, write_json
+from harc.files import sha256_file
+from harc.finished import load_finished, save_finished
 from harc.progress import track
 from harc.tuning.criterion import BASE_POINT
 from harc.tuning.points import Workbench, measure_point, train_point
@@ -38,7 +38,7 @@ def run_grid(
         for number, (changes, settings) in enumerate(points or [({}, None)]):
             file = checkpoint / f"point_{number:03d}.json"
             key = _identify(bench, settings, start)
-            row = _read_finished(file, key)
+            row = load_finished(file, key)
             if row is None:
                 if start is not None and first is None:
                     first = folder / "first"
@@ -48,7 +48,7 @@ def run_grid(
                     "point": number if settings else BASE_POINT,
                     "changes": json.dumps(changes, sort_keys=True),
                 }
-                write_json(file, {"key": key, "row": row})
+                save_finished(file, key, row)
             rows.append(row)
             bar.advance(1, asr=row["asr"], over_refusal=row["over_refusal"])
     shutil.rmtree(checkpoint, ignore_errors=True)
@@ -76,11 +76,3 @@ def _identify(bench: Workbench, *settings: MethodSettings | None) -> str:
         [bench.seed, bench.dtype, hash_weights(bench.weights)],
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _read_finished(file: Path, key: str) -> dict[str, Any] | None:
-    try:
-        found = read_json(file)
-    except DataError:
-        return None
-    return found["row"] if found.get("key") == key else None

@@ -32,6 +32,10 @@ def count_jobs(profile) -> dict[str, int]:
         "fit_steering": models * fitted,
         "evaluate": models * (methods + 1) + arms,
         "score": models * (methods + 1) + arms,
+        "trace_responses": models * len(profile.trajectories.methods),
+        "finetune_harmful": len(kinds)
+        * len(profile.finetuning.methods)
+        * len(set(profile.seeds) & set(profile.finetuning.seeds)),
         "make_tables": 1,
         "make_figure": len(profile.figures),
         "seal_results": 1,

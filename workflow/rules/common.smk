@@ -13,15 +13,18 @@ from harc.artifacts import (
     BACKBONE_FILES,
     BASE,
     DIRECTION_FILES,
+    FINETUNING_FILES,
     PROJECTION_FILES,
     SCORE_FILES,
     SOURCE_FILE,
     STEERING_FILES,
+    TRAJECTORY_FILES,
     Layout,
     sidecar_path,
 )
 from harc.config.profile import load_profile
 from harc.errors import HarcError
+from harc.evaluation.tracing import list_trace_suites
 from harc.pipeline import create_job, fingerprint_step, list_method_files, list_read
 from harc.preflight import Machine, find_profile_lacks, raise_first
 from harc.reference import find_profile, locate_reference, stands_in

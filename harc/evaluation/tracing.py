@@ -1,0 +1,95 @@
+"""Recorded answers read again token by token: which ones, and their cosines as files."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from harc.backbones import Backbone
+from harc.config.robustness import TrajectorySettings
+from harc.evaluation.families import ATTACK_SUITES, BENIGN_SUITES, DIRECT_SUITES
+from harc.files import sha256_text, write_bytes, write_jsonl
+
+# class: suites, label of the judge that decides
+CLASSES = {
+    "harmful_answered": (DIRECT_SUITES + ATTACK_SUITES, "correct"),
+    "harmful_refused": (DIRECT_SUITES + ATTACK_SUITES, "refused"),
+    "benign_answered": (BENIGN_SUITES, "correct"),
+}
+# The base's harmful answers as another method's model reads them: the same texts for both.
+BASE_ANSWERS = "harmful_answered_by_base"
+
+
+def list_trace_suites(suites: Iterable[str]) -> list[str]:
+    """Those of the suites whose answers are traced, in order."""
+    wanted = {suite for members, _ in CLASSES.values() for suite in members}
+    return [suite for suite in suites if suite in wanted]
+
+
+def _order(record: Mapping) -> str:
+    """A key that puts records in an order without meaning, the same for every method."""
+    return sha256_text(f"{record['suite']}/{record['id']}")
+
+
+def choose_answers(records: Sequence[Mapping], judge: str, name: str, count: int) -> list[Mapping]:
+    """At most `count` answers of a class."""
+    suites, label = CLASSES[name]
+    own = [r for r in records if r["suite"] in suites and r["verdicts"][judge]["label"] == label]
+    return sorted(own, key=_order)[:count]
+
+
+def choose_all(
+    own: Sequence[Mapping], base: Sequence[Mapping] | None, judge: str, count: int
+) -> list[tuple[str, Mapping]]:
+    """(class, record) of every answer to read.
+
+    Args:
+        own: generation records of the model that reads.
+        base: those of the base; None for the base itself.
+        judge: whose labels decide.
+        count: most answers of a class.
+    """
+    chosen = [(name, record) for name in CLASSES for record in choose_answers(own, judge, name, count)]
+    if base is not None:
+        chosen += [
+            (BASE_ANSWERS, record) for record in choose_answers(base, judge, "harmful_answered", count)
+        ]
+    return chosen
+
+
+def write_trajectories(
+    backbone: Backbone,
+    chosen: Sequence[tuple[str, Mapping]],
+    directions_file: Path | str,
+    out_dir: Path,
+    settings: TrajectorySettings,
+) -> None:
+    """Write trajectories.safetensors (answer, token, slot, by name) and trajectories.jsonl (what each answer is).
+
+    Args:
+        backbone: the model that reads.
+        chosen: (class, generation record).
+        directions_file: directions of the base model, so that methods share axes.
+        out_dir: folder of the two files.
+        settings: how many tokens.
+    """
+    import numpy as np
+    from safetensors.numpy import save
+
+    from harc.directions import load_directions
+    from harc.trajectories import project_tokens
+
+    cosines = project_tokens(
+        backbone,
+        [record["messages"] for _, record in chosen],
+        [record["response"] for _, record in chosen],
+        load_directions(directions_file),
+        tokens=settings.tokens,
+    )
+    # Half precision, as the other projections.
+    tensors = {name: cosines[name].astype(np.float16) for name in sorted(cosines)}
+    lengths = (~np.isnan(cosines["token_harm"][:, :, 0])).sum(1).tolist()
+    rows = [
+        {"id": record["id"], "suite": record["suite"], "class": name, "tokens": length}
+        for (name, record), length in zip(chosen, lengths, strict=True)
+    ]
+    write_bytes(out_dir / "trajectories.safetensors", save(tensors))
+    write_jsonl(out_dir / "trajectories.jsonl", rows)

@@ -1,0 +1,1 @@
+"""How much a defence withstands: fine-tuning on harmful answers, and what is answered after it."""

@@ -1,0 +1,64 @@
+"""Step trace_responses: a model's recorded answers read again, every token projected onto the base's directions."""
+
+from pathlib import Path
+
+from harc.artifacts import BASE, TRAJECTORY_FILES
+from harc.evaluation.tracing import list_trace_suites
+from harc.pipeline import Job, list_method_files
+
+
+def select_settings(job: Job) -> dict:
+    """Which answers are read, and whose labels sort them."""
+    settings = job.profile.trajectories.model_dump(mode="json", exclude={"methods"})
+    suites = list_trace_suites(job.profile.evaluation.suites)
+    return {"trajectories": settings, "suites": suites, "judge": job.profile.evaluation.judges[0]}
+
+
+def list_answers(job: Job, method: str) -> list[Path]:
+    """Generations of a method that may be read."""
+    folder = job.layout.generations(job.backbone, method, job.seed)
+    return [folder / f"{suite}.jsonl" for suite in list_trace_suites(job.profile.evaluation.suites)]
+
+
+def list_inputs(job: Job) -> list[Path]:
+    """The model, the base's directions, the model's generations and the base's."""
+    folder = job.layout.adapter(job.backbone, job.method, job.seed)
+    files = [] if job.method == BASE else list_method_files(job.profile, job.method)
+    return [
+        job.layout.backbone(job.backbone, job.seed),
+        *(folder / name for name in files),
+        job.layout.directions(job.backbone, BASE, job.seed) / "directions.safetensors",
+        *(path for method in dict.fromkeys((job.method, BASE)) for path in list_answers(job, method)),
+    ]
+
+
+def list_outputs(job: Job) -> list[Path]:
+    """The folder of trajectories, and its files."""
+    folder = job.layout.trajectories(job.backbone, job.method, job.seed)
+    return [folder, *(folder / name for name in TRAJECTORY_FILES)]
+
+
+def run(job: Job) -> None:
+    """Read the answers and write their trajectories."""
+    from harc.adapted import fold_adapter, load_adapted
+    from harc.evaluation.tracing import choose_all, write_trajectories
+    from harc.files import read_jsonl
+    from harc.steps.models import find_weights
+
+    fields = ("id", "suite", "messages", "response", "verdicts")
+    own, base = (
+        [record for path in list_answers(job, method) for record in read_jsonl(path, fields)]
+        for method in (job.method, BASE)
+    )
+    settings, weights = job.profile.trajectories, find_weights(job)
+    judge = job.profile.evaluation.judges[0]
+    chosen = choose_all(own, None if job.method == BASE else base, judge, settings.prompts_per_class)
+    adapter = None if job.method == BASE else job.layout.adapter(job.backbone, job.method, job.seed)
+    backbone = load_adapted(weights.folder, adapter, dtype=weights.dtype, device=weights.device)
+    write_trajectories(
+        fold_adapter(backbone) if weights.dtype == "float32" else backbone,
+        chosen,
+        job.layout.directions(job.backbone, BASE, job.seed) / "directions.safetensors",
+        list_outputs(job)[0],
+        settings,
+    )
