@@ -1,4 +1,4 @@
-"""Where an answer lies in the harmfulness-refusal plane token by token: cosines with the response directions, per slot."""
+"""Where an answer lies in the plane token by token: cosines with the response directions, per slot."""
 
 from collections.abc import Sequence
 

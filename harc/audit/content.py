@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from harc.audit.records import (
+    check_finetuning,
     check_json,
     check_log,
-    check_finetuning,
     check_records,
     check_selected,
     read_renderer,

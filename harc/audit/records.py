@@ -12,7 +12,7 @@ from typing import Any
 from harc.audit.tensors import Problem
 from harc.errors import DataError
 from harc.files import read_json, read_jsonl, sha256_text
-from harc.judges.base import LABELS
+from harc.judges.base import LABELS, UNJUDGED
 
 SPLIT_FILES = ("development.jsonl", "evaluation.jsonl")
 GENERATION_FIELDS = ("id", "suite", "prompt_sha256", "messages", "response", "verdicts")
@@ -138,7 +138,7 @@ def check_finetuning(path: Path, rows: dict[str, Counter], trainings: dict[str, 
     counts = {answer["examples"] for answer in answers}
     if trainings and counts != set(trainings):
         yield f"answers after {', '.join(trainings)} examples", ", ".join(sorted(counts)) or "none"
-    odd = [answer for answer in answers if answer["label"] not in LABELS]
+    odd = [answer for answer in answers if answer["label"] not in (*LABELS, UNJUDGED)]
     if odd:
         yield f"a label among {', '.join(LABELS)} at {odd[0]['id']}", odd[0]["label"]
     for examples in sorted(counts):

@@ -7,8 +7,9 @@ from harc.backbones import Backbone
 from harc.config.robustness import TrajectorySettings
 from harc.evaluation.families import ATTACK_SUITES, BENIGN_SUITES, DIRECT_SUITES
 from harc.files import sha256_text, write_bytes, write_jsonl
+from harc.judges.base import choose_judge
 
-# class: suites, label of the judge that decides
+# class: suites, label by the first judge that can give it
 CLASSES = {
     "harmful_answered": (DIRECT_SUITES + ATTACK_SUITES, "correct"),
     "harmful_refused": (DIRECT_SUITES + ATTACK_SUITES, "refused"),
@@ -29,28 +30,29 @@ def _order(record: Mapping) -> str:
     return sha256_text(f"{record['suite']}/{record['id']}")
 
 
-def choose_answers(records: Sequence[Mapping], judge: str, name: str, count: int) -> list[Mapping]:
+def choose_answers(records: Sequence[Mapping], judges: Sequence[str], name: str, count: int) -> list[Mapping]:
     """At most `count` answers of a class."""
     suites, label = CLASSES[name]
+    judge = choose_judge(judges, label)
     own = [r for r in records if r["suite"] in suites and r["verdicts"][judge]["label"] == label]
     return sorted(own, key=_order)[:count]
 
 
 def choose_all(
-    own: Sequence[Mapping], base: Sequence[Mapping] | None, judge: str, count: int
+    own: Sequence[Mapping], base: Sequence[Mapping] | None, judges: Sequence[str], count: int
 ) -> list[tuple[str, Mapping]]:
     """(class, record) of every answer to read.
 
     Args:
         own: generation records of the model that reads.
         base: those of the base; None for the base itself.
-        judge: whose labels decide.
+        judges: of the evaluation.
         count: most answers of a class.
     """
-    chosen = [(name, record) for name in CLASSES for record in choose_answers(own, judge, name, count)]
+    chosen = [(name, record) for name in CLASSES for record in choose_answers(own, judges, name, count)]
     if base is not None:
         chosen += [
-            (BASE_ANSWERS, record) for record in choose_answers(base, judge, "harmful_answered", count)
+            (BASE_ANSWERS, record) for record in choose_answers(base, judges, "harmful_answered", count)
         ]
     return chosen
 

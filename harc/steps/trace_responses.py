@@ -11,7 +11,7 @@ def select_settings(job: Job) -> dict:
     """Which answers are read, and whose labels sort them."""
     settings = job.profile.trajectories.model_dump(mode="json", exclude={"methods"})
     suites = list_trace_suites(job.profile.evaluation.suites)
-    return {"trajectories": settings, "suites": suites, "judge": job.profile.evaluation.judges[0]}
+    return {"trajectories": settings, "suites": suites, "judges": list(job.profile.evaluation.judges)}
 
 
 def list_answers(job: Job, method: str) -> list[Path]:
@@ -51,8 +51,8 @@ def run(job: Job) -> None:
         for method in (job.method, BASE)
     )
     settings, weights = job.profile.trajectories, find_weights(job)
-    judge = job.profile.evaluation.judges[0]
-    chosen = choose_all(own, None if job.method == BASE else base, judge, settings.prompts_per_class)
+    others = None if job.method == BASE else base
+    chosen = choose_all(own, others, job.profile.evaluation.judges, settings.prompts_per_class)
     adapter = None if job.method == BASE else job.layout.adapter(job.backbone, job.method, job.seed)
     backbone = load_adapted(weights.folder, adapter, dtype=weights.dtype, device=weights.device)
     write_trajectories(
