@@ -1,0 +1,78 @@
+"""What models answer after fine-tuning on harmful answers: reading it, and rates by number of examples."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from harc.analysis.outcomes import Outcome, merge_units
+from harc.analysis.vocabulary import OVER_REFUSAL
+from harc.artifacts import Layout
+from harc.errors import DataError
+from harc.evaluation.statistics import wilson_interval
+
+REQUIRED = ("examples", "suite", "id", "label")
+ByExamples = dict[int, list[Outcome]]
+
+
+class Point(NamedTuple):
+    """A rate after fine-tuning on some number of examples, with its Wilson interval and number of prompts."""
+
+    examples: int
+    rate: float
+    low: float
+    high: float
+    n: int
+
+
+def list_finetuning_files(
+    results_root: Path, backbones: Sequence[str], methods: Sequence[str], seeds: Sequence[int]
+) -> list[Path]:
+    """Answers of the given models."""
+    layout = Layout(results_root)
+    return [layout.finetuning(b, m, s) / "answers.csv" for b in backbones for m in methods for s in seeds]
+
+
+def read_finetuning(results_root: Path, backbone: str, method: str, seed: int) -> ByExamples:
+    """Outcomes of one model by number of examples; empty where the profile does not fine-tune it.
+
+    Raises:
+        DataError: if a column is missing.
+    """
+    path = Layout(results_root).finetuning(backbone, method, seed) / "answers.csv"
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8") as handle:
+        reader = csv.DictReader(handle)
+        rows = list(reader)
+    missing = [name for name in REQUIRED if name not in (reader.fieldnames or ())]
+    if missing:
+        raise DataError(
+            str(path),
+            expected=f"the columns {', '.join(REQUIRED)}",
+            found=f"no {missing[0]}",
+            fix="run the fine-tuning of this method again",
+        )
+    found: dict[int, list[Outcome]] = {}
+    for row in rows:
+        unit = row.get("unit") or row["id"]
+        outcome = Outcome(row["suite"], row["id"], unit, row.get("goal") or unit, row["label"])
+        found.setdefault(int(row["examples"]), []).append(outcome)
+    return {examples: merge_units(found[examples]) for examples in sorted(found)}
+
+
+def count_hits(suite: str, outcomes: Sequence[Outcome]) -> tuple[int, int]:
+    """(hits, prompts) of a suite: refusals of safe prompts, elsewhere answers, also to plain harmful requests."""
+    counted = "refused" if suite in OVER_REFUSAL else "correct"
+    own = [outcome for outcome in outcomes if outcome.suite == suite]
+    return sum(outcome.label == counted for outcome in own), len(own)
+
+
+def trace_rates(answers: ByExamples, suite: str, confidence: float) -> list[Point]:
+    """The suite's rate at every number of examples."""
+    points = []
+    for examples, outcomes in answers.items():
+        hits, n = count_hits(suite, outcomes)
+        if n:
+            points.append(Point(examples, *wilson_interval(hits, n, confidence), n))
+    return points
