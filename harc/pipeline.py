@@ -155,10 +155,9 @@ def recreate_job(command: str, load: Callable[[str], Profile] = load_profile) ->
 def list_jobs(profile: Profile, layout: Layout) -> list[Job]:
     """Every job that leaves an artifact in a profile's tree, in an order in which they can run."""
     models = [{"backbone": name, "seed": seed} for name, seed in profile.list_models()]
-    names = ("backbone", "method", "seed")
-    evaluated, main = (
-        [dict(zip(names, unit, strict=True)) for unit in found]
-        for found in (profile.list_units(), profile.list_main_units())
+    evaluated, traced, finetuned = (
+        [dict(zip(("backbone", "method", "seed"), unit, strict=True)) for unit in found]
+        for found in (profile.list_units(), profile.list_traced_units(), profile.list_finetuned_units())
     )
     adapted = [unit for unit in evaluated if unit["method"] != BASE]
     settings = profile.adapted
@@ -178,12 +177,8 @@ def list_jobs(profile: Profile, layout: Layout) -> list[Job]:
         "fit_steering": [unit for unit in adapted if unit["method"] in fitted],
         "evaluate": evaluated,
         "score": evaluated,
-        "trace_responses": [unit for unit in main if unit["method"] in profile.trajectories.methods],
-        "finetune_harmful": [
-            unit
-            for unit in main
-            if unit["method"] in profile.finetuning.methods and unit["seed"] in profile.finetuning.seeds
-        ],
+        "trace_responses": traced,
+        "finetune_harmful": finetuned,
         "make_tables": [{}],
         "make_figure": [{"figure": figure} for figure in profile.figures],
         "seal_results": [{}],

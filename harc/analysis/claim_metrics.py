@@ -2,74 +2,17 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
-from harc.analysis.geometry import Geometry, Profile, read_geometries, standard_errors
-from harc.analysis.outcomes import Outcome, read_by_seed
-from harc.analysis.plane import Plane, estimate_area, read_plane
-from harc.analysis.rates import estimate_difference
+from harc.analysis.evidence import Evidence, ResultsView, pool_seeds
+from harc.analysis.finetuning import read_finetuning
+from harc.analysis.geometry import Geometry, Profile, standard_errors
+from harc.analysis.plane import Plane, estimate_area
+from harc.analysis.rates import Difference, estimate_difference
 from harc.analysis.vocabulary import ATTACKS
-from harc.artifacts import BASE, Layout
-
-
-class Evidence(BaseModel):
-    """An estimate with its standard error, the degrees of freedom, what was counted and over how many seeds.
-
-    A standard error of 0 means that the profile gives no measure of chance, so no test is made.
-    """
-
-    model_config = ConfigDict(frozen=True)
-    estimate: float
-    standard_error: float
-    degrees: float = math.inf
-    n: int
-    unit: str
-    seeds: int
-
-
-@dataclass
-class ResultsView:
-    """The results that claims are tested on, read once each."""
-
-    root: Path
-    backbones: Sequence[str]
-    seeds: Sequence[int]
-    confidence: float = 0.95
-    _outcomes: dict = field(default_factory=dict)
-    _geometries: dict = field(default_factory=dict)
-    _planes: dict = field(default_factory=dict)
-
-    def outcomes(self, backbone: str, method: str) -> dict[int, list[Outcome]]:
-        """Outcomes by seed."""
-        key = (backbone, method)
-        if key not in self._outcomes:
-            self._outcomes[key] = read_by_seed(self.root, backbone, method, self.seeds)
-        return self._outcomes[key]
-
-    def geometries(self, backbone: str, method: str) -> dict[int, Geometry]:
-        """Direction geometry by seed."""
-        key = (backbone, method)
-        if key not in self._geometries:
-            self._geometries[key] = read_geometries(self.root, backbone, method, self.seeds)
-        return self._geometries[key]
-
-    def planes(self, backbone: str, method: str) -> dict[int, Plane]:
-        """Planes by seed."""
-        key = (backbone, method)
-        if key not in self._planes:
-            layout = Layout(self.root)
-            read = {seed: read_plane(layout.directions(backbone, method, seed)) for seed in self.seeds}
-            self._planes[key] = {seed: plane for seed, plane in read.items() if plane is not None}
-        return self._planes[key]
-
-    def split_seeds(self) -> "list[ResultsView]":
-        """One view per seed."""
-        return [ResultsView(self.root, self.backbones, [seed], self.confidence) for seed in self.seeds]
+from harc.artifacts import BASE
 
 
 class Metric(NamedTuple):
@@ -79,27 +22,18 @@ class Metric(NamedTuple):
     arguments: tuple[str, ...]
 
 
-def pool_seeds(estimates: Sequence[float], errors: Sequence[float], n: int, unit: str) -> Evidence | None:
-    """Mean over seeds; its error is the larger of the spread between seeds and the error within them."""
-    if not estimates or any(math.isnan(value) for value in estimates):
-        return None
-    count = len(estimates)
-    within = math.sqrt(sum(0.0 if math.isnan(e) else e**2 for e in errors) / count / count)
-    between = float(np.std(estimates, ddof=1)) / math.sqrt(count) if count > 1 else 0.0
-    degrees = count - 1 if count > 1 else math.inf
-    mean = float(np.mean(estimates))
-    return Evidence(
-        estimate=mean, standard_error=max(within, between), degrees=degrees, n=n, unit=unit, seeds=count
-    )
-
-
 def measure_paired_difference(
     view: ResultsView, backbone: str, suite: str, method: str, reference: str
 ) -> Evidence | None:
     """Rate of `method` minus rate of `reference` on the same prompts."""
-    difference = estimate_difference(
-        view.outcomes(backbone, reference), view.outcomes(backbone, method), suite, view.confidence
+    return _as_evidence(
+        estimate_difference(
+            view.outcomes(backbone, reference), view.outcomes(backbone, method), suite, view.confidence
+        )
     )
+
+
+def _as_evidence(difference: Difference | None) -> Evidence | None:
     if difference is None:
         return None
     return Evidence(
@@ -110,6 +44,27 @@ def measure_paired_difference(
         unit="prompts",
         seeds=difference.seeds,
     )
+
+
+def measure_finetuned_difference(
+    view: ResultsView,
+    backbone: str,
+    suite: str,
+    method: str,
+    examples: int,
+    reference: str,
+    reference_examples: int,
+) -> Evidence | None:
+    """The paired difference, each of the two after fine-tuning on so many harmful answers (0: as it is)."""
+    first, second = (
+        {
+            seed: answers[count]
+            for seed in view.seeds
+            if count in (answers := read_finetuning(view.root, backbone, name, seed))
+        }
+        for name, count in ((reference, reference_examples), (method, examples))
+    )
+    return _as_evidence(estimate_difference(first, second, suite, view.confidence))
 
 
 def _mean_over(profile: Profile, slots: Sequence[int]) -> tuple[float, float]:
@@ -267,6 +222,9 @@ METRICS = {
     "paired_difference": Metric(measure_paired_difference, ("suite", "method", "reference")),
     "paired_difference_at_scale": Metric(
         measure_difference_at_scale, ("suite", "method", "reference", "billions")
+    ),
+    "finetuned_difference": Metric(
+        measure_finetuned_difference, ("suite", "method", "examples", "reference", "reference_examples")
     ),
     "base_cosine": Metric(measure_base_cosine, ("side",)),
     "base_late_drop": Metric(measure_late_drop, ()),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from harc.analysis.outcomes import Outcome, merge_units
+from harc.analysis.outcomes import Outcome, merge_units, select_suites
 from harc.analysis.vocabulary import OVER_REFUSAL
 from harc.artifacts import Layout
 from harc.errors import DataError
@@ -64,7 +64,7 @@ def read_finetuning(results_root: Path, backbone: str, method: str, seed: int) -
 def count_hits(suite: str, outcomes: Sequence[Outcome]) -> tuple[int, int]:
     """(hits, prompts) of a suite: refusals of safe prompts, elsewhere answers, also to plain harmful requests."""
     counted = "refused" if suite in OVER_REFUSAL else "correct"
-    own = [outcome for outcome in outcomes if outcome.suite == suite]
+    own = select_suites(outcomes, [suite])
     return sum(outcome.label == counted for outcome in own), len(own)
 
 

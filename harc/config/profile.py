@@ -196,6 +196,15 @@ class Profile(Settings):
         """Every model that is evaluated: (backbone, method or arm, seed)."""
         return self.list_main_units() + self.list_arm_units()
 
+    def list_traced_units(self) -> list[tuple[str, str, int]]:
+        """Every model whose answers are read token by token."""
+        return [unit for unit in self.list_main_units() if unit[1] in self.trajectories.methods]
+
+    def list_finetuned_units(self) -> list[tuple[str, str, int]]:
+        """Every model that is fine-tuned on harmful answers."""
+        own = self.finetuning
+        return [unit for unit in self.list_main_units() if unit[1] in own.methods and unit[2] in own.seeds]
+
     def choose_training(self, backbone: str, method: str) -> MethodSettings:
         """A method's settings on a backbone: the backbone's own values come last."""
         settings, own = self.find_method(method), getattr(self.all_backbones[backbone], "training", {})

@@ -29,7 +29,7 @@ def list_units(job: Job) -> list[tuple[str, str, int]]:
 
 
 def list_inputs(job: Job) -> list[Path]:
-    """Scores, directions, projections and training logs, of arms too; the backbones' acceptance; the claims ledger."""
+    """Scores, directions, projections and training logs, of arms too; fine-tunings; acceptance; the claims ledger."""
     layout, profile = job.layout, job.profile
     points = profile.analysis.tuning_points
     inputs = [CLAIMS, *([] if points is None else [points])]
@@ -44,6 +44,7 @@ def list_inputs(job: Job) -> list[Path]:
         inputs += [layout.scores(*unit) / name for name in SCORE_FILES]
         inputs += [layout.directions(*unit) / name for name in (*DIRECTION_FILES, *PROJECTION_FILES)]
         inputs += [layout.adapter(*unit) / "training_log.jsonl"] if unit[1] != BASE else []
+    inputs += [layout.finetuning(*unit) / "answers.csv" for unit in profile.list_finetuned_units()]
     return inputs
 
 

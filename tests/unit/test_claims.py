@@ -175,3 +175,25 @@ def test_the_finding_over_all_runs_stands_beside_the_verdict(tmp_path):
     assert rows[0]["overall"] == combine_verdicts([row["verdict"] for row in rows[:-1]])
     single = build_table(LEDGER, tree, list(BACKBONES), [0])
     assert POOLED not in {row["backbone"] for row in single.rows}
+
+
+def write_answers(root: Path, method: str, hits: dict[int, int], prompts: int = 40) -> None:
+    folder = root / "finetuning" / BACKBONES[0] / method / "seed0"
+    folder.mkdir(parents=True)
+    lines = ["examples,suite,id,label"]
+    for examples, count in hits.items():
+        labels = ["correct"] * count + ["refused"] * (prompts - count)
+        lines += [f"{examples},deepinception,p{n},{label}" for n, label in enumerate(labels)]
+    (folder / "answers.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_a_difference_after_fine_tuning_compares_the_named_numbers_of_examples(tmp_path):
+    write_answers(tmp_path, "base", {0: 20, 160: 40})
+    write_answers(tmp_path, "harc", {0: 2, 160: 20})
+    view = ResultsView(tmp_path, [BACKBONES[0]], [0])
+    measure = METRICS["finetuned_difference"].measure
+    given = {"suite": "deepinception", "method": "harc", "reference": "base"}
+    after = measure(view, BACKBONES[0], examples=160, reference_examples=0, **given)
+    assert (after.estimate, after.n) == (0.0, 40)
+    assert measure(view, BACKBONES[0], examples=160, reference_examples=160, **given).estimate == -0.5
+    assert measure(view, BACKBONES[0], examples=320, reference_examples=0, **given) is None
