@@ -66,9 +66,7 @@ class Profile(Settings):
     )
     evaluation: EvaluationSettings = Field(EvaluationSettings(), description="Suites, judges, statistics.")
     trajectories: TrajectorySettings = Field(TrajectorySettings(), description="Answers read token by token.")
-    finetuning: FinetuningSettings = Field(
-        FinetuningSettings(), description="Fine-tuning on harmful answers."
-    )
+    finetuning: FinetuningSettings = Field(FinetuningSettings(), description="Harmful fine-tuning.")
     tuning: TuningSettings = Field(TuningSettings(), description="Grids and the rule that chooses from them.")
     analysis: AnalysisSettings = Field(AnalysisSettings(), description="Figures and tables.")
     figures: tuple[str, ...] = Field(
