@@ -6,7 +6,7 @@
 set -uo pipefail
 packages=(latexmk texlive-latex-base texlive-latex-recommended texlive-fonts-recommended texlive-latex-extra
   texlive-science lmodern poppler-utils)
-styles=(article.cls microtype.sty booktabs.sty mathptmx.sty multirow.sty siunitx.sty lmodern.sty)
+styles=(article.cls microtype.sty booktabs.sty mathptmx.sty multirow.sty siunitx.sty lmodern.sty marginnote.sty)
 
 complete() {
   command -v tectonic >/dev/null && return 0 # fetches styles by itself

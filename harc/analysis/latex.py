@@ -31,6 +31,7 @@ _SPECIAL = {
     "≥": r"\ensuremath{\geq}",
 }
 MISSING = "n/a"
+UNDEFINED = "undef."
 
 
 def show_controls(text: str) -> str:
@@ -69,10 +70,15 @@ def is_missing(value: float | None) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
+def name_missing(value: float | None) -> str:
+    """What stands in a cell without a number: it was not measured, or its measurement gave none."""
+    return MISSING if value is None else UNDEFINED
+
+
 def format_rate(value: float | None, digits: int = 2) -> str:
-    """A rate as `.47`, `1.00`, `-.03`, as in the published table; missing values as `n/a`."""
+    """A rate as `.47`, `1.00`, `-.03`, as in the published table; missing values as `n/a`, NaN as `undef.`."""
     if is_missing(value):
-        return MISSING
+        return name_missing(value)
     text = f"{value:.{digits}f}"
     if float(text) == 0:
         text = f"{0:.{digits}f}"
@@ -82,7 +88,7 @@ def format_rate(value: float | None, digits: int = 2) -> str:
 def format_signed(value: float | None, digits: int = 2) -> str:
     """A difference with its sign, as LaTeX mathematics: `$-.12$`."""
     if is_missing(value):
-        return MISSING
+        return name_missing(value)
     text = format_rate(value, digits)
     sign = "" if text.startswith("-") or float(text) == 0 else "+"
     return f"${sign}{text}$"
@@ -91,7 +97,7 @@ def format_signed(value: float | None, digits: int = 2) -> str:
 def format_interval(low: float | None, high: float | None, digits: int = 2) -> str:
     """An interval as `[.40, .54]`, in mathematics so that minus signs are right."""
     if is_missing(low) or is_missing(high):
-        return MISSING
+        return name_missing(low if is_missing(low) else high)
     return f"$[{format_rate(low, digits)}, {format_rate(high, digits)}]$"
 
 
@@ -105,5 +111,5 @@ def format_bounds(value: float | None, low: float | None, high: float | None) ->
 def format_p(value: float | None) -> str:
     """A p value in mathematics: `$p = .034$` or `$p < .001$`."""
     if is_missing(value):
-        return MISSING
+        return name_missing(value)
     return "$p < .001$" if value < 0.001 else f"$p = {format_rate(value, 3)}$"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from harc.analysis.macros.claims import list_claims
 from harc.analysis.macros.geometry import list_areas, list_geometry, list_training
+from harc.analysis.macros.published import list_published
 from harc.analysis.macros.rates import CONTROL_RATES, TABLE1_RATES, list_differences, list_rates
 from harc.analysis.macros.setup import list_setup, list_tuning
 from harc.analysis.tables.layout import read_table
@@ -21,6 +22,7 @@ NEEDED = (
     "faults",
     "hyperparameters",
     "tuning",
+    "published",
 )
 
 
@@ -36,6 +38,7 @@ def collect_macros(tables_dir: Path) -> dict[str, str]:
         | list_areas(tables["separability"])
         | list_training(tables["training"])
         | list_claims(tables["claims"])
+        | list_published(tables["published"])
         | list_tuning(tables["tuning"], tables["hyperparameters"])
     )
 

@@ -14,9 +14,11 @@ TABLE_COMMAND = "harc step make_tables"
 
 def _note(name: str, command: str, artifact: Path) -> str:
     """A macro `\\csname harc@note@<name>\\endcsname` with the artifact's command and short hash."""
-    # Two hyphens would set as one dash, which no shell knows.
-    shown = escape_latex(command).replace("--", "-{}-")
-    text = f"{{\\ttfamily {shown}}}, SHA-256 {{\\ttfamily {sha256_file(artifact)[:HASH_LENGTH]}}}"
+    # Words stay whole, and two hyphens would set as one dash, which no shell knows.
+    words = (f"\\mbox{{{escape_latex(word).replace('--', '-{}-')}}}" for word in command.split())
+    text = (
+        f"{{\\ttfamily {' '.join(words)}}}\\par SHA-256 {{\\ttfamily {sha256_file(artifact)[:HASH_LENGTH]}}}"
+    )
     return f"\\expandafter\\def\\csname harc@note@{name}\\endcsname{{{text}}}"
 
 

@@ -28,6 +28,7 @@ TITLES = {
     "faults": "Faults of the released code, as switches",
     "switches": "Where the switches' values come from",
     "conflicts": "Where the release contradicts itself",
+    "published": "Published against reproduced, cell by cell",
     "tuning": "Every tuning point, and which were chosen",
     "acceptance": "Acceptance of the backbones",
     "hyperparameters": "Every setting of this run",

@@ -20,6 +20,7 @@ from harc.analysis.tables import (
     geometry,
     hyperparameters,
     main,
+    published,
     release,
     training,
     tuning,
@@ -48,6 +49,7 @@ TABLES = (
     "hyperparameters",
     "tuning",
     "claims",
+    "published",
 )
 
 
@@ -62,6 +64,8 @@ def make_tables(
     switches: Sequence[Mapping[str, Any]] | None = None,
     confidence: float = 0.95,
     tuning_points: Path | None = None,
+    published_file: Path = Path("config/published.yaml"),
+    models: Mapping[str, str] | None = None,
 ) -> list[Path]:
     """Write every table as CSV and LaTeX.
 
@@ -76,6 +80,8 @@ def make_tables(
         switches: the release's faults; None takes those of the presets.
         confidence: coverage of every interval.
         tuning_points: points that settings were chosen from; None for none.
+        published_file: the numbers that the paper reports.
+        models: model id on the hub by backbone, for backbones that have one.
 
     Returns:
         The files written.
@@ -105,6 +111,7 @@ def make_tables(
         hyperparameters.build_table(profile_settings),
         tuning.build_table(tuning_points),
         claims.build_table(claims_file, results_root, backbones, seeds, confidence),
+        published.build_table(published_file, results_root, models or {}, seeds, confidence),
     ]
     return [path for table in built for path in write_table(table, out_dir)]
 

@@ -224,23 +224,20 @@ def compare(
 
 
 @app.command()
-def claims(profile: ProfileOption = "organism") -> None:
-    """Print the claims ledger with the verdicts that a finished profile gives them."""
-    from harc.analysis.tables.layout import read_table
+def claims(
+    profile: ProfileOption = "organism",
+    reference: Annotated[
+        str | None,
+        typer.Option(help="Committed study (results/reference/NAME) in place of the profile's run."),
+    ] = None,
+) -> None:
+    """Print the claims ledger: its hash, the verdicts that a finished run gives, how many of each."""
+    from harc.analysis.ledger_text import format_ledger
     from harc.config.profile import load_profile
-    from harc.errors import ArtifactError
+    from harc.reference import REFERENCE
 
-    path = Layout(load_profile(profile).results_root).tables / "claims.csv"
-    rows = {row["claim"]: row for row in read_table(path)}
-    if not rows:
-        raise ArtifactError(
-            str(path),
-            expected="computed verdicts",
-            found="none",
-            fix=f"run the workflow for profile {profile}",
-        )
-    for claim, row in rows.items():
-        typer.echo(f"{row['overall']:28} {claim}: {row['words']}")
+    root = load_profile(profile).results_root if reference is None else REFERENCE / reference
+    typer.echo(format_ledger(Layout(root).tables / "claims.csv", f"run the workflow for profile {profile}"))
 
 
 @app.command()

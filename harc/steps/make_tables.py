@@ -11,6 +11,7 @@ from harc.config.switches import list_switches
 from harc.pipeline import Job
 
 CLAIMS = Path("config/claims.yaml")
+PUBLISHED = Path("config/published.yaml")
 NUMBERS = "numbers.tex"
 
 
@@ -29,10 +30,10 @@ def list_units(job: Job) -> list[tuple[str, str, int]]:
 
 
 def list_inputs(job: Job) -> list[Path]:
-    """Scores, directions, projections and training logs, of arms too; fine-tunings; acceptance; the claims ledger."""
+    """Scores, geometry, training logs, of arms too; fine-tunings; acceptance; claims and published numbers."""
     layout, profile = job.layout, job.profile
     points = profile.analysis.tuning_points
-    inputs = [CLAIMS, *([] if points is None else [points])]
+    inputs = [CLAIMS, PUBLISHED, *([] if points is None else [points])]
     inputs += [
         layout.backbone(backbone, seed) / "acceptance.json"
         for backbone, seed in profile.list_models()
@@ -71,5 +72,7 @@ def run(job: Job) -> None:
         CLAIMS,
         confidence=profile.analysis.confidence,
         tuning_points=profile.analysis.tuning_points,
+        published_file=PUBLISHED,
+        models={name: model.model_id for name, model in profile.backbones.items() if model.kind == "hub"},
     )
     make_numbers(folder, folder / NUMBERS)

@@ -12,14 +12,18 @@ from harc.analysis.claims import (
     OPEN,
     SUPPORTED,
     UNTESTED,
+    VERDICTS,
     combine_verdicts,
     evaluate_claims,
     hash_ledger,
     load_claims,
 )
+from harc.analysis.ledger_text import format_ledger
 from harc.analysis.tables.claims import build_table
+from harc.analysis.tables.layout import write_table
 from harc.analysis.vocabulary import POOLED
-from harc.errors import ConfigError
+from harc.errors import ArtifactError, ConfigError
+from harc.files import sha256_file
 
 LEDGER = Path(__file__).parents[2] / "config" / "claims.yaml"
 ENTRY = {
@@ -197,3 +201,34 @@ def test_a_difference_after_fine_tuning_compares_the_named_numbers_of_examples(t
     assert (after.estimate, after.n) == (0.0, 40)
     assert measure(view, BACKBONES[0], examples=160, reference_examples=160, **given).estimate == -0.5
     assert measure(view, BACKBONES[0], examples=320, reference_examples=0, **given) is None
+
+
+def test_the_terminal_shows_every_claim_and_the_hash_of_the_ledger(tmp_path):
+    tree = make_results_tree(tmp_path / "tree", prompts=5)
+    write_table(build_table(LEDGER, tree, list(BACKBONES), [0]), tmp_path)
+    lines = format_ledger(tmp_path / "claims.csv", "run it").splitlines()
+    claims = load_claims(LEDGER)
+    assert len(lines) == len(claims) + 2
+    for line, claim in zip(lines, claims, strict=False):
+        assert line.startswith(VERDICTS) and f"{claim.id} ({claim.origin}): {claim.words}" in line
+    assert lines[-1] == f"ledger sha256 {sha256_file(LEDGER)}"
+    counts = [int(part.split()[0]) for part in lines[-2].split(": ")[1].split(", ")]
+    assert sum(counts) == len(claims)
+
+
+def test_no_verdicts_is_an_error_with_the_next_step(tmp_path):
+    with pytest.raises(ArtifactError, match="expected computed verdicts; found none; run the workflow"):
+        format_ledger(tmp_path / "claims.csv", "run the workflow")
+
+
+def test_one_hash_stands_in_paper_and_report(tmp_path):
+    """The table prints the whole SHA-256 of the file; a changed test changes it."""
+    tree = make_results_tree(tmp_path / "tree", prompts=4)
+    changed = tmp_path / "claims.yaml"
+    changed.write_text(LEDGER.read_text(encoding="utf-8").replace("threshold: 0.05", "threshold: 0.06", 1))
+    for path in (LEDGER, changed):
+        table = build_table(path, tree, list(BACKBONES), [0])
+        note = "".join(table.notes).replace("\\allowbreak ", "")
+        assert sha256_file(path) in note
+        assert {row["ledger_sha256"] for row in table.rows} == {sha256_file(path)}
+    assert sha256_file(LEDGER) != sha256_file(changed)

@@ -25,7 +25,7 @@ from harc.config.analysis import AnalysisSettings
 PAPER = Path(__file__).parents[2] / "paper"
 GENERATED = re.compile(
     r"\\((?:Asr|Scary|Refusable|Help|Direct|Benign|Wrapped|Diff|Cos|Gain|Peak|Last|Slots|Area|Couple|Claims|Verdict|Setting|"
-    r"Prompts|Backbone|Method|Seed|Acceptance|Fault|Run|Profile|Pooled)[A-Za-z]*)"
+    r"Prompts|Backbone|Method|Seed|Acceptance|Fault|Run|Profile|Pooled|Published|Tuning)[A-Za-z]*)"
 )
 
 

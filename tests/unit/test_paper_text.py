@@ -54,6 +54,7 @@ def test_mathematics_holds_no_results():
 def test_every_reference_has_its_label_and_every_citation_its_entry():
     prose = read_prose()
     labels = set(re.findall(r"\\label\{([^}]*)\}", prose))
+    labels |= set(re.findall(r"\\generatedlong\{\w+\}\{([^}]*)\}", prose))
     assert set(re.findall(r"\\ref\{([^}]*)\}", prose)) <= labels
     cited = {key for group in re.findall(r"\\citep?\{([^}]*)\}", prose) for key in group.split(",")}
     entries = set(re.findall(r"@\w+\{([^,]+),", (PAPER / "references.bib").read_text(encoding="utf-8")))

@@ -192,7 +192,8 @@ def test_an_empty_tree_gives_tables_not_a_crash(tmp_path):
 
 
 def test_nan_and_an_unknown_verdict(tmp_path):
-    assert format_rate(math.nan) == "n/a" and format_signed(None) == "n/a"
+    assert format_rate(None) == format_signed(None) == "n/a"
+    assert format_rate(math.nan) == format_signed(math.nan) == format_p(math.nan) == "undef."
     path = tmp_path / "outcomes.csv"
     path.write_text("suite,id,label\npap,x,maybe\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"outcomes.csv:2: expected a verdict among .*; found 'maybe'"):

@@ -1,6 +1,6 @@
 """Macros of cosines, of areas under the curve, and of the coupling loss."""
 
-from harc.analysis.latex import MISSING, escape_latex, format_bounds, format_rate, format_signed
+from harc.analysis.latex import MISSING, escape_latex, format_bounds, format_rate, format_signed, is_missing
 from harc.analysis.macros.rows import Rows, find_row, pick_families
 from harc.analysis.phrases import phrase_by_family, phrase_gain
 from harc.analysis.tables.layout import read_number
@@ -39,7 +39,8 @@ def list_areas(rows: Rows) -> dict[str, str]:
         for side, axis in (("prompt", "harm"), ("prompt", "refusal"), ("response", "harm")):
             key = {"backbone": families.get(family), "side": side, "axis": axis}
             own = [row for row in rows if all(row.get(k) == v for k, v in key.items())]
-            values = [read_number(row, "area") for row in own if row["suite"] != "direct" and row["area"]]
+            areas = [read_number(row, "area") for row in own if row["suite"] != "direct"]
+            values = [area for area in areas if not is_missing(area)]
             name = f"Area{camel(axis)}{camel(side)}"
             macros[f"{name}Min{family}"] = format_rate(min(values, default=None))
             macros[f"{name}Max{family}"] = format_rate(max(values, default=None))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harc.analysis.latex import escape_latex, is_missing
+from harc.analysis.latex import MISSING, UNDEFINED, escape_latex
 from harc.files import write_text
 
 
@@ -17,7 +17,7 @@ class Table:
     Attributes:
         name: file name without extension.
         columns: names of the CSV columns.
-        rows: CSV values; None and NaN are written as empty cells.
+        rows: CSV values; None is written as an empty cell, NaN as `nan`.
         align: LaTeX column specification.
         header: typeset header lines, without the row ends.
         body: typeset body lines, row ends and rules included.
@@ -48,7 +48,7 @@ def title_row(title: str, columns: int) -> str:
 
 def format_value(value: object) -> str:
     """A value as a CSV cell: floats with 6 significant digits, missing ones empty."""
-    if value is None or (isinstance(value, float) and is_missing(value)):
+    if value is None:
         return ""
     if isinstance(value, float):
         return f"{round(value, 12) + 0.0:.6g}"  # what is left of cancelled sums is 0
@@ -65,10 +65,26 @@ def render_csv(table: Table) -> str:
     return buffer.getvalue()
 
 
+FOOTNOTES = {
+    MISSING: f"{MISSING}: not measured in this profile.",
+    UNDEFINED: f"{UNDEFINED}: measured, but without a number that is defined (an empty class, or NaN in the run).",
+}
+
+
+def complete_notes(table: Table) -> list[str]:
+    """The table's notes, and a footnote for every mark of a missing number that they leave unexplained."""
+    notes, cells = list(table.notes), "\n".join((*table.header, *table.body))
+    return notes + [
+        text
+        for mark, text in FOOTNOTES.items()
+        if mark in cells and not any(mark in note for note in table.notes)
+    ]
+
+
 def render_latex(table: Table) -> str:
     """The table as LaTeX: a booktabs tabular (or longtable) and its notes, to be `\\input` inside a float."""
     header = [f"{line} \\\\" if not line.startswith("\\cmidrule") else line for line in table.header]
-    notes = " ".join(table.notes)
+    notes = " ".join(complete_notes(table))
     width = "\\textwidth" if table.long else "\\linewidth"
     tail = [f"\\par\\vspace{{3pt}}\\noindent\\parbox{{{width}}}{{\\footnotesize {notes}}}"] if notes else []
     if table.long:
