@@ -1,6 +1,7 @@
 """Tables: rates and differences as they must come out, missing results named, equal bytes, safe LaTeX."""
 
 import csv
+import json
 import math
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from harc.analysis.comparisons import POOLED, compare_methods, describe_change, list_pairs
 from harc.analysis.latex import escape_latex, format_p, format_rate, format_signed, make_breakable
+from harc.analysis.numbers import collect_macros
 from harc.analysis.outcomes import Outcome, merge_units, read_outcomes
 from harc.analysis.rates import estimate_difference, estimate_rate
 from harc.analysis.steps import TABLES, make_tables
@@ -201,6 +203,58 @@ def test_nan_and_an_unknown_verdict(tmp_path):
     path.write_text("suite,id\npap,x\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"expected the columns suite, id, label; found no label"):
         read_outcomes(path)
+
+
+def find_blanks(latex: str) -> list[str]:
+    """Lines of a table's body with a cell that holds nothing."""
+    start = "\\endlastfoot" if "\\endlastfoot" in latex else "\\midrule"
+    body = latex.partition(start)[2]
+    lines = [line for line in body.split("\n") if line.endswith("\\\\") and " & " in f" {line} "]
+    return [line for line in lines if any(not cell.strip(" \\") for cell in line.split("&"))]
+
+
+def list_unexplained(latex: str) -> list[str]:
+    """Marks of missing numbers in the cells that no note under the table explains."""
+    cells, _, notes = latex.partition("\\end{")
+    return [mark for mark in ("n/a", "undef.") if mark in cells and mark not in notes]
+
+
+@pytest.mark.parametrize("lack", ["method", "everything", "category"])
+def test_no_cell_is_blank_and_every_missing_number_has_its_footnote(tmp_path, lack):
+    tree = make_results_tree(tmp_path / "tree", prompts=5)
+    if lack == "category":
+        for path in tree.rglob("outcomes.csv"):
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            path.write_text("".join(line for line in lines if ",scary_safe," not in line), encoding="utf-8")
+    methods = [*METHODS, "dpo"] if lack == "method" else list(METHODS)
+    root = tree / "nothing" if lack == "everything" else tree
+    make_tables(root, list(BACKBONES), methods, [0], Outer(), tmp_path / "out")
+    marked = 0
+    for path in sorted((tmp_path / "out").glob("*.tex")):
+        text = path.read_text(encoding="utf-8")
+        assert find_blanks(text) == [], path.name
+        assert list_unexplained(text) == [], path.name
+        marked += "n/a" in text
+    assert marked >= 2
+
+
+def test_the_guard_sees_a_blank_cell_and_an_unexplained_mark():
+    assert find_blanks("\\midrule\nHARC &  & .5 \\\\") and not find_blanks("\\midrule\nHARC & .4 \\\\")
+    assert list_unexplained("a & undef. \\\\\n\\end{tabular} a note") == ["undef."]
+
+
+def test_a_nan_in_a_log_is_shown_as_undefined(tmp_path):
+    tree = make_results_tree(tmp_path / "tree", prompts=4)
+    for path in tree.rglob("harc/seed0/training_log.jsonl"):
+        rows = [json.loads(line) | {"couple": math.nan} for line in path.read_text().splitlines()]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    make_tables(tree, list(BACKBONES), list(METHODS), [0], Outer(), tmp_path / "out")
+    text = (tmp_path / "out/training.tex").read_text(encoding="utf-8")
+    assert "undef." in text.partition("\\end{tabular}")[0] and list_unexplained(text) == []
+    row = next(r for r in read_table(tmp_path / "out/training.csv") if r["method"] == "harc")
+    assert row["couple_first"] == "nan"
+    macros = collect_macros(tmp_path / "out")
+    assert macros["CoupleFirstHarcLlama"] == "undef."
 
 
 def test_numbers_look_as_in_the_published_table():

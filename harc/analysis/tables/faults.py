@@ -109,9 +109,8 @@ def build_table(
     cases = [
         {**s, "method": f"released_{s['name']}", "without_effect": reasons.get(s["name"])} for s in switches
     ]
-    cases.append(
-        {"name": TOGETHER, "released": "", "corrected": "", "method": "harc_released", "without_effect": None}
-    )
+    together = {"name": TOGETHER, "released": "all", "corrected": "none"}
+    cases.append({**together, "method": "harc_released", "without_effect": None})
     effects = {backbone: _measure(results_root, backbone, seeds, cases, confidence) for backbone in backbones}
     rows, body = [], []
     for case in cases:

@@ -75,8 +75,9 @@ def _cells(row: dict) -> str:
     if not row["seeds"]:
         return f"{MISSING} & {MISSING}"
     if row["method"] == BASE:
-        return f"{format_rate(row['cosine'])} & "
-    interval = format_interval(row["gain_low"], row["gain_high"]).replace(", ", ",")
+        return f"{format_rate(row['cosine'])} & --"
+    bounds = row["gain_low"], row["gain_high"]
+    interval = "no interval" if None in bounds else format_interval(*bounds).replace(", ", ",")
     return f"{format_rate(row['cosine'])} & {format_signed(row['gain'])} {{\\scriptsize {interval}}}"
 
 
@@ -102,7 +103,7 @@ def build_table(view: ResultsView, methods: Sequence[str]) -> Table:
     ]
     notes = [
         f"Gain: difference from the base on the same slots, {100 * view.confidence:g}\\% interval from the "
-        "bootstrap over prompts (one seed) or over seeds (several; their slots are separated by /)."
+        "bootstrap over prompts (one seed, prompt side alone) or over seeds (several; their slots are separated by /)."
     ]
     return Table("geometry", COLUMNS, rows, "@{}llllll@{}", header, body, notes)
 

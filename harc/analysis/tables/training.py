@@ -1,9 +1,10 @@
 """Loss terms at the start and at the end of training: did each term start high, and did it fall?"""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from harc.analysis.latex import MISSING, escape_latex
+from harc.analysis.latex import MISSING, UNDEFINED, escape_latex
 from harc.analysis.tables.layout import Table, title_row
 from harc.analysis.training_logs import TERMS, read_logs, read_term
 from harc.analysis.vocabulary import name_backbone, name_method, sort_methods
@@ -35,6 +36,8 @@ def _cell(ends: Ends) -> str:
 
 def _format_loss(value: float) -> str:
     """Three decimals, or a power of ten where these would show nothing but zeros."""
+    if math.isnan(value):
+        return UNDEFINED
     if value == 0 or abs(value) >= 0.0005:
         return f"{value:.3f}"
     mantissa, exponent = f"{value:.1e}".split("e")
