@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harc.artifacts import Layout
-from harc.cli import cache, data, directions, settings
+from harc.cli import cache, data, directions, judges, settings
 from harc.cli.options import ModelOption, ProfileOption
 from harc.errors import HarcError
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.add_typer(cache.app, name="cache")
 app.add_typer(data.app, name="data")
 app.add_typer(directions.app, name="directions")
+app.add_typer(judges.app, name="judges")
 app.add_typer(settings.app, name="config")
 
 

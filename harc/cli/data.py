@@ -95,3 +95,27 @@ def fetch(
 
     for path in fetch_datasets(names or [], out, mirror=mirror):
         typer.echo(os.fspath(path))
+
+
+@app.command()
+def overlap(
+    data: Annotated[Path, typer.Option(help="Folder of public data.")] = Path("data/public"),
+    mirror: Annotated[
+        Path | None, typer.Option(envvar="HARC_DATA_MIRROR", help="Folder that stands in for the network.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Table to write.")] = Path(
+        "config/calibration/release_overlap.csv"
+    ),
+) -> None:
+    """Count the prompts of published evaluations in the data that the published methods learn from.
+
+    Numbers alone are written, each row with the commits and SHA-256 of the files behind it.
+    """
+    from harc.calibration.release_overlap import COLUMNS, measure_release_overlap
+    from harc.data.fetch import fetch_datasets
+    from harc.data.public_sources import DATASETS
+    from harc.evaluation.score import write_csv
+
+    fetch_datasets((*DATASETS, "cast"), data, mirror=mirror)
+    write_csv(out, COLUMNS, measure_release_overlap(data))
+    typer.echo(os.fspath(out))

@@ -1,11 +1,12 @@
 """Seeded percentile bootstraps: paired differences, means of family rates, clusters of prompts or seeds."""
 
+import math
 from collections.abc import Hashable, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from harc.evaluation.statistics import Interval
+from harc.evaluation.statistics import Interval, cohens_kappa
 
 
 def _percentile_interval(estimate: float, draws: Float[np.ndarray, " draws"], confidence: float) -> Interval:
@@ -96,6 +97,52 @@ def paired_difference_interval(
         resamples=resamples,
         seed=seed,
         confidence=confidence,
+    )
+
+
+def kappa_interval(
+    first: Sequence[Hashable],
+    second: Sequence[Hashable],
+    clusters: Sequence[Hashable] | None = None,
+    *,
+    resamples: int,
+    seed: int,
+    confidence: float = 0.95,
+) -> Interval:
+    """Cohen's kappa of two raters with a bootstrap over what they rated.
+
+    Args:
+        first: labels of one rater.
+        second: labels of the other.
+        clusters: what is drawn together, as answers of several methods to one prompt; each label alone by default.
+        resamples: draws.
+        seed: of the draws.
+        confidence: coverage.
+
+    Returns:
+        NaN for whatever is not defined: the estimate where both raters always give one label, the bounds where
+        that is so in every draw.
+
+    Raises:
+        ValueError: if the lengths differ or are 0.
+    """
+    estimate = cohens_kappa(first, second)
+    names = list(range(len(first))) if clusters is None else list(clusters)
+    place = {name: index for index, name in enumerate(dict.fromkeys(names))}
+    label_at = {label: index for index, label in enumerate(dict.fromkeys([*first, *second]))}
+    tables = np.zeros((len(place), len(label_at), len(label_at)))
+    for ours, theirs, name in zip(first, second, names, strict=True):
+        tables[place[name], label_at[ours], label_at[theirs]] += 1
+    weights = _cluster_weights([0] * len(place), resamples, np.random.default_rng(seed))
+    drawn = np.einsum("rc,cij->rij", weights, tables)
+    total = drawn.sum(axis=(1, 2))
+    observed = np.trace(drawn, axis1=1, axis2=2) / total
+    chance = (drawn.sum(axis=2) * drawn.sum(axis=1)).sum(axis=1) / total**2
+    defined = chance < 1
+    if not defined.any():
+        return Interval(estimate, math.nan, math.nan)
+    return _percentile_interval(
+        estimate, (observed[defined] - chance[defined]) / (1 - chance[defined]), confidence
     )
 
 

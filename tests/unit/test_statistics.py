@@ -11,6 +11,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from harc.evaluation.bootstrap import (
+    kappa_interval,
     mean_of_rates_interval,
     paired_difference_interval,
     seeds_bootstrap_interval,
@@ -153,3 +154,24 @@ def test_seeds_bootstrap_sees_both_sources_of_chance():
     assert high - low == pytest.approx(2 * 1.96 * math.sqrt(0.25 / 600), rel=0.3)
     # Of the 27 draws of seeds one holds the good seed only, 3.7 %: the upper bound must reach it.
     assert seeds_bootstrap_interval(between, **BOOTSTRAP) == pytest.approx((1 / 3, 0, 1))
+
+
+def test_kappa_interval_is_that_of_statsmodels_where_answers_are_independent():
+    generator = np.random.default_rng(5)
+    first = generator.integers(2, size=400)
+    second = np.where(generator.random(400) < 0.7, first, 1 - first)
+    table = np.array([[np.sum((first == a) & (second == b)) for b in range(2)] for a in range(2)])
+    expected = reference_kappa(table)
+    found = kappa_interval(first.tolist(), second.tolist(), **BOOTSTRAP)
+    assert found.estimate == pytest.approx(expected.kappa)
+    assert (found.low, found.high) == pytest.approx((expected.kappa_low, expected.kappa_upp), abs=0.01)
+
+
+def test_kappa_of_repeated_answers_is_as_uncertain_as_that_of_one_copy():
+    generator = np.random.default_rng(6)
+    first = generator.integers(2, size=100).tolist()
+    second = [label if generator.random() < 0.7 else 1 - label for label in first]
+    once = kappa_interval(first, second, **BOOTSTRAP)
+    copied = kappa_interval(first * 5, second * 5, list(range(100)) * 5, **BOOTSTRAP)
+    assert copied == pytest.approx(once, abs=0.03)
+    assert all(math.isnan(value) for value in kappa_interval(["a"] * 3, ["a"] * 3, **BOOTSTRAP))

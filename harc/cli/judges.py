@@ -1,0 +1,61 @@
+"""`harc judges`: what each judge is, and how far its refusals agree with people's."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="List the judges, and calibrate them on human labels.")
+
+CALIBRATION = Path("config/calibration")
+
+
+@app.command("list")
+def list_judges() -> None:
+    """List every judge with the labels that it can give and the source of its rule."""
+    from harc.judges.base import LABELS_OF
+    from harc.judges.phrase_lists import PHRASE_LISTS
+
+    for name, labels in LABELS_OF.items():
+        source = PHRASE_LISTS[name].source if name in PHRASE_LISTS else "see docs/evaluation.md"
+        typer.echo(f"{name:22} {', '.join(labels):26} {source}")
+
+
+@app.command()
+def calibrate(
+    judge: Annotated[
+        list[str] | None, typer.Option(help="Judge, may be repeated; by default every one without a model.")
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="Profile whose classifier or judge endpoint is used.")
+    ] = None,
+    data: Annotated[Path, typer.Option(help="Folder of public data.")] = Path("data/public"),
+    mirror: Annotated[
+        Path | None, typer.Option(envvar="HARC_DATA_MIRROR", help="Folder that stands in for the network.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the two tables.")] = CALIBRATION,
+) -> None:
+    """Compare judges of refusal with the human labels of XSTest's completions, and measure the gibberish detector.
+
+    Writes over_refusal.csv and gibberish.csv, which the paper's table of judges is made from: numbers alone, each row
+    with the commit and SHA-256 of the file behind it.
+    """
+    from harc.calibration import gibberish, over_refusal
+    from harc.config.evaluation import EvaluationSettings
+    from harc.config.profile import load_profile
+    from harc.data.fetch import fetch_datasets
+    from harc.evaluation.score import write_csv
+    from harc.judges.registry import RULE_JUDGES, make_judges
+
+    settings = load_profile(profile).evaluation if profile else EvaluationSettings()
+    names = judge or [name for name in RULE_JUDGES if name != "exact"]
+    judges = make_judges(names, "", settings)
+    fetch_datasets(("xstest", "coconot", "gsm8k", "humaneval"), data, mirror=mirror)
+    tables = {
+        "over_refusal": (over_refusal.COLUMNS, over_refusal.calibrate_judges(data, judges)),
+        "gibberish": (gibberish.COLUMNS, gibberish.calibrate_gibberish(data)),
+    }
+    for name, (columns, rows) in tables.items():
+        write_csv(out / f"{name}.csv", columns, rows)
+        typer.echo(os.fspath(out / f"{name}.csv"))
