@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Int
 from torch import Tensor
 
 from harc.errors import ModelError
+from harc.prefill import read_prompts
 from harc.token_sampling import Sampling, TokenSampler
 
 COMPACT_BELOW = 0.75  # drop finished rows once the unfinished ones are fewer than this share of the batch
@@ -74,15 +74,6 @@ def check_lengths(
             )
 
 
-def _pad_left(
-    prompts: Sequence[Sequence[int]], pad: int, device: torch.device
-) -> tuple[Int[Tensor, "batch time"], Int[Tensor, "batch time"]]:
-    width = max(map(len, prompts))
-    ids = torch.tensor([[pad] * (width - len(row)) + list(row) for row in prompts], device=device)
-    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts], device=device)
-    return ids, mask
-
-
 def _decode_batch(
     model: Any,
     prompts: Sequence[Sequence[int]],
@@ -92,40 +83,36 @@ def _decode_batch(
     pick: Callable[[Tensor, list[int]], Tensor],
 ) -> list[tuple[list[int], bool]]:
     """Tokens of each prompt (end token left out) and whether the model ended the turn itself."""
-    from transformers import DynamicCache
-
-    inputs, mask = _pad_left(prompts, pad, model.device)
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    cache = DynamicCache(config=model.config)
+    read = read_prompts(model, prompts, pad)
+    cache, mask, positions, logits = read.cache, read.mask, read.last_positions, read.logits
     tokens: list[list[int]] = [[] for _ in prompts]
     stopped = [False] * len(prompts)
     rows = list(range(len(prompts)))  # the prompt behind each row that is still in the batch
-    for _ in range(max_new_tokens):
-        logits = model(
-            input_ids=inputs,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        ).logits
-        chosen = pick(logits[:, -1], rows)
+    for step in range(max_new_tokens):
+        chosen = pick(logits, rows)
         for row, token, ended in zip(rows, chosen.tolist(), torch.isin(chosen, ends).tolist(), strict=True):
             if not stopped[row]:
                 stopped[row] = ended
                 if not ended:
                     tokens[row].append(token)
         alive = [place for place, row in enumerate(rows) if not stopped[row]]
-        if not alive:
+        if not alive or step + 1 == max_new_tokens:
             break
         if len(alive) < COMPACT_BELOW * len(rows):
             kept = torch.tensor(alive, device=model.device)
             cache.batch_select_indices(kept)
             chosen, mask, positions = chosen[kept], mask[kept], positions[kept]
             rows = [rows[place] for place in alive]
-        inputs = chosen[:, None]
         mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
-        positions = positions[:, -1:] + 1
+        positions = positions + 1
+        logits = model(
+            input_ids=chosen[:, None],
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        ).logits[:, -1]
     return list(zip(tokens, stopped, strict=True))
 
 

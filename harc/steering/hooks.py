@@ -5,6 +5,8 @@ side are told apart from it without a mask. Decisions of a prompt hold for the t
 with the key-value cache.
 """
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -113,10 +115,15 @@ class SteeringHooks:
 
 
 def attach_decision(cache: Any, decision: Bool[Tensor, " batch"]) -> None:
-    """Let a cache carry the decisions of its rows through dropping and reordering of rows."""
+    """Let a cache carry the decisions of its rows through dropping, reordering and joining of rows."""
     setattr(cache, DECISION, decision)
+    cache.join_state = partial(_join_decisions, cache)
     for name in ("batch_select_indices", "reorder_cache"):
         setattr(cache, name, _follow(cache, getattr(cache, name)))
+
+
+def _join_decisions(cache: Any, joined: Any, others: Sequence[Any]) -> None:
+    attach_decision(joined, torch.cat([getattr(part, DECISION) for part in (cache, *others)]))
 
 
 def _follow(cache: Any, method: Any) -> Any:

@@ -2,10 +2,17 @@
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    PreTrainedTokenizerFast,
+)
 
 from harc.errors import ModelError
 from harc.generation import generate_greedy
+from harc.prefill import read_prompts, split_by_length
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +69,9 @@ def generate_alone(model, tokenizer, prompt: list[int], ends: list[int], limit: 
     )
 
 
-def test_batched_output_equals_generate_alone(model, tokenizer):
+@pytest.mark.parametrize("allowed", [0, 20, 512], ids=["a pass each length", "some passes", "one pass"])
+def test_batched_output_equals_generate_alone(model, tokenizer, monkeypatch, allowed):
+    monkeypatch.setattr("harc.prefill.PADDING_ALLOWED", allowed)
     prompts = make_prompts(40)
     # Many end tokens make rows finish at different steps, so that the batch is compacted on the way.
     ends = [1, 5, 9, 14, 20, 27]
@@ -101,3 +110,41 @@ def test_prompt_that_does_not_fit_is_an_error(model, tokenizer, length, found):
 def test_longest_prompt_that_fits_is_answered(model, tokenizer):
     answer = generate_greedy(model, tokenizer, [[3] * 60], max_new_tokens=4, batch_size=2)[0]
     assert answer.prompt_tokens == 60
+
+
+def test_prompts_are_read_in_as_many_passes_as_their_lengths_ask_for():
+    assert split_by_length([9, 9, 9], 0) == [3]
+    assert split_by_length([9, 8, 8, 2], 0) == [1, 2, 1]
+    assert split_by_length([9, 8, 8, 2, 1], 2) == [3, 2]
+    assert split_by_length([9, 8, 8, 2, 1], 100) == [5]
+
+
+def test_joined_prompts_are_one_left_padded_batch(model, monkeypatch):
+    prompts = [[5, 6, 7, 8], [5, 6], [9, 10], [11]]
+    whole = read_prompts(model, prompts, 0)
+    monkeypatch.setattr("harc.prefill.PADDING_ALLOWED", 0)
+    parts = read_prompts(model, prompts, 0)
+    assert parts.mask.tolist() == whole.mask.tolist() and parts.last_positions.tolist() == [
+        [3],
+        [1],
+        [1],
+        [0],
+    ]
+    assert torch.allclose(parts.logits, whole.logits, atol=1e-5)
+    assert len(parts.cache.layers) == 3 and parts.cache.get_seq_length() == 4
+
+
+def test_models_with_sliding_windows_are_read_in_one_pass(tokenizer, monkeypatch):
+    monkeypatch.setattr("harc.prefill.PADDING_ALLOWED", 0)
+    torch.manual_seed(0)
+    config = MistralConfig(
+        vocab_size=32, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=64, sliding_window=6, eos_token_id=1, pad_token_id=0,
+        bos_token_id=None, initializer_range=0.6,
+    )  # fmt: skip
+    sliding = MistralForCausalLM(config).eval()
+    prompts = make_prompts(8)
+    batched = generate_greedy(sliding, tokenizer, prompts, max_new_tokens=8, batch_size=8, ends=[1])
+    assert [(c.text, c.finish_reason) for c in batched] == [
+        generate_alone(sliding, tokenizer, prompt, [1], 8) for prompt in prompts
+    ]
