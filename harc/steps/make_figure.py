@@ -2,6 +2,7 @@
 
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from harc.pipeline import Job
 
@@ -13,17 +14,34 @@ def list_plugins(job: Job) -> list[str]:
 
 def select_settings(job: Job) -> dict:
     """What is drawn, and how results are summarised."""
-    return {"analysis": job.profile.analysis.model_dump(mode="json"), "units": list_units(job)}
+    return {
+        "analysis": job.profile.analysis.model_dump(mode="json"),
+        "units": list_units(job),
+        "options": select_options(job),
+    }
 
 
 def list_units(job: Job) -> list[list]:
-    """Backbones, methods (base first) and seeds of the profile."""
-    return [list(job.profile.backbones), ["base", *job.profile.methods], list(job.profile.seeds)]
+    """Backbones, methods (base first) and seeds: the figure's own choice, or all of the profile's main comparison."""
+    profile, module = job.profile, _find_module(job)
+    if hasattr(module, "select_units"):
+        return module.select_units(profile)
+    return [list(profile.backbones), ["base", *profile.methods], list(profile.seeds)]
+
+
+def select_options(job: Job) -> dict:
+    """What the figure's module takes from the profile besides."""
+    module = _find_module(job)
+    return module.select_options(job.profile) if hasattr(module, "select_options") else {}
+
+
+def _find_module(job: Job) -> ModuleType:
+    return import_module(list_plugins(job)[0])
 
 
 def list_inputs(job: Job) -> list[Path]:
     """The files that the figure's module declares, and the tuning points if it draws them."""
-    module, points = import_module(list_plugins(job)[0]), job.profile.analysis.tuning_points
+    module, points = _find_module(job), job.profile.analysis.tuning_points
     tuning = [points] if points is not None and getattr(module, "READS_TUNING_POINTS", False) else []
     return [*module.list_inputs(job.layout.runs, *list_units(job)), *tuning]
 
@@ -35,6 +53,5 @@ def list_outputs(job: Job) -> list[Path]:
 
 def run(job: Job) -> None:
     """Draw the figure."""
-    import_module(list_plugins(job)[0]).plot(
-        job.layout.runs, *list_units(job), job.profile.analysis, *list_outputs(job)
-    )
+    units, options = list_units(job), select_options(job)
+    _find_module(job).plot(job.layout.runs, *units, job.profile.analysis, *list_outputs(job), **options)

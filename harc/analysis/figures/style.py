@@ -5,9 +5,12 @@ figure printed in grey still reads. Files carry no dates and no program names: e
 """
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -75,6 +78,26 @@ def create_figure(rows: int, columns: int, height: float, **options):
     figure = Figure(figsize=(TEXT_WIDTH, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+@contextmanager
+def open_figure(
+    rows: int, columns: int, height: float, out_pdf: Path, out_png: Path, **options
+) -> Iterator[tuple[Figure, np.ndarray, list[str]]]:
+    """The frame that figures share: panels to draw in, and a list for what is left out; written at the end.
+
+    Args:
+        rows, columns, height, options: as for `create_figure`.
+        out_pdf, out_png: files to write.
+
+    Yields:
+        The figure, its (rows, columns) panels, and the remarks, to which the caller adds.
+    """
+    figure, panels = create_figure(rows, columns, height, **options)
+    remarks: list[str] = []
+    yield figure, panels, remarks
+    note_missing(figure, remarks)
+    save_figure(figure, out_pdf, out_png)
 
 
 def add_legend(figure, panels, order, columns: int) -> None:
