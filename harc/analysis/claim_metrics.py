@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from harc.analysis.evidence import Evidence, ResultsView, pool_seeds
+from harc.analysis.family_agreement import estimate_agreement, read_family_profiles
 from harc.analysis.finetuning import read_finetuning
 from harc.analysis.geometry import Geometry, Profile, standard_errors
 from harc.analysis.plane import Plane, estimate_area
@@ -16,10 +17,11 @@ from harc.artifacts import BASE
 
 
 class Metric(NamedTuple):
-    """How a quantity is measured, and the names of its arguments."""
+    """How a quantity is measured, the names of its arguments, and whether it is of all families together."""
 
     measure: Callable[..., Evidence | None]
     arguments: tuple[str, ...]
+    of_families: bool = False
 
 
 def measure_paired_difference(
@@ -181,29 +183,21 @@ def measure_projection_shift(
 
 
 def measure_family_agreement(view: ResultsView, backbone: str, families: int) -> Evidence | None:
-    """Mean correlation of the backbone's layer profile with the others'; None for too few families."""
-    profiles = {
-        other: np.mean([g.profiles["prompt"].cosine for g in found.values()], axis=0)
-        for other in view.backbones
-        if (found := view.geometries(other, BASE))
-    }
-    if len(profiles) < families or backbone not in profiles:
+    """Mean rank correlation of the layer profiles over all pairs of families; None for too few of them.
+
+    `backbone` stands for all of them together: the quantity has no value for one alone.
+    """
+    profiles = read_family_profiles(view)
+    agreement = estimate_agreement(profiles) if len(profiles) >= families else None
+    if agreement is None or math.isnan(agreement.estimate):
         return None
-    grid = np.linspace(0, 1, 33)
-    resampled = {k: np.interp(grid, np.linspace(0, 1, len(v)), v) for k, v in profiles.items()}
-    values = [
-        float(np.corrcoef(resampled[backbone], profile)[0, 1])
-        for other, profile in resampled.items()
-        if other != backbone
-    ]
-    error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
     return Evidence(
-        estimate=float(np.mean(values)),
-        standard_error=error,
-        degrees=len(values) - 1,
-        n=len(values),
+        estimate=agreement.estimate,
+        standard_error=agreement.standard_error,
+        degrees=agreement.degrees,
+        n=len(profiles),
         unit="families",
-        seeds=len(view.seeds),
+        seeds=len(view.family_seeds),
     )
 
 
@@ -232,5 +226,5 @@ METRICS = {
     "layer_overlap": Metric(measure_layer_overlap, ("method",)),
     "separability": Metric(measure_separability, ("method", "side", "axis")),
     "projection_shift": Metric(measure_projection_shift, ("method", "side", "axis")),
-    "family_agreement": Metric(measure_family_agreement, ("families",)),
+    "family_agreement": Metric(measure_family_agreement, ("families",), of_families=True),
 }

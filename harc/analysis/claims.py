@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harc.analysis.claim_metrics import METRICS, Evidence, ResultsView, pool_seeds
-from harc.analysis.vocabulary import POOLED, find_family
+from harc.analysis.vocabulary import ALL_FAMILIES, POOLED, find_family
 from harc.errors import ConfigError
 from harc.evaluation.statistics import holm
 from harc.files import sha256_file
@@ -125,6 +125,8 @@ def _find_family(claim: Claim, backbone: str) -> Hashable | None:
 
 
 def _list_backbones(claim: Claim, view: ResultsView) -> list[str]:
+    if METRICS[claim.test.metric].of_families:
+        return [ALL_FAMILIES]
     return [name for name in view.backbones if not claim.families or find_family(name) in claim.families]
 
 

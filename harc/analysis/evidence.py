@@ -31,12 +31,21 @@ class Evidence(BaseModel):
 
 @dataclass
 class ResultsView:
-    """The results that claims are tested on, read once each."""
+    """The results that claims are tested on, read once each.
+
+    Attributes:
+        root: of the results tree.
+        backbones, seeds: of the main comparison.
+        confidence: coverage of intervals.
+        families, family_seeds: models whose direction structure is compared, the backbones among them.
+    """
 
     root: Path
     backbones: Sequence[str]
     seeds: Sequence[int]
     confidence: float = 0.95
+    families: Sequence[str] = ()
+    family_seeds: Sequence[int] = ()
     _outcomes: dict = field(default_factory=dict)
     _geometries: dict = field(default_factory=dict)
     _planes: dict = field(default_factory=dict)

@@ -25,6 +25,9 @@ TITLES = {
     "geometry": "Cosine of the two directions in the trained slots",
     "separability": "Separability in the harmfulness-refusal plane of the untreated backbones",
     "training": "Loss terms at the start and at the end of training",
+    "ablations": "Arms of the ablation beside HARC",
+    "margin_kl": "Margin and weight of KL",
+    "families": "Direction structure across model families",
     "faults": "Faults of the released code, as switches",
     "switches": "Where the switches' values come from",
     "conflicts": "Where the release contradicts itself",
@@ -40,10 +43,13 @@ CAPTIONS = {
     "figure5": "Attack success against over-refusal; larger markers are more helpful.",
     "pareto": "Every tuning point on development prompts; outlined: the settings that were chosen.",
     "figure6": "Losses and coupling while training.",
+    "figure7": "Arms of the ablation beside HARC: attack success, over-refusal and coupling gain, with intervals.",
+    "figure7_grid": "Margin against weight of KL; framed: HARC's own setting.",
+    "figure9": "Cosine of the two directions by relative depth, per model family, and the families' rank correlations.",
 }
 FOLDED = ("_low", "_high", "_n", "_seed_low", "_seed_high")
 LABELLED = {"backbone": name_backbone, "method": name_method, "reference": name_method, "metric": name_suite}
-LABELLED["suite"] = name_suite
+LABELLED |= {"suite": name_suite, "arm": name_method, "model": name_backbone}
 
 
 def make_safe(text: object, limit: int) -> str:

@@ -25,6 +25,7 @@ from harc.analysis.tables import (
     training,
     tuning,
 )
+from harc.analysis.tables import families as family_table
 from harc.analysis.tables.layout import write_table
 from harc.analysis.vocabulary import include_base
 from harc.config.ablation import AblationScope, AblationSettings
@@ -41,6 +42,7 @@ TABLES = (
     "separability",
     "training",
     "acceptance",
+    "families",
     "ablations",
     "margin_kl",
     "faults",
@@ -90,7 +92,8 @@ def make_tables(
         HarcError: if a results file or the ledger is damaged; what is merely absent shows as n/a.
     """
     units = (results_root, list(backbones), include_base(list(methods)), list(seeds))
-    view = ResultsView(results_root, list(backbones), list(seeds), confidence)
+    families = _list_families(profile_settings)
+    view = ResultsView(results_root, list(backbones), list(seeds), confidence, *families)
     scope = _scope_ablation(profile_settings)
     faulty = switches or [asdict(switch) for switch in list_switches()]
     built = [
@@ -101,6 +104,7 @@ def make_tables(
         geometry.build_areas(view),
         training.build_table(*units),
         acceptance.build_table(results_root, backbones, seeds),
+        family_table.build_table(view),
         arms.build_arms(results_root, scope, confidence),
         arms.build_grid(results_root, scope, confidence),
         faults.build_table(
@@ -110,7 +114,7 @@ def make_tables(
         release.build_conflicts(),
         hyperparameters.build_table(profile_settings),
         tuning.build_table(tuning_points),
-        claims.build_table(claims_file, results_root, backbones, seeds, confidence),
+        claims.build_table(claims_file, view),
         published.build_table(published_file, results_root, models or {}, seeds, confidence),
     ]
     return [path for table in built for path in write_table(table, out_dir)]
@@ -126,3 +130,8 @@ def _scope_ablation(settings: BaseModel) -> AblationScope:
 def _list_reasons(settings: BaseModel) -> dict[str, str]:
     """Why faults of the release cannot act in a profile."""
     return settings.ablation.without_effect if isinstance(settings, Profile) else {}
+
+
+def _list_families(settings: BaseModel) -> tuple[list[str], list[int]]:
+    """Models whose direction structure is compared, and on which seeds; none for settings of another kind."""
+    return settings.scope_families() if isinstance(settings, Profile) else ([], [])

@@ -59,7 +59,9 @@ ARM_LABELS = {
 }
 
 POOLED = "pooled"  # in place of a backbone's name: all runs of all backbones and seeds
+ALL_FAMILIES = "all_families"  # in place of a backbone's name: what is of all model families together
 BACKBONE_LABELS = {
+    ALL_FAMILIES: "all families",
     "organism-llama": "organism (Llama)",
     "organism-qwen2": "organism (Qwen2)",
     "organism-mistral": "organism (Mistral)",

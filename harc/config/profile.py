@@ -182,6 +182,10 @@ class Profile(Settings):
         """Every (backbone, method, seed) of the main comparison, the base first."""
         return list(product(self.backbones, ("base", *self.methods), self.seeds))
 
+    def scope_families(self) -> tuple[list[str], list[int]]:
+        """Models whose direction structure is compared, the study's backbones first, and on which seeds."""
+        return list(self.all_backbones), [seed for seed in self.families.seeds if seed in self.seeds]
+
     def scope_ablation(self) -> AblationScope:
         """Arms, grid and what they are compared with, as tables and figures take it."""
         return self.ablation.create_scope(self.methods, self.backbones)

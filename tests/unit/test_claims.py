@@ -147,7 +147,7 @@ def test_seeds_that_disagree_raise_the_error():
 
 def test_the_fake_tree_decides_what_it_was_made_to_decide(tmp_path):
     tree = make_results_tree(tmp_path / "tree", prompts=30)
-    table = build_table(LEDGER, tree, list(BACKBONES), [0])
+    table = build_table(LEDGER, ResultsView(tree, list(BACKBONES), [0]))
     overall = {row["claim"]: row["overall"] for row in table.rows}
     assert overall["lowers-attack-success"] == SUPPORTED
     assert overall["released-over-refusal-rises"] == SUPPORTED
@@ -159,7 +159,7 @@ def test_the_fake_tree_decides_what_it_was_made_to_decide(tmp_path):
 
 def test_a_failed_claim_is_as_loud_as_a_supported_one(tmp_path):
     tree = make_results_tree(tmp_path / "tree", prompts=30)
-    body = "\n".join(build_table(LEDGER, tree, list(BACKBONES), [0]).body)
+    body = "\n".join(build_table(LEDGER, ResultsView(tree, list(BACKBONES), [0])).body)
     assert "\\textbf{not supported}" in body and "\\textbf{supported}" in body
 
 
@@ -172,12 +172,12 @@ def test_scale_is_read_from_the_name():
 
 def test_the_finding_over_all_runs_stands_beside_the_verdict(tmp_path):
     tree = make_results_tree(tmp_path / "tree", seeds=(0, 1), prompts=20)
-    table = build_table(LEDGER, tree, list(BACKBONES), [0, 1])
+    table = build_table(LEDGER, ResultsView(tree, list(BACKBONES), [0, 1]))
     rows = [row for row in table.rows if row["claim"] == "lowers-attack-success"]
     assert [row["backbone"] for row in rows] == [*BACKBONES, POOLED]
     assert rows[-1]["seeds"] == 4 and rows[-1]["verdict"] == SUPPORTED
     assert rows[0]["overall"] == combine_verdicts([row["verdict"] for row in rows[:-1]])
-    single = build_table(LEDGER, tree, list(BACKBONES), [0])
+    single = build_table(LEDGER, ResultsView(tree, list(BACKBONES), [0]))
     assert POOLED not in {row["backbone"] for row in single.rows}
 
 

@@ -1,6 +1,7 @@
 """Figures: drawn from a fake tree with equal bytes, honest about what is missing, and independent of each other."""
 
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +16,13 @@ from harc.analysis.figures.style import METHOD_STYLES
 from harc.analysis.front import find_front
 from harc.analysis.training_logs import read_term
 from harc.config.analysis import AnalysisSettings
+from harc.config.profile import load_profile
 from harc.errors import DataError
 from harc.fingerprint import list_modules
+from harc.pipeline import create_job
+from harc.steps.make_figure import list_units, select_options
 
-FIGURES = ("figure1", "figure2", "figure3", "figure5", "figure6")
+FIGURES = ("figure1", "figure2", "figure3", "figure5", "figure6", "figure7", "figure7_grid", "figure9")
 SETTINGS = AnalysisSettings()
 
 
@@ -89,6 +93,50 @@ def _has_pdftotext() -> bool:
     import shutil
 
     return shutil.which("pdftotext") is not None
+
+
+GRID = [["margin0p5_kl1", 0.5, 1.0], ["harc", 0.5, 10.0], ["gone", 0.7, 10.0]]
+
+
+def test_the_grid_shows_every_cell_and_names_the_missing_one(tmp_path):
+    tree = make_results_tree(tmp_path / "tree", methods=("base", "harc", "margin0p5_kl1"), prompts=4)
+    module, paths = (
+        importlib.import_module("harc.analysis.figures.figure7_grid"),
+        (tmp_path / "f.pdf", tmp_path / "f.png"),
+    )
+    methods = ["base", *(name for name, _, _ in GRID)]
+    module.plot(tree, list(BACKBONES), methods, [0], SETTINGS, *paths, points=GRID, of="harc")
+    if not _has_pdftotext():
+        pytest.skip("needs pdftotext (poppler-utils) to read the figure's text")
+    text = read_text(paths[0].read_bytes(), tmp_path / "g.pdf")
+    assert "n = 16 prompts, seed 0" in text and ".70" in text and "10" in text
+    # The missing run and the cell that no run stands for, in three columns.
+    assert text.count("n/a") == 6 * len(BACKBONES)
+    assert "gone on organism (Llama)" in text
+
+
+def test_a_figure_takes_its_own_units_from_the_profile():
+    profile = load_profile("ci")
+    for name in ("figure7", "figure7_grid", "figure9"):
+        module = importlib.import_module(f"harc.analysis.figures.{name}")
+        backbones, methods, seeds = module.select_units(profile)
+        assert backbones and methods[0] == "base" and seeds == [0]
+    job = create_job("make_figure", profile, figure="figure7")
+    assert "permuted_label" in list_units(job)[1]
+    assert "permuted_label" not in list_units(create_job("make_figure", profile, figure="figure3"))[1]
+    assert select_options(job) == {"of": "harc"}
+
+
+def test_families_are_compared_in_ranks(tmp_path):
+    models = ("organism-llama", "organism-gemma", "organism-phi3")
+    tree = make_results_tree(tmp_path / "tree", backbones=models, methods=("base",), prompts=4)
+    pdf, _ = draw("figure9", tree, tmp_path, backbones=models)
+    if not _has_pdftotext():
+        pytest.skip("needs pdftotext (poppler-utils) to read the figure's text")
+    text = read_text(pdf, tmp_path / "f.pdf")
+    assert "Phi-3" in text and "n = 120 per class, seed 0" in text and re.search(r"mean -?[\d.]+ \[", text)
+    few, _ = draw("figure9", tree, tmp_path, backbones=models[:2])
+    assert "three families to compare" in read_text(few, tmp_path / "g.pdf")
 
 
 def test_several_seeds_are_drawn(tmp_path):

@@ -5,14 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harc.analysis.figures.style import (
-    add_legend,
-    create_figure,
-    note_missing,
-    save_figure,
-    say_missing,
-    style_index,
-)
+from harc.analysis.figures.style import add_legend, open_figure, say_missing, style_index
 from harc.analysis.geometry import SIDES, Geometry, list_direction_files, mean_profile, read_geometries
 from harc.analysis.vocabulary import name_backbone
 from harc.artifacts import BASE
@@ -64,20 +57,21 @@ def plot(
     """Draw the figure; bands are 95 % bootstrap intervals (one seed) or the extremes over seeds (several)."""
     columns = min(COLUMNS, max(1, len(backbones)))
     rows = -(-len(backbones) // columns) or 1
-    figure, panels = create_figure(rows, columns, 2.3 * rows + 0.2, sharey=True)
-    remarks = []
-    for axes, backbone in zip(panels.flat, backbones, strict=False):
-        geometries = read_geometries(results_root, backbone, BASE, seeds)
-        if geometries:
-            _draw_panel(axes, geometries)
-            axes.set_title(_title(backbone, geometries))
-        else:
-            axes.set_title(name_backbone(backbone))
-            say_missing(axes, "base directions")
-            remarks.append(f"base directions of {name_backbone(backbone)}")
-    for axes in list(panels.flat)[len(backbones) :]:
-        axes.set_visible(False)
-    panels[0, 0].set_ylabel("cosine (harmfulness, refusal)")
-    add_legend(figure, panels, [f"{side} side" for side in SIDES], 2)
-    note_missing(figure, remarks)
-    save_figure(figure, out_pdf, out_png)
+    with open_figure(rows, columns, 2.3 * rows + 0.2, out_pdf, out_png, sharey=True) as (
+        figure,
+        panels,
+        remarks,
+    ):
+        for axes, backbone in zip(panels.flat, backbones, strict=False):
+            geometries = read_geometries(results_root, backbone, BASE, seeds)
+            if geometries:
+                _draw_panel(axes, geometries)
+                axes.set_title(_title(backbone, geometries))
+            else:
+                axes.set_title(name_backbone(backbone))
+                say_missing(axes, "base directions")
+                remarks.append(f"base directions of {name_backbone(backbone)}")
+        for axes in list(panels.flat)[len(backbones) :]:
+            axes.set_visible(False)
+        panels[0, 0].set_ylabel("cosine (harmfulness, refusal)")
+        add_legend(figure, panels, [f"{side} side" for side in SIDES], 2)

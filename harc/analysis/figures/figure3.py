@@ -5,14 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harc.analysis.figures.style import (
-    add_legend,
-    create_figure,
-    note_missing,
-    save_figure,
-    say_missing,
-    style_method,
-)
+from harc.analysis.figures.style import add_legend, open_figure, say_missing, style_method
 from harc.analysis.geometry import SIDES, list_direction_files, mean_profile, read_band, read_geometries
 from harc.analysis.vocabulary import include_base, name_backbone, name_method
 from harc.config.analysis import AnalysisSettings
@@ -72,15 +65,18 @@ def plot(
     out_png: Path,
 ) -> None:
     """Draw the figure: a column per backbone, prompt side above response side, trained slots shaded."""
-    figure, panels = create_figure(2, max(1, len(backbones)), 4.2, sharey=True, sharex="col")
-    remarks: list[str] = []
-    for column, backbone in enumerate(backbones):
-        count, missing = _draw_column(panels[:, column], results_root, backbone, include_base(methods), seeds)
-        remarks += missing
-        panels[0, column].set_title(f"{name_backbone(backbone)} ({count} seed{'s' if count != 1 else ''})")
-        panels[1, column].set_xlabel("slot (residual entering block)")
-    for axes, side in zip(panels[:, 0], SIDES, strict=True):
-        axes.set_ylabel(f"cosine, {side} side")
-    add_legend(figure, panels, map(name_method, include_base(methods)), 6)
-    note_missing(figure, remarks)
-    save_figure(figure, out_pdf, out_png)
+    columns = max(1, len(backbones))
+    with open_figure(2, columns, 4.2, out_pdf, out_png, sharey=True, sharex="col") as (
+        figure,
+        panels,
+        remarks,
+    ):
+        for column, backbone in enumerate(backbones):
+            shown = panels[:, column]
+            count, missing = _draw_column(shown, results_root, backbone, include_base(methods), seeds)
+            remarks.extend(missing)
+            shown[0].set_title(f"{name_backbone(backbone)} ({count} seed{'s' if count != 1 else ''})")
+            shown[1].set_xlabel("slot (residual entering block)")
+        for axes, side in zip(panels[:, 0], SIDES, strict=True):
+            axes.set_ylabel(f"cosine, {side} side")
+        add_legend(figure, panels, map(name_method, include_base(methods)), 6)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matplotlib.lines import Line2D
 
-from harc.analysis.figures.style import create_figure, note_missing, save_figure, say_missing, style_method
+from harc.analysis.figures.style import open_figure, say_missing, style_method, write_corner
 from harc.analysis.front import find_front
 from harc.analysis.outcomes import list_outcome_files, read_by_seed
 from harc.analysis.rates import Rate, estimate_rate
@@ -78,14 +78,8 @@ def _draw_panel(axes, results_root, backbone, methods, seeds, settings) -> tuple
         say_missing(axes, "scores of any method")
         return [], remarks
     attacks, refusals, count = max(sizes)
-    axes.text(
-        0.98,
-        0.98,
-        f"n = {attacks} attacked, {refusals} safe prompts\n{count} seed{'s' if count > 1 else ''}",
-        transform=axes.transAxes,
-        ha="right",
-        va="top",
-        fontsize=6.5,
+    write_corner(
+        axes, f"n = {attacks} attacked, {refusals} safe prompts\n{count} seed{'s' if count > 1 else ''}"
     )
     return list(points), remarks
 
@@ -115,23 +109,25 @@ def plot(
     out_png: Path,
 ) -> None:
     """Draw the figure: a panel per backbone, intervals on both axes, a line through undominated methods."""
-    figure, panels = create_figure(1, max(1, len(backbones)), 3.0, sharey=True)
-    remarks: list[str] = []
     drawn: list[str] = []
-    for axes, backbone in zip(panels[0], backbones, strict=False):
-        shown, missing = _draw_panel(axes, results_root, backbone, include_base(methods), seeds, settings)
-        drawn, remarks = drawn + shown, remarks + missing
-        axes.set_xlabel("mean over-refusal (lower is better)")
-        axes.set_ylim(-0.03, 1.1)
-        axes.set_xlim(left=-0.02)
-    panels[0, 0].set_ylabel("mean attack success (lower is better)")
-    handles = _make_legend(sort_methods(drawn))
-    figure.legend(
-        handles=handles,
-        loc="outside upper center",
-        ncols=min(7, len(handles)),
-        columnspacing=1.2,
-        handletextpad=0.3,
-    )
-    note_missing(figure, remarks)
-    save_figure(figure, out_pdf, out_png)
+    with open_figure(1, max(1, len(backbones)), 3.0, out_pdf, out_png, sharey=True) as (
+        figure,
+        panels,
+        remarks,
+    ):
+        for axes, backbone in zip(panels[0], backbones, strict=False):
+            shown, missing = _draw_panel(axes, results_root, backbone, include_base(methods), seeds, settings)
+            drawn += shown
+            remarks.extend(missing)
+            axes.set_xlabel("mean over-refusal (lower is better)")
+            axes.set_ylim(-0.03, 1.1)
+            axes.set_xlim(left=-0.02)
+        panels[0, 0].set_ylabel("mean attack success (lower is better)")
+        handles = _make_legend(sort_methods(drawn))
+        figure.legend(
+            handles=handles,
+            loc="outside upper center",
+            ncols=min(7, len(handles)),
+            columnspacing=1.2,
+            handletextpad=0.3,
+        )

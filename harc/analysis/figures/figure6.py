@@ -3,14 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from harc.analysis.figures.style import (
-    add_legend,
-    create_figure,
-    note_missing,
-    save_figure,
-    say_missing,
-    style_method,
-)
+from harc.analysis.figures.style import add_legend, open_figure, say_missing, style_method
 from harc.analysis.training_logs import TERMS, list_log_files, read_logs, read_term
 from harc.analysis.vocabulary import name_backbone, name_method, sort_methods
 from harc.artifacts import BASE
@@ -46,6 +39,17 @@ def _draw_method(axes, method: str, logs: dict[int, list[dict]], term: str) -> b
     return drawn
 
 
+def _draw_row(row, logs: dict[str, dict[int, list[dict]]]) -> None:
+    """One backbone: a panel per term."""
+    for axes, (term, label) in zip(row, TERMS.items(), strict=True):
+        drawn = [_draw_method(axes, method, held, term) for method, held in logs.items()]
+        if not any(drawn):
+            say_missing(axes, label)
+        else:
+            axes.set_ylim(0, axes.get_ylim()[1] * 1.05)
+        axes.tick_params(axis="y", labelsize=6.5)
+
+
 def plot(
     results_root: Path,
     backbones: Sequence[str],
@@ -57,27 +61,17 @@ def plot(
 ) -> None:
     """Draw the figure: a row per backbone, a column per term, one line per method and seed."""
     trained = sort_methods([method for method in methods if method != BASE])
-    figure, panels = create_figure(
-        max(1, len(backbones)), len(TERMS), 1.7 * len(backbones) + 0.7, sharex=True
-    )
-    remarks: list[str] = []
-    for row, backbone in zip(panels, backbones, strict=False):
-        logs = {method: read_logs(results_root, backbone, method, seeds) for method in trained}
-        absent = [name_method(method) for method, held in logs.items() if not held]
-        remarks += [f"{name} on {name_backbone(backbone)}" for name in absent]
-        count = max((len(held) for held in logs.values()), default=0)
-        for axes, (term, label) in zip(row, TERMS.items(), strict=True):
-            drawn = [_draw_method(axes, method, held, term) for method, held in logs.items()]
-            if not any(drawn):
-                say_missing(axes, label)
-            else:
-                axes.set_ylim(0, axes.get_ylim()[1] * 1.05)
-            axes.tick_params(axis="y", labelsize=6.5)
-        row[0].set_ylabel(f"{name_backbone(backbone)}\n{count} seed{'s' if count != 1 else ''}")
-    for axes, label in zip(panels[0], TERMS.values(), strict=True):
-        axes.set_title(label.replace(", ", ",\n").replace(" on ", "\non "), fontsize=7.5)
-    for axes in panels[-1]:
-        axes.set_xlabel("step")
-    add_legend(figure, panels, map(name_method, trained), 6)
-    note_missing(figure, remarks)
-    save_figure(figure, out_pdf, out_png)
+    rows, height = max(1, len(backbones)), 1.7 * len(backbones) + 0.7
+    with open_figure(rows, len(TERMS), height, out_pdf, out_png, sharex=True) as (figure, panels, remarks):
+        for row, backbone in zip(panels, backbones, strict=False):
+            logs = {method: read_logs(results_root, backbone, method, seeds) for method in trained}
+            absent = [name_method(method) for method, held in logs.items() if not held]
+            remarks.extend(f"{name} on {name_backbone(backbone)}" for name in absent)
+            count = max((len(held) for held in logs.values()), default=0)
+            _draw_row(row, logs)
+            row[0].set_ylabel(f"{name_backbone(backbone)}\n{count} seed{'s' if count != 1 else ''}")
+        for axes, label in zip(panels[0], TERMS.values(), strict=True):
+            axes.set_title(label.replace(", ", ",\n").replace(" on ", "\non "), fontsize=7.5)
+        for axes in panels[-1]:
+            axes.set_xlabel("step")
+        add_legend(figure, panels, map(name_method, trained), 6)

@@ -1,6 +1,7 @@
 """Figure 7, grid: margin against weight of KL, as heat maps with the values and their intervals."""
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from harc.artifacts import BASE
 from harc.config.analysis import AnalysisSettings
 
 COLOURS = "Blues"  # one hue, so that lightness alone tells
-Points = Sequence[tuple[str, float, float]]  # run, margin, weight of KL
+Points = Sequence[Sequence[Any]]  # run, margin, weight of KL
 
 
 def select_units(profile: Any) -> list[list]:
@@ -70,8 +71,8 @@ def _draw_map(
             values[margins.index(margin), weights.index(weight)] = cell[0]
     low, high = span
     axes.imshow(values, cmap=COLOURS, vmin=low, vmax=high, aspect="auto")
-    for (margin, weight), cell in cells.items():
-        row, column = margins.index(margin), weights.index(weight)
+    for (row, margin), (column, weight) in product(enumerate(margins), enumerate(weights)):
+        cell = cells.get((margin, weight))
         dark = cell is not None and high > low and (cell[0] - low) / (high - low) > 0.6
         _write_cell(axes, column, row, cell, dark)
     if own is not None:

@@ -5,14 +5,7 @@ from pathlib import Path
 
 from matplotlib.lines import Line2D
 
-from harc.analysis.figures.style import (
-    GREY,
-    create_figure,
-    note_missing,
-    save_figure,
-    say_missing,
-    style_method,
-)
+from harc.analysis.figures.style import GREY, open_figure, say_missing, style_method, write_corner
 from harc.analysis.front import find_front
 from harc.analysis.tuning_points import TuningPoint, read_points, read_tuned
 from harc.analysis.vocabulary import name_backbone, name_method, sort_methods
@@ -90,14 +83,9 @@ def _draw_panel(axes, backbone: str, points: Sequence[TuningPoint], criterion: M
         zorder=2,
     )
     seeds = len({point.seed for point in own})
-    axes.text(
-        0.98,
-        0.98,
+    write_corner(
+        axes,
         f"n = {base.asr.n} attacked, {base.over_refusal.n} safe prompts\n{seeds} seed{'s' if seeds > 1 else ''}",
-        transform=axes.transAxes,
-        ha="right",
-        va="top",
-        fontsize=6.5,
     )
 
 
@@ -128,18 +116,22 @@ def plot(
     """Draw the figure: a panel per backbone, every point with its intervals, the front of all points as steps."""
     points = read_points(settings.tuning_points)
     criterion = read_tuned(settings.tuning_points)["tuning"] if points else {}
-    figure, panels = create_figure(1, max(1, len(backbones)), 3.4, sharey=True)
-    for axes, backbone in zip(panels[0], backbones, strict=False):
-        _draw_panel(axes, backbone, points, criterion)
-        axes.set_xlabel("mean over-refusal, development (lower is better)")
-        axes.set_ylim(-0.03, 1.08)
-        axes.set_xlim(left=-0.02)
-    panels[0, 0].set_ylabel("mean attack success (lower is better)")
-    shown = sort_methods(list(dict.fromkeys(point.method for point in points)))
-    if shown:
-        handles = _make_legend(shown)
-        figure.legend(
-            handles=handles, loc="outside upper center", ncols=5, columnspacing=1.2, handletextpad=0.3
-        )
-    note_missing(figure, [] if points else ["tuning points, which this profile does not name"])
-    save_figure(figure, out_pdf, out_png)
+    with open_figure(1, max(1, len(backbones)), 3.4, out_pdf, out_png, sharey=True) as (
+        figure,
+        panels,
+        remarks,
+    ):
+        for axes, backbone in zip(panels[0], backbones, strict=False):
+            _draw_panel(axes, backbone, points, criterion)
+            axes.set_xlabel("mean over-refusal, development (lower is better)")
+            axes.set_ylim(-0.03, 1.08)
+            axes.set_xlim(left=-0.02)
+        panels[0, 0].set_ylabel("mean attack success (lower is better)")
+        shown = sort_methods(list(dict.fromkeys(point.method for point in points)))
+        if shown:
+            handles = _make_legend(shown)
+            figure.legend(
+                handles=handles, loc="outside upper center", ncols=5, columnspacing=1.2, handletextpad=0.3
+            )
+        else:
+            remarks.append("tuning points, which this profile does not name")

@@ -112,6 +112,11 @@ def add_legend(figure, panels, order, columns: int) -> None:
         figure.legend(handles, labels, loc="outside upper center", ncols=min(columns, len(labels)))
 
 
+def write_corner(axes, text: str) -> None:
+    """Small text in a panel's upper right corner: counts of prompts and seeds."""
+    axes.text(0.98, 0.98, text, transform=axes.transAxes, ha="right", va="top", fontsize=6.5)
+
+
 def say_missing(axes, what: str) -> None:
     """Write into a panel what it lacks, in place of data."""
     axes.text(

@@ -19,8 +19,9 @@ def _list_criteria(report: dict) -> Iterator[dict]:
         yield {"criterion": name, "split": report.get("split")} | bounds
 
 
-def _read_rows(layout: Layout, backbone: str, seed: int) -> list[dict]:
-    path = layout.backbone(backbone, seed) / "acceptance.json"
+def read_criteria(results_root: Path, backbone: str, seed: int) -> list[dict]:
+    """Criteria of one backbone with their values; none for a model without an acceptance report."""
+    path = Layout(results_root).backbone(backbone, seed) / "acceptance.json"
     if not path.is_file():
         return []
     return [{"backbone": backbone, "seed": seed} | row for row in _list_criteria(read_json(path))]
@@ -41,8 +42,7 @@ def _cell(row: dict | None) -> str:
 
 def build_table(results_root: Path, backbones: Sequence[str], seeds: Sequence[int]) -> Table:
     """The table; a backbone of another kind (a published model) has no criteria and is named in the notes."""
-    layout = Layout(results_root)
-    rows = [row for b in backbones for s in seeds for row in _read_rows(layout, b, s)]
+    rows = [row for b in backbones for s in seeds for row in read_criteria(results_root, b, s)]
     by_key = {(row["backbone"], row["seed"], row["criterion"]): row for row in rows}
     shown = [b for b in backbones if any(row["backbone"] == b for row in rows)]
     absent = [b for b in backbones if b not in shown]

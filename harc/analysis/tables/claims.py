@@ -142,20 +142,14 @@ def _body(claims: Sequence[Claim], findings: Sequence[Finding], confidence: floa
     return body
 
 
-def build_table(
-    claims_file: Path,
-    results_root: Path,
-    backbones: Sequence[str],
-    seeds: Sequence[int],
-    confidence: float = 0.95,
-) -> Table:
+def build_table(claims_file: Path, view: ResultsView) -> Table:
     """The ledger with its verdicts.
 
     Raises:
         ConfigError: if the ledger is not valid.
     """
-    claims = load_claims(claims_file)
-    findings = evaluate_claims(claims, ResultsView(results_root, backbones, seeds, confidence))
+    claims, confidence = load_claims(claims_file), view.confidence
+    findings = evaluate_claims(claims, view)
     ledger = hash_ledger(claims_file)
     rows = []
     for claim in claims:
