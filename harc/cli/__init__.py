@@ -9,6 +9,7 @@ import typer
 
 from harc.artifacts import Layout
 from harc.cli import cache, data, directions, judges, settings
+from harc.cli.evaluate import evaluate
 from harc.cli.options import ModelOption, ProfileOption
 from harc.errors import HarcError
 
@@ -24,6 +25,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(directions.app, name="directions")
 app.add_typer(judges.app, name="judges")
 app.add_typer(settings.app, name="config")
+app.command()(evaluate)
 
 
 @app.command("step")

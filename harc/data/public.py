@@ -155,6 +155,11 @@ def _build_evaluation(prompts: PublicPrompts, settings: PublicRowSettings, drawe
     ]
 
 
+def make_evaluation_rows(prompts: PublicPrompts, settings: PublicRowSettings) -> list[dict]:
+    """Rows of every evaluation suite alone, as a study of the same settings asks them."""
+    return _build_evaluation(prompts, settings, Drawer(settings.seed))
+
+
 def _build_development(prompts: PublicPrompts, settings: PublicRowSettings, drawer: Drawer) -> list[dict]:
     sensitive = [prompt for prompt in prompts.answered_scary if prompt.kind.startswith("dangerous")]
     others = [prompt for prompt in prompts.answered_scary if not prompt.kind.startswith("dangerous")]

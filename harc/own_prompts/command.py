@@ -1,0 +1,139 @@
+"""What `harc evaluate` does with its options: names to rows, judges and a model, and one run over them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harc.config.evaluation import EvaluationSettings
+from harc.config.judge_file import JudgeFile
+from harc.errors import ConfigError
+from harc.judges.base import LABELS_OF
+from harc.own_prompts.prompt_file import is_prompt_file, read_prompt_file
+from harc.own_prompts.run import Findings, evaluate_suites, make_target
+from harc.own_prompts.shipped import SUITES, draw_rows, list_shipped_rows
+from harc.own_prompts.sources import find_adapter, find_model
+
+DEFAULT_JUDGES = ("string_rules", "string_jailbreakbench")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command's options, in the words of its help."""
+
+    model: str
+    suites: tuple[str, ...]
+    out: Path
+    adapter: str | None = None
+    judges: tuple[str, ...] = DEFAULT_JUDGES
+    judge_config: Path | None = None
+    max_new_tokens: int = 256
+    batch_size: int = 16
+    limit: int | None = None
+    data: Path = Path("data/public")
+    mirror: Path | None = None
+    dtype: str = "float32"
+    device: str = "cpu"
+
+
+def gather_rows(options: Options) -> tuple[dict[str, list[dict[str, Any]]], list[str]]:
+    """Rows by suite in the order asked for, and remarks on them.
+
+    Raises:
+        ConfigError: for a suite that is neither shipped nor a prompt file, or two of one name.
+        DataError: for a faulty prompt file.
+    """
+    files = [name for name in options.suites if is_prompt_file(name)]
+    shipped = [name for name in options.suites if name not in files]
+    unknown = [name for name in shipped if name not in SUITES]
+    if unknown or not options.suites:
+        raise ConfigError(
+            "--suite",
+            expected=f"one of {', '.join(SUITES)}, or a file that ends in .csv or .jsonl",
+            found=repr(unknown[0]) if unknown else "none",
+            fix="check the spelling; `harc evaluate --help` says what each suite is",
+        )
+    rows, remarks = {}, []
+    for name in files:
+        found, ignored = read_prompt_file(Path(name))
+        suite = found[0]["suite"]
+        if suite in rows or suite in SUITES:
+            raise ConfigError(
+                f"--suite {name}",
+                expected="a file name that no other suite has",
+                found=f"a second suite {suite}",
+                fix="rename the file",
+            )
+        rows[suite] = found
+        if ignored:
+            remarks.append(f"{name}: columns that nothing reads: {', '.join(map(repr, ignored))}")
+    if shipped:
+        rows |= list_shipped_rows(shipped, options.data, mirror=options.mirror)
+    return {suite: draw_rows(members, options.limit) for suite, members in rows.items()}, remarks
+
+
+def make_settings(options: Options) -> EvaluationSettings:
+    """Decoding and judges, checked as a profile's are; a lone judge gets a rule beside it.
+
+    Raises:
+        ConfigError: for an unknown judge, or `exact`, which knows the embedded world's answers only.
+    """
+    from harc.config.loading import parse_settings, read_yaml
+
+    judges = tuple(dict.fromkeys(options.judges or DEFAULT_JUDGES))
+    known = [name for name in LABELS_OF if name != "exact"]
+    unknown = [name for name in judges if name not in known]
+    if unknown:
+        raise ConfigError(
+            "--judge",
+            expected=f"one of {', '.join(known)}",
+            found=unknown[0],
+            fix="`harc judges list` says what each can tell; exact knows the embedded world's answers only",
+        )
+    if len(judges) == 1:
+        judges += (next(name for name in DEFAULT_JUDGES if name not in judges),)
+    given = {}
+    if options.judge_config:
+        path = options.judge_config
+        found: JudgeFile = parse_settings(JudgeFile, read_yaml(path), str(path))
+        given = {"judge_endpoint": found.endpoint, "classifier": found.classifier}
+    values = {
+        "judges": judges, "max_new_tokens": options.max_new_tokens, "batch_size": options.batch_size, **given
+    }  # fmt: skip
+    return parse_settings(EvaluationSettings, values, "harc evaluate")
+
+
+def evaluate_by_hand(options: Options) -> tuple[Findings, list[str]]:
+    """Run the command.
+
+    Returns:
+        What was found, and remarks for the user.
+
+    Raises:
+        HarcError: whatever is wrong, before the model is loaded where that is possible.
+    """
+    from harc.judges.registry import make_judges
+    from harc.own_prompts.answers import AnswerStore
+
+    rows, remarks = gather_rows(options)
+    settings = make_settings(options)
+    model, identity = find_model(options.model)
+    adapter, adapter_identity = (None, None) if options.adapter is None else find_adapter(options.adapter)
+    decoding = {"max_new_tokens": options.max_new_tokens, "dtype": options.dtype}
+    store = AnswerStore(
+        options.out, {"format": 1, "model": identity, "adapter": adapter_identity, "decoding": decoding}
+    )
+    judges = make_judges(settings.judges, "", settings)
+    target = make_target(model, adapter, settings, dtype=options.dtype, device=options.device)
+    return evaluate_suites(target, rows, judges, store), remarks
+
+
+def format_findings(findings: Findings, remarks: Sequence[str], out: Path) -> str:
+    """What the command prints."""
+    from harc.own_prompts.table import format_agreement, format_table
+
+    taken = sum(findings.taken_over.values())
+    answered = f"{sum(findings.answered.values())} prompts answered, {taken} taken over"
+    files = f"wrote {out / 'scores.csv'} and {out / 'generations'}: {answered}"
+    lines = [format_table(findings.scores), "", *format_agreement(findings.agreement), *remarks, files]
+    return "\n".join(lines)

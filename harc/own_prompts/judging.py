@@ -1,0 +1,51 @@
+"""Judging a suite's answers: only by judges that have not said anything on them yet, and never by guesses."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from harc.errors import ModelError
+from harc.judges.base import LABELS, UNJUDGED, Answer, Judge
+
+EXPECTED = "expected"
+
+
+def judge_records(
+    suite: str, records: Sequence[dict[str, Any]], judges: Sequence[Judge]
+) -> list[dict[str, Any]]:
+    """The records with every judge's verdict in them.
+
+    Raises:
+        ModelError: naming judge and suite, if a judge gives too few verdicts or an unknown label; an answer that it
+            cannot read is `unjudged`, which is counted.
+    """
+    records = [{**record, "verdicts": dict(record.get("verdicts", {}))} for record in records]
+    for judge in judges:
+        due = [r for r in records if r["verdicts"].get(judge.name, {}).get("version") != judge.version]
+        answers = [Answer(r["goal"], r["response"], r["expected"] or None) for r in due]
+        verdicts = judge.judge(answers) if answers else []
+        if len(verdicts) != len(due):
+            raise _refuse(judge, suite, f"{len(due)} verdicts", str(len(verdicts)))
+        for record, verdict in zip(due, verdicts, strict=True):
+            if verdict.label not in (*LABELS, UNJUDGED):
+                raise _refuse(
+                    judge, f"{suite}: {record['id']}", " or ".join((*LABELS, UNJUDGED)), repr(verdict.label)
+                )
+            own = {} if verdict.own is None else {"own": verdict.own}
+            record["verdicts"][judge.name] = {
+                "label": verdict.label, "score": verdict.score, "version": judge.version, **own
+            }  # fmt: skip
+    return records
+
+
+def _refuse(judge: Judge, where: str, expected: str, found: str) -> ModelError:
+    return ModelError(
+        f"judge {judge.name} on {where}",
+        expected=expected,
+        found=found,
+        fix="use another judge; the answers are kept, so the same command only judges",
+    )
+
+
+def holds_expected(record: dict[str, Any]) -> bool:
+    """Whether the answer holds the expected text, whatever the case and spaces."""
+    return " ".join(record["expected"].lower().split()) in " ".join(record["response"].lower().split())

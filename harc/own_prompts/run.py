@@ -1,0 +1,142 @@
+"""Answering, judging and scoring suites of prompts on a user's model; goes on where a killed run stopped."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harc.config.evaluation import EvaluationSettings
+from harc.errors import ModelError
+from harc.evaluation.score import write_csv
+from harc.generation import context_length
+from harc.judges.base import Judge
+from harc.own_prompts.answers import AnswerStore
+from harc.own_prompts.judging import judge_records
+from harc.own_prompts.scores import SCORE_COLUMNS, measure_agreement, score_records
+from harc.progress import track
+
+BATCHES_KEPT = 4  # batches between two writes of answers: what a kill can lose
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a run found.
+
+    Attributes:
+        scores: rows of scores.csv.
+        agreement: see measure_agreement, over all suites.
+        answered: prompts answered in this run, by suite.
+        taken_over: prompts whose answers were there already, by suite.
+    """
+
+    scores: list[dict[str, Any]]
+    agreement: list[tuple[str, str, float, int]]
+    answered: dict[str, int]
+    taken_over: dict[str, int]
+
+
+def check_prompts(target: Any, suites: Mapping[str, Sequence[dict[str, Any]]]) -> dict[str, list[list[int]]]:
+    """Token ids of every prompt, before any is answered.
+
+    Raises:
+        ModelError: naming file, row and column of the first prompt that does not fit the context with its answer, and
+            how many others do not.
+    """
+    limit = context_length(target.backbone.model)
+    room = None if limit is None else limit - target.settings.max_new_tokens
+    tokens = {
+        suite: target.backbone.chat.encode_prompts([row["messages"] for row in rows])
+        for suite, rows in suites.items()
+    }
+    long = [
+        (row["place"], len(ids))
+        for suite, rows in suites.items()
+        for row, ids in zip(rows, tokens[suite], strict=True)
+        if room is not None and len(ids) > room
+    ]
+    if long:
+        place, length = long[0]
+        others = f" ({len(long) - 1} more prompts are too long)" if len(long) > 1 else ""
+        raise ModelError(
+            place,
+            expected=f"at most {room} tokens (context {limit}, answer up to {target.settings.max_new_tokens})",
+            found=f"{length}{others}",
+            fix="shorten or remove the prompt, lower --max-new-tokens, or use a model with a longer context",
+        )
+    return tokens
+
+
+def answer_suite(
+    target: Any, suite: str, rows: Sequence[dict[str, Any]], tokens: Sequence[list[int]], store: AnswerStore
+) -> tuple[list[dict[str, Any]], int]:
+    """Records of a suite without verdicts of this run, and how many prompts were answered now.
+
+    Prompts are answered longest first, some batches at a time, each kept as soon as it is there.
+    """
+    hashes = [target.hash_prompt(row["messages"]) for row in rows]
+    known = store.load(suite)
+    keys = [(row["id"], digest) for row, digest in zip(rows, hashes, strict=True)]
+    due = sorted((i for i, key in enumerate(keys) if key not in known), key=lambda i: -len(tokens[i]))
+    share = BATCHES_KEPT * target.settings.batch_size
+    with track(len(due), suite) as bar:
+        for start in range(0, len(due), share):
+            part = due[start : start + share]
+            names = [rows[i]["place"] for i in part]
+            completions = target.decode([tokens[i] for i in part], names=names, on_done=bar.advance)
+            answers = [
+                {
+                    "id": rows[i]["id"], "prompt_sha256": hashes[i], "response": done.text,
+                    "finish_reason": done.finish_reason, "prompt_tokens": done.prompt_tokens,
+                    "response_tokens": done.response_tokens,
+                }
+                for i, done in zip(part, completions, strict=True)
+            ]  # fmt: skip
+            store.keep(suite, answers)
+            known |= {(answer["id"], answer["prompt_sha256"]): answer for answer in answers}
+    described = [
+        {name: row[name] for name in ("id", "suite", "category", "kind", "messages", "expected", "goal")}
+        for row in rows
+    ]
+    return [{**known[key], **row} for key, row in zip(keys, described, strict=True)], len(due)
+
+
+def evaluate_suites(
+    target: Any,
+    suites: Mapping[str, Sequence[dict[str, Any]]],
+    judges: Sequence[Judge],
+    store: AnswerStore,
+) -> Findings:
+    """Answer, judge and score every suite; each is in place as soon as it is judged.
+
+    Args:
+        target: a harc.evaluation.target.Target.
+        suites: rows by suite; see harc.own_prompts.prompt_file.
+        judges: in order of precedence.
+        store: folder of the run.
+
+    Raises:
+        ModelError: for a prompt that does not fit, or a judge that answers nonsense; answers are kept.
+        EnvironmentProblem: for a full disk; answers are kept.
+    """
+    names = [judge.name for judge in judges]
+    scores, records, answered, taken = [], [], {}, {}
+    for suite, tokens in check_prompts(target, suites).items():
+        found, answered[suite] = answer_suite(target, suite, suites[suite], tokens, store)
+        taken[suite] = len(found) - answered[suite]
+        judged = judge_records(suite, found, judges)
+        store.publish(suite, judged)
+        scores += score_records(suite, judged, names)
+        records += judged
+        write_csv(store.folder / "scores.csv", SCORE_COLUMNS, scores)
+    return Findings(scores, measure_agreement(records, names), answered, taken)
+
+
+def make_target(
+    model: Path, adapter: Path | None, settings: EvaluationSettings, *, dtype: str, device: str
+) -> Any:
+    """The model with its adapter or steering on, ready to answer."""
+    from harc.evaluation.run import EvaluationPaths, load_target
+
+    unused = Path()
+    paths = EvaluationPaths(model, adapter, unused, unused, None, unused)
+    return load_target(paths, settings, dtype=dtype, device=device)

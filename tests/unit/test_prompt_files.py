@@ -1,0 +1,98 @@
+"""Prompt files of a user: what they may hold, and that every fault is named with file, row and column."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harc.errors import DataError
+from harc.own_prompts.prompt_file import read_prompt_file
+
+
+def write(path: Path, text: str | bytes) -> Path:
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_csv_and_jsonl_give_the_same_rows(tmp_path):
+    table = write(
+        tmp_path / "My abuse-list.csv",
+        '\ufeffprompt,id,category,kind,expected,owner\r\n"how, said ""he""\nagain?",a1,fraud,Harmful,,me\r\n'
+        "\r\nhello,,,,hi,\r\n",
+    )
+    lines = write(
+        tmp_path / "My abuse-list.jsonl",
+        json.dumps({"prompt": 'how, said "he"\nagain?', "id": "a1", "category": "fraud", "kind": "harmful"})
+        + "\n\n"
+        + json.dumps({"prompt": "hello", "id": None, "expected": "hi", "owner": "me"})
+        + "\n",
+    )
+    rows, ignored = read_prompt_file(table)
+    assert ignored == ["owner"]
+    first, second = rows
+    assert first["suite"] == "my_abuse_list" and first["id"] == "a1"
+    assert (first["category"], first["kind"], first["expected"]) == ("fraud", "harmful", "")
+    assert first["messages"] == [{"role": "user", "content": 'how, said "he"\nagain?'}]
+    assert (second["category"], second["kind"], second["expected"]) == ("uncategorised", None, "hi")
+    assert second["id"] == "my_abuse_list-00005" and second["place"] == f"{table}:5: column prompt"
+    others, _ = read_prompt_file(lines)
+    assert others[1]["id"] == "my_abuse_list-00003"
+    drop = ("place", "id")
+    assert [{k: v for k, v in r.items() if k not in drop} for r in others] == [
+        {k: v for k, v in r.items() if k not in drop} for r in rows
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"a\.csv:1: expected a header with column prompt .*; found an empty file"),
+        ("id,category\n1,x\n", r"a\.csv:1: expected a header with column prompt .*; found id, category"),
+        ("prompt,prompt\na,b\n", r"a\.csv:1: expected a header .* each once; found prompt, prompt"),
+        ("prompt\n", r"a\.csv: expected at least one row; found none"),
+        ("prompt,id\na,1\nb\n", r"a\.csv:3: expected 2 cells, as in the header; found 1"),
+        ('prompt\n"never closed\n', r"a\.csv:2: expected a CSV row; found unexpected end of data"),
+        ("prompt,id\na,1\n  ,2\n,3\n", r"a\.csv:3: column prompt: expected a prompt; found an empty cell; .*1 more"),
+        ("prompt,id\na,1\nb,1\n", r"a\.csv:3: column id: expected a value of its own; found the one of row 2"),
+        ("prompt,id\na,1\na ,2\n", r"a\.csv:3: column prompt: expected a value of its own; found the one of row 2"),
+        ("prompt,kind\na,bad\n", r"a\.csv:2: column kind: expected harmful or benign; found 'bad'"),
+        ("prompt\na\x00b\n", r"a\.csv:2: column prompt: expected printable text; found the control character U\+0000"),
+        ("prompt\na\x1b[31mb\n", r"column prompt: expected printable text; found the control character U\+001B"),
+        ("prompt\na\x9bb\n", r"column prompt: expected printable text; found the control character U\+009B"),
+        ("prompt,category\na,b\tc\n", r"column category: expected printable text; found the control character U\+0009"),
+        ("prompt,id\na," + "x" * 501 + "\n", r"column id: expected at most 500 characters; found 501"),
+        ("prompt\n" + "x" * 200_001 + "\n", r"column prompt: expected at most 200000 characters; found 200001"),
+        (b"prompt\nok\ncaf\xe9\n", r"a\.csv:3: expected UTF-8 text; found byte 0xe9; save the file as UTF-8"),
+        ("prompt\n".encode("utf-16"), r"a\.csv:1: expected UTF-8 text; found byte 0xff"),
+    ],
+)  # fmt: skip
+def test_faults_of_a_csv_file(tmp_path, text, message):
+    with pytest.raises(DataError, match=message):
+        read_prompt_file(write(tmp_path / "a.csv", text))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"prompt": "a"}\n{"prompt": \n', r"a\.jsonl:2: expected a JSON object; found Expecting value"),
+        ('{"prompt": "a"}\n[1]\n', r"a\.jsonl:2: expected an object with field prompt; found list"),
+        ('{"text": "a"}\n', r"a\.jsonl:1: expected an object with field prompt; found the fields text"),
+        ('{"prompt": 5}\n', r"a\.jsonl:1: column prompt: expected a text; found int 5"),
+        ('{"prompt": null}\n', r"a\.jsonl:1: column prompt: expected a text; found NoneType None"),
+        ('{"prompt": "a", "kind": ["x"]}\n', r"a\.jsonl:1: column kind: expected a text; found list"),
+        ("\n\n", r"a\.jsonl: expected at least one row; found none"),
+    ],
+)
+def test_faults_of_a_jsonl_file(tmp_path, text, message):
+    with pytest.raises(DataError, match=message):
+        read_prompt_file(write(tmp_path / "a.jsonl", text))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"none\.csv: expected a prompt file; found no such file"):
+        read_prompt_file(tmp_path / "none.csv")
+
+
+def test_a_huge_prompt_that_is_within_bounds_is_read(tmp_path):
+    rows, _ = read_prompt_file(write(tmp_path / "a.csv", "prompt\n" + "x" * 200_000 + "\n"))
+    assert len(rows[0]["goal"]) == 200_000
