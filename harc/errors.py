@@ -1,5 +1,8 @@
 """Errors that tell a person where to look, what was expected, what was found, and what to do next."""
 
+import errno
+import os
+
 
 class HarcError(Exception):
     """A problem with a known place and a known next step, shown as one line.
@@ -44,3 +47,20 @@ class ArtifactError(HarcError):
 
 class EnvironmentProblem(HarcError):
     """Something that the machine lacks: a GPU, memory, disk, the network, a token, a program."""
+
+
+def describe_full_disk(problem: OSError, command: str) -> EnvironmentProblem | None:
+    """One line for a disk without room; None for any other trouble of the system.
+
+    Args:
+        problem: what the system said.
+        command: what was under way, named where the system names no file.
+    """
+    if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return None
+    return EnvironmentProblem(
+        problem.filename or command,
+        expected="room on the disk",
+        found=os.strerror(problem.errno).lower(),
+        fix="free some, then give the same command again: finished work is kept",
+    )

@@ -1,6 +1,5 @@
 """Atomic reading and writing: a file is either the old one, the new one, or absent; never half of one."""
 
-import errno
 import hashlib
 import json
 import os
@@ -11,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from harc.errors import DataError, EnvironmentProblem
+from harc.errors import DataError
 
 
 def sha256_file(path: Path | str) -> str:
@@ -40,38 +39,9 @@ def _default_mode() -> int:
     return mask
 
 
-@contextmanager
-def name_full_disk(path: Path) -> Iterator[None]:
-    """Turn a full disk into one line that names the file.
-
-    Raises:
-        EnvironmentProblem: in place of the system's error.
-    """
-    try:
-        yield
-    except OSError as problem:
-        if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise EnvironmentProblem(
-            str(path),
-            expected="room on the disk",
-            found=os.strerror(problem.errno).lower(),
-            fix="free some, then give the same command again: finished work is kept",
-        ) from problem
-
-
 def write_bytes(path: Path | str, data: bytes) -> None:
-    """Write `data` to `path` atomically: temporary name in the same folder, fsync, rename.
-
-    Raises:
-        EnvironmentProblem: if the disk is full.
-    """
+    """Write `data` to `path` atomically: temporary name in the same folder, fsync, rename."""
     path = Path(path)
-    with name_full_disk(path):
-        _write_bytes(path, data)
-
-
-def _write_bytes(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
@@ -113,10 +83,9 @@ def write_jsonl(path: Path | str, rows: Iterable[dict]) -> None:
 def append_jsonl(path: Path | str, row: dict) -> None:
     """Append one row to a log and flush it: for progress logs, not for results."""
     path = Path(path)
-    with name_full_disk(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "a", encoding="utf-8") as handle:
-            handle.write(_json_line(row))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a", encoding="utf-8") as handle:
+        handle.write(_json_line(row))
 
 
 def _read_text(path: Path) -> str:
@@ -194,17 +163,8 @@ def read_jsonl(path: Path | str, required: Sequence[str] = ()) -> list[dict]:
 
 @contextmanager
 def atomic_directory(path: Path | str) -> Iterator[Path]:
-    """Give a temporary folder that takes the place of `path` when the block ends without an error.
-
-    Raises:
-        EnvironmentProblem: if the disk is full.
-    """
-    with name_full_disk(Path(path)), _replace_directory(Path(path)) as temporary:
-        yield temporary
-
-
-@contextmanager
-def _replace_directory(path: Path) -> Iterator[Path]:
+    """Give a temporary folder that takes the place of `path` when the block ends without an error."""
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:

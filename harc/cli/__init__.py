@@ -11,7 +11,7 @@ from harc.artifacts import Layout
 from harc.cli import cache, data, directions, judges, settings
 from harc.cli.evaluate import evaluate
 from harc.cli.options import ModelOption, ProfileOption
-from harc.errors import HarcError
+from harc.errors import HarcError, describe_full_disk
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -291,6 +291,12 @@ def main() -> None:
         app()
     except HarcError as problem:
         sys.stderr.write(f"error: {problem}\n")
+        sys.exit(1)
+    except OSError as problem:
+        full = describe_full_disk(problem, " ".join(["harc", *sys.argv[1:]]))
+        if full is None:
+            raise
+        sys.stderr.write(f"error: {full}\n")
         sys.exit(1)
 
 

@@ -1,6 +1,7 @@
 """Settings of the judges that are models: a classifier from the hub, and what is shown to a rubric's judge."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -15,7 +16,9 @@ class ClassifierSettings(Settings):
         description="Causal language model that says yes or no: id on the hub or a local folder (arXiv 2402.04249).",
     )
     revision: str = Field("main", description="Commit or branch of the model.")
-    dtype: str = Field("bfloat16", description="Precision of its weights; 13 billion parameters take 26 GB.")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        "bfloat16", description="Precision of its weights; 13 billion parameters take 26 GB."
+    )
     device: str = Field("cuda", description="Where it runs: cpu, cuda or auto.")
     batch_size: int = Field(8, ge=1, description="Answers judged together.")
     answer_tokens: int = Field(

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from harc.errors import DataError, EnvironmentProblem
+from harc.errors import DataError
 from harc.files import (
     append_jsonl,
     atomic_directory,
@@ -39,23 +39,10 @@ def test_failed_write_leaves_no_temporary_file(tmp_path, monkeypatch):
 
     write_bytes(tmp_path / "a", b"old")
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(
-        EnvironmentProblem, match=r"/a: expected room on the disk; found no space left on device; free"
-    ):
+    with pytest.raises(OSError, match="No space left"):
         write_bytes(tmp_path / "a", b"new")
-    with (
-        pytest.raises(EnvironmentProblem, match=r"/folder: expected room on the disk"),
-        atomic_directory(tmp_path / "folder") as folder,
-    ):
-        (folder / "b").write_bytes(b"new")
     assert (tmp_path / "a").read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["a"]
-
-
-def test_other_troubles_of_the_disk_keep_their_own_words(tmp_path):
-    (tmp_path / "a").write_bytes(b"no folder")
-    with pytest.raises(OSError, match="a"):
-        write_bytes(tmp_path / "a" / "b", b"new")
 
 
 def test_rows_come_back_whatever_characters_they_hold(tmp_path):
