@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from harc.analysis.claim_metrics import Evidence, ResultsView, measure_coupling_gain
+from harc.analysis.claim_metrics import measure_coupling_gain
+from harc.analysis.evidence import Evidence, ResultsView
 from harc.analysis.geometry import SIDES
 from harc.analysis.rates import Difference, Rate, estimate_difference, estimate_rate
 from harc.artifacts import BASE

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from harc.analysis.macros.ablations import list_arms, list_faults, list_grid, list_model_families
 from harc.analysis.macros.claims import list_claims
 from harc.analysis.macros.geometry import list_areas, list_geometry, list_training
 from harc.analysis.macros.published import list_published
@@ -19,6 +20,9 @@ NEEDED = (
     "training",
     "claims",
     "acceptance",
+    "ablations",
+    "margin_kl",
+    "families",
     "faults",
     "hyperparameters",
     "tuning",
@@ -37,6 +41,10 @@ def collect_macros(tables_dir: Path) -> dict[str, str]:
         | list_geometry(tables["geometry"])
         | list_areas(tables["separability"])
         | list_training(tables["training"])
+        | list_arms(tables["ablations"])
+        | list_grid(tables["margin_kl"])
+        | list_faults(tables["faults"])
+        | list_model_families(tables["families"])
         | list_claims(tables["claims"])
         | list_published(tables["published"])
         | list_tuning(tables["tuning"], tables["hyperparameters"])

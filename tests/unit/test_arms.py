@@ -6,12 +6,15 @@ import pytest
 from fixtures.results_tree import ARMS, BACKBONES, METHODS, make_results_tree
 
 from harc.analysis.arms import measure_arms
-from harc.analysis.claim_metrics import ResultsView
+from harc.analysis.evidence import ResultsView
+from harc.analysis.latex import format_signed
+from harc.analysis.macros.ablations import list_arms, list_faults, list_grid
 from harc.analysis.outcomes import read_by_seed
 from harc.analysis.rates import estimate_difference
 from harc.analysis.steps import make_tables
 from harc.analysis.tables import faults
 from harc.analysis.tables.arms import build_arms, build_grid
+from harc.analysis.tables.layout import read_table, write_table
 from harc.config.ablation import AblationScope, GridPoint
 from harc.config.profile import load_profile
 from harc.evaluation.statistics import holm
@@ -98,3 +101,22 @@ def test_faults_give_difference_interval_and_adjusted_p(tree):
     assert one["mean_asr_low"] <= one["mean_asr"] <= one["mean_asr_high"]
     assert "mean_asr" not in none and "n/a$^\\ddagger$" in table.body[1]
     assert any("step unit: no accumulation" in note for note in table.notes)
+
+
+def test_the_text_takes_its_words_from_the_tables(tree, tmp_path):
+    rows = build_arms(tree, SCOPE).rows
+    write_table(build_arms(tree, SCOPE), tmp_path)
+    write_table(build_grid(tree, SCOPE), tmp_path)
+    arms = list_arms(read_table(tmp_path / "ablations.csv"))
+    row = next(row for row in rows if row["arm"] == "permuted_label" and row["backbone"] == BACKBONES[1])
+    assert arms["ArmAsrPermutedLabelQwen"] == format_signed(row["mean_asr_difference"])
+    assert arms["ArmAsrPromptOnlyLlama"] == "n/a" and arms["ArmCount"] == "2"
+    assert "on both backbones" in arms["ArmGainPermutedLabel"] or " and " in arms["ArmGainPermutedLabel"]
+    grid = list_grid(read_table(tmp_path / "margin_kl.csv"))
+    assert (grid["GridCells"], grid["GridMargins"], grid["GridKls"]) == ("2", "0.5", "1 and 10")
+    assert grid["GridOwn"] == "margin .50 and weight 10"
+    assert grid["GridAsrDifferLlama"] in ("none of 1", "1 of 1")
+    switches = [{"name": "kl_first_token", "released": "skipped", "corrected": "anchored"}]
+    write_table(faults.build_table(switches, tree, BACKBONES, [0]), tmp_path)
+    found = list_faults(read_table(tmp_path / "faults.csv"))
+    assert (found["FaultsRun"], found["FaultsIdle"]) == ("1", "0")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from harc.analysis.arms import Arm, measure_arms
-from harc.analysis.claim_metrics import ResultsView
+from harc.analysis.evidence import ResultsView
 from harc.analysis.figures.arm_panels import LABELS, Value, find_value, make_title
 from harc.analysis.figures.style import add_legend, open_figure, say_missing, style_index
 from harc.analysis.geometry import list_direction_files

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from harc.analysis.arms import measure_arms
-from harc.analysis.claim_metrics import ResultsView
+from harc.analysis.evidence import ResultsView
 from harc.analysis.figures.arm_panels import LABELS, Value, find_value, make_title
 from harc.analysis.figures.style import open_figure, say_missing
 from harc.analysis.geometry import list_direction_files

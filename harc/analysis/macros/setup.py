@@ -29,6 +29,7 @@ SETTINGS = {
     "SettingPairIterations": "evaluation.pair.iterations",
     "SettingPairBudget": "evaluation.pair.query_budget",
     "SettingMaxNewTokens": "evaluation.max_new_tokens",
+    "ArmSeeds": "ablation.seeds",
 }
 
 

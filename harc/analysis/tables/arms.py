@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harc.analysis.arms import METRICS, Arm, measure_arms
-from harc.analysis.claim_metrics import Evidence, ResultsView
+from harc.analysis.evidence import Evidence, ResultsView
 from harc.analysis.geometry import SIDES
 from harc.analysis.latex import MISSING, escape_latex, format_interval, format_rate, format_signed
 from harc.analysis.rates import Difference, Rate
