@@ -111,6 +111,11 @@ class Layout:
         return self.root / "tables"
 
     @property
+    def compute(self) -> Path:
+        """Folder of the table of what the run cost; of the committed study's own run where that is read."""
+        return self.runs / "compute"
+
+    @property
     def figures(self) -> Path:
         """Folder of figures (PDF and PNG)."""
         return self.root / "figures"

@@ -37,6 +37,7 @@ STEPS = (
     "finetune_harmful",
     "make_tables",
     "make_figure",
+    "tabulate_compute",
     "seal_results",
     "build_paper",
     "build_report",
@@ -181,6 +182,7 @@ def list_jobs(profile: Profile, layout: Layout) -> list[Job]:
         "finetune_harmful": finetuned,
         "make_tables": [{}],
         "make_figure": [{"figure": figure} for figure in profile.figures],
+        "tabulate_compute": [{}],
         "seal_results": [{}],
         "build_report": [{}],
     }

@@ -35,6 +35,7 @@ def collect_paper_inputs(
     commands: Mapping[str, str] | None = None,
     numbers_file: Path | None = None,
     root_hash: str | None = None,
+    compute_dir: Path | None = None,
 ) -> list[Path]:
     """Copy everything that main.tex inputs, and write artifacts.tex with the notes.
 
@@ -47,6 +48,7 @@ def collect_paper_inputs(
         commands: command by artifact name; None gives the plain `harc step` line.
         numbers_file: the macros; None takes numbers.tex among the tables.
         root_hash: of the results tree, for the text; None leaves it out.
+        compute_dir: folder of the table of compute; None leaves it out.
 
     Returns:
         The files written.
@@ -65,7 +67,9 @@ def collect_paper_inputs(
     commands = commands or {}
     notes, written = [], []
     _remove_old(generated_dir)
-    sources = [*sorted(tables_dir.glob("*.tex")), *sorted(figures_dir.glob("*.pdf"))]
+    folders = [tables_dir] if compute_dir is None else [tables_dir, compute_dir]
+    sources = [path for folder in folders for path in sorted(folder.glob("*.tex"))]
+    sources += sorted(figures_dir.glob("*.pdf"))
     for source in dict.fromkeys([*sources, numbers_file]):
         target = generated_dir / source.name
         write_bytes(target, source.read_bytes())

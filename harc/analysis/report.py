@@ -33,13 +33,18 @@ TITLES = {
     "conflicts": "Where the release contradicts itself",
     "published": "Published against reproduced, cell by cell",
     "tuning": "Every tuning point, and which were chosen",
+    "scale": "Mean attack success by model size",
     "acceptance": "Acceptance of the backbones",
     "hyperparameters": "Every setting of this run",
+    "compute": "What each kind of step cost (from the provenance files)",
 }
 CAPTIONS = {
     "figure1": "Cosine of the harmfulness and refusal directions per slot, untreated backbones.",
     "figure2": "The harmfulness-refusal plane per attack family, prompt side and response side.",
     "figure3": "Cosine of the two directions per slot, before and after each method.",
+    "figure4": "The plane after HARC, and answers token by token: base and HARC.",
+    "figure8": "Attack success and over-refusal after fine-tuning on harmful answers.",
+    "figure10": "Attack success per method, attack and category of harm.",
     "figure5": "Attack success against over-refusal; larger markers are more helpful.",
     "pareto": "Every tuning point on development prompts; outlined: the settings that were chosen.",
     "figure6": "Losses and coupling while training.",
@@ -212,7 +217,8 @@ def build_report(
     Raises:
         ArtifactError: if no table has been made.
     """
-    tables = [table for name in TITLES if (table := present_table(layout.tables / f"{name}.csv"))]
+    folders = dict.fromkeys(TITLES, layout.tables) | {"compute": layout.compute}
+    tables = [table for name, folder in folders.items() if (table := present_table(folder / f"{name}.csv"))]
     if not tables:
         raise ArtifactError(
             str(layout.tables),

@@ -22,6 +22,7 @@ from harc.analysis.tables import (
     main,
     published,
     release,
+    scale,
     training,
     tuning,
 )
@@ -50,6 +51,7 @@ TABLES = (
     "conflicts",
     "hyperparameters",
     "tuning",
+    "scale",
     "claims",
     "published",
 )
@@ -114,6 +116,7 @@ def make_tables(
         release.build_conflicts(),
         hyperparameters.build_table(profile_settings),
         tuning.build_table(tuning_points),
+        scale.build_table(*units, _list_scale_tables(profile_settings), confidence),
         claims.build_table(claims_file, view),
         published.build_table(published_file, results_root, models or {}, seeds, confidence),
     ]
@@ -125,6 +128,11 @@ def _scope_ablation(settings: BaseModel) -> AblationScope:
     if isinstance(settings, Profile):
         return settings.scope_ablation()
     return AblationSettings().create_scope({}, ())
+
+
+def _list_scale_tables(settings: BaseModel) -> tuple[Path, ...]:
+    """Main tables of other profiles that the scale table shows too."""
+    return settings.analysis.scale_tables if isinstance(settings, Profile) else ()
 
 
 def _list_reasons(settings: BaseModel) -> dict[str, str]:

@@ -14,7 +14,7 @@ from harc.provenance import FORMAT, resolve_name, seal_record
 
 SUFFIX = ".provenance.json"
 # Renderings of the rest, and the file that holds the root hash: the hash is of the results themselves.
-RENDERINGS = ("tables", "figures", "report.html", "root_hash.json")
+RENDERINGS = ("tables", "figures", "compute", "report.html", "root_hash.json")
 HASHED_FIELDS = ("command", "settings_hash", "seed", "inputs", "outputs")
 FIELDS = {
     "format": int,

@@ -97,7 +97,7 @@ class Comparison:
 
 
 def list_artifacts(root: Path) -> dict[str, Path]:
-    """Every file of a tree that is a result, by its path in it; sidecars hold times and are left out.
+    """Every file of a tree that is a result, by its path in it; what holds times (sidecars, compute) is left out.
 
     Raises:
         ArtifactError: if there is none.
@@ -106,7 +106,7 @@ def list_artifacts(root: Path) -> dict[str, Path]:
         path.relative_to(root).as_posix(): path
         for path in sorted(root.rglob("*"))
         if path.is_file()
-        and path.relative_to(root).parts[0] not in UNTRACKED
+        and path.relative_to(root).parts[0] not in (*UNTRACKED, "compute")
         and not path.name.endswith(SUFFIX)
     }
     if not files:

@@ -36,6 +36,17 @@ class AnalysisSettings(Settings):
         description="Most points drawn per class in a plane panel (count); statistics use all of them. "
         "Source: this project's convention, for legibility.",
     )
+    trajectory_resamples: int = Field(
+        1000,
+        ge=100,
+        description="Bootstrap resamples of answers behind the band of a trajectory (count). "
+        "Source: this project's convention.",
+    )
+    scale_tables: tuple[Path, ...] = Field(
+        (),
+        description="Main tables of other profiles that have run (paths of committed table1.csv), whose models the "
+        "scale table shows beside this profile's. Source: this project's convention.",
+    )
     tuning_points: Path | None = Field(
         None,
         description="Points that the methods' settings were chosen from (path of a CSV; the chosen settings lie beside "

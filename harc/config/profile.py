@@ -70,7 +70,7 @@ class Profile(Settings):
     tuning: TuningSettings = Field(TuningSettings(), description="Grids and the rule that chooses from them.")
     analysis: AnalysisSettings = Field(AnalysisSettings(), description="Figures and tables.")
     figures: tuple[str, ...] = Field(
-        ("figure1", "figure2", "figure3", "figure5", "figure6"),
+        ("figure1", "figure2", "figure3", "figure4", "figure5", "figure6", "figure10"),
         description="Figures to draw: modules of harc.analysis.figures.",
     )
 

@@ -45,7 +45,19 @@ def select_settings(job: Job) -> dict:
 
 def list_inputs(job: Job) -> list[Path]:
     """Prose, tables, numbers and figures, and the root hash of the tree that they belong to."""
-    return [*list_sources(), *list_table_files(job)[1:], *list_figure_files(job), job.layout.root_hash]
+    return [
+        *list_sources(),
+        *list_table_files(job)[1:],
+        *list_figure_files(job),
+        *list_compute(job),
+        job.layout.root_hash,
+    ]
+
+
+def list_compute(job: Job) -> list[Path]:
+    """The table of compute; none where an older committed study is read, which has no such table."""
+    files = [job.layout.compute / f"compute.{kind}" for kind in ("csv", "tex")]
+    return [path for path in files if job.layout.reference is None or path.is_file()]
 
 
 def list_outputs(job: Job) -> list[Path]:
@@ -72,7 +84,12 @@ def run(job: Job) -> None:
         )
     root_hash = read_json(job.layout.root_hash)["root_hash"]
     collect_paper_inputs(
-        job.layout.tables, job.layout.figures, GENERATED, list_commands(job), root_hash=root_hash
+        job.layout.tables,
+        job.layout.figures,
+        GENERATED,
+        list_commands(job),
+        root_hash=root_hash,
+        compute_dir=job.layout.compute,
     )
     _typeset(program)
 
@@ -81,7 +98,7 @@ def list_commands(job: Job) -> dict[str, str]:
     """The command behind every table and figure, for the notes beside them."""
     tables = dict.fromkeys(TABLES, replace(job, step="make_tables").command)
     figures = {name: replace(job, step="make_figure", figure=name).command for name in job.profile.figures}
-    return tables | figures
+    return tables | figures | {"compute": replace(job, step="tabulate_compute").command}
 
 
 def _typeset(program: str) -> None:

@@ -6,7 +6,7 @@ from harc.artifacts import BASE
 from harc.files import sha256_file
 from harc.fingerprint import ROOT
 from harc.pipeline import Job
-from harc.steps.build_paper import list_figure_files
+from harc.steps.build_paper import list_compute, list_figure_files
 from harc.steps.make_tables import list_outputs as list_table_files
 from harc.steps.make_tables import list_units
 
@@ -23,13 +23,13 @@ def select_settings(job: Job) -> dict:
 
 
 def list_inputs(job: Job) -> list[Path]:
-    """Tables, figures, and every method's generations, from which examples are shown."""
+    """Tables, figures, the table of compute, and every method's generations, from which examples are shown."""
     generations = [
         job.layout.generations(backbone, method, seed) / f"{suite}.jsonl"
         for backbone, method, seed in list_units(job)
         for suite in job.profile.evaluation.suites
     ]
-    return [*list_table_files(job)[1:], *list_figure_files(job), *generations]
+    return [*list_table_files(job)[1:], *list_figure_files(job), *list_compute(job), *generations]
 
 
 def list_outputs(job: Job) -> list[Path]:

@@ -33,12 +33,14 @@ def list_inputs(job: Job) -> list[Path]:
     """Scores, geometry, training logs, of arms too; fine-tunings; acceptance; claims and published numbers."""
     layout, profile = job.layout, job.profile
     points = profile.analysis.tuning_points
-    inputs = [CLAIMS, PUBLISHED, *([] if points is None else [points])]
+    inputs = [CLAIMS, PUBLISHED, *([] if points is None else [points]), *profile.analysis.scale_tables]
     inputs += [
         layout.backbone(backbone, seed) / "acceptance.json"
         for backbone, seed in profile.list_models()
         if profile.all_backbones[backbone].kind == "organism"
     ]
+    own = [name for name, backbone in profile.backbones.items() if backbone.kind == "organism"]
+    inputs += [layout.backbone(name, profile.seeds[0]) / "config.json" for name in own]
     families = product(profile.families.backbones, [BASE], profile.families.seeds)
     inputs += [layout.directions(*unit) / name for unit in families for name in DIRECTION_FILES]
     for unit in profile.list_units():

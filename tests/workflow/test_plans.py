@@ -38,6 +38,7 @@ def count_jobs(profile) -> dict[str, int]:
         * len(set(profile.seeds) & set(profile.finetuning.seeds)),
         "make_tables": 1,
         "make_figure": len(profile.figures),
+        "tabulate_compute": 1,
         "seal_results": 1,
         "build_paper": 1 if find_latex() else 0,
         "build_report": 1,

@@ -38,6 +38,7 @@ from harc.steps import (
     make_tables,
     pull_data,
     seal_results,
+    tabulate_compute,
     tune_method,
 )
 

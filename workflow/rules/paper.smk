@@ -8,12 +8,37 @@ FIGURES = [
     for name in PROFILE.figures
     for kind in ("pdf", "png")
 ]
+COMPUTE = tabulate_compute.list_outputs(create_job("tabulate_compute", PROFILE))
 PAPER_PDF = "paper/main.pdf"
 PAPER_TARGETS = (
     [PAPER_PDF]
     if build_paper.find_latex()
-    else [*TABLES[1:], *FIGURES, LAYOUT.root_hash]
+    else [*TABLES[1:], *FIGURES, *COMPUTE[1:], LAYOUT.root_hash]
 )
+
+
+rule tabulate_compute:
+    """What each kind of step cost: times differ from run to run, so the root hash does not cover it."""
+    input:
+        tabulate_compute.list_records(create_job("tabulate_compute", PROFILE)),
+    output:
+        files=COMPUTE[1:],
+        sidecar=sidecar_path(COMPUTE[0]),
+    log:
+        LAYOUT.root / "logs/tabulate_compute.log",
+    benchmark:
+        LAYOUT.root / "benchmarks/tabulate_compute.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        fingerprint=fingerprint("tabulate_compute"),
+        profile=PROFILE_SOURCE,
+    shell:
+        run_step("tabulate_compute")
 
 
 rule seal_results:
@@ -45,6 +70,7 @@ rule build_paper:
         sources=build_paper.list_sources(),
         tables=TABLES[1:],
         figures=FIGURES,
+        compute=COMPUTE[1:],
         root_hash=LAYOUT.root_hash,
     output:
         pdf=PAPER_PDF,

@@ -77,6 +77,7 @@ use rule build_paper as build_paper_from_reference with:
         sources=build_paper.list_sources(),
         tables=SHOWN_TABLES[1:],
         figures=SHOWN_FIGURES,
+        compute=build_paper.list_compute(create_job("build_paper", STUDY, PROFILE.name)),
         root_hash=SHOWN.root_hash,
     output:
         pdf=PAPER_PDF,

@@ -3,25 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from matplotlib.patches import Ellipse
-
+from harc.analysis.figures.plane_panel import CLASSES, choose_slot, draw_plane, leave_headroom
 from harc.analysis.figures.style import add_legend, create_figure, note_missing, save_figure, say_missing
 from harc.analysis.geometry import SIDES, list_direction_files, read_band
-from harc.analysis.latex import format_rate
-from harc.analysis.plane import Plane, estimate_area, fit_ellipse, list_projection_files, read_plane
+from harc.analysis.plane import Plane, list_projection_files, read_plane
 from harc.analysis.vocabulary import ATTACKS, name_backbone, name_suite
 from harc.artifacts import BASE, Layout
 from harc.config.analysis import AnalysisSettings
-
-# class name, suites (None: the panel's attack), verdicts (None: any), colour, marker, line style
-CLASSES = (
-    ("direct harmful", ("direct",), None, "#000000", "s", "-"),
-    ("attack, answered", None, ("correct",), "#D55E00", "x", "--"),
-    ("attack, refused or garbled", None, ("refused", "garbled"), "#CC79A7", "+", ":"),
-    ("wrapped benign", ("wrapped_benign",), None, "#0072B2", "o", "-."),
-)
-HEADROOM = 0.3  # share of the panel's height kept free for its text
 
 
 def list_inputs(
@@ -34,56 +22,11 @@ def list_inputs(
     ]
 
 
-def choose_slot(settings: AnalysisSettings, selected: Sequence[int], slots: int) -> int:
-    """The slot shown: the one set, else the lowest selected one, else the middle; never past the last."""
-    if settings.plane_slot is not None:
-        return min(settings.plane_slot, slots - 1)
-    return min(selected) if selected else slots // 2
-
-
-def _points(plane: Plane, side: str, slot: int, chosen) -> np.ndarray:
-    points = np.stack(
-        [plane.coordinates(side, "refusal")[chosen, slot], plane.coordinates(side, "harm")[chosen, slot]],
-        axis=1,
-    )
-    return points[~np.isnan(points).any(axis=1)]
-
-
-def _draw_class(axes, points: np.ndarray, style: tuple, settings: AnalysisSettings) -> None:
-    name, _, _, colour, marker, line = style
-    step = max(1, -(-len(points) // settings.plane_points))
-    edge = {"facecolors": "none", "edgecolors": colour} if marker in "so" else {"color": colour}
-    axes.scatter(*points[::step].T, s=7, marker=marker, linewidths=0.6, alpha=0.7, label=name, **edge)
-    ellipse = fit_ellipse(points, settings.ellipse_coverage)
-    if ellipse is not None:
-        centre, width, height, angle = ellipse
-        patch = Ellipse(
-            centre, width, height, angle=angle, fill=False, edgecolor=colour, linestyle=line, linewidth=1.2
-        )
-        axes.add_patch(patch)
-
-
 def _draw_panel(
     axes, plane: Plane, side: str, slot: int, attack: str, settings: AnalysisSettings
 ) -> str | None:
     """Draw one panel; returns what it lacks."""
-    drawn, counts = [], []
-    for style in CLASSES:
-        points = _points(plane, side, slot, plane.select(style[1] or (attack,), style[2]))
-        counts.append(str(len(points)))
-        if len(points):
-            _draw_class(axes, points, style, settings)
-            drawn.append(style[0])
-    harm = plane.coordinates(side, "harm")[:, slot]
-    area = estimate_area(
-        harm[plane.select((attack,))], harm[plane.select(("wrapped_benign",))], settings.confidence
-    )
-    text = f"n = {'/'.join(counts)}"
-    if area:
-        text += f"\nAUC {format_rate(area.estimate)} [{format_rate(area.low)}, {format_rate(area.high)}]"
-    else:
-        text += "\nAUC not available"
-    axes.text(0.03, 1.0, text, transform=axes.transAxes, fontsize=6.2, va="top", linespacing=1.15)
+    drawn = draw_plane(axes, plane, side, slot, (attack,), settings)
     if not any(name.startswith("attack") for name in drawn):
         say_missing(axes, f"{name_suite(attack)} projections")
         return f"{name_suite(attack)}, {side} side"
@@ -131,8 +74,7 @@ def plot(
     for axes in panels[-1]:
         axes.set_xlabel("refusal")
     for row in panels:
-        low, high = row[0].get_ylim()
-        row[0].set_ylim(low, high + HEADROOM * (high - low))
+        leave_headroom(row[0])
     add_legend(figure, panels, [style[0] for style in CLASSES], 4)
     note_missing(figure, remarks)
     save_figure(figure, out_pdf, out_png)
