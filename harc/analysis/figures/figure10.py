@@ -13,9 +13,10 @@ from harc.analysis.outcomes import list_outcome_files, read_by_seed
 from harc.analysis.vocabulary import ATTACKS, include_base, name_backbone, name_method, name_suite
 from harc.config.analysis import AnalysisSettings
 
-COLOURS = "cividis_r"  # even in grey, and for the colour-blind; light is low
+COLOURS = "Blues"  # one hue from light to dark: even in grey, and for the colour-blind
 DARK_ABOVE = 0.55  # rate from which a cell's text is white
 ROW = 0.142  # inches
+LABEL = 56  # points from a map to the names of its methods
 Tables = Mapping[str, list[list[Cell]] | None]
 
 
@@ -79,11 +80,12 @@ def _draw_map(axes, tables: Tables, categories: Sequence[str], first: bool) -> N
 def _name_methods(axes, methods: Sequence[str]) -> None:
     """The methods' names beside their blocks."""
     for block, method in enumerate(methods):
-        axes.text(
-            -0.34,
-            (block + 0.5) * len(ATTACKS),
+        axes.annotate(
             name_method(method).replace(" (", "\n("),
-            transform=axes.get_yaxis_transform(),
+            (0, (block + 0.5) * len(ATTACKS)),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(-LABEL, 0),
+            textcoords="offset points",
             ha="center",
             va="center",
             rotation=90,

@@ -27,6 +27,7 @@ ANSWERS = {
     "harmful_refused": ("harmful, refused", "#CC79A7", "+"),
     "benign_answered": ("benign, answered", "#0072B2", "o"),
 }
+OF_BASE = "harmful_answered_by_base"
 LINES = ("-", (0, (4, 1.5)), (0, (1, 1)))  # by method, the base first
 
 
@@ -53,7 +54,8 @@ def _draw_trajectories(
     """One line with its band per class and method; returns what has too few answers."""
     counts, remarks = [], []
     for line, (method, traced) in zip(LINES, traces.items(), strict=False):
-        found = {name: traced.select(name, axis, slot) for name in ANSWERS if name in traced.classes}
+        names = [name for name in ANSWERS if method != BASE or name != OF_BASE]
+        found = {name: traced.select(name, axis, slot) for name in names}
         for name, values in found.items():
             label, colour, marker = ANSWERS[name]
             band = estimate_band(values, settings.trajectory_resamples, settings.confidence)
@@ -62,7 +64,8 @@ def _draw_trajectories(
                 continue
             axes.fill_between(band.tokens, band.low, band.high, color=colour, alpha=0.15, linewidth=0)
             axes.plot(band.tokens, band.mean, color=colour, linestyle=line, marker=marker, markersize=3)
-        counts.append(f"{name_method(method)} n = {'/'.join(str(len(values)) for values in found.values())}")
+        sizes = [str(len(found[name])) if name in found else "--" for name in ANSWERS]
+        counts.append(f"{name_method(method)} n = {'/'.join(sizes)}")
     axes.axhline(0, color="0.6", linewidth=0.6, zorder=1)
     axes.text(0.02, 1.0, "\n".join(counts), transform=axes.transAxes, fontsize=6.2, va="top")
     return remarks

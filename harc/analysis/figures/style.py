@@ -5,6 +5,7 @@ figure printed in grey still reads. Files carry no dates and no program names: e
 """
 
 import io
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from harc.files import write_bytes
 TEXT_WIDTH = 6.5  # inches, the paper's text width
 DOTS_PER_INCH = 200
 GREY = "0.45"
+NOTE_WIDTH = 140  # characters of a line under a figure
 RC = {
     "font.family": "STIXGeneral",
     "mathtext.fontset": "stix",
@@ -136,9 +138,8 @@ def say_missing(axes, what: str) -> None:
 def note_missing(figure, remarks: list[str]) -> None:
     """Name under the figure whatever was left out of it, so that nothing is missing silently."""
     if remarks:
-        figure.supxlabel(
-            "Left out: " + "; ".join(dict.fromkeys(remarks)), fontsize=6.5, color=GREY, style="italic"
-        )
+        text = "\n".join(textwrap.wrap("Left out: " + "; ".join(dict.fromkeys(remarks)), NOTE_WIDTH))
+        figure.supxlabel(text, fontsize=6.5, color=GREY, style="italic")
 
 
 def save_figure(figure, out_pdf: Path, out_png: Path) -> None:
