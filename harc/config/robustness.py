@@ -55,7 +55,12 @@ class FinetuningSettings(Settings):
     )
     epochs: int = Field(5, ge=1, description="passes over the examples, whatever their number; own choice")
     batch_size: int = Field(8, ge=1, description="rows of an update, at most the examples; own choice")
-    learning_rate: float = Field(1e-4, gt=0, description="AdamW's rate, constant; own choice")
+    learning_rate: float = Field(
+        1e-4,
+        gt=0,
+        description="AdamW's rate, constant; own choice, the rate of the release's own training (lr), after a look at "
+        "development rows of one untreated organism",
+    )
     suites: tuple[str, ...] = Field(
         ("direct", "deepinception", "scary_safe"),
         min_length=1,
