@@ -12,6 +12,7 @@ from fixtures.results_tree import BACKBONES, METHODS, make_results_tree
 
 from harc.analysis.figures.figure2 import choose_slot
 from harc.analysis.figures.figure5 import marker_area
+from harc.analysis.figures.figure8 import place_examples
 from harc.analysis.figures.style import METHOD_STYLES
 from harc.analysis.front import find_front
 from harc.analysis.training_logs import read_term
@@ -22,7 +23,11 @@ from harc.fingerprint import list_modules
 from harc.pipeline import create_job
 from harc.steps.make_figure import list_units, select_options
 
-FIGURES = ("figure1", "figure2", "figure3", "figure5", "figure6", "figure7", "figure7_grid", "figure9")
+FIGURES = (
+    *(f"figure{number}" for number in range(1, 8)),
+    "figure7_grid",
+    *(f"figure{number}" for number in range(8, 11)),
+)
 SETTINGS = AnalysisSettings()
 
 
@@ -117,7 +122,7 @@ def test_the_grid_shows_every_cell_and_names_the_missing_one(tmp_path):
 
 def test_a_figure_takes_its_own_units_from_the_profile():
     profile = load_profile("ci")
-    for name in ("figure7", "figure7_grid", "figure9"):
+    for name in ("figure4", "figure7", "figure7_grid", "figure8", "figure9"):
         module = importlib.import_module(f"harc.analysis.figures.{name}")
         backbones, methods, seeds = module.select_units(profile)
         assert backbones and methods[0] == "base" and seeds == [0]
@@ -137,6 +142,39 @@ def test_families_are_compared_in_ranks(tmp_path):
     assert "Phi-3" in text and "n = 120 per class, seed 0" in text and re.search(r"mean -?[\d.]+ \[", text)
     few, _ = draw("figure9", tree, tmp_path, backbones=models[:2])
     assert "three families to compare" in read_text(few, tmp_path / "g.pdf")
+
+
+def test_trajectories_name_classes_with_too_few_answers(tmp_path):
+    tree = make_results_tree(tmp_path / "tree", backbones=BACKBONES[:1], methods=("base", "harc"), prompts=6)
+    rows = tree / "trajectories" / BACKBONES[0] / "harc" / "seed0" / "trajectories.jsonl"
+    rows.write_text(rows.read_text().replace('"harmful_answered"', '"other"'))
+    pdf, _ = draw("figure4", tree, tmp_path, backbones=BACKBONES[:1], methods=("base", "harc"))
+    if not _has_pdftotext():
+        pytest.skip("needs pdftotext (poppler-utils) to read the figure's text")
+    text = read_text(pdf, tmp_path / "f.pdf")
+    assert "harmful, answered under HARC (n = 0) on organism (Llama)" in " ".join(text.split())
+    assert "base n = 10/--/10/10" in text and "HARC n = 0/10/10/10" in text
+
+
+def test_the_axis_of_examples_begins_at_zero_and_doubles():
+    assert [place_examples(count, 10) for count in (0, 10, 20, 160)] == [0.0, 1.0, 2.0, 5.0]
+
+
+def test_an_empty_category_is_marked_and_named(tmp_path):
+    tree = make_results_tree(tmp_path / "tree", backbones=BACKBONES[:1], methods=("base", "harc"), prompts=6)
+    for method in ("base", "harc"):
+        path = tree / "scores" / BACKBONES[0] / method / "seed0" / "outcomes.csv"
+        lines = path.read_text().splitlines()
+        kept = [line for line in lines if not line.startswith(("pap-000", "pap-001"))]
+        path.write_text(
+            "\n".join(kept).replace("goal-000", "blick mub").replace("goal-001", "blick zed") + "\n"
+        )
+    pdf, _ = draw("figure10", tree, tmp_path, backbones=BACKBONES[:1], methods=("base", "harc", "dpo"))
+    if not _has_pdftotext():
+        pytest.skip("needs pdftotext (poppler-utils) to read the figure's text")
+    text = " ".join(read_text(pdf, tmp_path / "f.pdf").split())
+    assert "not available" in text and "DPO on organism (Llama)" in text
+    assert "marks a category without goals under that attack (organism (Llama))" in text
 
 
 def test_several_seeds_are_drawn(tmp_path):

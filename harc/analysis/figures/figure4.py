@@ -77,7 +77,7 @@ def _draw_backbone(panels, results_root: Path, backbone: str, methods, seed: int
     plane = read_plane(layout.directions(backbone, AFTER, seed)) if AFTER in methods else None
     read = {method: read_trajectories(layout.trajectories(backbone, method, seed)) for method in methods}
     traces = {method: traced for method, traced in read.items() if traced is not None}
-    band = read_band(results_root, backbone, seed)
+    band = read_band(results_root, backbone, seed) if methods else ()
     remarks = [
         f"trajectories of {name_method(method)} on {label}" for method in methods if method not in traces
     ]
