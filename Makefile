@@ -14,6 +14,7 @@ PROFILE ?=
 CORES ?= all
 LATEX ?= auto
 SANDBOX ?= auto
+CHROMIUM ?= auto
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Settings that would send packages elsewhere than into the environment, or code into it.
@@ -24,7 +25,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) $(if $(PROFILE),--config profile=
 SOURCES := harc tests benchmarks scripts snakemake_logger_plugin_harc
 TORCH := $(shell sed -n 's/^torch==\([^ ]*\).*/\1/p' requirements.lock)
 
-.PHONY: reproduce study test lint venv latex sandbox data lock clean help
+.PHONY: reproduce study test lint venv latex sandbox browser data lock clean help
 
 reproduce: venv latex  ## run the whole study: data, training, evaluation, figures, tables, PDF, report, audit
 	$(SNAKEMAKE)
@@ -35,7 +36,7 @@ study: venv latex  ## run the committed study, refresh results/reference and the
 	$(BIN)/harc reference --profile organism_study --name organism
 	$(BIN)/python benchmarks/update_readme.py
 
-test: venv latex sandbox  ## set up as above, then run the tests (fast ones; `.venv/bin/pytest -m slow` for the others)
+test: venv latex sandbox browser  ## set up as above, then run the tests (fast ones; `.venv/bin/pytest -m slow` for the others)
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 lint: venv  ## check style and workflow
@@ -67,7 +68,10 @@ latex:  ## install LaTeX if it is missing and this account may (LATEX=no leaves 
 	@scripts/get_latex.sh $(LATEX)
 
 sandbox:  ## install bubblewrap if it is missing and this account may (SANDBOX=no leaves it alone)
-	@scripts/get_bubblewrap.sh $(SANDBOX)
+	@scripts/get_program.sh $(SANDBOX) bwrap bubblewrap SANDBOX
+
+browser:  ## install Chromium, in which a test opens the report, likewise (CHROMIUM=no leaves it alone)
+	@scripts/get_program.sh $(CHROMIUM) chromium,google-chrome chromium CHROMIUM
 
 data: venv  ## rebuild the embedded dataset and refresh its pins (data.dvc, manifest, dvc-remote)
 	$(BIN)/harc data build

@@ -182,22 +182,29 @@ def test_without_latex_the_hint_is_one_line_and_nothing_fails(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("script", "package"), [("get_latex.sh", "latexmk"), ("get_bubblewrap.sh", "bubblewrap")]
+    ("script", "arguments", "package"),
+    [
+        ("get_latex.sh", [], "latexmk"),
+        ("get_program.sh", ["bwrap", "bubblewrap", "SANDBOX"], "bubblewrap"),
+        ("get_program.sh", ["chromium,google-chrome", "chromium", "CHROMIUM"], "chromium"),
+    ],
 )
-def test_programs_are_left_alone_when_asked_or_not_allowed(tmp_path: Path, script: str, package: str):
+def test_programs_are_left_alone_when_asked_or_not_allowed(
+    tmp_path: Path, script: str, arguments: list[str], package: str
+):
     log = tmp_path / "log"
     make_program(tmp_path / "bin", "apt-get", f'echo "$*" >> {log}')
     make_program(tmp_path / "bin", "sudo", "exit 1")
     make_program(tmp_path / "bin", "id", "echo 1000")
     for choice in ("auto", "no", "hint"):
-        done = run("/bin/bash", str(ROOT / "scripts" / script), choice, path=f"{tmp_path}/bin")
+        done = run("/bin/bash", str(ROOT / "scripts" / script), choice, *arguments, path=f"{tmp_path}/bin")
         assert done.returncode == 0
     assert not log.exists()
     # The twin: with a sudo that needs no password it does install.
     make_program(tmp_path / "bin", "sudo", 'shift; exec "$@"')
     for name in ("env", "mktemp", "rm", "grep", "tail", "true"):
         (tmp_path / "bin" / name).symlink_to(f"/usr/bin/{name}")
-    run("/bin/bash", str(ROOT / "scripts" / script), "auto", path=f"{tmp_path}/bin")
+    run("/bin/bash", str(ROOT / "scripts" / script), "auto", *arguments, path=f"{tmp_path}/bin")
     assert f"install --yes --no-install-recommends {package}" in log.read_text()
 
 

@@ -1,8 +1,6 @@
-"""The HTML report: self-contained, escaped, complete; opened in a browser where there is one."""
+"""The HTML report: self-contained, escaped, complete (see test_report_browser.py for how it behaves)."""
 
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,7 +16,6 @@ from harc.errors import ArtifactError
 from harc.files import write_json
 
 SETTINGS = AnalysisSettings(report_examples=2)
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 class Links(HTMLParser):
@@ -89,16 +86,3 @@ def test_examples_come_in_file_order(tmp_path):
 def test_no_tables_is_an_error(tmp_path):
     with pytest.raises(ArtifactError, match="expected the tables of this profile; found none"):
         build_report(Layout(tmp_path), [], [], [0], SETTINGS)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(BROWSER is None, reason="needs chromium")
-def test_a_browser_opens_it_without_an_error(page, tmp_path):
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-             "--disable-background-networking", "--disable-component-update", "--enable-logging=stderr",
-             f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]  # fmt: skip
-    done = subprocess.run(
-        [BROWSER, *flags, f"file://{page}"], capture_output=True, text=True, check=True, timeout=120
-    )
-    assert "CONSOLE" not in done.stderr
-    assert done.stdout.count('<button type="button">') > 20  # the script ran: headings became buttons
