@@ -26,7 +26,7 @@ use rule make_tables as make_tables_from_reference with:
     input:
         list_read(create_job("make_tables", STUDY, PROFILE.name)),
     output:
-        files=SHOWN_TABLES[1:],
+        files=[*map(show_table, SHOWN_TABLES[1:])],
         sidecar=sidecar_path(SHOWN.tables),
     log:
         SHOWN.root / "logs/make_tables.log",
@@ -44,7 +44,12 @@ use rule make_figure as make_figure_from_reference with:
         ),
     output:
         pdf=SHOWN.figures / "{figure}.pdf",
-        png=SHOWN.figures / "{figure}.png",
+        png=report(
+            SHOWN.figures / "{figure}.png",
+            caption="../report/{figure}.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
         sidecar=sidecar_path(SHOWN.figures / "{figure}.pdf"),
     log:
         SHOWN.root / "logs/make_figure/{figure}.log",
