@@ -106,3 +106,15 @@ def test_the_study_names_the_profile_that_it_was_run_with():
     assert layout.runs != layout.root
     assert layout.scores("a", "b", 0).is_relative_to(layout.runs)
     assert layout.tables.is_relative_to(layout.root)
+
+
+def test_snakemakes_own_report_shows_every_figure_and_table_with_its_caption(rebuilt):
+    run = rebuilt.snakemake("paper", "--report", "report.html", profile="organism")
+    assert run.status == 0, run.text[-3000:]
+    page = (rebuilt.root / "report.html").read_text(encoding="utf-8")
+    shown = Layout(rebuilt.root / "results/from_reference/organism")
+    names = [path.name for path in (*shown.tables.glob("*.csv"), *shown.figures.glob("*.png"))]
+    assert len(names) > 20
+    assert [name for name in names if name not in page] == []
+    assert "Trade-off: mean attack success against mean over-refusal" in page  # of figure5
+    assert "failed claims are rows like all others" in page  # of the ledger

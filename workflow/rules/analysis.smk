@@ -47,7 +47,7 @@ rule make_figure:
         pdf=LAYOUT.figures / "{figure}.pdf",
         png=report(
             LAYOUT.figures / "{figure}.png",
-            caption="../report/{figure}.rst",
+            caption="../report/figure.rst",
             category="Figures",
             labels={"figure": "{figure}"},
         ),

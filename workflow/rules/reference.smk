@@ -46,7 +46,7 @@ use rule make_figure as make_figure_from_reference with:
         pdf=SHOWN.figures / "{figure}.pdf",
         png=report(
             SHOWN.figures / "{figure}.png",
-            caption="../report/{figure}.rst",
+            caption="../report/figure.rst",
             category="Figures",
             labels={"figure": "{figure}"},
         ),
