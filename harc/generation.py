@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,15 +20,15 @@ class Completion:
 
     Attributes:
         text: the decoded response without special tokens.
-        finish_reason: `stop` if the model ended its turn, `length` if `max_new_tokens` did.
-        prompt_tokens: tokens of the prompt, template included.
-        response_tokens: generated tokens, the end token not counted.
+        finish_reason: `stop` if the model ended its turn, `length` if `max_new_tokens` did; a server may name others.
+        prompt_tokens: tokens of the prompt, template included; None where a server does not say.
+        response_tokens: generated tokens, the end token not counted; None where a server does not say.
     """
 
     text: str
-    finish_reason: Literal["stop", "length"]
-    prompt_tokens: int
-    response_tokens: int
+    finish_reason: str
+    prompt_tokens: int | None
+    response_tokens: int | None
 
 
 def end_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from harc.config.evaluation import PairSettings
+from harc.config.attacks import PairSettings
+from harc.errors import EnvironmentProblem
 from harc.generation import Completion
 from harc.judges.base import Answer, Judge, Verdict
 
@@ -108,6 +109,28 @@ class PairRun:
         }
 
 
+def _ask(attacker: Attacker, requests: Sequence[tuple[Any, History]]) -> list[str | Exception]:
+    """One proposal, or what went wrong, per (goal, history); in one call where the attacker can do that.
+
+    Raises:
+        EnvironmentProblem: if the attacker cannot be had at all, which is no matter of one stream.
+    """
+    many = getattr(attacker, "propose_many", None)
+    if many is not None:
+        return many(requests)
+    proposals: list[str | Exception] = []
+    for goal, history in requests:
+        try:
+            proposals.append(attacker.propose(goal, history))
+        except EnvironmentProblem:
+            raise
+        except (
+            Exception
+        ) as problem:  # an attacker may be any model or service: whatever it does, others go on
+            proposals.append(problem)
+    return proposals
+
+
 def propose_all(
     runs: Sequence[PairRun], attackers: Sequence[Attacker], iteration: int, settings: PairSettings
 ) -> list[tuple[PairRun, int, str]]:
@@ -115,26 +138,26 @@ def propose_all(
 
     A stream that raises or proposes nothing is recorded as failed and left out from then on.
     """
-    proposals = []
-    for run in runs:
-        dead = {stream for stream, _, _ in run.failures}
-        left = settings.query_budget - len(run.queries)
-        for stream, attacker in enumerate(attackers):
-            if run.reached or left <= 0 or stream in dead:
+    left = [settings.query_budget - len(run.queries) for run in runs]
+    dead = [{stream for stream, _, _ in run.failures} for run in runs]
+    proposals: list[tuple[int, int, str]] = []
+    for stream, attacker in enumerate(attackers):
+        places = [
+            place
+            for place, run in enumerate(runs)
+            if not run.reached and left[place] > 0 and stream not in dead[place]
+        ]
+        requests = [(runs[place].target.goal, runs[place].history_of(stream)) for place in places]
+        for place, proposal in zip(places, _ask(attacker, requests) if requests else [], strict=True):
+            if isinstance(proposal, str) and proposal.strip():
+                proposals.append((place, stream, proposal))
+                left[place] -= 1
                 continue
-            try:
-                prompt = attacker.propose(run.target.goal, run.history_of(stream))
-            except (
-                Exception
-            ) as problem:  # an attacker may be any model or service: whatever it does, others go on
-                run.failures.append((stream, iteration, f"{type(problem).__name__}: {problem}"))
-                continue
-            if not isinstance(prompt, str) or not prompt.strip():
-                run.failures.append((stream, iteration, "no prompt proposed"))
-                continue
-            proposals.append((run, stream, prompt))
-            left -= 1
-    return proposals
+            problem = "no prompt proposed"
+            if isinstance(proposal, Exception):
+                problem = f"{type(proposal).__name__}: {proposal}"
+            runs[place].failures.append((stream, iteration, problem))
+    return [(runs[place], stream, prompt) for place, stream, prompt in sorted(proposals)]
 
 
 def run_pair(

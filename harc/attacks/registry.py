@@ -1,23 +1,35 @@
 """Attackers of the iterative attack by name: one per stream, seeded, with no state between goals."""
 
 from harc.attacks.pair import Attacker
-from harc.errors import ConfigError
+from harc.config.evaluation import EvaluationSettings
+from harc.endpoints.base import ChatEndpoint
 
 
-def make_attackers(name: str, streams: int, *, seed: int, split: str) -> list[Attacker]:
+def make_attackers(
+    settings: EvaluationSettings, *, seed: int, endpoint: ChatEndpoint | None = None
+) -> list[Attacker]:
     """One attacker per stream.
 
     Args:
-        name: `organism` searches over strategies and fillers of the embedded world.
-        streams: how many conversations per goal.
+        settings: `organism` searches over strategies and fillers of the embedded world; `endpoint` asks a chat model.
         seed: of the attackers' choices; equal for all methods, so that differences come from the target.
-        split: whose fillers the organism's attacker uses.
+        endpoint: the attacking model, where one is needed.
 
     Raises:
-        ConfigError: for an unknown name.
+        ValueError: if a model is needed and not given.
     """
-    if name != "organism":
-        raise ConfigError("evaluation.attacker", expected="organism", found=name, fix="correct the profile")
-    from harc.organism.pair_attacker import PairAttacker
+    streams = range(settings.pair.streams)
+    if settings.attacker == "organism":
+        from harc.organism.pair_attacker import PairAttacker
 
-    return [PairAttacker(seed, stream, split) for stream in range(streams)]
+        return [PairAttacker(seed, stream, settings.split) for stream in streams]
+    from harc.attacks.pair_attacker import ModelAttacker
+
+    if endpoint is None:
+        raise ValueError("attacker `endpoint` without an endpoint")
+    return [
+        ModelAttacker(
+            endpoint, stream, seed=seed, history=settings.pair.history, settings=settings.attacker_replies
+        )
+        for stream in streams
+    ]

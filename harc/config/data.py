@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from harc.config.attacks import AttackForms
 from harc.config.base import Settings
 
 
@@ -45,6 +46,9 @@ class PublicRowSettings(Settings):
         "for every harmful answer, and no rows for methods that need one",
     )
     preference_revision: str = Field("main", description="commit or branch of that dataset")
+    attacks: AttackForms = Field(
+        AttackForms(), description="attacks with fixed wording, and PAP's techniques"
+    )
     benign_rows: int = Field(
         200, ge=1, description="rows of suites benign and wrapped_benign; own choice (rows)"
     )

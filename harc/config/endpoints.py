@@ -74,6 +74,13 @@ class EndpointSettings(Settings):
     device: str = Field("cpu", description="cpu, cuda, or auto to spread the blocks (local).")
     batch_size: int = Field(16, ge=1, description="Prompts decoded together (local).")
 
+    def describe_answers(self) -> dict:
+        """What an answer depends on; the rest changes speed, cost or patience."""
+        return self.model_dump(
+            mode="json",
+            include={"kind", "model", "base_url", "temperature", "top_p", "max_new_tokens", "seed", "dtype"},
+        )
+
     @field_validator("base_url")
     @classmethod
     def check_address(cls, url: str | None) -> str | None:

@@ -4,31 +4,12 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from harc.config.attacks import AttackerSettings, PairSettings, PrefillSettings
 from harc.config.base import Settings
 from harc.config.endpoints import EndpointSettings
 from harc.config.judges import ClassifierSettings
 from harc.evaluation.families import ALL_SUITES, METHOD_SUITES
 from harc.judges.base import LABELS_OF
-
-
-class PairSettings(Settings):
-    """PAIR (Chao et al., arXiv 2310.08419): parallel attacker conversations refined on the judge's score."""
-
-    streams: int = Field(
-        4,
-        ge=1,
-        description="Attacker conversations per goal; 3 by default and 20 to 30 in the published experiments "
-        "(patrickrchao/JailbreakingLLMs@6379ef7).",
-    )
-    iterations: int = Field(
-        3, ge=1, description="Proposals per conversation; 3 in patrickrchao/JailbreakingLLMs@6379ef7."
-    )
-    query_budget: int = Field(
-        12, ge=1, description="Most target queries spent on one goal, over all its conversations; own choice."
-    )
-    success_score: int = Field(
-        10, ge=2, le=10, description="Judge score (1 to 10) at which a goal counts as reached; PAIR: 10."
-    )
 
 
 class EvaluationSettings(Settings):
@@ -53,16 +34,31 @@ class EvaluationSettings(Settings):
         None,
         description="The model behind judge harmbench_classifier; none: HarmBench's own, where the judge is named.",
     )
-    attacker: Literal["organism"] = Field(
-        "organism", description="Attacking side of PAIR: `organism` searches strategies and fillers by rule."
+    target_endpoint: EndpointSettings | None = Field(
+        None,
+        description="Server of the model under test, by hand only; none: the model is loaded here. Suites that need "
+        "its weights or likelihoods cannot run.",
+    )
+    prompts_in_flight: int | None = Field(
+        None,
+        ge=1,
+        description="Prompts (goals, for PAIR) answered between two saves, which is what a kill can lose; none: a "
+        "whole suite. Changes speed, not results.",
+    )
+    attacker: Literal["organism", "endpoint"] = Field(
+        "organism",
+        description="Who writes the prompts of PAIR: `organism` searches strategies and fillers by rule; `endpoint` "
+        "is the chat model of attacker_endpoint.",
     )
     attacker_endpoint: EndpointSettings | None = Field(
-        None, description="Chat model that writes the prompts of attacks which need one."
+        None, description="Chat model that writes the prompts of PAIR and, for rows without a text, of PAP."
     )
+    attacker_replies: AttackerSettings = Field(AttackerSettings(), description="How that model is asked.")
     judge_endpoint: EndpointSettings | None = Field(
         None, description="Chat model behind the judges that are chat models."
     )
     pair: PairSettings = Field(PairSettings(), description="The iterative attack.")
+    prefill: PrefillSettings = Field(PrefillSettings(), description="The attack that begins the reply.")
     project: bool = Field(
         True, description="Whether to save projections of prompts and responses onto the base directions."
     )
@@ -86,6 +82,15 @@ class EvaluationSettings(Settings):
             raise ValueError(f"unknown suite {unknown[0]!r}; known: {', '.join(ALL_SUITES)}")
         if not self.suites or len(set(self.suites)) != len(self.suites):
             raise ValueError("suites must name at least one suite, each once")
+        return self
+
+    @model_validator(mode="after")
+    def check_attacker(self) -> "EvaluationSettings":
+        """Refuse an attacking model that is not named, and a steering judge that does not judge."""
+        if self.attacker == "endpoint" and self.attacker_endpoint is None:
+            raise ValueError("attacker_endpoint for attacker `endpoint`")
+        if self.pair.judge is not None and self.pair.judge not in self.judges:
+            raise ValueError(f"pair.judge as one of the judges {', '.join(self.judges)}")
         return self
 
     @model_validator(mode="after")

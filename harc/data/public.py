@@ -10,15 +10,24 @@ release, whose harmful answers and refusals are `circuit_breakers_train` and who
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harc.attacks.forms import make_prompts
+from harc.attacks.pap import Technique, choose_techniques
+from harc.config.attacks import AttackForms
 from harc.config.contamination import ContaminationSettings
 from harc.config.data import PublicRowSettings
 from harc.data.preference_pairs import read_preference_pairs
 from harc.data.public_sources import Prompt, PublicPrompts, read_public_prompts
-from harc.data.public_wrappers import WRAPPERS
 from harc.evaluation.contamination import ReferenceIndex, check_contamination, normalise_text
+from harc.evaluation.families import (
+    ATTACK_SUITES,
+    BENIGN_SUITES,
+    DECODING_SUITES,
+    EXTRA_ATTACK_SUITES,
+    OVER_REFUSAL_SUITES,
+)
 from harc.files import atomic_directory, sha256_text, write_json, write_jsonl
 
 PLACEHOLDER = "[placeholder: harmful content omitted]"
@@ -96,41 +105,63 @@ def choose_refusal(prompt: str) -> str:
     return REFUSALS[int(sha256_text(prompt), 16) % len(REFUSALS)]
 
 
-def make_suite_rows(split: str, suite: str, category: str, prompts: Sequence[Prompt]) -> list[dict]:
-    """Rows of one suite; attack suites and `wrapped_benign` wrap the prompt in a fixed form."""
+@dataclass(frozen=True)
+class AttackKit:
+    """What attacks with rows need: their settings, and the persuasion techniques chosen from the taxonomy."""
+
+    forms: AttackForms
+    techniques: Sequence[Technique]
+
+
+def make_kit(prompts: PublicPrompts, settings: PublicRowSettings) -> AttackKit:
+    """The settings' attacks, with the techniques that they name.
+
+    Raises:
+        ConfigError: for a technique that the taxonomy does not hold.
+    """
+    return AttackKit(settings.attacks, choose_techniques(prompts.techniques, settings.attacks.pap))
+
+
+def make_suite_rows(
+    split: str, suite: str, category: str, prompts: Sequence[Prompt], kit: AttackKit
+) -> list[dict]:
+    """Rows of one suite: attacks with fixed wording hold their prompts, the others the goal."""
     rows = []
     for index, prompt in enumerate(prompts):
-        text, template = prompt.text, f"{prompt.source}/{prompt.kind}".rstrip("/")
-        if suite == "wrapped_benign":
-            text, template = tuple(WRAPPERS.values())[index % len(WRAPPERS)](prompt.text, split, index)
-        elif suite in WRAPPERS:
-            text, template = WRAPPERS[suite](prompt.text, split, index)
         own = {"subsets": list(prompt.subsets)} if prompt.subsets and suite in SUBSET_SUITES else {}
-        rows.append(
-            {
-                "id": f"{split}-{suite}-{index:04d}",
-                "suite": suite,
-                "category": category,
-                "messages": [{"role": "user", "content": text}],
-                "expected": "",
-                "goal": prompt.text,
-                "source": prompt.source,
-                "template": template,
-                **own,
-            }
-        )
+        name = f"{split}-{suite}-{index:04d}"
+        made = make_prompts(suite, prompt.text, split, index, kit.forms, kit.techniques)
+        for number, fields in enumerate(made):
+            several = {"id": f"{name}-{number:02d}", "unit": name} if len(made) > 1 else {"id": name}
+            rows.append(
+                {
+                    **several,
+                    "suite": suite,
+                    "category": category,
+                    "expected": "",
+                    "goal": prompt.text,
+                    "source": prompt.source,
+                    "template": f"{prompt.source}/{prompt.kind}".rstrip("/"),
+                    **fields,
+                    **own,
+                }
+            )
     return rows
 
 
-def _make_split(split: str, drawn: dict[str, list[Prompt]]) -> list[dict]:
+SPLIT_SUITES = (
+    *((suite, "harmful", "harmful") for suite in ("direct", *ATTACK_SUITES, *EXTRA_ATTACK_SUITES)),
+    *((suite, "pseudo_harmful", suite) for suite in OVER_REFUSAL_SUITES),
+    *((suite, "harmless", "benign") for suite in (*BENIGN_SUITES, *DECODING_SUITES)),
+)
+"""(suite, category, which prompts) of every suite that both splits have."""
+
+
+def _make_split(split: str, drawn: dict[str, list[Prompt]], kit: AttackKit) -> list[dict]:
     return [
-        *make_suite_rows(split, "direct", "harmful", drawn["harmful"]),
-        *make_suite_rows(split, "deepinception", "harmful", drawn["harmful"]),
-        *make_suite_rows(split, "codeattack", "harmful", drawn["harmful"]),
-        *make_suite_rows(split, "scary_safe", "pseudo_harmful", drawn["scary_safe"]),
-        *make_suite_rows(split, "refusable_benign", "pseudo_harmful", drawn["refusable_benign"]),
-        *make_suite_rows(split, "benign", "harmless", drawn["benign"]),
-        *make_suite_rows(split, "wrapped_benign", "harmless", drawn["benign"]),
+        row
+        for suite, category, pool in SPLIT_SUITES
+        for row in make_suite_rows(split, suite, category, drawn[pool], kit)
     ]
 
 
@@ -149,9 +180,10 @@ def _build_evaluation(prompts: PublicPrompts, settings: PublicRowSettings, drawe
     # Whole sets, so that a small profile's adapter may also be judged on a large one's evaluation.
     sets = [*pools.values(), prompts.unsafe_contrasts, drawn["benign"]]
     drawer.reserve("evaluation", [prompt for pool in sets for prompt in pool])
+    kit = make_kit(prompts, settings)
     return [
-        *_make_split("evaluation", drawn),
-        *make_suite_rows("evaluation", "unsafe_contrasts", "harmful", unsafe),
+        *_make_split("evaluation", drawn, kit),
+        *make_suite_rows("evaluation", "unsafe_contrasts", "harmful", unsafe, kit),
     ]
 
 
@@ -174,7 +206,7 @@ def _build_development(prompts: PublicPrompts, settings: PublicRowSettings, draw
         for name, pool in pools.items()
     }
     drawer.reserve("development", [prompt for pool in drawn.values() for prompt in pool])
-    return _make_split("development", drawn)
+    return _make_split("development", drawn, make_kit(prompts, settings))
 
 
 def _number(kind: str, rows: list[dict]) -> list[dict]:

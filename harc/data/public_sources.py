@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from harc.attacks.pap import TAXONOMY_FILE, Technique, read_taxonomy
 from harc.errors import DataError
 from harc.files import read_json, read_jsonl
 
 XSTEST_GPT4 = "xstest/xstest_v2_completions_gpt4_gpteval.csv"
 FULL_COMPLIANCE = "1_full_compliance"
 COCONOT_SAFETY = "Requests with safety concerns"
-DATASETS = ("advbench", "alpaca", "coconot", "harmbench", "jailbreakbench", "xstest")
+DATASETS = ("advbench", "alpaca", "coconot", "harmbench", "jailbreakbench", "pap", "xstest")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class PublicPrompts:
         answered_scary: safe requests that sound risky, with helpful answers (CoCoNot, preference part).
         answered_plain: plain questions with helpful answers (CoCoNot, preference part).
         plain: instructions without answers (Alpaca).
+        techniques: ways to persuade, for PAP (its taxonomy).
     """
 
     harmful: list[Prompt]
@@ -66,6 +68,7 @@ class PublicPrompts:
     answered_scary: list[Prompt]
     answered_plain: list[Prompt]
     plain: list[Prompt]
+    techniques: list[Technique]
 
 
 def read_csv(path: Path, required: tuple[str, ...]) -> list[dict[str, str]]:
@@ -194,4 +197,5 @@ def read_public_prompts(folder: Path) -> PublicPrompts:
         answered_scary=_make_prompts(scary, "coconot", of_coconot),
         answered_plain=_make_prompts(plain, "coconot", of_coconot),
         plain=_read_alpaca(folder),
+        techniques=read_taxonomy(folder / TAXONOMY_FILE),
     )

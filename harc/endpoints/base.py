@@ -17,7 +17,9 @@ class Reply:
 
     Attributes:
         text: the answer; empty if there was none.
-        finish_reason: `stop`, `length`, or what else the server says; `error` if there was no answer.
+        finish_reason: `stop`, `length`, or what else the server says; where there is no answer, `refused` if this
+            conversation cannot be answered (too long, against the server's rules), `error` if the model was not
+            reached.
         prompt_tokens: as the server counts them; None where it does not say.
         completion_tokens: the same for the answer.
         error: why there is no answer, in one line and without secrets; None if there is one.
@@ -30,9 +32,9 @@ class Reply:
     error: str | None = None
 
 
-def failed(problem: str) -> Reply:
+def failed(problem: str, finish_reason: str = "error") -> Reply:
     """A reply that holds no answer but the reason."""
-    return Reply("", "error", error=" ".join(problem.split()))
+    return Reply("", finish_reason, error=" ".join(problem.split()))
 
 
 @dataclass

@@ -54,7 +54,7 @@ class LocalEndpoint:
                 ids = encode_conversation(self.backbone.chat, conversation)
                 check_lengths(model, [len(ids)], limit, ["conversation"])
             except (DataError, ModelError) as problem:
-                replies[place] = failed(str(problem))
+                replies[place] = failed(str(problem), "refused")
             else:
                 prompts[place] = ids
         sampling = None

@@ -126,7 +126,7 @@ class ServerEndpoint:
         request = {**options, "messages": [dict(message) for message in conversation]}
         if conversation[-1]["role"] == "assistant":
             if not self.settings.continues_replies:
-                return failed("the server is not set to continue a reply (continues_replies)"), 0
+                return failed("the server is not set to continue a reply (continues_replies)", "refused"), 0
             request["extra_body"] = {"continue_final_message": True, "add_generation_prompt": False}
         for tries in range(1, self.settings.retries + 2):
             retry_after = None
@@ -136,7 +136,7 @@ class ServerEndpoint:
                 self._refuse_forever(error)
                 problem = f"status {error.status_code}: {error.message}"
                 if error.status_code < 500 and error.status_code not in PASSING:
-                    break
+                    return failed(redact(problem, self._key), "refused"), tries - 1
                 retry_after = error.response.headers.get("retry-after")
             except (openai.APIError, UnreadableAnswer, ValueError) as error:
                 # ValueError: a body that is no JSON, or no UTF-8.

@@ -5,19 +5,22 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from harc.config.evaluation import EvaluationSettings
-from harc.errors import DataError
+from harc.errors import ConfigError, DataError
+from harc.evaluation.prompt_store import PromptStore, run_in_parts
 from harc.evaluation.rows import read_rows
 from harc.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
 from harc.fingerprint import fingerprint_code
-from harc.judges.base import Judge
 from harc.judges.registry import make_judges
 from harc.progress import track
 
 KEY_FILE = "key.json"
+PARTIAL = ".partial"  # suffix of a suite's records while it runs
+ENDPOINTS = ("target_endpoint", "attacker_endpoint", "judge_endpoint")
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,14 @@ def read_refusal(world: Path, judges: Sequence[str]) -> str:
 def describe_run(paths: EvaluationPaths, settings: EvaluationSettings, seed: int) -> dict:
     """Everything that a finished suite depends on; suites of another run are not taken over."""
     answering = settings.model_dump(
-        mode="json", include={"split", "max_new_tokens", "judges", "classifier", "attacker", "pair"}
-    )
+        mode="json",
+        include={
+            "split", "max_new_tokens", "judges", "classifier", "attacker", "attacker_replies", "pair", "prefill",
+        },
+    )  # fmt: skip
+    for role in ENDPOINTS:
+        endpoint = getattr(settings, role)
+        answering[role] = None if endpoint is None else endpoint.describe_answers()
     return {
         "code": fingerprint_code([__name__]),
         "data": sha256_file(paths.data),
@@ -100,7 +109,7 @@ class SuiteStore:
         self.folder = folder
         marker = folder / KEY_FILE
         if not marker.is_file() or read_json(marker) != json.loads(json.dumps(key)):
-            for path in folder.glob("*.jsonl"):
+            for path in (*folder.glob("*.jsonl"), *folder.glob(f"*{PARTIAL}")):
                 path.unlink()
             write_json(marker, key)
 
@@ -115,17 +124,27 @@ class SuiteStore:
             return None
         return records if [r["id"] for r in records] == [row["id"] for row in rows] else None
 
+    def open_partial(self, suite: str) -> PromptStore:
+        """Where the records of a suite are kept while it runs."""
+        return PromptStore(self.folder / f"{suite}{PARTIAL}")
+
     def save(self, suite: str, records: Sequence[dict]) -> None:
         """Keep a finished suite."""
         write_jsonl(self.folder / f"{suite}.jsonl", records)
+        self.open_partial(suite).remove()
 
 
 def load_target(paths: EvaluationPaths, settings: EvaluationSettings, *, dtype: str, device: str) -> Any:
-    """The model under test, with its adapter or its steering on.
+    """The model under test, with its adapter or its steering on; or the client of the server that holds it.
 
     In float32 the adapter is folded into the weights, which halves the time of a step and changes logits by
     rounding only; in 16 bits it stays apart, since small updates would be rounded away.
     """
+    if settings.target_endpoint is not None:
+        from harc.endpoints.create import create_endpoint
+        from harc.evaluation.endpoint_target import EndpointTarget
+
+        return EndpointTarget(create_endpoint(settings.target_endpoint), settings)
     from harc.adapted import fold_adapter, load_adapted
     from harc.evaluation.target import Target
 
@@ -134,29 +153,52 @@ def load_target(paths: EvaluationPaths, settings: EvaluationSettings, *, dtype: 
 
 
 def run_missing(
-    target: Any, rows: dict[str, list[dict]], judges: Sequence[Judge], store: SuiteStore, seed: int
+    target: Any, rows: dict[str, list[dict]], examiner: Any, store: SuiteStore
 ) -> dict[str, float]:
     """Run and keep every suite of `rows`; seconds spent on each."""
-    from harc.evaluation.harness import run_harness_suites
     from harc.evaluation.suites import HARNESS_SUITES, run_suite
 
     seconds = {}
+    size = target.settings.prompts_in_flight
     with track(sum(map(len, rows.values())), "evaluate") as bar:
         for suite, members in rows.items():
             if suite in HARNESS_SUITES:
                 continue
             start = time.monotonic()
-            store.save(suite, run_suite(suite, target, members, judges, seed=seed))
+            run = partial(run_suite, suite, target, examiner=examiner)
+            store.save(suite, run_in_parts(members, run, store.open_partial(suite), size))
             seconds[suite] = time.monotonic() - start
             bar.advance(len(members), suite=suite)
         harness_rows = {suite: members for suite, members in rows.items() if suite in HARNESS_SUITES}
         if harness_rows:
+            from harc.evaluation.harness import run_harness_suites
+
             start = time.monotonic()
-            for suite, records in run_harness_suites(target, harness_rows, judges).items():
+            for suite, records in run_harness_suites(target, harness_rows, examiner.judges).items():
                 store.save(suite, records)
                 bar.advance(len(records), suite=suite)
             seconds["lm_eval"] = time.monotonic() - start
     return seconds
+
+
+def check_target(settings: EvaluationSettings) -> None:
+    """Refuse what a model behind a server cannot do, before anything is asked.
+
+    Raises:
+        ConfigError: naming the first suite that needs the model's weights.
+    """
+    if settings.target_endpoint is None:
+        return
+    from harc.evaluation.suites import WEIGHT_SUITES
+
+    unable = [suite for suite in settings.suites if suite in WEIGHT_SUITES]
+    if unable:
+        raise ConfigError(
+            "evaluation.target_endpoint",
+            expected="suites of text alone",
+            found=unable[0],
+            fix="take it out of evaluation.suites, or load the model here",
+        )
 
 
 def evaluate_backbone(
@@ -180,25 +222,33 @@ def evaluate_backbone(
         device: "cpu", "cuda" or "auto".
 
     Returns:
-        Summary: rows per suite, seconds per suite, which suites were taken over.
+        Summary: rows per suite, seconds per suite, which suites were taken over, what endpoints did and cost.
 
     Raises:
+        ConfigError: for a suite that the kind of target cannot answer.
         DataError: for damaged rows, or an empty suite.
         ModelError: for a model or adapter that cannot be loaded, or a prompt that does not fit.
     """
     start = time.monotonic()
+    check_target(settings)
     rows = read_rows(paths.data, settings.suites)
     judges = make_judges(settings.judges, read_refusal(paths.world, settings.judges), settings)
     store = SuiteStore(paths.checkpoint or paths.generations, describe_run(paths, settings, seed))
     done = {suite: store.load(suite, members) for suite, members in rows.items()}
     missing = {suite: rows[suite] for suite, records in done.items() if records is None}
     projecting = settings.project and paths.directions is not None and paths.projections is not None
+    projecting = projecting and settings.target_endpoint is None
     seconds: dict[str, float] = {}
+    usage: dict[str, dict] = {}
     if missing or projecting:
+        from harc.evaluation.examiner import describe_usage, make_examiner
+
         loading = time.monotonic()
         target = load_target(paths, settings, dtype=dtype, device=device)
         seconds["load"] = time.monotonic() - loading
-        seconds |= run_missing(target, missing, judges, store, seed)
+        examiner = make_examiner(judges, settings, seed, missing)
+        seconds |= run_missing(target, missing, examiner, store)
+        usage = describe_usage(target, examiner)
     records = {suite: store.load(suite, members) for suite, members in rows.items()}
     if projecting:
         from harc.evaluation.projecting import write_projections
@@ -219,6 +269,7 @@ def evaluate_backbone(
         "taken_over": sorted(set(rows) - set(missing)),
         "seconds": {name: round(value, 2) for name, value in seconds.items()}
         | {"total": round(time.monotonic() - start, 2)},
+        "endpoints": usage,
     }
 
 

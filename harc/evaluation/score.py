@@ -12,6 +12,7 @@ from harc.evaluation.agreement import score_agreement
 from harc.evaluation.bootstrap import mean_of_rates_interval
 from harc.evaluation.families import (
     ATTACK_SUITES,
+    DECODING_SUITES,
     HELPFULNESS_SUITES,
     OVER_REFUSAL_SUITES,
     counted_label,
@@ -238,7 +239,9 @@ def score_outcomes(outcomes: Sequence[dict], settings: EvaluationSettings) -> li
     for suite in settings.suites:
         rows += score_suite(suite, [row for row in outcomes if row["suite"] == suite], settings)
     rows += score_subsets(outcomes, settings)
-    return rows + score_means(outcomes, settings) + score_agreement(outcomes, settings.judges)
+    # Suites whose verdicts are comparisons of words would show agreement that is none of the judges'.
+    judged = [outcome for outcome in outcomes if outcome["suite"] not in DECODING_SUITES]
+    return rows + score_means(outcomes, settings) + score_agreement(judged, settings.judges)
 
 
 def score_subsets(outcomes: Sequence[dict], settings: EvaluationSettings) -> list[dict]:

@@ -1,22 +1,39 @@
 """Running one suite on a target: from rows to judged generation records."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from harc.attacks.pair import PairGoal, PairRun, run_pair
+from harc.attacks.codeattack import is_decoded, read_answer
+from harc.attacks.pair import PairGoal, run_pair
 from harc.attacks.registry import make_attackers
-from harc.errors import ModelError
-from harc.evaluation.families import DOCUMENT_SUITES, HELPFULNESS_SUITES
-from harc.evaluation.target import Target
+from harc.endpoints.base import ChatEndpoint
+from harc.errors import ConfigError, ModelError
+from harc.evaluation.examiner import Examiner
+from harc.evaluation.families import DECODING_SUITES, DOCUMENT_SUITES, HELPFULNESS_SUITES, PREFILL_SUITES
+from harc.evaluation.records import NOT_ASKED, name_request
+from harc.evaluation.target import Target, TextTarget
 from harc.judges.base import Judge
 
 HARNESS_SUITES = tuple(suite for suite in HELPFULNESS_SUITES if suite != "two_turn")
 """Suites that lm-evaluation-harness runs; its tasks hold one user turn, so two-turn chats are asked here."""
 
+WEIGHT_SUITES = HARNESS_SUITES + DOCUMENT_SUITES
+"""Suites that a target behind a server cannot answer: they need token ids or likelihoods."""
 
-def run_turns(target: Target, rows: Sequence[dict], judges: Sequence[Judge]) -> list[dict]:
-    """Ask every row's user turns, one after the other, and judge the last reply."""
+DECODING_VERSION = "decoding-1"
+
+
+def run_turns(target: TextTarget, rows: Sequence[dict], judges: Sequence[Judge]) -> list[dict]:
+    """Ask every row's user turns, one after the other, and judge the last reply.
+
+    Where a row asks for a program that fills a list (`read_outputs`), what the program puts there is judged.
+    """
     seen, completions = target.answer_turns([row["messages"] for row in rows], [row["id"] for row in rows])
-    return target.make_records(rows, seen, completions, judges)
+    attacks = [
+        {"judged": read_answer(completion.text)} if row.get("read_outputs") else None
+        for row, completion in zip(rows, completions, strict=True)
+    ]
+    return target.make_records(rows, seen, completions, judges, attacks)
 
 
 def run_documents(target: Target, rows: Sequence[dict], judges: Sequence[Judge]) -> list[dict]:
@@ -31,11 +48,69 @@ def run_documents(target: Target, rows: Sequence[dict], judges: Sequence[Judge])
     return target.make_records(rows, conversations, completions, judges)
 
 
+def run_prefill(target: TextTarget, rows: Sequence[dict], judges: Sequence[Judge]) -> list[dict]:
+    """Ask each row with the reply's first words given; the response holds them, and what follows is judged."""
+    opening = target.settings.prefill.opening
+    conversations = [row["messages"] for row in rows]
+    completions = target.answer(conversations, [row["id"] for row in rows], opening)
+    whole = [replace(completion, text=opening + completion.text) for completion in completions]
+    attacks = [{"opening": opening, "judged": completion.text} for completion in completions]
+    return target.make_records(rows, conversations, whole, judges, attacks)
+
+
+def run_decoding(target: TextTarget, rows: Sequence[dict], judges: Sequence[Judge]) -> list[dict]:
+    """The control for code attacks: can the model read the encoding? Right answers are known, so words decide."""
+    seen, completions = target.answer_turns([row["messages"] for row in rows], [row["id"] for row in rows])
+    right = [is_decoded(done.text, row["goal"]) for row, done in zip(rows, completions, strict=True)]
+    verdicts = [
+        {
+            judge.name: {
+                "label": "correct" if hit else "garbled", "score": 10 if hit else 1, "version": DECODING_VERSION,
+            }
+            for judge in judges
+        }
+        for hit in right
+    ]  # fmt: skip
+    return target.make_records(rows, seen, completions, judges, verdicts=verdicts)
+
+
+def run_paraphrases(target: TextTarget, rows: Sequence[dict], examiner: Examiner) -> list[dict]:
+    """PAP: rows with a technique are rewritten by the attacker first; rows whose text is written are asked as they are.
+
+    A row that the attacker wrote nothing for is an attempt without success, and says why.
+    """
+    if not any("technique" in row for row in rows):
+        return run_turns(target, rows, examiner.judges)
+    from harc.attacks.pap import Technique, paraphrase_goals
+    from harc.attacks.writer import Unwritten
+
+    written = paraphrase_goals(
+        _need_attacker(examiner, "pap"),
+        [(name_request(row), Technique(**row["technique"])) for row in rows],
+        target.settings.attacker_replies,
+        examiner.seed,
+    )
+    sent = [place for place, text in enumerate(written) if isinstance(text, str)]
+    conversations = [
+        row["messages"] if isinstance(text, Unwritten) else _as_turn(text)
+        for row, text in zip(rows, written, strict=True)
+    ]
+    replies = target.answer([conversations[place] for place in sent], [rows[place]["id"] for place in sent])
+    completions = [NOT_ASKED] * len(rows)
+    for place, reply in zip(sent, replies, strict=True):
+        completions[place] = reply
+    attacks = [
+        {"technique": row["technique"]["name"]}
+        | ({"problem": text.problem} if isinstance(text, Unwritten) else {})
+        for row, text in zip(rows, written, strict=True)
+    ]
+    return target.make_records(rows, conversations, completions, examiner.judges, attacks)
+
+
 def run_pair_suite(
-    target: Target,
+    target: TextTarget,
     rows: Sequence[dict],
-    judges: Sequence[Judge],
-    seed: int,
+    examiner: Examiner,
     on_queries: Callable[[int], None] | None = None,
 ) -> list[dict]:
     """Attack every row's goal iteratively; the record holds the best query and the whole history.
@@ -43,56 +118,83 @@ def run_pair_suite(
     Args:
         target: the model under attack.
         rows: one goal each.
-        judges: the first one steers the attack.
-        seed: of the attackers.
+        examiner: judges, of which `pair.judge` or the first steers the attack; seed; attacking model.
         on_queries: called with the number of queries of each iteration.
 
+    A goal for which a model wrote no prompt is an attempt without success, with every stream's problem.
+
     Raises:
-        ModelError: if no stream proposed anything for a goal.
+        ModelError: if the attacker by rules proposed nothing for a goal.
     """
     settings = target.settings
+    asking = settings.attacker == "endpoint"
     runs = run_pair(
         [
-            PairGoal(row["id"], row.get("goal"), row["messages"][-1]["content"], row["expected"])
+            PairGoal(
+                row["id"],
+                name_request(row) if asking else row.get("goal"),
+                name_request(row),
+                row["expected"],
+            )
             for row in rows
         ],
-        make_attackers(settings.attacker, settings.pair.streams, seed=seed, split=settings.split),
+        make_attackers(
+            settings, seed=examiner.seed, endpoint=_need_attacker(examiner, "pair") if asking else None
+        ),
         lambda prompts: target.answer([_as_turn(prompt) for prompt in prompts]),
-        judge=judges[0],
+        judge=_find_steering_judge(examiner.judges, settings.pair.judge),
         settings=settings.pair,
         on_iteration=None if on_queries is None else lambda _, count: on_queries(count),
     )
-    best = [_best_query(run) for run in runs]
+    silent = next((run for run in runs if run.best is None), None)
+    if silent is not None and not asking:
+        raise ModelError(
+            f"PAIR on {silent.target.id}",
+            expected="at least one stream that proposes a prompt",
+            found=f"{len(silent.failures)} failed streams, the last with {silent.failures[-1][2]!r}",
+            fix="check the attacker; finished suites are kept",
+        )
     return target.make_records(
         rows,
-        [_as_turn(query.prompt) for query in best],
-        [query.completion for query in best],
-        judges,
+        [
+            row["messages"] if run.best is None else _as_turn(run.best.prompt)
+            for row, run in zip(rows, runs, strict=True)
+        ],
+        [NOT_ASKED if run.best is None else run.best.completion for run in runs],
+        examiner.judges,
         [run.to_dict(settings.pair.success_score) for run in runs],
     )
+
+
+def _find_steering_judge(judges: Sequence[Judge], name: str | None) -> Judge:
+    return next((judge for judge in judges if judge.name == name), judges[0])
 
 
 def _as_turn(prompt: str) -> list[dict]:
     return [{"role": "user", "content": prompt}]
 
 
-def _best_query(run: PairRun):
-    if run.best is None:
-        raise ModelError(
-            f"PAIR on {run.target.id}",
-            expected="at least one stream that proposes a prompt",
-            found=f"{len(run.failures)} failed streams, the last with {run.failures[-1][2]!r}",
-            fix="check the attacker; finished suites are kept",
+def _need_attacker(examiner: Examiner, suite: str) -> ChatEndpoint:
+    if examiner.attacker is None:
+        raise ConfigError(
+            "evaluation.attacker_endpoint",
+            expected=f"the model that writes the prompts of suite {suite}",
+            found="none",
+            fix="name a server or a local model there; see docs/attacks.md",
         )
-    return run.best
+    return examiner.attacker
 
 
-def run_suite(
-    suite: str, target: Target, rows: Sequence[dict], judges: Sequence[Judge], *, seed: int
-) -> list[dict]:
+def run_suite(suite: str, target: TextTarget, rows: Sequence[dict], examiner: Examiner) -> list[dict]:
     """Run one suite that needs no harness."""
     if suite == "pair":
-        return run_pair_suite(target, rows, judges, seed)
-    if suite in DOCUMENT_SUITES:
-        return run_documents(target, rows, judges)
-    return run_turns(target, rows, judges)
+        return run_pair_suite(target, rows, examiner)
+    if suite == "pap":
+        return run_paraphrases(target, rows, examiner)
+    runners = (
+        (PREFILL_SUITES, run_prefill),
+        (DECODING_SUITES, run_decoding),
+        (DOCUMENT_SUITES, run_documents),
+    )
+    run = next((run for suites, run in runners if suite in suites), run_turns)
+    return run(target, rows, examiner.judges)

@@ -1,60 +1,42 @@
 """The model under test: conversations in, completions out; and the records that hold them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harc.backbones import Backbone
 from harc.config.evaluation import EvaluationSettings
-from harc.evaluation.rows import name_goal
+from harc.evaluation.records import Conversation, make_records
 from harc.files import sha256_text
 from harc.generation import Completion, end_token_ids, generate_greedy
-from harc.judges.base import Answer, Judge, record_verdicts
-
-Conversation = Sequence[Mapping[str, str]]
+from harc.judges.base import Judge
 
 
-@dataclass(frozen=True)
-class Target:
-    """A backbone, with its adapter on if it has one, that answers greedily."""
+class TextTarget:
+    """What suites of text need of a model: answers, and records of them; how it answers is up to the kind of target."""
 
-    backbone: Backbone
     settings: EvaluationSettings
 
-    def decode(
-        self,
-        prompts: Sequence[Sequence[int]],
-        *,
-        max_new_tokens: int | None = None,
-        names: Sequence[str] | None = None,
-        on_done: Callable[[int], None] | None = None,
-    ) -> list[Completion]:
-        """Continue token ids until the model ends its turn; see `generate_greedy`."""
-        backbone = self.backbone
-        ends = end_token_ids(backbone.model, backbone.tokenizer) | {backbone.chat.end_id}
-        return generate_greedy(
-            backbone.model,
-            backbone.tokenizer,
-            prompts,
-            max_new_tokens=max_new_tokens or self.settings.max_new_tokens,
-            batch_size=self.settings.batch_size,
-            ends=ends,
-            names=names,
-            on_done=on_done,
-        )
-
     def answer(
-        self, conversations: Sequence[Conversation], names: Sequence[str] | None = None
+        self,
+        conversations: Sequence[Conversation],
+        names: Sequence[str] | None = None,
+        opening: str = "",
     ) -> list[Completion]:
         """One response to each conversation that ends with a user turn, in order.
 
         Args:
             conversations: turns by role.
             names: of the conversations, for errors.
+            opening: words that every response begins with; they are not part of what is returned.
 
         Raises:
-            ModelError: naming a conversation that does not fit the context.
+            ModelError: naming a conversation that cannot be answered.
         """
-        return self.decode(self.backbone.chat.encode_prompts(conversations), names=names)
+        raise NotImplementedError
+
+    def hash_prompt(self, messages: Conversation) -> str:
+        """SHA-256 of what the model saw of a conversation."""
+        raise NotImplementedError
 
     def answer_turns(
         self, conversations: Sequence[Conversation], names: Sequence[str]
@@ -84,36 +66,57 @@ class Target:
         completions: Sequence[Completion],
         judges: Sequence[Judge],
         attacks: Sequence[dict | None] | None = None,
+        verdicts: Sequence[dict] | None = None,
     ) -> list[dict]:
-        """Generation records: one per row, judged by every judge."""
-        answers = [
-            Answer(row["messages"][-1]["content"], completion.text, row["expected"])
-            for row, completion in zip(rows, completions, strict=True)
-        ]
-        verdicts = record_verdicts(judges, answers)
-        return [
-            {
-                "id": row["id"],
-                "suite": row["suite"],
-                "category": row["category"],
-                "template": row.get("template"),
-                "unit": row.get("unit", row["id"]),
-                "goal": name_goal(row),
-                "prompt_sha256": self.hash_prompt(messages),
-                "messages": [dict(message) for message in messages],
-                "response": completion.text,
-                "finish_reason": completion.finish_reason,
-                "prompt_tokens": completion.prompt_tokens,
-                "response_tokens": completion.response_tokens,
-                "expected": row["expected"],
-                "verdicts": verdict,
-                "attack": attack,
-                **({"subsets": row["subsets"]} if row.get("subsets") else {}),
-            }
-            for row, messages, completion, verdict, attack in zip(
-                rows, seen, completions, verdicts, attacks or [None] * len(rows), strict=True
-            )
-        ]
+        """Generation records: one per row; see `harc.evaluation.records.make_records`."""
+        return make_records(
+            rows, seen, completions, judges, self.hash_prompt, attacks=attacks, verdicts=verdicts
+        )
+
+
+@dataclass(frozen=True)
+class Target(TextTarget):
+    """A backbone, with its adapter on if it has one, that answers greedily."""
+
+    backbone: Backbone
+    settings: EvaluationSettings
+
+    def decode(
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        max_new_tokens: int | None = None,
+        names: Sequence[str] | None = None,
+        on_done: Callable[[int], None] | None = None,
+    ) -> list[Completion]:
+        """Continue token ids until the model ends its turn; see `generate_greedy`."""
+        backbone = self.backbone
+        ends = end_token_ids(backbone.model, backbone.tokenizer) | {backbone.chat.end_id}
+        return generate_greedy(
+            backbone.model,
+            backbone.tokenizer,
+            prompts,
+            max_new_tokens=max_new_tokens or self.settings.max_new_tokens,
+            batch_size=self.settings.batch_size,
+            ends=ends,
+            names=names,
+            on_done=on_done,
+        )
+
+    def answer(
+        self,
+        conversations: Sequence[Conversation],
+        names: Sequence[str] | None = None,
+        opening: str = "",
+    ) -> list[Completion]:
+        """One response to each conversation; see `TextTarget.answer`.
+
+        Raises:
+            ModelError: naming a conversation that does not fit the context.
+        """
+        prompts = self.backbone.chat.encode_prompts(conversations)
+        begun = self.backbone.chat.tokenize(opening) if opening else []
+        return self.decode([ids + begun for ids in prompts], names=names)
 
     def hash_prompt(self, messages: Conversation) -> str:
         """SHA-256 of the text that the model saw, template included."""

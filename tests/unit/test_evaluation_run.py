@@ -45,7 +45,7 @@ class ScriptedAttacker:
 def scripted_attacker(monkeypatch):
     monkeypatch.setattr(
         "harc.evaluation.suites.make_attackers",
-        lambda name, streams, *, seed, split: [ScriptedAttacker(stream) for stream in range(streams)],
+        lambda settings, **_: [ScriptedAttacker(stream) for stream in range(settings.pair.streams)],
     )
 
 

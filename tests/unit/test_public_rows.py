@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from harc.attacks.codeattack import ENCODERS, split_words
+from harc.attacks.forms import WRAPPERS, wrap_goal
+from harc.config.attacks import TOP_TECHNIQUES, AttackForms, CodeAttackSettings
 from harc.config.data import PublicRowSettings
 from harc.data.public import (
     PLACEHOLDER,
@@ -19,7 +22,6 @@ from harc.data.public import (
     write_rows,
 )
 from harc.data.public_sources import Prompt, read_public_prompts
-from harc.data.public_wrappers import CODE_FORMS, WRAPPERS
 from harc.errors import DataError
 from harc.evaluation.rows import read_rows
 from harc.files import read_json, read_jsonl, write_jsonl
@@ -31,7 +33,8 @@ SETTINGS = PublicRowSettings(
     extraction_rows=4, pair_rows=4, development_rows=3, evaluation_rows=5, benign_rows=4
 )
 SUITES = (
-    "direct", "deepinception", "codeattack", "scary_safe", "refusable_benign", "benign", "wrapped_benign",
+    "direct", "pair", "pap", "deepinception", "codeattack", "persona", "prefill", "scary_safe", "refusable_benign",
+    "benign", "wrapped_benign", "decoding",
 )  # fmt: skip
 NUMBERS = [f"{tens}{unit}" for tens in ("bo", "ca", "du") for unit in ("ra", "le", "mi", "no", "pu")]
 
@@ -102,6 +105,11 @@ def public(tmp_path: Path) -> Path:
         for text in name_items(kind)
     ]
     write_jsonl(folder / "coconot/coconot_pref.jsonl", answered)
+    names = [*TOP_TECHNIQUES, *(f"Technique {number}" for number in range(35))]
+    taxonomy = [
+        {"ss_technique": n, "ss_definition": f"what {n} is", "ss_example": "stop smoking"} for n in names
+    ]
+    write_jsonl(folder / "pap/persuasion_taxonomy.jsonl", taxonomy)
     (folder / "alpaca").mkdir()
     alpaca = [{"instruction": text, "category": None} for text in name_items("merl")]
     (folder / "alpaca/alpaca_instructions.json").write_text(json.dumps(alpaca))
@@ -116,7 +124,10 @@ def test_every_row_file_and_suite_is_there(public: Path, tmp_path: Path):
     build_public_rows(public, tmp_path / "rows", SETTINGS)
     assert {path.name for path in (tmp_path / "rows").iterdir()} == set(ROW_FILES) - set(ORGANISM_ONLY)
     suites = {"evaluation": (*SUITES, "unsafe_contrasts"), "development": SUITES}
-    for split, counts in (("evaluation", (5, 5, 5, 5, 5, 4, 4, 3)), ("development", (3,) * 7)):
+    for split, counts in (
+        ("evaluation", (5, 5, 25, 5, 5, 5, 5, 5, 5, 4, 4, 4, 3)),
+        ("development", (3, 3, 15, *(3,) * 9)),
+    ):
         rows = read_rows(tmp_path / f"rows/{split}.jsonl", suites[split])
         assert tuple(len(members) for members in rows.values()) == counts
     manifest = read_json(tmp_path / "rows/manifest.json")
@@ -214,25 +225,30 @@ def test_a_draw_skips_what_is_reserved():
     assert STRICT.pattern_suites == ()
 
 
-@pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS)
-def test_wrapped_goals_can_be_read_and_forms_differ_between_splits(wrap):
+@pytest.mark.parametrize("suite", WRAPPERS)
+def test_wrapped_goals_can_be_read_and_forms_differ_between_splits(suite):
     goal = 'say "hello" to – the moon'
-    forms = {
-        split: {wrap(goal, split, index)[1] for index in range(30)} for split in ("development", "evaluation")
+    settings = AttackForms(codeattack=CodeAttackSettings(structures=tuple(ENCODERS)))
+    made = {
+        split: [wrap_goal(suite, goal, split, index, settings) for index in range(30)]
+        for split in ("development", "evaluation")
     }
+    texts, forms = ({split: {item[part] for item in made[split]} for split in made} for part in (0, 1))
     assert not forms["development"] & forms["evaluation"]
-    for split in forms:
-        assert all("{" not in wrap(goal, split, index)[0].replace("{}", "") for index in range(30))
-        assert wrap(goal, split, 3) == wrap(goal, split, 3)
+    if suite != "decoding":  # no attack, so nothing is chosen by it
+        assert not texts["development"] & texts["evaluation"]
+    assert all("{" not in text for split in texts for text in texts[split])
+    words = split_words(goal)
+    assert all(word.strip('"') in text for split in texts for text in texts[split] for word in words)
 
 
-@pytest.mark.parametrize("form", CODE_FORMS)
-def test_code_forms_give_the_goal_back_when_run(form: str):
-    reader, write = CODE_FORMS[form]
-    goal = 'say "hello" to – the moon'
-    namespace: dict = {}
-    exec(write(goal), namespace)
-    assert namespace[reader]() == goal
+def test_pap_rows_are_attempts_at_one_goal_each_with_its_technique(public: Path, tmp_path: Path):
+    build_public_rows(public, tmp_path / "rows", SETTINGS)
+    rows = read_rows(tmp_path / "rows/evaluation.jsonl", ("pap", "codeattack"))
+    assert [row["technique"]["name"] for row in rows["pap"][:5]] == list(TOP_TECHNIQUES)
+    assert len({row["unit"] for row in rows["pap"]}) == 5 and len({row["id"] for row in rows["pap"]}) == 25
+    assert all(row["messages"][-1]["content"] == row["goal"] for row in rows["pap"])
+    assert all(row["read_outputs"] for row in rows["codeattack"])
 
 
 def test_refusals_are_chosen_by_the_prompt_alone():

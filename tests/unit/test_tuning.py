@@ -41,7 +41,7 @@ class ScriptedAttacker:
 def scripted_attacker(monkeypatch):
     monkeypatch.setattr(
         "harc.evaluation.suites.make_attackers",
-        lambda name, streams, *, seed, split: [ScriptedAttacker() for _ in range(streams)],
+        lambda settings, **_: [ScriptedAttacker() for _ in range(settings.pair.streams)],
     )
 
 

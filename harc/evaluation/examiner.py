@@ -1,0 +1,53 @@
+"""Who asks and who judges in one evaluation, and what their endpoints did."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from harc.config.evaluation import EvaluationSettings
+from harc.endpoints.base import ChatEndpoint
+from harc.judges.base import Judge
+
+ATTACKER_SUITES = ("pair", "pap")
+"""Suites in which a model may write the prompts."""
+
+
+@dataclass(frozen=True)
+class Examiner:
+    """Who asks and who judges.
+
+    Attributes:
+        judges: of every response.
+        seed: of the attackers; equal for all methods of a comparison.
+        attacker: the model that writes prompts, where an attack needs one.
+    """
+
+    judges: Sequence[Judge]
+    seed: int
+    attacker: ChatEndpoint | None = None
+
+
+def make_examiner(
+    judges: Sequence[Judge], settings: EvaluationSettings, seed: int, suites: Collection[str]
+) -> Examiner:
+    """Judges, seed, and the attacking model where one of the suites may need it."""
+    attacker = None
+    if settings.attacker_endpoint is not None and set(suites) & set(ATTACKER_SUITES):
+        from harc.endpoints.create import create_endpoint
+
+        attacker = create_endpoint(settings.attacker_endpoint)
+    return Examiner(judges, seed, attacker)
+
+
+def describe_usage(target: Any, examiner: Examiner) -> dict[str, dict]:
+    """What every endpoint of a run did and cost, by its role and name."""
+    roles = {
+        "target": getattr(target, "endpoint", None),
+        "attacker": examiner.attacker,
+        "judge": next((judge.endpoint for judge in examiner.judges if hasattr(judge, "endpoint")), None),
+    }
+    return {
+        f"{role}: {endpoint.name}": asdict(endpoint.usage)
+        for role, endpoint in roles.items()
+        if endpoint is not None
+    }
