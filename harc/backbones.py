@@ -162,14 +162,7 @@ def load_backbone(
         ModelError: if the model, its tokenizer or the adapter cannot be loaded, or if the adapter was trained
             on a model of another shape.
     """
-    import torch
-
-    torch_dtype = getattr(torch, dtype, None)
-    if torch_dtype not in (torch.float32, torch.bfloat16, torch.float16):
-        raise ModelError(
-            "dtype", expected="float32, bfloat16 or float16", found=dtype, fix="choose one of them"
-        )
-    model, tokenizer = _load_model(str(source), torch_dtype, device, revision)
+    model, tokenizer = load_causal_lm(str(source), dtype, device, revision)
     if tokenizer.chat_template is None:
         raise ModelError(
             str(source),
@@ -184,10 +177,21 @@ def load_backbone(
     return Backbone(model, tokenizer, ChatFormat(tokenizer, system=system), str(source), revision)
 
 
-def _load_model(source: str, dtype: Any, device: str, revision: str | None) -> tuple[Any, Any]:
+def load_causal_lm(source: str, dtype: str, device: str, revision: str | None = None) -> tuple[Any, Any]:
+    """A causal language model, chat model or not, and its tokenizer; arguments as for `load_backbone`.
+
+    Raises:
+        ModelError: if one of the two cannot be loaded.
+    """
+    import torch
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
+    torch_dtype = getattr(torch, dtype, None)
+    if torch_dtype not in (torch.float32, torch.bfloat16, torch.float16):
+        raise ModelError(
+            "dtype", expected="float32, bfloat16 or float16", found=dtype, fix="choose one of them"
+        )
     logging.disable_progress_bar()
     options = _gguf_options(source) if Path(source).is_dir() else {"revision": revision}
     names = {key: value for key, value in options.items() if key in ("gguf_file", "revision")}
@@ -195,7 +199,7 @@ def _load_model(source: str, dtype: Any, device: str, revision: str | None) -> t
     try:
         tokenizer = _load_tokenizer(source, names)
         model = AutoModelForCausalLM.from_pretrained(
-            source, dtype=dtype, trust_remote_code=False, **options, **placement
+            source, dtype=torch_dtype, trust_remote_code=False, **options, **placement
         )
     except (OSError, ValueError) as problem:
         raise ModelError(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harc.config.judges import ClassifierSettings
-from harc.errors import DataError, ModelError
+from harc.errors import DataError
 from harc.files import sha256_text
 from harc.generation import generate_greedy
 from harc.judges.base import UNJUDGED, Answer, Verdict
@@ -73,9 +73,7 @@ class HubClassifierJudge:
             EnvironmentProblem: if the hub does not give it.
             ModelError: if it cannot be loaded.
         """
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
+        from harc.backbones import load_causal_lm
         from harc.weights import fetch_hub, find_snapshot
 
         settings = self.settings
@@ -83,22 +81,7 @@ class HubClassifierJudge:
         if not folder.is_dir():
             revision = fetch_hub(settings.model_id, settings.revision)["revision"]
             folder = find_snapshot(settings.model_id, revision)
-        # Not load_backbone, which asks for a chat template: the question brings its own.
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-            model = AutoModelForCausalLM.from_pretrained(
-                folder,
-                dtype=getattr(torch, settings.dtype),
-                device_map=settings.device,
-                trust_remote_code=False,
-            )
-        except (OSError, ValueError) as problem:
-            raise ModelError(
-                str(folder),
-                expected="a causal language model with its tokenizer",
-                found=str(problem).partition("\n")[0],
-                fix="check evaluation.classifier.model_id",
-            ) from problem
+        model, tokenizer = load_causal_lm(str(folder), settings.dtype, settings.device)
         return model.requires_grad_(False).eval(), tokenizer
 
     def judge(self, answers: Sequence[Answer]) -> list[Verdict]:
