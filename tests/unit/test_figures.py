@@ -115,8 +115,8 @@ def test_the_grid_shows_every_cell_and_names_the_missing_one(tmp_path):
         pytest.skip("needs pdftotext (poppler-utils) to read the figure's text")
     text = read_text(paths[0].read_bytes(), tmp_path / "g.pdf")
     assert "n = 16 prompts, seed 0" in text and ".70" in text and "10" in text
-    # The missing run and the cell that no run stands for, in three columns.
-    assert text.count("n/a") == 6 * len(BACKBONES)
+    # The missing run and the cell that no run stands for, in four columns.
+    assert text.count("n/a") == 8 * len(BACKBONES)
     assert "gone on organism (Llama)" in text
 
 

@@ -8,15 +8,17 @@ from harc.analysis.tables.claims import evidence_bounds
 LABELS = {
     "mean_asr": "mean attack success",
     "mean_over_refusal": "mean over-refusal",
-    "gain": "coupling gain, prompt side",
+    "gain_prompt": "coupling gain, prompt",
+    "gain_response": "coupling gain, response",
 }
+GAINS = {"gain_prompt": "prompt", "gain_response": "response"}
 Value = tuple[float, float | None, float | None]
 
 
 def find_value(arm: Arm, quantity: str, confidence: float) -> Value | None:
     """Estimate and interval of a quantity; None where it was not measured."""
-    if quantity == "gain":
-        gain = arm.gains["prompt"]
+    if quantity in GAINS:
+        gain = arm.gains[GAINS[quantity]]
         return None if gain is None else (gain.estimate, *evidence_bounds(gain, confidence))
     rate = arm.rates[quantity]
     return None if rate is None else (rate.estimate, rate.low, rate.high)
@@ -24,9 +26,10 @@ def find_value(arm: Arm, quantity: str, confidence: float) -> Value | None:
 
 def make_title(quantity: str, arms: Sequence[Arm], seeds: Sequence[int]) -> str:
     """A panel's title: the quantity, how many prompts stand behind it, and the seeds."""
-    if quantity == "gain":
-        count = next((arm.gains["prompt"].n for arm in arms if arm.gains["prompt"]), None)
-        unit = "prompts per class"
+    if quantity in GAINS:
+        side = GAINS[quantity]
+        count = next((arm.gains[side].n for arm in arms if arm.gains[side]), None)
+        unit = "per class"
     else:
         count = next((arm.rates[quantity].n for arm in arms if arm.rates[quantity]), None)
         unit = "prompts"

@@ -6,7 +6,7 @@ from typing import Any
 
 from harc.analysis.arms import Arm, measure_arms
 from harc.analysis.evidence import ResultsView
-from harc.analysis.figures.arm_panels import LABELS, Value, find_value, make_title
+from harc.analysis.figures.arm_panels import GAINS, LABELS, Value, find_value, make_title
 from harc.analysis.figures.style import add_legend, open_figure, say_missing, style_index
 from harc.analysis.geometry import list_direction_files
 from harc.analysis.outcomes import list_outcome_files
@@ -58,7 +58,7 @@ def _draw_panel(
         for row, arm in enumerate(held):
             point = find_value(arm, panel, settings.confidence)
             if point is None:
-                if not (panel == "gain" and arm.name == BASE):
+                if not (panel in GAINS and arm.name == BASE):
                     remarks.append(f"{name_method(arm.name)} on {name_backbone(backbone)}")
                 continue
             _draw_arm(axes, row + shift, point, style, name_backbone(backbone), arm.name == of)

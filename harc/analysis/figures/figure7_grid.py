@@ -1,6 +1,6 @@
 """Figure 7, grid: margin against weight of KL, as heat maps with the values and their intervals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from harc.analysis.arms import measure_arms
+from harc.analysis.arms import Arm, measure_arms
 from harc.analysis.evidence import ResultsView
-from harc.analysis.figures.arm_panels import LABELS, Value, find_value, make_title
+from harc.analysis.figures.arm_panels import GAINS, LABELS, Value, find_value, make_title
 from harc.analysis.figures.style import open_figure, say_missing
 from harc.analysis.geometry import list_direction_files
 from harc.analysis.latex import format_rate
@@ -52,8 +52,16 @@ def _write_cell(axes, column: int, row: int, cell: Value | None, dark: bool) -> 
         return
     colour = "white" if dark else "black"
     value, low, high = cell
-    axes.text(column, row - 0.12, format_rate(value), ha="center", va="center", color=colour, fontsize=8)
-    shown = "no interval" if low is None else f"[{format_rate(low)}, {format_rate(high)}]"
+    axes.text(
+        column,
+        row - (0.12 if cell[1] is not None else 0),
+        format_rate(value),
+        ha="center",
+        va="center",
+        color=colour,
+        fontsize=8,
+    )
+    shown = "" if low is None else f"[{format_rate(low)}, {format_rate(high)}]"
     axes.text(column, row + 0.25, shown, ha="center", va="center", color=colour, fontsize=5.5)
 
 
@@ -91,6 +99,19 @@ def _span(maps: Sequence[dict]) -> tuple[float, float]:
     return min([0.0, *(cell[0] for cell in found)]), max(highest, 0.1)
 
 
+def _read_maps(
+    arms: Mapping[str, Sequence[Arm]], points: Points, quantity: str, confidence: float
+) -> list[dict[tuple[float, float], Value | None]]:
+    """One map per backbone: the quantity by margin and weight of KL."""
+    return [
+        {
+            (margin, weight): find_value(arm, quantity, confidence)
+            for (_, margin, weight), arm in zip(points, held, strict=True)
+        }
+        for held in arms.values()
+    ]
+
+
 def plot(
     results_root: Path,
     backbones: Sequence[str],
@@ -102,7 +123,7 @@ def plot(
     points: Points = (),
     of: str = "harc",
 ) -> None:
-    """Draw the figure: a row per backbone, a column per quantity; darker is higher, on one scale per column."""
+    """Draw the figure: a row per backbone, a column per quantity; darker is higher, rates on a scale of their own."""
     rows = max(1, len(backbones) if points else 1)
     view = ResultsView(results_root, backbones, seeds, settings.confidence)
     names = [name for name, _, _ in points]
@@ -115,16 +136,12 @@ def plot(
             remarks.append("the grid, which this profile does not run")
             return
         every = [arm for held in arms.values() for arm in held]
-        for column, quantity in enumerate(LABELS):
-            maps = [
-                {
-                    (margin, weight): find_value(arm, quantity, settings.confidence)
-                    for (_, margin, weight), arm in zip(points, held, strict=True)
-                }
-                for held in arms.values()
-            ]
-            for axes, cells in zip(panels[:, column], maps, strict=True):
-                _draw_map(axes, cells, _span(maps), own)
+        maps = {quantity: _read_maps(arms, points, quantity, settings.confidence) for quantity in LABELS}
+        gains = [cells for quantity in GAINS for cells in maps[quantity]]
+        for column, (quantity, held) in enumerate(maps.items()):
+            span = _span(gains if quantity in GAINS else held)
+            for axes, cells in zip(panels[:, column], held, strict=True):
+                _draw_map(axes, cells, span, own)
             panels[0, column].set_title(make_title(quantity, every, seeds))
             panels[-1, column].set_xlabel("weight of KL")
         for axes, (backbone, held) in zip(panels[:, 0], arms.items(), strict=True):

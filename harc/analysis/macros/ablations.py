@@ -11,14 +11,20 @@ from harc.analysis.tables.layout import read_number
 from harc.analysis.vocabulary import FAMILIES, camel, name_backbone
 
 ARMS = ("prompt_only", "response_only", "fixed_last_k", "random_direction", "permuted_label")
-QUANTITIES = {"Asr": "mean_asr_difference", "Over": "mean_over_refusal_difference", "Gain": "gain_prompt"}
+QUANTITIES = {
+    "Asr": "mean_asr_difference",
+    "Over": "mean_over_refusal_difference",
+    "Gain": "gain_prompt",
+    "ResponseGain": "gain_response",
+}
 LEVEL = 0.05
 
 
 def list_arms(rows: Rows) -> dict[str, str]:
     """`\\ArmAsrPromptOnlyLlama` and `Ci`: difference from the method; `\\ArmAsrPromptOnly`: a phrase over backbones.
 
-    The same for `Over` (over-refusal) and `Gain` (cosine after minus before, prompt side; no difference).
+    The same for `Over` (over-refusal), and for `Gain` and `ResponseGain` (cosine after minus before training, prompt
+    and response side), which are no differences from the method.
     """
     families, macros = pick_families(rows), {}
     for arm in ARMS:
