@@ -7,6 +7,7 @@ from harc.analysis.macros.claims import list_claims
 from harc.analysis.macros.geometry import list_areas, list_geometry, list_training
 from harc.analysis.macros.published import list_published
 from harc.analysis.macros.rates import CONTROL_RATES, TABLE1_RATES, list_differences, list_rates
+from harc.analysis.macros.robustness import list_finetuning, list_trajectories
 from harc.analysis.macros.setup import list_setup, list_tuning
 from harc.analysis.tables.layout import read_table
 from harc.files import write_text
@@ -26,6 +27,8 @@ NEEDED = (
     "faults",
     "hyperparameters",
     "tuning",
+    "finetuning",
+    "trajectories",
     "published",
 )
 
@@ -45,6 +48,8 @@ def collect_macros(tables_dir: Path) -> dict[str, str]:
         | list_grid(tables["margin_kl"])
         | list_faults(tables["faults"])
         | list_model_families(tables["families"])
+        | list_finetuning(tables["finetuning"])
+        | list_trajectories(tables["trajectories"])
         | list_claims(tables["claims"])
         | list_published(tables["published"])
         | list_tuning(tables["tuning"], tables["hyperparameters"])

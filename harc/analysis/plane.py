@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from harc.artifacts import Layout
+from harc.config.analysis import AnalysisSettings
 from harc.files import read_jsonl
 
 # side: (harmfulness, refusal); the prompt's harm is read at t_inst, its refusal at t_post (arXiv 2607.00572)
@@ -44,6 +45,13 @@ class Area(NamedTuple):
     high: float
     positives: int
     negatives: int
+
+
+def choose_slot(settings: AnalysisSettings, selected: Sequence[int], slots: int) -> int:
+    """The slot shown: the one set, else the lowest selected one, else the middle; never past the last."""
+    if settings.plane_slot is not None:
+        return min(settings.plane_slot, slots - 1)
+    return min(selected) if selected else slots // 2
 
 
 def list_projection_files(

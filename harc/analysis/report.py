@@ -34,6 +34,8 @@ TITLES = {
     "published": "Published against reproduced, cell by cell",
     "tuning": "Every tuning point, and which were chosen",
     "scale": "Mean attack success by model size",
+    "finetuning": "Rates after fine-tuning on harmful answers",
+    "trajectories": "Answers read token by token, by class",
     "acceptance": "Acceptance of the backbones",
     "hyperparameters": "Every setting of this run",
     "compute": "What each kind of step cost (from the provenance files)",

@@ -17,6 +17,7 @@ from harc.analysis.tables import (
     comparisons,
     controls,
     faults,
+    finetuning,
     geometry,
     hyperparameters,
     main,
@@ -24,13 +25,16 @@ from harc.analysis.tables import (
     release,
     scale,
     training,
+    trajectories,
     tuning,
 )
 from harc.analysis.tables import families as family_table
-from harc.analysis.tables.layout import write_table
+from harc.analysis.tables.layout import Table, write_table
 from harc.analysis.vocabulary import include_base
 from harc.config.ablation import AblationScope, AblationSettings
+from harc.config.analysis import AnalysisSettings
 from harc.config.profile import Profile
+from harc.config.robustness import FinetuningSettings, TrajectorySettings
 from harc.config.switches import list_switches
 
 __all__ = ["TABLES", "collect_paper_inputs", "make_numbers", "make_tables"]
@@ -52,6 +56,8 @@ TABLES = (
     "hyperparameters",
     "tuning",
     "scale",
+    "finetuning",
+    "trajectories",
     "claims",
     "published",
 )
@@ -117,6 +123,7 @@ def make_tables(
         hyperparameters.build_table(profile_settings),
         tuning.build_table(tuning_points),
         scale.build_table(*units, _list_scale_tables(profile_settings), confidence),
+        *_build_robustness(profile_settings, results_root, backbones, seeds),
         claims.build_table(claims_file, view),
         published.build_table(published_file, results_root, models or {}, seeds, confidence),
     ]
@@ -128,6 +135,20 @@ def _scope_ablation(settings: BaseModel) -> AblationScope:
     if isinstance(settings, Profile):
         return settings.scope_ablation()
     return AblationSettings().create_scope({}, ())
+
+
+def _build_robustness(
+    settings: BaseModel, results_root: Path, backbones: Sequence[str], seeds: Sequence[int]
+) -> list[Table]:
+    """Fine-tunings and trajectories of a profile; settings of another kind have none."""
+    tuned, traced, analysis = FinetuningSettings(), TrajectorySettings(), AnalysisSettings()
+    if isinstance(settings, Profile):
+        tuned, traced, analysis = settings.finetuning, settings.trajectories, settings.analysis
+    own = [seed for seed in seeds if seed in tuned.seeds]
+    return [
+        finetuning.build_table(results_root, backbones, tuned.methods, own, analysis.confidence),
+        trajectories.build_table(results_root, backbones, traced.methods, seeds, analysis),
+    ]
 
 
 def _list_scale_tables(settings: BaseModel) -> tuple[Path, ...]:

@@ -76,6 +76,19 @@ def read_trajectories(folder: Path) -> Trajectories | None:
     return Trajectories(cosines, classes)
 
 
+def estimate_mean(
+    values: Float[np.ndarray, " answers"], resamples: int, confidence: float
+) -> tuple[float | None, float | None, float | None]:
+    """Mean over answers with a percentile bootstrap; the bounds are None below FEWEST answers."""
+    if not len(values):
+        return None, None, None
+    if len(values) < FEWEST:
+        return float(values.mean()), None, None
+    chosen = np.random.default_rng(SEED).integers(0, len(values), (resamples, len(values)))
+    low, high = np.quantile(values[chosen].mean(1), [0.5 - confidence / 2, 0.5 + confidence / 2])
+    return float(values.mean()), float(low), float(high)
+
+
 def estimate_band(
     values: Float[np.ndarray, "answers tokens"], resamples: int, confidence: float
 ) -> Band | None:

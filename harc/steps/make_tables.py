@@ -5,7 +5,7 @@ from itertools import product
 from pathlib import Path
 
 from harc.analysis.steps import TABLES
-from harc.artifacts import BASE, DIRECTION_FILES, PROJECTION_FILES, SCORE_FILES
+from harc.artifacts import BASE, DIRECTION_FILES, PROJECTION_FILES, SCORE_FILES, TRAJECTORY_FILES
 from harc.config.conflicts import CONFLICTS
 from harc.config.switches import list_switches
 from harc.pipeline import Job
@@ -48,6 +48,8 @@ def list_inputs(job: Job) -> list[Path]:
         inputs += [layout.directions(*unit) / name for name in (*DIRECTION_FILES, *PROJECTION_FILES)]
         inputs += [layout.adapter(*unit) / "training_log.jsonl"] if unit[1] != BASE else []
     inputs += [layout.finetuning(*unit) / "answers.csv" for unit in profile.list_finetuned_units()]
+    traced = profile.list_traced_units()
+    inputs += [layout.trajectories(*unit) / name for unit in traced for name in TRAJECTORY_FILES]
     return inputs
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from harc.analysis.figures.plane_panel import CLASSES, choose_slot, draw_plane, leave_headroom
+from harc.analysis.figures.plane_panel import CLASSES, draw_plane, leave_headroom
 from harc.analysis.figures.style import add_legend, create_figure, note_missing, save_figure, say_missing
 from harc.analysis.geometry import SIDES, list_direction_files, read_band
-from harc.analysis.plane import Plane, list_projection_files, read_plane
+from harc.analysis.plane import Plane, choose_slot, list_projection_files, read_plane
 from harc.analysis.vocabulary import ATTACKS, name_backbone, name_suite
 from harc.artifacts import BASE, Layout
 from harc.config.analysis import AnalysisSettings

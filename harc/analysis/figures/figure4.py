@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harc.analysis.figures.plane_panel import CLASSES, choose_slot, draw_plane, leave_headroom
+from harc.analysis.figures.plane_panel import CLASSES, draw_plane, leave_headroom
 from harc.analysis.figures.style import open_figure, say_missing
 from harc.analysis.geometry import SIDES, list_direction_files, read_band
-from harc.analysis.plane import list_projection_files, read_plane
+from harc.analysis.plane import choose_slot, list_projection_files, read_plane
 from harc.analysis.trajectories import (
     AXES,
     Trajectories,

@@ -20,13 +20,6 @@ CLASSES = (
 HEADROOM = 0.3  # share of the panel's height kept free for its text
 
 
-def choose_slot(settings: AnalysisSettings, selected: Sequence[int], slots: int) -> int:
-    """The slot shown: the one set, else the lowest selected one, else the middle; never past the last."""
-    if settings.plane_slot is not None:
-        return min(settings.plane_slot, slots - 1)
-    return min(selected) if selected else slots // 2
-
-
 def select_points(
     plane: Plane, side: str, slot: int, chosen: Bool[np.ndarray, " rows"]
 ) -> Float[np.ndarray, "points 2"]:

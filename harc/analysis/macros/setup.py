@@ -29,6 +29,12 @@ SETTINGS = {
     "SettingPairIterations": "evaluation.pair.iterations",
     "SettingPairBudget": "evaluation.pair.query_budget",
     "SettingMaxNewTokens": "evaluation.max_new_tokens",
+    "SettingFinetuneExamples": "finetuning.examples",
+    "SettingFinetuneEpochs": "finetuning.epochs",
+    "SettingFinetuneBatch": "finetuning.batch_size",
+    "SettingFinetuneRate": "finetuning.learning_rate",
+    "SettingTraceAnswers": "trajectories.prompts_per_class",
+    "SettingTraceTokens": "trajectories.tokens",
     "ArmSeeds": "ablation.seeds",
 }
 
