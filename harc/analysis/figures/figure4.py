@@ -96,6 +96,7 @@ def _draw_backbone(panels, results_root: Path, backbone: str, methods, seed: int
         few = _draw_trajectories(right, traces, axis, slot, settings)
         remarks += [f"{what} on {label}" for what in few]
         right.set_title(f"{label}, answers token by token, slot {slot}", fontsize=7.5)
+        right.xaxis.get_major_locator().set_params(integer=True)
         right.set_ylabel(f"cosine with {'harmfulness' if axis == 'harm' else 'refusal'}")
     return remarks if plane is not None else [f"the plane of {label}", *remarks]
 

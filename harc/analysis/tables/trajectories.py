@@ -44,7 +44,7 @@ def _measure_classes(traced: Trajectories, slot: int, settings: AnalysisSettings
 def _cell(row: dict, column: str) -> str:
     if row.get(column) is None:
         return MISSING
-    return f"{format_rate(row[column])} {format_interval(row[f'{column}_low'], row[f'{column}_high'])}"
+    return f"${format_rate(row[column])}$ {format_interval(row[f'{column}_low'], row[f'{column}_high'])}"
 
 
 def build_table(
