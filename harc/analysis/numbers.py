@@ -4,6 +4,7 @@ from pathlib import Path
 
 from harc.analysis.macros.ablations import list_arms, list_faults, list_grid, list_model_families
 from harc.analysis.macros.claims import list_claims
+from harc.analysis.macros.evaluation import list_agreement, list_contamination, list_judges
 from harc.analysis.macros.geometry import list_areas, list_geometry, list_training
 from harc.analysis.macros.published import list_published
 from harc.analysis.macros.rates import CONTROL_RATES, TABLE1_RATES, list_differences, list_rates
@@ -30,6 +31,9 @@ NEEDED = (
     "finetuning",
     "trajectories",
     "published",
+    "judges",
+    "agreement",
+    "contamination",
 )
 
 
@@ -52,6 +56,9 @@ def collect_macros(tables_dir: Path) -> dict[str, str]:
         | list_trajectories(tables["trajectories"])
         | list_claims(tables["claims"])
         | list_published(tables["published"])
+        | list_judges(tables["judges"])
+        | list_agreement(tables["agreement"])
+        | list_contamination(tables["contamination"])
         | list_tuning(tables["tuning"], tables["hyperparameters"])
     )
 

@@ -6,16 +6,27 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 from harc.analysis.outcomes import Outcome, is_hit, list_suites, select_suites
-from harc.evaluation.statistics import mcnemar_exact, pooled_rate, random_effects_interval
+from harc.evaluation.statistics import (
+    detectable_effect,
+    mcnemar_exact,
+    minimum_detectable_difference,
+    pooled_rate,
+    random_effects_interval,
+)
 
 # Pseudo-observations per stratum, (summed squared spread, count): four answers of which two are hits (Agresti
 # and Coull, 1998), and two pairs spread evenly over the four outcomes (Agresti and Min, 2005).
 RATE_PSEUDO = (2.0, 4)
 PAIR_PSEUDO = (1.0, 2)
+POWER = 0.8  # of the smallest detectable differences; as evaluation.power
 
 
 class Rate(NamedTuple):
-    """A rate with its interval, the prompts per seed, the seeds, and the extremes over seeds."""
+    """A rate with its interval, the prompts per seed, the seeds, and the extremes over seeds.
+
+    `detectable` is the smallest difference from this rate that an unpaired test on another model, asked the same
+    number of prompts and seeds, would show with power 0.8; pairing makes the true figure smaller.
+    """
 
     estimate: float
     low: float
@@ -24,6 +35,7 @@ class Rate(NamedTuple):
     seeds: int
     seed_low: float
     seed_high: float
+    detectable: float
 
 
 class Difference(NamedTuple):
@@ -44,6 +56,10 @@ class Difference(NamedTuple):
     only_first: int
     only_second: int
     seeds_lower: int
+
+    def find_detectable(self, confidence: float, power: float = POWER) -> float:
+        """The smallest difference that this comparison would show with the given power."""
+        return detectable_effect(self.standard_error, self.degrees, confidence=confidence, power=power)
 
 
 def _mean_and_variance(
@@ -97,7 +113,15 @@ def estimate_rate(
         rates = [rate for rate, _ in parts]
         interval = random_effects_interval(rates, [variance for _, variance in parts], confidence)
     low, high = max(0.0, interval.low), min(1.0, interval.high)
-    return Rate(interval.estimate, low, high, len(chosen[0]), len(chosen), min(rates), max(rates))
+    if len(suites) == 1 and len(chosen) == 1:
+        detectable = minimum_detectable_difference(
+            len(chosen[0]), interval.estimate, confidence=confidence, power=POWER
+        )
+    else:
+        degrees = len(chosen) - 1 if len(chosen) > 1 else math.inf
+        error = _standard_error(interval.high - interval.low, degrees, confidence)
+        detectable = detectable_effect(math.sqrt(2) * error, degrees, confidence=confidence, power=POWER)
+    return Rate(interval.estimate, low, high, len(chosen[0]), len(chosen), min(rates), max(rates), detectable)
 
 
 def _pair_up(first: Sequence[Outcome], second: Sequence[Outcome], suites: Sequence[str]):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,22 @@ from harc.analysis.numbers import make_numbers
 from harc.analysis.paper import collect_paper_inputs
 from harc.analysis.tables import (
     acceptance,
+    agreement,
     arms,
     claims,
     comparisons,
+    contamination,
     controls,
     faults,
     finetuning,
     geometry,
     hyperparameters,
+    judges,
     main,
     published,
     release,
     scale,
+    subsets,
     training,
     trajectories,
     tuning,
@@ -60,6 +65,10 @@ TABLES = (
     "trajectories",
     "claims",
     "published",
+    "judges",
+    "agreement",
+    "subsets",
+    "contamination",
 )
 
 
@@ -76,6 +85,7 @@ def make_tables(
     tuning_points: Path | None = None,
     published_file: Path = Path("config/published.yaml"),
     models: Mapping[str, str] | None = None,
+    calibration: Path = Path("config/calibration"),
 ) -> list[Path]:
     """Write every table as CSV and LaTeX.
 
@@ -92,6 +102,7 @@ def make_tables(
         tuning_points: points that settings were chosen from; None for none.
         published_file: the numbers that the paper reports.
         models: model id on the hub by backbone, for backbones that have one.
+        calibration: folder of the committed figures on judges and on the release's overlap.
 
     Returns:
         The files written.
@@ -126,6 +137,10 @@ def make_tables(
         *_build_robustness(profile_settings, results_root, backbones, seeds),
         claims.build_table(claims_file, view),
         published.build_table(published_file, results_root, models or {}, seeds, confidence),
+        judges.build_table(calibration),
+        agreement.build_table(results_root, list(product(*units[1:])), confidence),
+        subsets.build_table(results_root, list(product(*units[1:])), confidence),
+        contamination.build_table(results_root, calibration),
     ]
     return [path for table in built for path in write_table(table, out_dir)]
 

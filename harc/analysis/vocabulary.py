@@ -7,6 +7,7 @@ OVER_REFUSAL = ("scary_safe", "refusable_benign")
 HELPFULNESS = ("multiple_choice", "arithmetic", "code", "instruction_constraints", "two_turn")
 DIRECT = ("direct", "direct_unseen_templates")
 CONTROLS = ("benign", "wrapped_benign")
+CONTRASTS = ("unsafe_contrasts",)
 
 SUITE_LABELS = {
     "pair": "PAIR",
@@ -25,6 +26,7 @@ SUITE_LABELS = {
     "direct": "direct",
     "direct_unseen_templates": "direct, unseen templates",
     "benign": "benign",
+    "unsafe_contrasts": "unsafe contrasts",
     "wrapped_benign": "wrapped benign",
 }
 

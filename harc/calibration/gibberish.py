@@ -7,8 +7,9 @@ import string
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from harc.calibration.columns import SOURCE_COLUMNS
 from harc.calibration.over_refusal import COMPLETIONS, read_completions
-from harc.calibration.sources import SOURCE_COLUMNS, check_source
+from harc.calibration.sources import check_source
 from harc.evaluation.statistics import wilson_interval
 from harc.files import read_jsonl
 from harc.judges.gibberish import COMPRESSED_FROM, is_gibberish

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harc.calibration.sources import SOURCE_COLUMNS, check_source
+from harc.calibration.sources import check_source
 from harc.data.public_sources import read_csv
 from harc.evaluation.bootstrap import kappa_interval
 from harc.evaluation.statistics import wilson_interval
@@ -23,13 +23,6 @@ COMPLETIONS = {
 }
 NEEDED = ("prompt", "type", "completion", "final_label", "gpt4_label")
 FULL, PARTIAL = "2_full_refusal", "3_partial_refusal"
-RATES = ("human_any", "human_full", "judge", "agreement_any", "agreement_full")
-KAPPAS = ("kappa_any", "kappa_full")
-COLUMNS = (
-    "completion_model", "prompts", "judge_name", "judge_version", "n", "unjudged",
-    *(f"{name}{end}" for name in (*RATES, *KAPPAS) for end in ("", "_low", "_high")),
-    *SOURCE_COLUMNS,
-)  # fmt: skip
 BOOTSTRAP = {"resamples": 2000, "seed": 0}
 
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harc.calibration.sources import SOURCE_COLUMNS, check_source
+from harc.calibration.columns import SOURCE_COLUMNS
+from harc.calibration.sources import check_source
 from harc.config.contamination import ContaminationSettings
 from harc.data.public_sources import XSTEST_GPT4, Prompt, PublicPrompts, read_public_prompts
 from harc.evaluation.contamination import ReferenceIndex, measure_suite

@@ -7,8 +7,6 @@ from harc.data.registry import RegisteredFile, load_registry
 from harc.errors import DataError
 from harc.files import sha256_file
 
-SOURCE_COLUMNS = ("source", "revision", "sha256")
-
 
 def find_registered(path: str) -> RegisteredFile:
     """The registry's entry of a file.

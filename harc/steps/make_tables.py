@@ -12,6 +12,8 @@ from harc.pipeline import Job
 
 CLAIMS = Path("config/claims.yaml")
 PUBLISHED = Path("config/published.yaml")
+CALIBRATION = Path("config/calibration")
+CALIBRATED = ("over_refusal.csv", "release_overlap.csv")
 NUMBERS = "numbers.tex"
 
 
@@ -30,10 +32,11 @@ def list_units(job: Job) -> list[tuple[str, str, int]]:
 
 
 def list_inputs(job: Job) -> list[Path]:
-    """Scores, geometry, training logs, of arms too; fine-tunings; acceptance; claims and published numbers."""
+    """Scores, geometry, training logs, of arms too; fine-tunings; acceptance; what is committed; the guard's table."""
     layout, profile = job.layout, job.profile
     points = profile.analysis.tuning_points
     inputs = [CLAIMS, PUBLISHED, *([] if points is None else [points]), *profile.analysis.scale_tables]
+    inputs += [layout.contamination, *(CALIBRATION / name for name in CALIBRATED)]
     inputs += [
         layout.backbone(backbone, seed) / "acceptance.json"
         for backbone, seed in profile.list_models()
@@ -77,6 +80,7 @@ def run(job: Job) -> None:
         confidence=profile.analysis.confidence,
         tuning_points=profile.analysis.tuning_points,
         published_file=PUBLISHED,
+        calibration=CALIBRATION,
         models={name: model.model_id for name, model in profile.backbones.items() if model.kind == "hub"},
     )
     make_numbers(folder, folder / NUMBERS)

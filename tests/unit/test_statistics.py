@@ -8,6 +8,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.inter_rater import cohens_kappa as reference_kappa
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
 from statsmodels.stats.proportion import proportion_confint
 
 from harc.evaluation.bootstrap import (
@@ -18,6 +19,7 @@ from harc.evaluation.bootstrap import (
 )
 from harc.evaluation.statistics import (
     cohens_kappa,
+    detectable_effect,
     holm,
     mcnemar_exact,
     minimum_detectable_difference,
@@ -175,3 +177,17 @@ def test_kappa_of_repeated_answers_is_as_uncertain_as_that_of_one_copy():
     copied = kappa_interval(first * 5, second * 5, list(range(100)) * 5, **BOOTSTRAP)
     assert copied == pytest.approx(once, abs=0.03)
     assert all(math.isnan(value) for value in kappa_interval(["a"] * 3, ["a"] * 3, **BOOTSTRAP))
+
+
+@pytest.mark.parametrize(("n", "power"), [(50, 0.8), (400, 0.9)])
+def test_detectable_effect_equals_statsmodels(n, power):
+    expected = TTestPower().solve_power(effect_size=None, nobs=n, alpha=0.05, power=power)
+    found = detectable_effect(1 / math.sqrt(n), n - 1, power=power)
+    assert found == pytest.approx(expected, rel=0.01)
+
+
+def test_detectable_effect_has_the_power_it_claims_and_grows_where_degrees_are_few():
+    effect = detectable_effect(0.1)
+    assert stats.norm.sf(stats.norm.isf(0.025) - effect / 0.1) == pytest.approx(0.8, abs=1e-6)
+    effects = [detectable_effect(0.1, degrees) for degrees in (2, 5, 50, math.inf)]
+    assert effects == sorted(effects, reverse=True)

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 
 from harc.analysis.comparisons import Comparison, compare_methods, describe_change
 from harc.analysis.latex import MISSING, escape_latex, format_interval, format_rate, format_signed
+from harc.analysis.rates import POWER
 from harc.analysis.tables.layout import Table, title_row
 from harc.analysis.vocabulary import name_backbone, name_method, name_suite
 
@@ -23,12 +25,13 @@ COLUMNS = (
     "n",
     "seeds",
     "seeds_lower",
+    "mde",
     "verdict",
 )
 PRINTED = ("mean_asr", "scary_safe", "refusable_benign", "mean_helpfulness")
 
 
-def _row(comparison: Comparison) -> dict:
+def _row(comparison: Comparison, confidence: float) -> dict:
     difference = comparison.difference
     row = {
         "backbone": comparison.backbone,
@@ -49,6 +52,7 @@ def _row(comparison: Comparison) -> dict:
             "n": difference.n,
             "seeds": difference.seeds,
             "seeds_lower": difference.seeds_lower,
+            "mde": difference.find_detectable(confidence),
         }
     return row
 
@@ -63,7 +67,20 @@ def _cell(comparison: Comparison | None) -> str:
     return f"{format_signed(difference.estimate)}{mark} {{\\scriptsize {interval}{lower}}}"
 
 
-def _body(comparisons: list[Comparison]) -> list[str]:
+def _make_detectable_row(comparisons: list[Comparison], confidence: float) -> str:
+    """The line under a backbone: per column, the median of the smallest differences that its tests would show."""
+    cells = []
+    for metric in PRINTED:
+        found = [
+            c.difference.find_detectable(confidence)
+            for c in comparisons
+            if c.metric == metric and c.difference
+        ]
+        cells.append(f"{{\\scriptsize {format_rate(median(found)) if found else MISSING}}}")
+    return "\\emph{detectable (median)} & " + " & ".join(cells) + " \\\\"
+
+
+def _body(comparisons: list[Comparison], confidence: float) -> list[str]:
     cells = {(c.backbone, c.method, c.reference, c.metric): c for c in comparisons}
     body: list[str] = []
     for backbone in dict.fromkeys(c.backbone for c in comparisons):
@@ -74,6 +91,8 @@ def _body(comparisons: list[Comparison]) -> list[str]:
             label = f"{name_method(method)} vs {name_method(reference)}"
             row = [_cell(cells.get((backbone, method, reference, metric))) for metric in PRINTED]
             body.append(f"{escape_latex(label)} & " + " & ".join(row) + " \\\\")
+        own = [comparison for comparison in comparisons if comparison.backbone == backbone]
+        body.append(_make_detectable_row(own, confidence))
     return body
 
 
@@ -88,6 +107,7 @@ def _notes(comparisons: list[Comparison], confidence: float) -> list[str]:
         f"Differences on the same prompts with {100 * confidence:g}\\% intervals.",
         f"Prompts per seed: {counts}; seeds: {seeds or MISSING}.",
         f"$^*$ Holm-adjusted $p < {format_rate(0.05)}$ within its column and backbone.",
+        f"Detectable: the smallest difference that the paired test would show with power {POWER:g}.",
         *(["Fractions: training runs in which the difference is below zero."] if seeds > 1 else []),
         *(
             [f"$^\\dagger$ {MISSING}: one of the two was not evaluated."]
@@ -110,9 +130,9 @@ def build_table(
     return Table(
         "comparisons",
         COLUMNS,
-        [_row(comparison) for comparison in comparisons],
+        [_row(comparison, confidence) for comparison in comparisons],
         "@{}l" + "l" * len(PRINTED) + "@{}",
         header,
-        _body(comparisons),
+        _body(comparisons, confidence),
         _notes(comparisons, confidence),
     )

@@ -6,7 +6,13 @@ from pathlib import Path
 from harc.analysis.latex import MISSING, escape_latex, format_interval, format_rate
 from harc.analysis.rates import Rate
 from harc.analysis.tables.layout import Table, title_row
-from harc.analysis.tables.main import FIELDS, measure_rates
+from harc.analysis.tables.main import (
+    DETECTABLE_NOTE,
+    FIELDS,
+    list_fields,
+    make_detectable_row,
+    measure_rates,
+)
 from harc.analysis.vocabulary import CONTROLS, DIRECT, name_backbone, name_method, sort_methods
 
 METRICS = (*DIRECT, *CONTROLS)
@@ -43,18 +49,19 @@ def build_table(
             for metric in METRICS:
                 rate = rates[backbone, method, metric]
                 if rate:
-                    values = (rate.estimate, rate.low, rate.high, rate.n, rate.seed_low, rate.seed_high)
-                    row |= {f"{metric}{end}": value for end, value in zip(FIELDS, values, strict=True)}
+                    row |= {f"{metric}{end}": v for end, v in zip(FIELDS, list_fields(rate), strict=True)}
             rows.append(row)
             cells = " & ".join(_cell(rates[backbone, method, metric]) for metric in METRICS)
             body.append(f"{escape_latex(name_method(method))} & {cells} \\\\")
+        body.append(make_detectable_row(rates, backbone, methods, METRICS))
     sizes = {m: next((r.n for (_, _, name), r in rates.items() if name == m and r), None) for m in METRICS}
     counted = ", ".join(
         f"{head} {sizes[metric] or MISSING}" for head, metric in zip(HEADS, METRICS, strict=True)
     )
     notes = [
         f"{100 * confidence:g}\\% intervals; prompts per seed: {counted}; "
-        f"seeds: {max(counts.values(), default=0)}."
+        f"seeds: {max(counts.values(), default=0)}.",
+        DETECTABLE_NOTE,
     ]
     if None in rates.values():
         notes.append(f"$^\\dagger$ {MISSING}: not evaluated in this profile.")

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harc.analysis.latex import MISSING, escape_latex, format_interval, format_rate
-from harc.analysis.outcomes import read_by_seed
-from harc.analysis.rates import Rate, estimate_rate
+from harc.analysis.outcomes import count_unjudged, read_by_seed
+from harc.analysis.rates import POWER, Rate, estimate_rate
 from harc.analysis.tables.layout import Table, stack_cell, title_row
 from harc.analysis.vocabulary import (
     ATTACKS,
@@ -32,7 +32,11 @@ SHORT = {
     "two_turn": "2 turns",
     "mean_helpfulness": "mean",
 }
-FIELDS = ("", "_low", "_high", "_n", "_seed_low", "_seed_high")
+FIELDS = ("", "_low", "_high", "_n", "_seed_low", "_seed_high", "_mde")
+DETECTABLE_NOTE = (
+    "Detectable: the smallest difference from the first line that a two-sided unpaired test would show with power "
+    f"{POWER:g}; pairing makes it smaller."
+)
 Rates = dict[tuple[str, str, str], Rate | None]
 
 
@@ -56,15 +60,38 @@ def measure_rates(
     return rates, counts
 
 
+def count_all_unjudged(
+    results_root: Path, backbones: Sequence[str], methods: Sequence[str], seeds: Sequence[int]
+) -> int:
+    """Answers to the table's suites that no verdict could be read for."""
+    suites = (*ATTACKS, *OVER_REFUSAL, *HELPFULNESS)
+    return sum(
+        count_unjudged(outcomes, suites)
+        for backbone in backbones
+        for method in methods
+        for outcomes in read_by_seed(results_root, backbone, method, seeds).values()
+    )
+
+
+def list_fields(rate: Rate) -> list[float]:
+    """The values of a rate in the order of `FIELDS`."""
+    return [rate.estimate, rate.low, rate.high, rate.n, rate.seed_low, rate.seed_high, rate.detectable]
+
+
+def make_detectable_row(rates: Rates, backbone: str, methods: Sequence[str], metrics: Sequence[str]) -> str:
+    """The line under a backbone: the smallest difference from the first method that would be seen, per column."""
+    cells = [rates[backbone, methods[0], metric] for metric in metrics]
+    shown = [MISSING if rate is None else format_rate(rate.detectable) for rate in cells]
+    return (
+        "{\\scriptsize\\emph{detectable}} & " + " & ".join(f"{{\\scriptsize {c}}}" for c in shown) + " \\\\"
+    )
+
+
 def _row(backbone: str, method: str, rates: Rates, seeds: int, metrics: Sequence[str]) -> dict:
     row: dict[str, object] = {"backbone": backbone, "method": method, "seeds": seeds}
     for metric in metrics:
         rate = rates[backbone, method, metric]
-        values = (
-            [rate.estimate, rate.low, rate.high, rate.n, rate.seed_low, rate.seed_high]
-            if rate
-            else [None] * len(FIELDS)
-        )
+        values = list_fields(rate) if rate else [None] * len(FIELDS)
         row.update({f"{metric}{field}": value for field, value in zip(FIELDS, values, strict=True)})
     return row
 
@@ -123,7 +150,11 @@ def build_table(
             body.append(
                 f"{{\\scriptsize {escape_latex(name_method(method))}}} & " + " & ".join(cells) + " \\\\"
             )
+        body.append(make_detectable_row(rates, backbone, methods, METRICS))
     missing = any(rate is None for rate in rates.values())
+    notes = _notes(max(counts.values(), default=0), missing, confidence)
+    if unjudged := count_all_unjudged(results_root, backbones, methods, seeds):
+        notes.append(f"{unjudged} answers whose verdict could not be read are in no rate.")
     columns = ("backbone", "method", "seeds", *(f"{m}{field}" for m in METRICS for field in FIELDS))
     return Table(
         "table1",
@@ -132,7 +163,7 @@ def build_table(
         "@{}l@{\\hspace{4pt}}" + "c@{\\hspace{2.5pt}}" * (len(METRICS) - 1) + "c@{}",
         _header(rates, METRICS),
         body,
-        _notes(max(counts.values(), default=0), missing, confidence),
+        [*notes, DETECTABLE_NOTE],
     )
 
 

@@ -1,0 +1,25 @@
+"""Every judge's label of every answer of a profile's run, as the outcomes hold them."""
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from harc.artifacts import Layout
+
+PREFIX = "label_"
+Unit = tuple[str, str, int]
+
+
+def read_judged(results_root: Path, units: Iterable[Unit]) -> Iterator[tuple[Unit, list[dict[str, str]]]]:
+    """(backbone, method, seed) and the rows of its outcomes; units without results are left out."""
+    layout = Layout(results_root)
+    for unit in units:
+        path = layout.scores(*unit) / "outcomes.csv"
+        if path.is_file():
+            with path.open(encoding="utf-8", newline="") as handle:
+                yield unit, list(csv.DictReader(handle))
+
+
+def list_judges(rows: Sequence[dict[str, str]]) -> tuple[str, ...]:
+    """The judges whose labels stand in outcomes, in their order."""
+    return tuple(name.removeprefix(PREFIX) for name in (rows[0] if rows else ()) if name.startswith(PREFIX))
