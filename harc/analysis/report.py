@@ -33,6 +33,10 @@ TITLES = {
     "conflicts": "Where the release contradicts itself",
     "published": "Published against reproduced, cell by cell",
     "tuning": "Every tuning point, and which were chosen",
+    "judges": "Judges of refusal against people",
+    "agreement": "Agreement of the judges in this run",
+    "subsets": "Refusal by subset of over-refusal prompts",
+    "contamination": "Prompts that are both learnt from and asked",
     "scale": "Mean attack success by model size",
     "finetuning": "Rates after fine-tuning on harmful answers",
     "trajectories": "Answers read token by token, by class",
@@ -54,7 +58,7 @@ CAPTIONS = {
     "figure7_grid": "Margin against weight of KL; framed: HARC's own setting.",
     "figure9": "Cosine of the two directions by relative depth, per model family, and the families' rank correlations.",
 }
-FOLDED = ("_low", "_high", "_n", "_seed_low", "_seed_high")
+FOLDED = ("_low", "_high", "_n", "_seed_low", "_seed_high", "_mde")
 LABELLED = {"backbone": name_backbone, "method": name_method, "reference": name_method, "metric": name_suite}
 LABELLED |= {"suite": name_suite, "arm": name_method, "model": name_backbone}
 
