@@ -1,11 +1,9 @@
-"""Step tabulate_compute: what every kind of step cost, from the sidecars of the run."""
+"""Step tabulate_compute: what every kind of step up to the scores cost, from the sidecars of the run."""
 
 from pathlib import Path
 
-from harc.artifacts import sidecar_path
 from harc.pipeline import Job
-
-AFTERWARDS = ("root_hash.json", "report.html", "compute")
+from harc.steps.seal_results import list_sealed
 
 
 def select_settings(job: Job) -> dict:
@@ -16,14 +14,6 @@ def select_settings(job: Job) -> dict:
 def list_inputs(job: Job) -> list[Path]:
     """None by name: sidecars are no artifacts, and hold the times that the table is of."""
     return []
-
-
-def list_records(job: Job) -> list[Path]:
-    """The sidecars that must be there before: every artifact of the profile but those that are made from this one."""
-    from harc.audit.steps import list_expected_sidecars
-
-    later = {sidecar_path(job.layout.root / name) for name in AFTERWARDS}
-    return [path for path in list_expected_sidecars(job.profile, job.layout) if path not in later]
 
 
 def list_outputs(job: Job) -> list[Path]:
@@ -44,7 +34,7 @@ def run(job: Job) -> None:
     from harc.errors import ArtifactError
 
     records = []
-    for path in list_records(job):
+    for path in list_sealed(job):
         sidecar, findings = read_sidecar(path, job.layout.root, Path())
         if sidecar is None:
             first = findings[0]

@@ -20,7 +20,7 @@ PAPER_TARGETS = (
 rule tabulate_compute:
     """What each kind of step cost: times differ from run to run, so the root hash does not cover it."""
     input:
-        tabulate_compute.list_records(create_job("tabulate_compute", PROFILE)),
+        seal_results.list_sealed(create_job("tabulate_compute", PROFILE)),
     output:
         files=COMPUTE[1:],
         sidecar=sidecar_path(COMPUTE[0]),

@@ -56,8 +56,8 @@ def _describe_devices(records: Sequence[Mapping[str, Any]]) -> str:
 
 def _write_notes(records: Sequence[Mapping[str, Any]], total: Mapping[str, Any]) -> list[str]:
     notes = [
-        "From the provenance file beside each artifact; seconds of wall time, of jobs that may have run side by side; "
-        "memory: the largest resident size of one process.",
+        "From the provenance file beside each artifact, up to the scores; seconds of wall time, of jobs that may have "
+        "run side by side; memory: the largest resident size of one process.",
         f"Devices: {_describe_devices(records) or MISSING}.",
     ]
     names = {"cpu_joules": "processors (RAPL)", "gpu_joules": "GPUs (NVML)"}
