@@ -36,7 +36,7 @@ from harc.analysis.tables import (
 from harc.analysis.tables import families as family_table
 from harc.analysis.tables.layout import Table, write_table
 from harc.analysis.vocabulary import include_base
-from harc.config.ablation import AblationScope, AblationSettings
+from harc.config.ablation import AblationSettings
 from harc.config.analysis import AnalysisSettings
 from harc.config.profile import Profile
 from harc.config.robustness import FinetuningSettings, TrajectorySettings
@@ -113,8 +113,6 @@ def make_tables(
     units = (results_root, list(backbones), include_base(list(methods)), list(seeds))
     families = _list_families(profile_settings)
     view = ResultsView(results_root, list(backbones), list(seeds), confidence, *families)
-    scope = _scope_ablation(profile_settings)
-    faulty = switches or [asdict(switch) for switch in list_switches()]
     built = [
         main.build_table(*units, confidence),
         controls.build_table(*units, confidence),
@@ -124,11 +122,7 @@ def make_tables(
         training.build_table(*units),
         acceptance.build_table(results_root, backbones, seeds),
         family_table.build_table(view),
-        arms.build_arms(results_root, scope, confidence),
-        arms.build_grid(results_root, scope, confidence),
-        faults.build_table(
-            faulty, results_root, backbones, seeds, confidence, _list_reasons(profile_settings)
-        ),
+        *_build_ablation(view, profile_settings, switches),
         release.build_sources(),
         release.build_conflicts(),
         hyperparameters.build_table(profile_settings),
@@ -145,11 +139,19 @@ def make_tables(
     return [path for table in built for path in write_table(table, out_dir)]
 
 
-def _scope_ablation(settings: BaseModel) -> AblationScope:
-    """The ablation of a profile; settings of another kind have none."""
-    if isinstance(settings, Profile):
-        return settings.scope_ablation()
-    return AblationSettings().create_scope({}, ())
+def _build_ablation(
+    view: ResultsView, settings: BaseModel, switches: Sequence[Mapping[str, Any]] | None
+) -> list[Table]:
+    """Tables of arms, grid and single faults; settings other than a profile's have no arms."""
+    known = isinstance(settings, Profile)
+    scope = settings.scope_ablation() if known else AblationSettings().create_scope({}, ())
+    faulty = switches or [asdict(switch) for switch in list_switches()]
+    reasons = settings.ablation.without_effect if known else {}
+    return [
+        arms.build_arms(view.root, scope, view.confidence),
+        arms.build_grid(view.root, scope, view.confidence),
+        faults.build_table(faulty, view.root, view.backbones, view.seeds, view.confidence, reasons),
+    ]
 
 
 def _build_robustness(
@@ -169,11 +171,6 @@ def _build_robustness(
 def _list_scale_tables(settings: BaseModel) -> tuple[Path, ...]:
     """Main tables of other profiles that the scale table shows too."""
     return settings.analysis.scale_tables if isinstance(settings, Profile) else ()
-
-
-def _list_reasons(settings: BaseModel) -> dict[str, str]:
-    """Why faults of the release cannot act in a profile."""
-    return settings.ablation.without_effect if isinstance(settings, Profile) else {}
 
 
 def _list_families(settings: BaseModel) -> tuple[list[str], list[int]]:

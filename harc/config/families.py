@@ -1,5 +1,7 @@
 """Settings of the comparison across model families: further models of which the direction structure alone is read."""
 
+from collections.abc import Collection
+
 from pydantic import Field
 
 from harc.config.backbones import BackboneSettings
@@ -18,3 +20,14 @@ class FamilySettings(Settings):
         min_length=1,
         description="seeds that families are compared on, some of the study's (seed); ours",
     )
+
+    def check_study(self, backbones: Collection[str], seeds: Collection[int]) -> None:
+        """Compare with the study that the families stand beside.
+
+        Raises:
+            ValueError: for a model that is a backbone already, and for a seed that the study lacks.
+        """
+        if both := sorted(set(backbones) & self.backbones.keys()):
+            raise ValueError(f"families.backbones that are no backbones already (found {', '.join(both)})")
+        if self.backbones and (unknown := set(self.seeds) - set(seeds)):
+            raise ValueError(f"families.seeds of {', '.join(map(str, seeds))} (not {min(unknown)})")

@@ -94,18 +94,7 @@ class Profile(Settings):
             raise ValueError("methods without 'base', which every profile has")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds without repeats")
-        if both := self.backbones.keys() & self.families.backbones.keys():
-            raise ValueError(
-                f"families.backbones that are no backbones already (found {', '.join(sorted(both))})"
-            )
-        if self.families.backbones and (unknown := set(self.families.seeds) - set(self.seeds)):
-            raise ValueError(f"families.seeds of {', '.join(map(str, self.seeds))} (not {min(unknown)})")
-        return self
-
-    @model_validator(mode="after")
-    def check_ablation(self) -> "Profile":
-        """Refuse arms of an absent method, under a method's name, or on seeds and backbones that the study lacks."""
-        self.ablation.check_study(self.methods, self.seeds, self.backbones)
+        self.families.check_study(self.backbones, self.seeds)
         return self
 
     @model_validator(mode="after")
@@ -121,6 +110,12 @@ class Profile(Settings):
                     f"methods.{name}.start_from as one of {', '.join(plain)}, which are trained from the base itself "
                     f"(not {method.start_from!r})"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def check_ablation(self) -> "Profile":
+        """Refuse arms of an absent method, under a method's name, or on seeds and backbones that the study lacks."""
+        self.ablation.check_study(self.methods, self.seeds, self.backbones)
         return self
 
     @model_validator(mode="after")
@@ -146,11 +141,8 @@ class Profile(Settings):
                 try:
                     self.choose_training(backbone, method)
                 except ValidationError as problem:
-                    first = problem.errors()[0]
-                    key = ".".join(str(part) for part in first["loc"])
-                    raise ValueError(
-                        f"valid training values of backbone {backbone} (at {key}: {first['msg']})"
-                    ) from None
+                    first = _describe_first(problem)
+                    raise ValueError(f"valid training values of backbone {backbone} (at {first})") from None
         return self
 
     def list_arms(self) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -240,10 +232,9 @@ class Profile(Settings):
                 try:
                     self.compose_point(next(iter(self.backbones)), method, changes)
                 except ValidationError as problem:
-                    first = problem.errors()[0]
-                    key = ".".join(str(part) for part in first["loc"])
+                    first = _describe_first(problem)
                     raise ValueError(
-                        f"valid points in tuning.grids (at {method}[{number}].{key}: {first['msg']})"
+                        f"valid points in tuning.grids (at {method}[{number}].{first})"
                     ) from None
         return self
 
@@ -256,6 +247,12 @@ class Profile(Settings):
     def results_root(self) -> Path:
         """Folder of everything that the profile's run writes."""
         return Path("results") / self.name
+
+
+def _describe_first(problem: ValidationError) -> str:
+    """Key and message of the first thing that is wrong."""
+    first = problem.errors()[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
 
 
 def list_profiles() -> list[str]:
