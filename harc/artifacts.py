@@ -82,6 +82,10 @@ class Layout:
         """Folder of what a method's model answers after fine-tuning on harmful answers."""
         return self._unit("finetuning", backbone, method, seed)
 
+    def helpfulness(self, backbone: str, method: str, seed: int | str) -> Path:
+        """Folder of a method's answers to public benchmarks, and their scores."""
+        return self._unit("helpfulness", backbone, method, seed)
+
     @property
     def tuning(self) -> Path:
         """Folder of everything that tuning writes."""

@@ -35,6 +35,7 @@ STEPS = (
     "score",
     "trace_responses",
     "finetune_harmful",
+    "measure_helpfulness",
     "make_tables",
     "make_figure",
     "tabulate_compute",
@@ -156,9 +157,14 @@ def recreate_job(command: str, load: Callable[[str], Profile] = load_profile) ->
 def list_jobs(profile: Profile, layout: Layout) -> list[Job]:
     """Every job that leaves an artifact in a profile's tree, in an order in which they can run."""
     models = [{"backbone": name, "seed": seed} for name, seed in profile.list_models()]
-    evaluated, traced, finetuned = (
+    evaluated, traced, finetuned, helpful = (
         [dict(zip(("backbone", "method", "seed"), unit, strict=True)) for unit in found]
-        for found in (profile.list_units(), profile.list_traced_units(), profile.list_finetuned_units())
+        for found in (
+            profile.list_units(),
+            profile.list_traced_units(),
+            profile.list_finetuned_units(),
+            profile.list_helpfulness_units(),
+        )
     )
     adapted = [unit for unit in evaluated if unit["method"] != BASE]
     settings = profile.adapted
@@ -180,6 +186,7 @@ def list_jobs(profile: Profile, layout: Layout) -> list[Job]:
         "score": evaluated,
         "trace_responses": traced,
         "finetune_harmful": finetuned,
+        "measure_helpfulness": helpful,
         "make_tables": [{}],
         "make_figure": [{"figure": figure} for figure in profile.figures],
         "tabulate_compute": [{}],

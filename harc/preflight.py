@@ -10,7 +10,9 @@ from urllib.request import getproxies, proxy_bypass
 
 from harc.config.backbones import HubBackbone, OrganismBackbone, WheelBackbone
 from harc.config.profile import Profile, RowSource
+from harc.data.registry import load_registry
 from harc.errors import EnvironmentProblem
+from harc.helpfulness.preflight import find_helpfulness_lacks
 
 GB = 1e9
 ANOTHER_PROFILE = "choose a profile for this machine (`PROFILE=organism make`)"
@@ -105,6 +107,12 @@ class Machine:
             isinstance(try_to_load_from_cache(model_id, name, revision=revision), str) for name in names
         )
 
+    def has_dataset(self, name: str) -> bool:
+        """Whether anything of a dataset lies in the hub's cache."""
+        from huggingface_hub import constants
+
+        return (Path(constants.HF_HUB_CACHE) / f"datasets--{name.replace('/', '--')}" / "snapshots").is_dir()
+
 
 Backbone = OrganismBackbone | WheelBackbone | HubBackbone
 
@@ -195,7 +203,6 @@ def find_data_lacks(
 ) -> list[EnvironmentProblem]:
     """What stands between the machine and the public files that rows are made from: at most one error."""
     from harc.data.public_sources import DATASETS
-    from harc.data.registry import load_registry
 
     mirror = mirror or data.mirror
     if data.source != "public" or mirror:
@@ -236,8 +243,10 @@ def find_profile_lacks(
         return steps is None or bool(set(names) & set(steps))
 
     resources = here and is_due("fetch_backbone", "extract_directions", "train_adapter", "evaluate")
+    asked = profile.helpfulness if is_due("measure_helpfulness") else None
     lacks = find_lacks(profile.all_backbones, machine, resources=resources, access=is_due("fetch_backbone"))
-    return lacks + (find_data_lacks(profile.data, machine, mirror) if is_due("pull_data") else [])
+    lacks += find_data_lacks(profile.data, machine, mirror) if is_due("pull_data") else []
+    return lacks + find_helpfulness_lacks(asked, profile.data, machine, mirror, here=here)
 
 
 def check_machine(

@@ -22,6 +22,7 @@ KEPT = (
     "scores",
     "trajectories",
     "finetuning",
+    "helpfulness",
     "tables",
     "compute",
     "figures",

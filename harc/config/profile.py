@@ -15,6 +15,7 @@ from harc.config.data import DataSettings, PublicRowSettings
 from harc.config.directions import DirectionSettings
 from harc.config.evaluation import EvaluationSettings
 from harc.config.families import FamilySettings
+from harc.config.helpfulness import HelpfulnessSettings
 from harc.config.loading import merge, parse_settings, read_yaml
 from harc.config.organism import OrganismSettings
 from harc.config.robustness import FinetuningSettings, TrajectorySettings
@@ -67,6 +68,10 @@ class Profile(Settings):
     evaluation: EvaluationSettings = Field(EvaluationSettings(), description="Suites, judges, statistics.")
     trajectories: TrajectorySettings = Field(TrajectorySettings(), description="Answers read token by token.")
     finetuning: FinetuningSettings = Field(FinetuningSettings(), description="Harmful fine-tuning.")
+    helpfulness: HelpfulnessSettings | None = Field(
+        None,
+        description="Public benchmarks of helpfulness, for published models; none: organisms have tasks of their own.",
+    )
     tuning: TuningSettings = Field(TuningSettings(), description="Grids and the rule that chooses from them.")
     analysis: AnalysisSettings = Field(AnalysisSettings(), description="Figures and tables.")
     figures: tuple[str, ...] = Field(
@@ -189,6 +194,10 @@ class Profile(Settings):
     def list_units(self) -> list[tuple[str, str, int]]:
         """Every model that is evaluated: (backbone, method or arm, seed)."""
         return self.list_main_units() + self.list_arm_units()
+
+    def list_helpfulness_units(self) -> list[tuple[str, str, int]]:
+        """Every model that public benchmarks are asked of."""
+        return self.list_main_units() if self.helpfulness and self.helpfulness.benchmarks else []
 
     def list_traced_units(self) -> list[tuple[str, str, int]]:
         """Every model whose answers are read token by token."""

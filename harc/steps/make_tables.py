@@ -8,6 +8,7 @@ from harc.analysis.steps import TABLES
 from harc.artifacts import BASE, DIRECTION_FILES, PROJECTION_FILES, SCORE_FILES, TRAJECTORY_FILES
 from harc.config.conflicts import CONFLICTS
 from harc.config.switches import list_switches
+from harc.helpfulness.files import SCORES
 from harc.pipeline import Job
 
 CLAIMS = Path("config/claims.yaml")
@@ -50,6 +51,7 @@ def list_inputs(job: Job) -> list[Path]:
         inputs += [layout.scores(*unit) / name for name in SCORE_FILES]
         inputs += [layout.directions(*unit) / name for name in (*DIRECTION_FILES, *PROJECTION_FILES)]
         inputs += [layout.adapter(*unit) / "training_log.jsonl"] if unit[1] != BASE else []
+    inputs += [layout.helpfulness(*unit) / SCORES for unit in profile.list_helpfulness_units()]
     inputs += [layout.finetuning(*unit) / "answers.csv" for unit in profile.list_finetuned_units()]
     traced = profile.list_traced_units()
     inputs += [layout.trajectories(*unit) / name for unit in traced for name in TRAJECTORY_FILES]

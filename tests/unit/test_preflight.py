@@ -140,10 +140,11 @@ def test_several_gpus_are_counted_by_their_memory():
 
 def test_only_what_is_due_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(FakeMachine, "reaches", lambda self, url: False)
-    profile = load_profile("paper").model_copy(update={"backbones": {"chat": HUB}})
+    asked = load_profile("paper").model_copy(update={"backbones": {"chat": HUB}})
+    profile = asked.model_copy(update={"helpfulness": None})
     machine = make_machine(gpu_memory_gb=(), has_token=False)
 
-    def count(**options) -> int:
+    def count(profile=profile, **options) -> int:
         return len(find_profile_lacks(profile, machine, **options))
 
     assert count() == 3  # GPU, token, public files
@@ -152,3 +153,5 @@ def test_only_what_is_due_is_asked_for(tmp_path: Path, monkeypatch: pytest.Monke
     assert count(steps=["evaluate"]) == 1
     assert count(steps=["evaluate"], here=False) == 0
     assert count(steps=["pull_data"]) == 1
+    assert count(asked, steps=["measure_helpfulness"], here=False) == 2  # files of gsm8k and humaneval
+    assert count(asked, steps=["evaluate"], here=False) == 0

@@ -25,6 +25,7 @@ from harc.artifacts import (
 from harc.config.profile import load_profile
 from harc.errors import HarcError
 from harc.evaluation.tracing import list_trace_suites
+from harc.helpfulness.files import list_output_names
 from harc.pipeline import create_job, fingerprint_step, list_method_files, list_read
 from harc.preflight import Machine, find_profile_lacks, raise_first
 from harc.reference import find_profile, locate_reference, stands_in

@@ -1,0 +1,28 @@
+"""Scores of public benchmarks as figures and tables read them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from harc.analysis.tables.layout import read_table
+from harc.artifacts import Layout
+from harc.helpfulness.files import CATEGORIES, SCORES
+
+
+def list_score_files(
+    results_root: Path, backbones: Sequence[str], methods: Sequence[str], seeds: Sequence[int]
+) -> list[Path]:
+    """Scores of every model, whether they are there or not."""
+    layout = Layout(results_root)
+    return [layout.helpfulness(b, m, s) / SCORES for b in backbones for m in methods for s in seeds]
+
+
+def read_scores(results_root: Path, backbone: str, method: str, seed: int) -> list[dict[str, str]]:
+    """Rows of one model's scores; none where they were not measured."""
+    path = Layout(results_root).helpfulness(backbone, method, seed) / SCORES
+    return read_table(path) if path.is_file() else []
+
+
+def read_categories(results_root: Path, backbone: str, method: str, seed: int) -> list[dict[str, str]]:
+    """Rows of one model's MT-Bench grades by category; none where they were not measured."""
+    path = Layout(results_root).helpfulness(backbone, method, seed) / CATEGORIES
+    return read_table(path) if path.is_file() else []

@@ -1,0 +1,60 @@
+"""Step measure_helpfulness: the public benchmarks on one model; finished ones survive a kill."""
+
+from pathlib import Path
+
+from harc.artifacts import BASE
+from harc.helpfulness.files import list_output_names
+from harc.pipeline import Job, list_method_files
+
+REGISTRY = Path("harc/data/registry.yaml")
+
+
+def select_settings(job: Job) -> dict:
+    """Which benchmarks and how they are asked."""
+    settings = job.profile.helpfulness
+    return {"helpfulness": settings and settings.model_dump(mode="json", exclude={"batch_size"})}
+
+
+def list_inputs(job: Job) -> list[Path]:
+    """The model, and the registry of the files that hold the local benchmarks."""
+    folder = job.layout.adapter(job.backbone, job.method, job.seed)
+    files = [] if job.method == BASE else list_method_files(job.profile, job.method)
+    return [job.layout.backbone(job.backbone, job.seed), *(folder / name for name in files), REGISTRY]
+
+
+def list_outputs(job: Job) -> list[Path]:
+    """The folder of records and scores, and its files."""
+    folder = job.layout.helpfulness(job.backbone, job.method, job.seed)
+    return [folder, *(folder / name for name in list_output_names(job.profile.helpfulness))]
+
+
+def run(job: Job) -> None:
+    """Fetch what is local and missing, then ask every benchmark.
+
+    Raises:
+        EnvironmentProblem: without a sandbox for HumanEval, or a file that cannot be fetched.
+    """
+    from harc.data.fetch import fetch_datasets
+    from harc.evaluation.run import EvaluationPaths, hash_weights, load_target
+    from harc.helpfulness.files import LOCAL_DATASETS
+    from harc.helpfulness.run import RecordStore, describe_run, make_settings, measure_helpfulness
+    from harc.steps.models import find_weights
+
+    settings, data, weights = job.profile.helpfulness, job.profile.data, find_weights(job)
+    needed = [LOCAL_DATASETS[name] for name in settings.benchmarks if name in LOCAL_DATASETS]
+    if needed:
+        fetch_datasets(needed, data.public_dir, mirror=job.mirror or data.mirror, timeout=data.timeout)
+    adapter = None if job.method == BASE else job.layout.adapter(job.backbone, job.method, job.seed)
+    model = {"backbone": hash_weights(weights.folder), "adapter": adapter and hash_weights(adapter)}
+    store = RecordStore(
+        job.layout.checkpoint("helpfulness", job.backbone, job.method, job.seed),
+        describe_run(settings, model, job.seed),
+    )
+    unused = Path()
+    target = load_target(
+        EvaluationPaths(weights.folder, adapter, unused, unused, None, unused),
+        make_settings(settings),
+        dtype=weights.dtype,
+        device=weights.device,
+    )
+    measure_helpfulness(target, settings, store, data.public_dir, list_outputs(job)[0], seed=job.seed)
