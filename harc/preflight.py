@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from harc.config.backbones import HubBackbone, OrganismBackbone, WheelBackbone
+from harc.config.endpoints import LOOPBACK
 from harc.config.profile import Profile, RowSource
 from harc.data.registry import load_registry
+from harc.endpoints.preflight import find_endpoint_lacks
 from harc.errors import EnvironmentProblem
 from harc.helpfulness.preflight import find_helpfulness_lacks
 
@@ -89,7 +91,7 @@ class Machine:
         """Whether a url's server answers, or the proxy that stands before it."""
         parts = urlsplit(url)
         proxy = getproxies().get(parts.scheme)
-        if proxy and not proxy_bypass(parts.hostname or ""):
+        if proxy and parts.hostname not in LOOPBACK and not proxy_bypass(parts.hostname or ""):
             parts = urlsplit(proxy)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         try:
@@ -246,7 +248,9 @@ def find_profile_lacks(
     asked = profile.helpfulness if is_due("measure_helpfulness") else None
     lacks = find_lacks(profile.all_backbones, machine, resources=resources, access=is_due("fetch_backbone"))
     lacks += find_data_lacks(profile.data, machine, mirror) if is_due("pull_data") else []
-    return lacks + find_helpfulness_lacks(asked, profile.data, machine, mirror, here=here)
+    lacks += find_helpfulness_lacks(asked, profile.data, machine, mirror, here=here)
+    asking = is_due("evaluate", "tune_method")
+    return lacks + (find_endpoint_lacks(profile.evaluation, machine, here=here) if asking else [])
 
 
 def check_machine(

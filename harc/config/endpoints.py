@@ -8,6 +8,8 @@ from pydantic import Field, field_validator, model_validator
 
 from harc.config.base import Settings
 
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
 
 class EndpointSettings(Settings):
     """One chat model: loaded in this process (`local`) or asked over the network (`openai`)."""
@@ -19,6 +21,7 @@ class EndpointSettings(Settings):
     model: str = Field(
         min_length=1, description="Folder or hub id (local), or the server's name of the model."
     )
+    revision: str = Field("main", description="Commit or branch of a hub model (local).")
     base_url: str | None = Field(
         None, description="Address of the server's API, as http://127.0.0.1:8000/v1; needed by `openai`."
     )
@@ -78,7 +81,17 @@ class EndpointSettings(Settings):
         """What an answer depends on; the rest changes speed, cost or patience."""
         return self.model_dump(
             mode="json",
-            include={"kind", "model", "base_url", "temperature", "top_p", "max_new_tokens", "seed", "dtype"},
+            include={
+                "kind",
+                "model",
+                "revision",
+                "base_url",
+                "temperature",
+                "top_p",
+                "max_new_tokens",
+                "seed",
+                "dtype",
+            },
         )
 
     @field_validator("base_url")

@@ -93,6 +93,17 @@ class EvaluationSettings(Settings):
             raise ValueError(f"pair.judge as one of the judges {', '.join(self.judges)}")
         return self
 
+    def require_writer(self) -> None:
+        """Refuse suites whose prompts a model must write, if none is named: rules write for the embedded world only.
+
+        Raises:
+            ValueError: naming the suite.
+        """
+        if self.attacker_endpoint is None and (asked := {"pair", "pap"} & set(self.suites)):
+            raise ValueError(f"evaluation.attacker_endpoint for suite {min(asked)} on public prompts")
+        if self.attacker != "endpoint" and "pair" in self.suites:
+            raise ValueError("evaluation.attacker: endpoint for suite pair on public prompts")
+
     @model_validator(mode="after")
     def check_judges(self) -> "EvaluationSettings":
         """Refuse unknown or repeated judges, and a set of them that cannot tell a refusal or an answer."""

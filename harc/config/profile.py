@@ -124,6 +124,13 @@ class Profile(Settings):
         return self
 
     @model_validator(mode="after")
+    def check_attacker(self) -> "Profile":
+        """Refuse attacks on public prompts that need a model to write, where none is named."""
+        if self.data.source == "public":
+            self.evaluation.require_writer()
+        return self
+
+    @model_validator(mode="after")
     def check_robustness(self) -> "Profile":
         """Refuse methods and suites that the profile does not have, and fine-tuning of what has no adapter."""
         known = ["base", *self.methods]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from harc.backbones import Backbone
@@ -30,7 +31,10 @@ class LocalEndpoint:
         """
         from harc.backbones import describe_base, load_backbone
 
-        backbone = load_backbone(settings.model, dtype=settings.dtype, device=settings.device)
+        revision = None if Path(settings.model).is_dir() else settings.revision
+        backbone = load_backbone(
+            settings.model, dtype=settings.dtype, device=settings.device, revision=revision
+        )
         digest = describe_base(backbone.causal_lm)["sampled_weights_sha256"]
         return cls(backbone, settings, f"{settings.model} ({settings.dtype}, weights {digest[:16]})")
 

@@ -8,12 +8,11 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from harc.config.endpoints import EndpointSettings
+from harc.config.endpoints import LOOPBACK, EndpointSettings
 from harc.endpoints.base import Conversation, Reply, Usage, failed
 from harc.endpoints.keys import read_key, redact
 from harc.errors import EnvironmentProblem
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 PASSING = (408, 409, 429)
 """Statuses below 500 that another try may mend, as in the openai client."""
 
@@ -152,8 +151,11 @@ class ServerEndpoint:
             403: ("a key with the right to use the model", "check the key's variable (key_variable)"),
             404: ("a model and an address that the server knows", "check model and base_url"),
         }
-        if error.status_code in reasons:
-            expected, fix = reasons[error.status_code]
+        status = error.status_code
+        if status == 400 and f"requested '{self.settings.model}'" in error.message:
+            status = 404  # `transformers serve`, of another model than the one it holds
+        if status in reasons:
+            expected, fix = reasons[status]
             raise EnvironmentProblem(
                 f"endpoint {self.name}",
                 expected=expected,

@@ -128,6 +128,8 @@ def run_pair_suite(
     """
     settings = target.settings
     asking = settings.attacker == "endpoint"
+    if not asking and any(isinstance(row.get("goal"), str) for row in rows):
+        raise _describe_missing_attacker("evaluation.attacker", "pair")
     runs = run_pair(
         [
             PairGoal(
@@ -176,13 +178,17 @@ def _as_turn(prompt: str) -> list[dict]:
 
 def _need_attacker(examiner: Examiner, suite: str) -> ChatEndpoint:
     if examiner.attacker is None:
-        raise ConfigError(
-            "evaluation.attacker_endpoint",
-            expected=f"the model that writes the prompts of suite {suite}",
-            found="none",
-            fix="name a server or a local model there; see docs/attacks.md",
-        )
+        raise _describe_missing_attacker("evaluation.attacker_endpoint", suite)
     return examiner.attacker
+
+
+def _describe_missing_attacker(where: str, suite: str) -> ConfigError:
+    return ConfigError(
+        where,
+        expected=f"a model that writes the prompts of suite {suite}",
+        found="none",
+        fix="set attacker: endpoint, and name a server or a local model in attacker_endpoint; see docs/attacks.md",
+    )
 
 
 def run_suite(suite: str, target: TextTarget, rows: Sequence[dict], examiner: Examiner) -> list[dict]:

@@ -25,7 +25,7 @@ LOSS_TOLERANCE = (1e-2, 1e-4)  # of a logged number: relative, absolute
 PROMPTS = 4  # generations asked for again
 SAME_RESPONSES = 3  # of them; a near-tie between two tokens may fall the other way on another machine
 FIRST_STEPS = 12  # most steps of training that are run again
-UNREPEATED = ("pair",)  # a long search, not a greedy answer to a row
+UNREPEATED = ("pair", "pap")  # a long search, or texts of an attacking model, not greedy answers to rows
 
 
 @dataclass(frozen=True)

@@ -142,9 +142,15 @@ def test_pair_is_steered_by_the_named_judge():
 @pytest.mark.parametrize("suite", ["pair", "pap"])
 def test_a_missing_attacker_is_named(suite):
     with pytest.raises(
-        ConfigError, match=rf"attacker_endpoint: expected the model that writes the prompts of .*{suite}"
+        ConfigError, match=rf"attacker_endpoint: expected a model that writes the prompts of suite {suite}"
     ):
         run_suite(suite, serve_text("x"), make_rows(suite), examine(None))
+    rules = EndpointTarget(
+        ScriptedEndpoint(write_prompt), SETTINGS.model_copy(update={"attacker": "organism"})
+    )
+    if suite == "pair":
+        with pytest.raises(ConfigError, match=r"evaluation\.attacker: expected a model that writes"):
+            run_suite(suite, rules, make_rows(suite), examine(None))
     with pytest.raises(ValueError, match="attacker_endpoint for attacker"):
         EvaluationSettings(attacker="endpoint")
 

@@ -1,5 +1,6 @@
 """What a machine lacks is said before any work, one line each."""
 
+import json
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from harc.config.backbones import HubBackbone, OrganismBackbone, WheelBackbone
+from harc.config.evaluation import EvaluationSettings
 from harc.config.profile import load_profile
-from harc.errors import EnvironmentProblem
+from harc.endpoints.preflight import find_endpoint_lacks
+from harc.errors import ConfigError, EnvironmentProblem
 from harc.preflight import Machine, check_machine, find_lacks, find_profile_lacks
 
 HUB = HubBackbone(model_id="lab/chat-8b", revision="abc", gated=True, memory_gb=60, disk_gb=100)
@@ -147,11 +150,68 @@ def test_only_what_is_due_is_asked_for(tmp_path: Path, monkeypatch: pytest.Monke
     def count(profile=profile, **options) -> int:
         return len(find_profile_lacks(profile, machine, **options))
 
-    assert count() == 3  # GPU, token, public files
-    assert count(mirror=tmp_path) == 2
+    assert count() == 4  # GPU, token, public files, the attacker's server
+    assert count(mirror=tmp_path) == 3
     assert count(steps=["make_figure", "build_paper"]) == 0
-    assert count(steps=["evaluate"]) == 1
+    assert count(steps=["evaluate"]) == 2
+    assert count(steps=["extract_directions"]) == 1
     assert count(steps=["evaluate"], here=False) == 0
     assert count(steps=["pull_data"]) == 1
     assert count(asked, steps=["measure_helpfulness"], here=False) == 2  # files of gsm8k and humaneval
     assert count(asked, steps=["evaluate"], here=False) == 0
+
+
+SERVER = {"kind": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1"}
+
+
+def list_endpoint_lacks(machine=None, here=True, **settings) -> list[str]:
+    settings = EvaluationSettings(**({"suites": ("pair", "direct"), "attacker": "endpoint"} | settings))
+    return [str(lack) for lack in find_endpoint_lacks(settings, machine or make_machine(), here=here)]
+
+
+def test_an_endpoint_lacks_its_key_and_its_server(monkeypatch):
+    monkeypatch.delenv("A_KEY", raising=False)
+    keyed = SERVER | {"key_variable": "A_KEY"}
+    key, server = list_endpoint_lacks(attacker_endpoint=keyed)
+    assert "expected its key in the environment variable A_KEY; found no such variable" in key
+    assert server.startswith(
+        "evaluation.attacker_endpoint: expected m at http://127.0.0.1:9/v1; found no answer"
+    )
+    assert list_endpoint_lacks(attacker_endpoint=keyed, here=False) == [key]
+    monkeypatch.setenv("A_KEY", "x")
+    assert list_endpoint_lacks(attacker_endpoint=keyed) == [server]
+
+
+def test_a_server_that_listens_is_found_past_a_proxy(monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+        assert list_endpoint_lacks(attacker_endpoint=SERVER | {"base_url": url}) == []
+
+
+def test_only_endpoints_that_will_be_asked_count():
+    assert list_endpoint_lacks(attacker_endpoint=SERVER, suites=("direct",)) == []
+    assert (
+        "target_endpoint"
+        in list_endpoint_lacks(attacker_endpoint=SERVER, suites=("direct",), target_endpoint=SERVER)[0]
+    )
+    local = {"kind": "local", "model": "lab/small", "device": "cuda"}
+    assert list_endpoint_lacks(attacker_endpoint=local) == []
+    (lack,) = list_endpoint_lacks(make_machine(gpu_memory_gb=()), attacker_endpoint=local)
+    assert "expected a GPU for lab/small; found no GPU" in lack
+
+
+def test_public_prompts_need_a_model_that_writes(tmp_path):
+    for text, said in (
+        ("{suites: [pap, direct]}", "attacker_endpoint for suite pap on public prompts"),
+        (f"{{suites: [pair], attacker_endpoint: {json.dumps(SERVER)}}}", "attacker: endpoint for suite pair"),
+    ):
+        (tmp_path / "mine.yaml").write_text(f"extends: smol\ndescription: x\nevaluation: {text}\n")
+        with pytest.raises(ConfigError, match=said):
+            load_profile(str(tmp_path / "mine.yaml"))
+
+
+def test_shipped_profiles_that_plan_an_attacker_say_what_is_missing():
+    profile = load_profile("paper")
+    lacks = find_profile_lacks(profile, make_machine(), steps=("evaluate",))
+    assert ["evaluation.attacker_endpoint" in str(lack) for lack in lacks] == [True]

@@ -95,7 +95,7 @@ def bench(tmp_path_factory) -> Workbench:
     evaluation = EvaluationSettings(
         max_new_tokens=6,
         batch_size=4,
-        judges=("exact",),
+        judges=("exact", "string_rules"),
         pair=PairSettings(streams=1, iterations=2, query_budget=2),
     )
     return Workbench(
