@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harc.analysis.figures.plane_panel import CLASSES, draw_plane, leave_headroom
-from harc.analysis.figures.style import add_legend, create_figure, note_missing, save_figure, say_missing
+from harc.analysis.figures.style import add_legend, open_figure, say_missing
 from harc.analysis.geometry import SIDES, list_direction_files, read_band
 from harc.analysis.plane import Plane, choose_slot, list_projection_files, read_plane
 from harc.analysis.vocabulary import ATTACKS, name_backbone, name_suite
@@ -63,18 +63,19 @@ def plot(
 ) -> None:
     """Draw the figure for the first seed; axes are cosines with the base model's two directions."""
     rows = 2 * max(1, len(backbones))
-    figure, panels = create_figure(rows, len(ATTACKS), 1.45 * rows + 0.6, sharey="row", sharex="row")
-    remarks: list[str] = []
-    for index, backbone in enumerate(backbones):
-        remarks += _draw_backbone(
-            panels[2 * index : 2 * index + 2], results_root, backbone, seeds[0], settings
-        )
-    for axes, attack in zip(panels[0], ATTACKS, strict=True):
-        axes.set_title(name_suite(attack))
-    for axes in panels[-1]:
-        axes.set_xlabel("refusal")
-    for row in panels:
-        leave_headroom(row[0])
-    add_legend(figure, panels, [style[0] for style in CLASSES], 4)
-    note_missing(figure, remarks)
-    save_figure(figure, out_pdf, out_png)
+    shape = {"sharey": "row", "sharex": "row"}
+    with open_figure(rows, len(ATTACKS), 1.45 * rows + 0.6, out_pdf, out_png, **shape) as (
+        figure,
+        panels,
+        remarks,
+    ):
+        for index, backbone in enumerate(backbones):
+            own = panels[2 * index : 2 * index + 2]
+            remarks.extend(_draw_backbone(own, results_root, backbone, seeds[0], settings))
+        for axes, attack in zip(panels[0], ATTACKS, strict=True):
+            axes.set_title(name_suite(attack))
+        for axes in panels[-1]:
+            axes.set_xlabel("refusal")
+        for row in panels:
+            leave_headroom(row[0])
+        add_legend(figure, panels, [style[0] for style in CLASSES], 4)
