@@ -4,6 +4,7 @@ from pathlib import Path
 
 from harc.analysis.macros.ablations import list_arms, list_faults, list_grid, list_model_families
 from harc.analysis.macros.claims import list_claims
+from harc.analysis.macros.counts import list_counts, list_unmet
 from harc.analysis.macros.evaluation import list_agreement, list_contamination, list_judges
 from harc.analysis.macros.geometry import list_areas, list_geometry, list_training
 from harc.analysis.macros.published import list_published
@@ -42,6 +43,8 @@ def collect_macros(tables_dir: Path) -> dict[str, str]:
     tables = {name: read_table(tables_dir / f"{name}.csv") for name in NEEDED}
     return (
         list_setup(tables)
+        | list_counts(tables["table1"], tables["controls"])
+        | list_unmet(tables["acceptance"])
         | list_rates(tables["table1"], TABLE1_RATES)
         | list_rates(tables["controls"], CONTROL_RATES)
         | list_differences(tables["comparisons"])

@@ -61,6 +61,32 @@ def test_every_reference_has_its_label_and_every_citation_its_entry():
     assert cited == entries
 
 
+NEEDED_FIELDS = {
+    "article": {"title", "author", "journal", "year"},
+    "inproceedings": {"title", "author", "booktitle", "year"},
+    "misc": {"title", "author", "howpublished", "year"},
+}
+
+
+def find_incomplete(bibliography: str) -> list[str]:
+    """Keys of entries that lack a field of their kind, or hold an empty one."""
+    found = []
+    for kind, key, body in re.findall(r"@(\w+)\{([^,]+),(.*?)\n\}", bibliography, re.DOTALL):
+        given = dict(re.findall(r"^\s*(\w+)\s*=\s*\{(.*)\},?$", body, re.MULTILINE))
+        if not all(given.get(field, "").strip() for field in NEEDED_FIELDS[kind]):
+            found.append(key)
+    return found
+
+
+def test_every_entry_of_the_bibliography_is_complete():
+    text = (PAPER / "references.bib").read_text(encoding="utf-8")
+    assert text.count("@") == len(re.findall(r"@\w+\{[^,]+,.*?\n\}", text, re.DOTALL)) > 10
+    assert find_incomplete(text) == []
+    assert find_incomplete(text.replace("journal = {F1000Research}", "journal = {}")) == [
+        "molder2021snakemake"
+    ]
+
+
 def test_every_section_is_read_and_every_float_has_a_note():
     main = (PAPER / "main.tex").read_text(encoding="utf-8")
     assert {path.stem for path in SECTIONS} == set(re.findall(r"\\input\{sections/(\w+)\}", main))
