@@ -102,9 +102,11 @@ def format_interval(low: float | None, high: float | None, digits: int = 2) -> s
 
 
 def format_bounds(value: float | None, low: float | None, high: float | None) -> str:
-    """The interval that follows a value in the text: nothing after a missing value, a remark where there is none."""
+    """The interval that follows a value in the text: after a missing one nothing (nor the space before it), and a
+    remark where there is none.
+    """
     if is_missing(value):
-        return ""
+        return "\\unskip"
     return "(no interval)" if is_missing(low) or is_missing(high) else format_interval(low, high)
 
 

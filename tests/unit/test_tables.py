@@ -286,6 +286,8 @@ def test_settings_are_listed_and_methods_merged():
     assert ("shares", "1 entries", "mixture: k 0.1") in leaves
     merged = {name: value for name, value, _ in merge_methods(leaves)}
     assert merged["methods.*.rate"] == "a: 0.5; b: 0.25"
+    three = [("methods.a.x", "1", ""), ("methods.b.x", "2", ""), ("methods.c.x", "1", "")]
+    assert [value for _, value, _ in merge_methods(three)] == ["1; but b: 2"]
 
 
 def test_every_fault_of_the_release_is_a_row(tables):

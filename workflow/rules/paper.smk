@@ -22,7 +22,7 @@ rule tabulate_compute:
     input:
         seal_results.list_sealed(create_job("tabulate_compute", PROFILE)),
     output:
-        files=COMPUTE[1:],
+        files=[*map(show_table, COMPUTE[1:])],
         sidecar=sidecar_path(COMPUTE[0]),
     log:
         LAYOUT.root / "logs/tabulate_compute.log",

@@ -1,5 +1,6 @@
 """The hyperparameter table, generated from the settings that the run used."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import BaseModel
@@ -65,7 +66,7 @@ def _list_mapping(values: Mapping, path: str, description: str) -> Iterator[Leaf
 
 
 def merge_methods(leaves: Sequence[Leaf]) -> list[Leaf]:
-    """The methods' settings once each: one value where all agree, else the value of every method."""
+    """The methods' settings once each: one value where all agree, else also who differs."""
     merged: dict[str, dict[str, str]] = {}
     kept: list[Leaf] = []
     for name, value, description in leaves:
@@ -83,9 +84,13 @@ def merge_methods(leaves: Sequence[Leaf]) -> list[Leaf]:
 
 
 def _merge_values(values: Mapping[str, str]) -> str:
-    if len(set(values.values())) == 1:
-        return next(iter(values.values()))
-    return "; ".join(f"{method}: {value}" for method, value in values.items())
+    """The value that most methods share, then who differs; each method's own where no two agree."""
+    shared, count = Counter(values.values()).most_common(1)[0]
+    if count == len(values):
+        return shared
+    others = {method: value for method, value in values.items() if count == 1 or value != shared}
+    listed = "; ".join(f"{method}: {value}" for method, value in others.items())
+    return listed if count == 1 else f"{shared}; but {listed}"
 
 
 def is_hidden(name: str) -> bool:

@@ -83,7 +83,7 @@ def build_table(points_file: Path | None) -> Table:
         "tuning",
         COLUMNS,
         rows,
-        f"@{{}}{ragged}p{{0.5\\textwidth}}cccc@{{}}",
+        f"@{{}}{ragged}p{{0.43\\textwidth}}cccc@{{}}",
         ["changes & attack success & over-refusal, to base & benign & wrapped benign"],
         body,
         notes,
