@@ -19,6 +19,15 @@ from harc.helpfulness.preflight import find_helpfulness_lacks
 GB = 1e9
 ANOTHER_PROFILE = "choose a profile for this machine (`PROFILE=organism make`)"
 
+MODEL_STEPS = (
+    "fetch_backbone",
+    "extract_directions",
+    "train_adapter",
+    "evaluate",
+    "trace_responses",
+    "finetune_harmful",
+)
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -244,7 +253,7 @@ def find_profile_lacks(
     def is_due(*names: str) -> bool:
         return steps is None or bool(set(names) & set(steps))
 
-    resources = here and is_due("fetch_backbone", "extract_directions", "train_adapter", "evaluate")
+    resources = here and is_due(*MODEL_STEPS)
     asked = profile.helpfulness if is_due("measure_helpfulness") else None
     lacks = find_lacks(profile.all_backbones, machine, resources=resources, access=is_due("fetch_backbone"))
     lacks += find_data_lacks(profile.data, machine, mirror) if is_due("pull_data") else []

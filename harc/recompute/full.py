@@ -10,7 +10,14 @@ from harc.config.profile import Profile
 from harc.errors import ArtifactError
 from harc.pipeline import Job, list_jobs, run_job
 
-READ_ROWS = ("pull_data", "train_backbone", "extract_directions", "train_adapter", "evaluate")
+READ_ROWS = (
+    "pull_data",
+    "train_backbone",
+    "extract_directions",
+    "train_adapter",
+    "evaluate",
+    "finetune_harmful",
+)
 # Made from what is compared already, naming the tree's own path: steps, and their files.
 LEFT_OUT = {"build_report": "report.html", "seal_results": "root_hash.json"}
 
