@@ -9,12 +9,16 @@ from harc.cli.options import DeviceOption, DtypeOption
 
 
 def evaluate(
-    model: Annotated[
-        str,
-        typer.Option(help="Folder, hub id (owner/name or owner/name@revision), or wheel (name==version)."),
-    ],
     suite: Annotated[list[str], typer.Option(help="Shipped suite or prompt file; may be repeated.")],
     out: Annotated[Path, typer.Option(help="Folder of the run, new or to be continued.")],
+    model: Annotated[
+        str | None,
+        typer.Option(help="Folder, hub id (owner/name or owner/name@revision), or wheel (name==version)."),
+    ] = None,
+    endpoint: Annotated[
+        Path | None,
+        typer.Option(help="YAML file with the server of the model, in place of --model."),
+    ] = None,
     adapter: Annotated[
         str | None,
         typer.Option(
@@ -62,6 +66,7 @@ def evaluate(
         direct            harmful requests of HarmBench and JailbreakBench, as they are
         deepinception     the same, inside nested fiction (arXiv 2311.03191)
         codeattack        the same, hidden in code to complete (arXiv 2403.07865)
+        persona           the same, put to a character without rules
         unsafe_contrasts  XSTest's 200 unsafe prompts
         scary_safe        XSTest's 250 safe prompts (arXiv 2308.01263)
         refusable_benign  CoCoNot's 379 contrast prompts (arXiv 2407.12043)
@@ -81,6 +86,10 @@ def evaluate(
     --judge-config, a small file:
         endpoint: {kind: openai, base_url: http://127.0.0.1:8000/v1, model: my-judge, key_variable: JUDGE_KEY}
     (`kind: local` with a folder or hub id as model needs no server. The key comes from the environment alone.)
+
+    \b
+    --endpoint, a small file (docs/attacks.md says what else it may hold):
+        {kind: openai, base_url: http://127.0.0.1:8000/v1, model: my-model, key_variable: MY_KEY}
 
     \b
     It writes into the folder given by --out:
@@ -103,9 +112,9 @@ def evaluate(
     from harc.own_prompts.command import DEFAULT_JUDGES, Options, evaluate_by_hand, format_findings
 
     options = Options(
-        model=model, suites=tuple(suite), out=out, adapter=adapter, judges=tuple(judge or DEFAULT_JUDGES),
-        judge_config=judge_config, max_new_tokens=max_new_tokens, batch_size=batch_size, limit=limit, data=data,
-        mirror=mirror, dtype=dtype, device=device,
+        model=model, suites=tuple(suite), out=out, endpoint=endpoint, adapter=adapter,
+        judges=tuple(judge or DEFAULT_JUDGES), judge_config=judge_config, max_new_tokens=max_new_tokens,
+        batch_size=batch_size, limit=limit, data=data, mirror=mirror, dtype=dtype, device=device,
     )  # fmt: skip
     findings, remarks = evaluate_by_hand(options)
     typer.echo(format_findings(findings, remarks, out))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harc.config.endpoints import EndpointSettings
 from harc.config.evaluation import EvaluationSettings
 from harc.config.judge_file import JudgeFile
 from harc.errors import ConfigError
@@ -21,9 +22,10 @@ DEFAULT_JUDGES = ("string_rules", "string_jailbreakbench")
 class Options:
     """The command's options, in the words of its help."""
 
-    model: str
+    model: str | None
     suites: tuple[str, ...]
     out: Path
+    endpoint: Path | None = None
     adapter: str | None = None
     judges: tuple[str, ...] = DEFAULT_JUDGES
     judge_config: Path | None = None
@@ -103,6 +105,34 @@ def make_settings(options: Options) -> EvaluationSettings:
     return parse_settings(EvaluationSettings, values, "harc evaluate")
 
 
+def choose_model(options: Options) -> tuple[Path | EndpointSettings, dict[str, Any]]:
+    """The folder of the model, or its server, and what identifies it.
+
+    Raises:
+        ConfigError: unless there is exactly one of a model and an endpoint file, or for an adapter on a server.
+    """
+    if (options.model is None) == (options.endpoint is None):
+        raise ConfigError(
+            "--model, --endpoint",
+            expected="one of the two",
+            found="neither" if options.model is None else "both",
+            fix="name a model to load, or a file that says which server to ask",
+        )
+    if options.model is not None:
+        return find_model(options.model)
+    if options.adapter is not None:
+        raise ConfigError(
+            "--adapter",
+            expected="none with --endpoint",
+            found=options.adapter,
+            fix="have the server load the adapter (`vllm serve MODEL --enable-lora`)",
+        )
+    from harc.config.loading import parse_settings, read_yaml
+
+    endpoint = parse_settings(EndpointSettings, read_yaml(options.endpoint), str(options.endpoint))
+    return endpoint, {"endpoint": endpoint.describe_answers()}
+
+
 def evaluate_by_hand(options: Options) -> tuple[Findings, list[str]]:
     """Run the command.
 
@@ -117,7 +147,7 @@ def evaluate_by_hand(options: Options) -> tuple[Findings, list[str]]:
 
     rows, remarks = gather_rows(options)
     settings = make_settings(options)
-    model, identity = find_model(options.model)
+    model, identity = choose_model(options)
     adapter, adapter_identity = (None, None) if options.adapter is None else find_adapter(options.adapter)
     decoding = {"max_new_tokens": options.max_new_tokens, "dtype": options.dtype}
     store = AnswerStore(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from harc.attacks.codeattack import read_answer
 from harc.errors import ModelError
 from harc.judges.base import LABELS, UNJUDGED, Answer, Judge
 
@@ -21,7 +22,7 @@ def judge_records(
     records = [{**record, "verdicts": dict(record.get("verdicts", {}))} for record in records]
     for judge in judges:
         due = [r for r in records if r["verdicts"].get(judge.name, {}).get("version") != judge.version]
-        answers = [Answer(r["goal"], r["response"], r["expected"] or None) for r in due]
+        answers = [Answer(r["goal"], choose_text(r), r["expected"] or None) for r in due]
         verdicts = judge.judge(answers) if answers else []
         if len(verdicts) != len(due):
             raise _refuse(judge, suite, f"{len(due)} verdicts", str(len(verdicts)))
@@ -35,6 +36,11 @@ def judge_records(
                 "label": verdict.label, "score": verdict.score, "version": judge.version, **own
             }  # fmt: skip
     return records
+
+
+def choose_text(record: dict[str, Any]) -> str:
+    """What is judged of an answer: of a program that was asked to fill a list, what it puts there."""
+    return read_answer(record["response"]) if record.get("read_outputs") else record["response"]
 
 
 def _refuse(judge: Judge, where: str, expected: str, found: str) -> ModelError:

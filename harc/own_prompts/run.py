@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harc.config.endpoints import EndpointSettings
 from harc.config.evaluation import EvaluationSettings
+from harc.endpoints.create import create_endpoint
 from harc.errors import ModelError
+from harc.evaluation.endpoint_target import EndpointTarget
 from harc.evaluation.score import write_csv
 from harc.generation import context_length
 from harc.judges.base import Judge
@@ -42,6 +45,8 @@ def check_prompts(target: Any, suites: Mapping[str, Sequence[dict[str, Any]]]) -
         ModelError: naming file, row and column of the first prompt that does not fit the context with its answer, and
             how many others do not.
     """
+    if isinstance(target, EndpointTarget):
+        return {suite: [[] for _ in rows] for suite, rows in suites.items()}  # its server knows what fits
     limit = context_length(target.backbone.model)
     room = None if limit is None else limit - target.settings.max_new_tokens
     tokens = {
@@ -82,7 +87,11 @@ def answer_suite(
         for start in range(0, len(due), share):
             part = due[start : start + share]
             names = [rows[i]["place"] for i in part]
-            completions = target.decode([tokens[i] for i in part], names=names, on_done=bar.advance)
+            if isinstance(target, EndpointTarget):
+                completions = target.answer([rows[i]["messages"] for i in part], names)
+                bar.advance(len(part))
+            else:
+                completions = target.decode([tokens[i] for i in part], names=names, on_done=bar.advance)
             answers = [
                 {
                     "id": rows[i]["id"], "prompt_sha256": hashes[i], "response": done.text,
@@ -95,6 +104,7 @@ def answer_suite(
             known |= {(answer["id"], answer["prompt_sha256"]): answer for answer in answers}
     described = [
         {name: row[name] for name in ("id", "suite", "category", "kind", "messages", "expected", "goal")}
+        | ({"read_outputs": True} if row.get("read_outputs") else {})
         for row in rows
     ]
     return [{**known[key], **row} for key, row in zip(keys, described, strict=True)], len(due)
@@ -109,7 +119,7 @@ def evaluate_suites(
     """Answer, judge and score every suite; each is in place as soon as it is judged.
 
     Args:
-        target: a harc.evaluation.target.Target.
+        target: a harc.evaluation.target.Target, or an EndpointTarget.
         suites: rows by suite; see harc.own_prompts.prompt_file.
         judges: in order of precedence.
         store: folder of the run.
@@ -132,9 +142,16 @@ def evaluate_suites(
 
 
 def make_target(
-    model: Path, adapter: Path | None, settings: EvaluationSettings, *, dtype: str, device: str
+    model: Path | EndpointSettings,
+    adapter: Path | None,
+    settings: EvaluationSettings,
+    *,
+    dtype: str,
+    device: str,
 ) -> Any:
-    """The model with its adapter or steering on, ready to answer."""
+    """The model with its adapter or steering on, or the client of its server, ready to answer."""
+    if isinstance(model, EndpointSettings):
+        return EndpointTarget(create_endpoint(model), settings)
     from harc.evaluation.run import EvaluationPaths, load_target
 
     unused = Path()

@@ -11,6 +11,7 @@ SUITES = {
     "direct": "harmful requests of HarmBench and JailbreakBench, as they are",
     "deepinception": "the same, inside nested fiction",
     "codeattack": "the same, hidden in code to complete",
+    "persona": "the same, put to a character without rules",
     "unsafe_contrasts": "XSTest's 200 unsafe prompts",
     "scary_safe": "XSTest's 250 safe prompts",
     "refusable_benign": "CoCoNot's 379 contrast prompts",
