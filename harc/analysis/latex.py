@@ -85,6 +85,12 @@ def format_rate(value: float | None, digits: int = 2) -> str:
     return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
 
 
+def format_number(value: float | None, digits: int = 2) -> str:
+    """A rate or a coefficient; a negative one in mathematics, so that its minus sign is right."""
+    text = format_rate(value, digits)
+    return f"${text}$" if text.startswith("-") else text
+
+
 def format_signed(value: float | None, digits: int = 2) -> str:
     """A difference with its sign, as LaTeX mathematics: `$-.12$`."""
     if is_missing(value):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from harc.analysis.latex import MISSING, escape_latex, format_rate
+from harc.analysis.latex import MISSING, escape_latex, format_number, format_rate
 from harc.analysis.macros.rows import Rows, find_row
 from harc.analysis.tables.contamination import OURS, PUBLISHED
 from harc.analysis.tables.layout import read_number
@@ -14,7 +14,7 @@ RELEASE = "XSTest, the 230 of the release"
 def _find_range(values: Iterable[float | None]) -> tuple[str, str]:
     """Smallest and largest of the values that there are."""
     found = [value for value in values if value is not None]
-    return format_rate(min(found, default=None)), format_rate(max(found, default=None))
+    return format_number(min(found, default=None)), format_number(max(found, default=None))
 
 
 def list_judges(rows: Rows) -> dict[str, str]:
@@ -43,12 +43,11 @@ def list_agreement(rows: Rows) -> dict[str, str]:
 def list_contamination(rows: Rows) -> dict[str, str]:
     """What the guard compared and found here, and the release's overlap with the prompts that its score fits."""
     ours = [row for row in rows if row["of"] == OURS]
-    totals = {name: sum(int(row[name]) for row in ours) for name in ("n", "exact", "near")}
+    n, exact, near = (sum(int(row[name]) for row in ours) for name in ("n", "exact", "near"))
+    remark = f"Here {n} comparisons of a prompt with a split found {exact} exact and {near} near-duplicates"
     release = find_row(rows, of=PUBLISHED, training_set=TRAINED, evaluation_set=RELEASE)
     return {
-        "GuardCompared": str(totals["n"]) if ours else MISSING,
-        "GuardExact": str(totals["exact"]) if ours else MISSING,
-        "GuardNear": str(totals["near"]) if ours else MISSING,
+        "GuardRemark": remark if ours else "The results shown here hold no table of that check",
         "ReleaseSeen": release["exact"] if release else MISSING,
         "ReleaseAsked": release["n"] if release else MISSING,
     }

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from harc.analysis.judged import Unit, list_judges, read_judged
-from harc.analysis.latex import MISSING, escape_latex, format_interval, format_rate
+from harc.analysis.latex import MISSING, escape_latex, format_interval, format_number, format_rate
 from harc.analysis.tables.layout import Table, title_row
 from harc.analysis.vocabulary import (
     ATTACKS,
@@ -19,7 +19,7 @@ from harc.evaluation.agreement import KINDS, list_comparisons, pair_labels
 from harc.evaluation.bootstrap import kappa_interval
 
 GROUPS = {
-    "attacks and direct requests": (*ATTACKS, *DIRECT, *CONTRASTS),
+    "attacks and direct requests": (*ATTACKS, "persona", "prefill", *DIRECT, *CONTRASTS),
     "over-refusal": OVER_REFUSAL,
     "benign and helpfulness": (*CONTROLS, *HELPFULNESS),
 }
@@ -71,7 +71,7 @@ def _cell(row: dict | None) -> str:
     if row is None or row.get("kappa") is None or row["kappa"] != row["kappa"]:
         return MISSING
     interval = format_interval(row["kappa_low"], row["kappa_high"]).replace(", ", ",")
-    return f"{format_rate(row['kappa'])} {{\\scriptsize {interval}}}"
+    return f"{format_number(row['kappa'])} {{\\scriptsize {interval}}}"
 
 
 def _line(rows: list[dict], pair: tuple[str, str], group: str) -> str:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from harc.analysis.latex import MISSING, escape_latex, format_interval, format_rate
+from harc.analysis.latex import MISSING, escape_latex, format_interval, format_number, format_rate
 from harc.analysis.tables.layout import Table, read_number, read_table, title_row
 from harc.calibration.columns import KAPPAS
 from harc.calibration.columns import OVER_REFUSAL as COLUMNS
@@ -24,7 +24,7 @@ def _with_interval(row: dict, name: str) -> str:
     interval = format_interval(row[f"{name}_low"], row[f"{name}_high"]).replace(", ", ",")
     if row[name] is None:
         return MISSING
-    return f"{format_rate(row[name])} {{\\scriptsize {interval}}}"
+    return f"{format_number(row[name])} {{\\scriptsize {interval}}}"
 
 
 def _title(rows: list[dict]) -> str:
