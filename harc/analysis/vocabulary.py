@@ -82,6 +82,11 @@ def name_suite(suite: str) -> str:
 
 def name_method(method: str) -> str:
     """Label of a method for readers."""
+    if point := re.fullmatch(
+        r"margin([\dp]+)_kl([\dpem]+)", method
+    ):  # as harc.config.ablation names a grid's cells
+        margin, weight = (text.replace("p", ".").replace("m", "-") for text in point.groups())
+        return f"margin {margin}, KL {weight}"
     return METHOD_LABELS.get(method) or ARM_LABELS.get(method, method.replace("_", " "))
 
 

@@ -15,7 +15,8 @@ from harc.analysis.steps import make_tables
 from harc.analysis.tables import faults
 from harc.analysis.tables.arms import build_arms, build_grid
 from harc.analysis.tables.layout import read_table, write_table
-from harc.config.ablation import AblationScope, GridPoint
+from harc.analysis.vocabulary import name_method
+from harc.config.ablation import AblationScope, GridPoint, name_point
 from harc.config.profile import load_profile
 from harc.evaluation.statistics import holm
 
@@ -120,3 +121,10 @@ def test_the_text_takes_its_words_from_the_tables(tree, tmp_path):
     write_table(faults.build_table(switches, tree, BACKBONES, [0]), tmp_path)
     found = list_faults(read_table(tmp_path / "faults.csv"))
     assert (found["FaultsRun"], found["FaultsIdle"]) == ("1", "0")
+
+
+@pytest.mark.parametrize(
+    ("margin", "kl", "label"), [(0.3, 10, "margin 0.3, KL 10"), (1, 1e-5, "margin 1, KL 1e-05")]
+)
+def test_a_cell_is_named_for_readers(margin, kl, label):
+    assert name_method(name_point(margin, kl)) == label

@@ -1,9 +1,11 @@
 """What figures of arms share: the quantities that they show, with interval, count and seeds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from harc.analysis.arms import Arm
 from harc.analysis.tables.claims import evidence_bounds
+from harc.analysis.vocabulary import name_backbone, name_method
+from harc.artifacts import BASE
 
 LABELS = {
     "mean_asr": "mean attack success",
@@ -35,3 +37,20 @@ def make_title(quantity: str, arms: Sequence[Arm], seeds: Sequence[int]) -> str:
         unit = "prompts"
     shown = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
     return f"{LABELS[quantity]}\n(n = {count} {unit}, {shown})" if count else LABELS[quantity]
+
+
+def list_missing(arms: Mapping[str, Sequence[Arm]], confidence: float) -> list[str]:
+    """Per backbone, the arms of which some quantity is missing, in one remark; the base has no gain over itself."""
+    remarks = []
+    for backbone, held in arms.items():
+        names = [
+            name_method(arm.name)
+            for arm in held
+            if any(
+                find_value(arm, quantity, confidence) is None
+                for quantity in LABELS
+                if not (quantity in GAINS and arm.name == BASE)
+            )
+        ]
+        remarks += [f"{', '.join(names)} on {name_backbone(backbone)}"] if names else []
+    return remarks

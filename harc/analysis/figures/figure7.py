@@ -6,7 +6,7 @@ from typing import Any
 
 from harc.analysis.arms import Arm, measure_arms
 from harc.analysis.evidence import ResultsView
-from harc.analysis.figures.arm_panels import GAINS, LABELS, Value, find_value, make_title
+from harc.analysis.figures.arm_panels import LABELS, Value, find_value, list_missing, make_title
 from harc.analysis.figures.style import add_legend, open_figure, say_missing, style_index
 from harc.analysis.geometry import list_direction_files
 from harc.analysis.outcomes import list_outcome_files
@@ -47,25 +47,19 @@ def _draw_arm(axes, place: float, point: Value, style: tuple, label: str, own: b
     axes.plot(value, place, ls="", marker=marker, color=colour, markerfacecolor=face, label=label, zorder=3)
 
 
-def _draw_panel(
-    axes, panel: str, arms: dict[str, list[Arm]], of: str, settings: AnalysisSettings
-) -> list[str]:
-    """Draw one quantity for every backbone; returns what is missing."""
-    remarks = []
+def _draw_panel(axes, panel: str, arms: dict[str, list[Arm]], of: str, settings: AnalysisSettings) -> None:
+    """Draw one quantity for every backbone."""
     for index, (backbone, held) in enumerate(arms.items()):
         style = style_index(index)
         shift = SPREAD * (index - (len(arms) - 1) / 2)
         for row, arm in enumerate(held):
             point = find_value(arm, panel, settings.confidence)
             if point is None:
-                if not (panel in GAINS and arm.name == BASE):
-                    remarks.append(f"{name_method(arm.name)} on {name_backbone(backbone)}")
                 continue
             _draw_arm(axes, row + shift, point, style, name_backbone(backbone), arm.name == of)
             if arm.name == of:
                 axes.axvline(point[0], color=style[0], linewidth=0.7, linestyle=style[2], alpha=0.7, zorder=1)
     axes.axvline(0, color="0.6", linewidth=0.6, zorder=0)
-    return remarks
 
 
 def _mark_groups(axes, names: Sequence[str], references: int) -> None:
@@ -88,18 +82,14 @@ def plot(
     """Draw the figure: a row per arm, a mark per backbone, the method's own values as vertical lines."""
     view = ResultsView(results_root, backbones, seeds, settings.confidence)
     arms = {backbone: measure_arms(view, backbone, methods, of) for backbone in backbones if methods}
-    height = 0.21 * len(methods) + 1.1
-    with open_figure(1, len(LABELS), max(height, 2.0), out_pdf, out_png, sharey=True) as (
-        figure,
-        panels,
-        remarks,
-    ):
+    shape = (1, len(LABELS), max(0.21 * len(methods) + 1.1, 2.0))
+    with open_figure(*shape, out_pdf, out_png, sharey=True) as (figure, panels, remarks):
         every = [arm for held in arms.values() for arm in held]
         for axes, panel in zip(panels[0], LABELS, strict=True):
             if not every:
                 say_missing(axes, "arms of an ablation")
                 continue
-            remarks.extend(_draw_panel(axes, panel, arms, of, settings))
+            _draw_panel(axes, panel, arms, of, settings)
             axes.set_title(make_title(panel, every, seeds))
             references = sum(name in (BASE, "no_coupling", of) for name in methods)
             _mark_groups(axes, methods, references)
@@ -110,3 +100,4 @@ def plot(
         first.set_yticks(range(len(methods)), [name_method(name) for name in methods])
         first.set_ylim(len(methods) - 0.5, -0.5)
         add_legend(figure, panels, map(name_backbone, backbones), 4)
+        remarks.extend(list_missing(arms, settings.confidence))

@@ -10,12 +10,12 @@ from matplotlib.patches import Rectangle
 
 from harc.analysis.arms import Arm, measure_arms
 from harc.analysis.evidence import ResultsView
-from harc.analysis.figures.arm_panels import GAINS, LABELS, Value, find_value, make_title
+from harc.analysis.figures.arm_panels import GAINS, LABELS, Value, find_value, list_missing, make_title
 from harc.analysis.figures.style import open_figure, say_missing
 from harc.analysis.geometry import list_direction_files
 from harc.analysis.latex import format_rate
 from harc.analysis.outcomes import list_outcome_files
-from harc.analysis.vocabulary import name_backbone, name_method
+from harc.analysis.vocabulary import name_backbone
 from harc.artifacts import BASE
 from harc.config.analysis import AnalysisSettings
 
@@ -144,7 +144,6 @@ def plot(
                 _draw_map(axes, cells, span, own)
             panels[0, column].set_title(make_title(quantity, every, seeds))
             panels[-1, column].set_xlabel("weight of KL")
-        for axes, (backbone, held) in zip(panels[:, 0], arms.items(), strict=True):
+        for axes, backbone in zip(panels[:, 0], arms, strict=True):
             axes.set_ylabel(f"{name_backbone(backbone)}\nmargin")
-            absent = [name for name, arm in zip(names, held, strict=True) if arm.rates["mean_asr"] is None]
-            remarks.extend(f"{name_method(name)} on {name_backbone(backbone)}" for name in absent)
+        remarks.extend(list_missing(arms, settings.confidence))
