@@ -86,7 +86,7 @@ def name_method(method: str) -> str:
         r"margin([\dp]+)_kl([\dpem]+)", method
     ):  # as harc.config.ablation names a grid's cells
         margin, weight = (text.replace("p", ".").replace("m", "-") for text in point.groups())
-        return f"margin {margin}, KL {weight}"
+        return f"margin {margin} with KL {weight}"
     return METHOD_LABELS.get(method) or ARM_LABELS.get(method, method.replace("_", " "))
 
 

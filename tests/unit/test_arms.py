@@ -124,7 +124,7 @@ def test_the_text_takes_its_words_from_the_tables(tree, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("margin", "kl", "label"), [(0.3, 10, "margin 0.3, KL 10"), (1, 1e-5, "margin 1, KL 1e-05")]
+    ("margin", "kl", "label"), [(0.3, 10, "margin 0.3 with KL 10"), (1, 1e-5, "margin 1 with KL 1e-05")]
 )
 def test_a_cell_is_named_for_readers(margin, kl, label):
     assert name_method(name_point(margin, kl)) == label
