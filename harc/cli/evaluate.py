@@ -74,6 +74,14 @@ def evaluate(
         wrapped_benign    the same in the attacks' forms: can the model read them at all?
 
     \b
+    Benchmarks of helpfulness (through lm-evaluation-harness 0.4.13, chat template, examples as turns):
+        gsm8k      GSM8K (arXiv 2110.14168), from the registered file
+        humaneval  HumanEval (arXiv 2107.03374), from the registered file; programs run in a sandbox or not at all
+        mt_bench   MT-Bench (arXiv 2306.05685), from the registered files; graded by the endpoint of --judge-config
+        mmlu, ifeval
+                   MMLU (arXiv 2009.03300), IFEval (arXiv 2311.07911), from the hub
+
+    \b
     Judges (`harc judges list`; docs/evaluation.md gives their sources and how far each agrees with people):
         string_*               refusal phrases; anything else counts as an answer
         refusal_rubric, policy_rubric, harmbench_rubric, strongreject
@@ -95,6 +103,7 @@ def evaluate(
     It writes into the folder given by --out:
         generations/SUITE.jsonl  every prompt, answer and verdict
         scores.csv               n, successes, rate, interval and mde by suite, category, kind, metric and judge
+        benchmarks/              every sample of the benchmarks, and scores.csv with standard errors
         run.json                 what the answers come from: model, adapter, decoding
 
     Answers are kept as they come. A run that was killed, or stopped by a full disk or an unreachable judge, goes on

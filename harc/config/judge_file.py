@@ -5,6 +5,7 @@ from pydantic import Field
 from harc.config.base import Settings
 from harc.config.endpoints import EndpointSettings
 from harc.config.judges import ClassifierSettings
+from harc.config.sandbox import SandboxSettings
 
 
 class JudgeFile(Settings):
@@ -13,6 +14,7 @@ class JudgeFile(Settings):
     endpoint: EndpointSettings | None = Field(
         None, description="Chat model behind the judges that are chat models, and behind suite mt_bench."
     )
+    sandbox: SandboxSettings = Field(SandboxSettings(), description="Limits on suite humaneval's programs.")
     classifier: ClassifierSettings | None = Field(
         None, description="Model behind judge harmbench_classifier; none: HarmBench's own."
     )

@@ -47,6 +47,13 @@ def make_lm(target: Any, max_new_tokens: int) -> Any:
         ) -> str:
             return render_history(target.backbone.chat, chat_history)
 
+        def _encode_pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
+            """The prompt's own tokens, then the continuation's: lm_eval would move a template's last line breaks into
+            the continuation, where they may be split otherwise than in the prompt that the model answers.
+            """
+            chat = target.backbone.chat
+            return chat.tokenize(context), chat.tokenize(continuation)
+
         def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
             for request in requests:
                 check_greedy(request.task_name, request.args[1])

@@ -88,7 +88,8 @@ def measure_helpfulness(
     if "mt_bench" in records:
         write_csv(out / CATEGORIES, CATEGORY_COLUMNS, tabulate_categories(records["mt_bench"]))
     write_csv(out / SCORES, SCORE_COLUMNS, scores)
-    store.clear()
+    if store.folder != out:
+        store.clear()
     return scores
 
 

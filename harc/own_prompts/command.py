@@ -1,15 +1,23 @@
 """What `harc evaluate` does with its options: names to rows, judges and a model, and one run over them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harc.config.endpoints import EndpointSettings
 from harc.config.evaluation import EvaluationSettings
+from harc.config.helpfulness import HelpfulnessSettings
 from harc.config.judge_file import JudgeFile
 from harc.errors import ConfigError
 from harc.judges.base import LABELS_OF
+from harc.own_prompts.benchmarks import (
+    BENCHMARKS,
+    check_benchmarks,
+    format_benchmarks,
+    make_benchmark_settings,
+    run_benchmarks,
+)
 from harc.own_prompts.prompt_file import is_prompt_file, read_prompt_file
 from harc.own_prompts.run import Findings, evaluate_suites, make_target
 from harc.own_prompts.shipped import SUITES, draw_rows, list_shipped_rows
@@ -39,7 +47,7 @@ class Options:
 
 
 def gather_rows(options: Options) -> tuple[dict[str, list[dict[str, Any]]], list[str]]:
-    """Rows by suite in the order asked for, and remarks on them.
+    """Rows by suite, own files first, and remarks on them; benchmarks have rows of their own.
 
     Raises:
         ConfigError: for a suite that is neither shipped nor a prompt file, or two of one name.
@@ -47,11 +55,11 @@ def gather_rows(options: Options) -> tuple[dict[str, list[dict[str, Any]]], list
     """
     files = [name for name in options.suites if is_prompt_file(name)]
     shipped = [name for name in options.suites if name not in files]
-    unknown = [name for name in shipped if name not in SUITES]
+    unknown = [name for name in shipped if name not in (*SUITES, *BENCHMARKS)]
     if unknown or not options.suites:
         raise ConfigError(
             "--suite",
-            expected=f"one of {', '.join(SUITES)}, or a file that ends in .csv or .jsonl",
+            expected=f"one of {', '.join((*SUITES, *BENCHMARKS))}, or a file that ends in .csv or .jsonl",
             found=repr(unknown[0]) if unknown else "none",
             fix="check the spelling; `harc evaluate --help` says what each suite is",
         )
@@ -59,7 +67,7 @@ def gather_rows(options: Options) -> tuple[dict[str, list[dict[str, Any]]], list
     for name in files:
         found, ignored = read_prompt_file(Path(name))
         suite = found[0]["suite"]
-        if suite in rows or suite in SUITES:
+        if suite in rows or suite in (*SUITES, *BENCHMARKS):
             raise ConfigError(
                 f"--suite {name}",
                 expected="a file name that no other suite has",
@@ -69,9 +77,17 @@ def gather_rows(options: Options) -> tuple[dict[str, list[dict[str, Any]]], list
         rows[suite] = found
         if ignored:
             remarks.append(f"{name}: columns that nothing reads: {', '.join(map(repr, ignored))}")
-    if shipped:
-        rows |= list_shipped_rows(shipped, options.data, mirror=options.mirror)
+    if asked := [name for name in shipped if name in SUITES]:
+        rows |= list_shipped_rows(asked, options.data, mirror=options.mirror)
     return {suite: draw_rows(members, options.limit) for suite, members in rows.items()}, remarks
+
+
+def read_judge_file(options: Options) -> JudgeFile:
+    """The models behind judges, and the sandbox; defaults where no file is named."""
+    from harc.config.loading import parse_settings, read_yaml
+
+    path = options.judge_config
+    return JudgeFile() if path is None else parse_settings(JudgeFile, read_yaml(path), str(path))
 
 
 def make_settings(options: Options) -> EvaluationSettings:
@@ -80,7 +96,7 @@ def make_settings(options: Options) -> EvaluationSettings:
     Raises:
         ConfigError: for an unknown judge, or `exact`, which knows the embedded world's answers only.
     """
-    from harc.config.loading import parse_settings, read_yaml
+    from harc.config.loading import parse_settings
 
     judges = tuple(dict.fromkeys(options.judges or DEFAULT_JUDGES))
     known = [name for name in LABELS_OF if name != "exact"]
@@ -94,13 +110,10 @@ def make_settings(options: Options) -> EvaluationSettings:
         )
     if len(judges) == 1:
         judges += (next(name for name in DEFAULT_JUDGES if name not in judges),)
-    given = {}
-    if options.judge_config:
-        path = options.judge_config
-        found: JudgeFile = parse_settings(JudgeFile, read_yaml(path), str(path))
-        given = {"judge_endpoint": found.endpoint, "classifier": found.classifier}
+    models = read_judge_file(options)
     values = {
-        "judges": judges, "max_new_tokens": options.max_new_tokens, "batch_size": options.batch_size, **given
+        "judges": judges, "max_new_tokens": options.max_new_tokens, "batch_size": options.batch_size,
+        "judge_endpoint": models.endpoint, "classifier": models.classifier,
     }  # fmt: skip
     return parse_settings(EvaluationSettings, values, "harc evaluate")
 
@@ -133,6 +146,27 @@ def choose_model(options: Options) -> tuple[Path | EndpointSettings, dict[str, A
     return endpoint, {"endpoint": endpoint.describe_answers()}
 
 
+def choose_benchmarks(options: Options) -> HelpfulnessSettings | None:
+    """Settings of the public benchmarks among the suites; None if there are none.
+
+    Raises:
+        ConfigError: for mt_bench without a judge, or a benchmark asked of a server.
+    """
+    names = tuple(dict.fromkeys(name for name in options.suites if name in BENCHMARKS))
+    if not names:
+        return None
+    if options.endpoint is not None:
+        raise ConfigError(
+            f"--suite {names[0]}",
+            expected="a model that is loaded here (--model)",
+            found="--endpoint",
+            fix="take the benchmark out: its choices need token probabilities, and its code an opened answer",
+        )
+    models = read_judge_file(options)
+    given = {"judge": models.endpoint, "sandbox": models.sandbox}
+    return make_benchmark_settings(names, options.limit, options.batch_size, given)
+
+
 def evaluate_by_hand(options: Options) -> tuple[Findings, list[str]]:
     """Run the command.
 
@@ -146,7 +180,9 @@ def evaluate_by_hand(options: Options) -> tuple[Findings, list[str]]:
     from harc.own_prompts.answers import AnswerStore
 
     rows, remarks = gather_rows(options)
-    settings = make_settings(options)
+    settings, benchmarks = make_settings(options), choose_benchmarks(options)
+    if benchmarks is not None:
+        check_benchmarks(benchmarks, options.out)
     model, identity = choose_model(options)
     adapter, adapter_identity = (None, None) if options.adapter is None else find_adapter(options.adapter)
     decoding = {"max_new_tokens": options.max_new_tokens, "dtype": options.dtype}
@@ -155,7 +191,11 @@ def evaluate_by_hand(options: Options) -> tuple[Findings, list[str]]:
     )
     judges = make_judges(settings.judges, "", settings)
     target = make_target(model, adapter, settings, dtype=options.dtype, device=options.device)
-    return evaluate_suites(target, rows, judges, store), remarks
+    findings = evaluate_suites(target, rows, judges, store)
+    if benchmarks is not None:
+        scores = run_benchmarks(target, benchmarks, options.out, options.data, options.mirror)
+        findings = replace(findings, benchmarks=scores)
+    return findings, remarks
 
 
 def format_findings(findings: Findings, remarks: Sequence[str], out: Path) -> str:
@@ -165,5 +205,9 @@ def format_findings(findings: Findings, remarks: Sequence[str], out: Path) -> st
     taken = sum(findings.taken_over.values())
     answered = f"{sum(findings.answered.values())} prompts answered, {taken} taken over"
     files = f"wrote {out / 'scores.csv'} and {out / 'generations'}: {answered}"
-    lines = [format_table(findings.scores), "", *format_agreement(findings.agreement), *remarks, files]
-    return "\n".join(lines)
+    lines = (
+        [format_table(findings.scores), "", *format_agreement(findings.agreement)] if findings.scores else []
+    )
+    if findings.benchmarks:
+        lines += [format_benchmarks(findings.benchmarks), "", f"every sample: {out / 'benchmarks'}"]
+    return "\n".join([*lines, *remarks, *([files] if findings.scores else [])])

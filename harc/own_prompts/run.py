@@ -1,7 +1,7 @@
 """Answering, judging and scoring suites of prompts on a user's model; goes on where a killed run stopped."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,14 @@ class Findings:
         agreement: see measure_agreement, over all suites.
         answered: prompts answered in this run, by suite.
         taken_over: prompts whose answers were there already, by suite.
+        benchmarks: rows of benchmarks/scores.csv, where public benchmarks were asked.
     """
 
     scores: list[dict[str, Any]]
     agreement: list[tuple[str, str, float, int]]
     answered: dict[str, int]
     taken_over: dict[str, int]
+    benchmarks: list[dict[str, Any]] = field(default_factory=list)
 
 
 def check_prompts(target: Any, suites: Mapping[str, Sequence[dict[str, Any]]]) -> dict[str, list[list[int]]]:

@@ -21,6 +21,11 @@ def format_table(rows: Sequence[dict[str, Any]]) -> str:
     lines = [["suite", "category", *(HEADINGS.get(name, name) for name in shown)]]
     for (suite, category), found in groups.items():
         lines.append([suite, category, *(format_rate(found.get(name)) for name in shown)])
+    return align_columns(lines)
+
+
+def align_columns(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of cells as text with aligned columns."""
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     text = [
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()

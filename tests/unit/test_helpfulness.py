@@ -383,3 +383,41 @@ def test_mt_bench_needs_a_judge():
         from harc.config.loading import parse_settings
 
         parse_settings(HelpfulnessSettings, {"benchmarks": ["mmlu", "mmlu"]}, "x")
+
+
+def keep_two_subjects(*arguments):
+    """MMLU is 57 tasks; two are enough for a test."""
+    loaded = tasks.load_tasks(*arguments)
+    assert len(loaded["tasks"]) == 57
+    return {"tasks": dict(list(loaded["tasks"].items())[:2]), "groups": {}, "group_map": {}}
+
+
+def test_mmlu_is_a_choice_of_four_over_all_subjects_with_its_examples_as_turns(target, monkeypatch):
+    from datasets import Dataset, DatasetDict
+
+    row = {"question": "What is red?", "choices": ["box", "cat", "hero", "sums"], "answer": 2}
+    data = DatasetDict(test=Dataset.from_list([row, row]), dev=Dataset.from_list([row] * 5))
+    monkeypatch.setattr("datasets.load_dataset", lambda **_: data)
+    monkeypatch.setattr(benchmarks, "load_tasks", keep_two_subjects)
+    settings = HelpfulnessSettings(mmlu=BenchmarkSettings(limit=1, fewshot=2, max_new_tokens=1))
+    records = run_benchmark("mmlu", target, settings, Path())
+    assert len(records) == 2 and all(len(record["choice_logprobs"]) == 4 for record in records)
+    prompt = records[0]["prompt"]
+    assert prompt.count("<|start_header_id|>user") == 3 and prompt.count("<|begin_of_text|>") == 1
+    best = records[0]["choice_logprobs"].index(max(records[0]["choice_logprobs"]))
+    assert records[0]["response"].strip() == "ABCD"[best]
+    ids = torch.tensor([target.backbone.chat.tokenize(prompt)])
+    logprobs = target.backbone.model(ids).logits[0, -1].log_softmax(-1)
+    first = [float(logprobs[target.backbone.chat.tokenize(letter)[0]]) for letter in "ABCD"]
+    assert records[0]["choice_logprobs"] == pytest.approx(first, abs=1e-4)
+    score = score_benchmark("mmlu", records)[0]
+    right = [record["choice_logprobs"].index(max(record["choice_logprobs"])) == 2 for record in records]
+    assert (score["metric"], score["n"], score["successes"]) == ("accuracy", 2, sum(right))
+
+
+def test_lm_eval_knows_the_tasks_of_the_hub_by_their_names():
+    from lm_eval.tasks import TaskManager
+
+    for name, folder in (("mmlu", "mmlu/default"), ("ifeval", "ifeval")):
+        manager = TaskManager(include_path=str(tasks.find_package() / folder), include_defaults=False)
+        assert name in manager.all_tasks

@@ -9,7 +9,7 @@ import pytest
 from tiny_chat import CONTEXT, save_tiny_chat
 from typer.testing import CliRunner
 
-from harc.errors import ConfigError, EnvironmentProblem, HarcError, ModelError
+from harc.errors import ConfigError, EnvironmentProblem, HarcError, ModelError, describe_full_disk
 from harc.files import read_json, read_jsonl
 from harc.judges.base import Verdict
 from harc.own_prompts import answers, command, sources
@@ -192,10 +192,9 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on(options, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fill)
-        with pytest.raises(
-            EnvironmentProblem, match=r"expected room on the disk; found no space left .*finished work"
-        ):
+        with pytest.raises(OSError, match="No space left") as caught:
             evaluate_by_hand(options)
+    assert "expected room on the disk" in str(describe_full_disk(caught.value, "harc evaluate"))
     assert read_json(options.out / "run.json")["format"] == 1
     assert not [path for path in options.out.rglob(".*") if path.is_file()]
     evaluate_by_hand(options)
@@ -343,6 +342,7 @@ def test_shipped_suites_stand_beside_own_files(options, monkeypatch, tmp_path):
 def test_the_command_prints_a_table_and_its_help_says_what_suites_and_judges_are(options):
     from harc.cli import app
     from harc.judges.base import LABELS_OF
+    from harc.own_prompts.benchmarks import BENCHMARKS
     from harc.own_prompts.shipped import SUITES
 
     words = ["evaluate", "--model", options.model, "--suite", options.suites[0], "--out", str(options.out)]
@@ -350,7 +350,49 @@ def test_the_command_prints_a_table_and_its_help_says_what_suites_and_judges_are
     assert done.exit_code == 0, done.output
     assert "cats" in done.stdout and "heroes" in done.stdout
     text = CliRunner().invoke(app, ["evaluate", "--help"]).stdout
-    for name in (*SUITES, "prompt", "category", "expected", "harmful or benign"):
+    for name in (*SUITES, *BENCHMARKS, "prompt", "category", "expected", "harmful or benign"):
         assert name in text
     for name in set(LABELS_OF) - {"exact"}:
         assert name in text or name.startswith("string_")
+
+
+def test_benchmarks_stand_beside_own_prompts_and_are_not_asked_twice(options, tmp_path, monkeypatch):
+    asked = []
+
+    def run_benchmark(name, target, settings, public_dir):
+        asked.append((name, settings.gsm8k.limit))
+        return [{"id": f"g/{n}", "suite": name, "metrics": {"exact_match": float(n)}} for n in (0, 1)]
+
+    monkeypatch.setattr("harc.helpfulness.run.run_benchmark", run_benchmark)
+    monkeypatch.setattr("harc.data.fetch.fetch_datasets", lambda *_, **__: [])
+    both = change(options, suites=("gsm8k", *options.suites), limit=3)
+    findings, remarks = evaluate_by_hand(both)
+    text = format_findings(findings, remarks, options.out)
+    assert "missed harm" in text and "gsm8k" in text and "0.500 (s.e. 0.500)" in text
+    alone = change(both, suites=("gsm8k",))
+    findings, remarks = evaluate_by_hand(alone)
+    assert asked == [("gsm8k", 3)] and "missed harm" not in format_findings(findings, remarks, options.out)
+    with pytest.raises(ConfigError, match="expected benchmarks asked as before; found another --limit"):
+        evaluate_by_hand(change(alone, limit=4))
+    assert len(read_jsonl(options.out / "benchmarks/gsm8k.jsonl")) == 2
+
+
+def test_benchmarks_that_cannot_run_stop_before_the_model_is_loaded(options, monkeypatch):
+    monkeypatch.setattr("harc.sandbox.run.find_obstacle", lambda: "bubblewrap is not installed")
+    with pytest.raises(EnvironmentProblem, match="sandbox for generated code"):
+        evaluate_by_hand(change(options, suites=("humaneval",), model="owner/name"))
+    with pytest.raises(ConfigError, match="--suite mt_bench: expected the chat model that grades"):
+        evaluate_by_hand(change(options, suites=("mt_bench",), model="owner/name"))
+
+
+def test_one_judge_gets_a_second_and_the_file_names_its_models(options, tmp_path):
+    (tmp_path / "judge.yaml").write_text("endpoint: {kind: local, model: some/where, cache: null}\n")
+    found = command.make_settings(
+        change(options, judges=("refusal_rubric",), judge_config=tmp_path / "judge.yaml")
+    )
+    assert found.judges == ("refusal_rubric", "string_rules") and found.judge_endpoint.model == "some/where"
+    (tmp_path / "judge.yaml").write_text("endpont: {}\n")
+    with pytest.raises(
+        ConfigError, match=r"judge\.yaml: endpont: expected a known setting; .*did you mean 'endpoint'"
+    ):
+        command.make_settings(change(options, judge_config=tmp_path / "judge.yaml"))
