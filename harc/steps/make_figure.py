@@ -40,10 +40,12 @@ def _find_module(job: Job) -> ModuleType:
 
 
 def list_inputs(job: Job) -> list[Path]:
-    """The files that the figure's module declares, and the tuning points if it draws them."""
+    """The files that the figure's module declares for its units and options; the tuning points if it draws them."""
     module, points = _find_module(job), job.profile.analysis.tuning_points
     tuning = [points] if points is not None and getattr(module, "READS_TUNING_POINTS", False) else []
-    return [*module.list_inputs(job.layout.runs, *list_units(job)), *tuning]
+    further = getattr(module, "list_further_inputs", None)
+    files = [] if further is None else further(job.layout.runs, **select_options(job))
+    return [*module.list_inputs(job.layout.runs, *list_units(job)), *files, *tuning]
 
 
 def list_outputs(job: Job) -> list[Path]:

@@ -21,7 +21,7 @@ from harc.config.profile import load_profile
 from harc.errors import DataError
 from harc.fingerprint import list_modules
 from harc.pipeline import create_job
-from harc.steps.make_figure import list_units, select_options
+from harc.steps.make_figure import list_inputs, list_units, select_options
 
 FIGURES = (
     *(f"figure{number}" for number in range(1, 8)),
@@ -32,11 +32,11 @@ SETTINGS = AnalysisSettings()
 
 
 def draw(
-    name: str, root: Path, out: Path, backbones=BACKBONES, methods=METHODS, seeds=(0,)
+    name: str, root: Path, out: Path, backbones=BACKBONES, methods=METHODS, seeds=(0,), **options
 ) -> tuple[bytes, bytes]:
     module = importlib.import_module(f"harc.analysis.figures.{name}")
     paths = out / f"{name}.pdf", out / f"{name}.png"
-    module.plot(root, list(backbones), list(methods), list(seeds), SETTINGS, *paths)
+    module.plot(root, list(backbones), list(methods), list(seeds), SETTINGS, *paths, **options)
     return tuple(path.read_bytes() for path in paths)
 
 
@@ -128,8 +128,25 @@ def test_a_figure_takes_its_own_units_from_the_profile():
         assert backbones and methods[0] == "base" and seeds == [0]
     job = create_job("make_figure", profile, figure="figure7")
     assert "permuted_label" in list_units(job)[1]
-    assert "permuted_label" not in list_units(create_job("make_figure", profile, figure="figure3"))[1]
+    after = create_job("make_figure", profile, figure="figure3")
+    assert "permuted_label" not in list_units(after)[1]
+    assert select_options(after) == {"nulls": [["organism-llama", 0]]}
+    assert job.layout.directions("organism-llama", "permuted_label", 0) / "layers.json" in list_inputs(after)
     assert select_options(job) == {"of": "harc"}
+
+
+def test_the_null_is_drawn_where_it_was_run(tree, tmp_path):
+    nulls = [["organism-llama", 0], ["organism-qwen2", 0]]
+    plain, _ = draw("figure3", tree, tmp_path / "plain")
+    asked, _ = draw("figure3", tree, tmp_path / "asked", nulls=nulls)
+    assert asked == plain  # asked for, but never run
+    for name in ("directions.safetensors", "layers.json"):
+        source = tree / "directions/organism-llama/base/seed0" / name
+        target = tree / "directions/organism-llama/permuted_label/seed0" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(source.read_bytes())
+    drawn, _ = draw("figure3", tree, tmp_path / "drawn", nulls=nulls)
+    assert drawn != plain
 
 
 def test_families_are_compared_in_ranks(tmp_path):
