@@ -4,6 +4,7 @@ The counters are the whole machine's: whatever runs beside a step is counted too
 interface, which most systems let only the superuser read.
 """
 
+import importlib
 import re
 from pathlib import Path
 
@@ -35,8 +36,8 @@ def read_packages(powercap: Path = POWERCAP) -> dict[str, tuple[float, float]]:
 def read_gpus() -> dict[str, float]:
     """Joules counted since the driver was loaded, by GPU; empty without NVML (package nvidia-ml-py)."""
     try:
-        import pynvml
-
+        # By name, since nothing else asks for the package: it is there where a GPU's owner has put it.
+        pynvml = importlib.import_module("pynvml")
         pynvml.nvmlInit()
         handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
         return {
