@@ -13,7 +13,8 @@ from harc.config.profile import list_profiles, load_profile
 ROOT = Path(__file__).parents[2]
 EVERY_TABLE = (*TABLES, "compute")  # made from sidecars, by a step of its own
 CAPTION_FILES = ROOT / "workflow/report"
-FIGURES = sorted({figure for name in list_profiles() for figure in load_profile(name).figures})
+ON_REQUEST = {"mt_bench"}  # of a profile of one's own that has a judge for it
+FIGURES = sorted(ON_REQUEST.union(*(load_profile(name).figures for name in list_profiles())))
 PROSE = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "paper/sections").glob("*.tex"))
 
 

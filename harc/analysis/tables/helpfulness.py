@@ -87,4 +87,4 @@ def build_table(
         "whose instructions were all followed; MT-Bench: mean grade of both turns over 10."
     ] if rows else []  # fmt: skip
     header = [" & ".join(["method", *(BENCHMARKS[name] for name in shown)])]
-    return Table("helpfulness", COLUMNS, rows, "l" + "c" * len(shown), header, body, notes, long=bool(rows))
+    return Table("helpfulness", COLUMNS, rows, "l" + "c" * len(shown), header, body, notes)
