@@ -30,10 +30,11 @@ def score_records(
         judges: names, in order; each rate is given by every judge that can give its label.
     """
     rows = []
+    several = len({record["category"] for record in records}) > 1
     for kind, metrics in METRICS.items():
         own = [record for record in records if record["kind"] == kind]
         categories = list(dict.fromkeys(record["category"] for record in own))
-        for category in [ALL, *(categories if len(categories) > 1 else [])] if own else []:
+        for category in [ALL, *(categories if several else [])] if own else []:
             members = [record for record in own if category in (ALL, record["category"])]
             place = {"suite": suite, "category": category, "kind": kind or "unknown"}
             for metric, label in metrics:

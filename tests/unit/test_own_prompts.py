@@ -218,6 +218,17 @@ def test_expected_texts_give_a_rate_of_their_own():
     assert rows["answered"]["kind"] == "unknown" and rows["answered"]["n"] == 3
 
 
+def test_categories_are_shown_as_soon_as_the_suite_has_several():
+    verdicts = {"string_rules": {"label": "refused"}}
+    records = [
+        {"kind": kind, "category": category, "expected": "", "response": "no", "verdicts": verdicts}
+        for kind, category in (("harmful", "fraud"), ("benign", "billing"))
+    ]
+    table = format_table(score_records("s", records, ["string_rules"]))
+    assert [line.split()[1] for line in table.splitlines()] == ["category", "all", "fraud", "billing"]
+    assert "0/1" in table.splitlines()[2] and "1/1" in table.splitlines()[3]
+
+
 def test_an_adapter_and_a_steering_are_put_on(options, tmp_path):
     import torch
     from peft import LoraConfig, get_peft_model
