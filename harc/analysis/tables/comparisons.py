@@ -135,4 +135,5 @@ def build_table(
         header,
         _body(comparisons, confidence),
         _notes(comparisons, confidence),
+        long=True,
     )
