@@ -53,18 +53,19 @@ def format_cost() -> str:
         ["largest memory of a process", f"{peak / 1024:.2f} GiB"],
     ]
     place = f"{machine['cores']} cores ({machine['processor']}) at commit {measured['commit']}"
-    note = f"Measured on {place}, with five methods. {_describe_jobs()} No GPU, no account, no token, no network."
+    note = f"Measured on {place}, with five methods and no arms. {_describe_jobs()} No GPU, no account, no token, no network."
     return f"{format_table(['what', 'cost'], rows)}\n\n{note}"
 
 
 def _describe_jobs() -> str:
-    """What the jobs of the committed study took together, all its methods included."""
+    """What the jobs of the committed study took together, all its methods and arms included."""
     measured = json.loads((MEASURED / "jobs_organism_study.json").read_text())
-    seconds = sum(rule["seconds"] for rule in measured["rules"].values())
-    machine = measured["machine"]
+    rules = measured["rules"].values()
+    seconds, jobs = (sum(rule[name] for rule in rules) for name in ("seconds", "jobs"))
     return (
-        f"With the ten methods of today the jobs of one seed, backbones apart, add up to {seconds / 60:.0f} minutes of "
-        f"one core ({machine['processor']}, a slower machine), half as long on two."
+        f"The {jobs} jobs of the committed study (three seeds, ten methods, arms) but for its nine backbones add up to "
+        f"{seconds / 60:.0f} minutes of one core on a machine busy with other work, half as long on two; the default has "
+        "a third of its seeds and half of its arms."
     )
 
 
@@ -122,6 +123,30 @@ COMPARED = (
 )
 
 
+ARMS = (
+    ("no_coupling", "HARC's control without coupling"),
+    ("random_direction", "HARC on random directions"),
+    ("permuted_label", "HARC on directions from permuted labels"),
+    ("released_kl_first_token", "HARC with the release's unanchored first token alone"),
+)
+
+
+def _format_arms() -> list[str]:
+    """What arms that train on meaningless directions, or with one fault, do beside HARC, on the first seed."""
+    rows = [row for row in _read_rows("ablations") if row["mean_asr_difference"]]
+    lines = []
+    for arm, words in ARMS:
+        parts = [
+            f"{row['backbone'].removeprefix('organism-')} {float(row['mean_asr_difference']):+.2f} "
+            f"[{float(row['mean_asr_difference_low']):+.2f}, {float(row['mean_asr_difference_high']):+.2f}]"
+            for row in rows
+            if row["arm"] == arm
+        ]
+        if parts:
+            lines.append(f"- {words} against HARC itself (first seed): attack success is {'; '.join(parts)}")
+    return lines
+
+
 def _format_difference(row: dict[str, str]) -> str:
     name = row["backbone"].removeprefix("organism-")
     low, high = float(row["low"]), float(row["high"])
@@ -145,6 +170,7 @@ def format_findings() -> str:
         if not found:
             continue
         lines.append(f"- {words} is {'; '.join(map(_format_difference, found))}")
+    lines += _format_arms()
     verdicts = {row["claim"]: row["overall"] for row in _read_rows("claims")}
     counts = ", ".join(
         f"{sum(verdict == kind for verdict in verdicts.values())} {kind}"
