@@ -53,7 +53,10 @@ def format_cost() -> str:
         ["largest memory of a process", f"{peak / 1024:.2f} GiB"],
     ]
     place = f"{machine['cores']} cores ({machine['processor']}) at commit {measured['commit']}"
-    note = f"Measured on {place}, with five methods and no arms. {_describe_jobs()} No GPU, no account, no token, no network."
+    note = (
+        f"Measured on {place}, with five methods and no arms. {_describe_jobs()} No GPU, no account, no token, no "
+        "network."
+    )
     return f"{format_table(['what', 'cost'], rows)}\n\n{note}"
 
 
@@ -64,8 +67,8 @@ def _describe_jobs() -> str:
     seconds, jobs = (sum(rule[name] for rule in rules) for name in ("seconds", "jobs"))
     return (
         f"The {jobs} jobs of the committed study (three seeds, ten methods, arms) but for its nine backbones add up to "
-        f"{seconds / 60:.0f} minutes of one core on a machine busy with other work, half as long on two; the default has "
-        "a third of its seeds and half of its arms."
+        f"{seconds / 60:.0f} minutes of one core on a machine busy with other work, half as long on two; the default "
+        "has a third of its seeds and half of its arms."
     )
 
 
