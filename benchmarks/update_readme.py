@@ -182,8 +182,9 @@ def format_findings() -> str:
     lines.append(
         f"- Claims of the paper and of its independent audit, tested as declared beforehand: {counts}"
     )
-    seeds = max((int(row["seeds"]) for row in rows), default=0)
-    runs = len({row["backbone"] for row in rows} - {"pooled"}) * seeds
+    single = [row for row in rows if row["backbone"] != "pooled"]
+    seeds = max((int(row["seeds"]) for row in single), default=0)
+    runs = len({row["backbone"] for row in single}) * seeds
     note = f"Pooled over the {runs} pairs of backbone and seed, a choice made after a first look; it enters no verdict."
     if seeds == 1:
         note = (
