@@ -205,7 +205,7 @@ def test_a_difference_after_fine_tuning_compares_the_named_numbers_of_examples(t
 
 def test_the_terminal_shows_every_claim_and_the_hash_of_the_ledger(tmp_path):
     tree = make_results_tree(tmp_path / "tree", prompts=5)
-    write_table(build_table(LEDGER, tree, list(BACKBONES), [0]), tmp_path)
+    write_table(build_table(LEDGER, ResultsView(tree, list(BACKBONES), [0])), tmp_path)
     lines = format_ledger(tmp_path / "claims.csv", "run it").splitlines()
     claims = load_claims(LEDGER)
     assert len(lines) == len(claims) + 2
@@ -227,7 +227,7 @@ def test_one_hash_stands_in_paper_and_report(tmp_path):
     changed = tmp_path / "claims.yaml"
     changed.write_text(LEDGER.read_text(encoding="utf-8").replace("threshold: 0.05", "threshold: 0.06", 1))
     for path in (LEDGER, changed):
-        table = build_table(path, tree, list(BACKBONES), [0])
+        table = build_table(path, ResultsView(tree, list(BACKBONES), [0]))
         note = "".join(table.notes).replace("\\allowbreak ", "")
         assert sha256_file(path) in note
         assert {row["ledger_sha256"] for row in table.rows} == {sha256_file(path)}

@@ -24,7 +24,7 @@ from harc.config.analysis import AnalysisSettings
 
 PAPER = Path(__file__).parents[2] / "paper"
 GENERATED = re.compile(r"\\([A-Z][A-Za-z]*)")
-NOT_GENERATED = {"FloatBarrier", "Vert"}  # capital commands of LaTeX and its packages
+NOT_GENERATED = {"FloatBarrier", "IfFileExists", "Vert"}  # capital commands of LaTeX and its packages
 
 
 @pytest.fixture(scope="module")
