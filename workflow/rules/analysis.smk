@@ -6,15 +6,6 @@ Inputs: scores, directions, projections, training logs. Outputs: results/<profil
 TABLES = make_tables.list_outputs(create_job("make_tables", PROFILE))
 
 
-def show_table(path):
-    """A table's CSV file as it appears in Snakemake's report, with its caption; other files as they are."""
-    if path.suffix != ".csv":
-        return path
-    caption, labels = f"../report/{path.stem}.rst", {"table": path.stem}
-    shown = report(path, caption=caption, category="Tables", labels=labels)
-    return shown
-
-
 rule make_tables:
     input:
         make_tables.list_inputs(create_job("make_tables", PROFILE)),

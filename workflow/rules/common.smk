@@ -170,3 +170,12 @@ def start_of(wildcards):
     return files_in(
         LAYOUT.adapter(wildcards.backbone, first, wildcards.seed), ADAPTER_FILES
     )
+
+
+def show_table(path):
+    """A table's CSV file as it appears in Snakemake's report, with its caption; other files as they are."""
+    if path.suffix != ".csv":
+        return path
+    caption, labels = f"../report/{path.stem}.rst", {"table": path.stem}
+    shown = report(path, caption=caption, category="Tables", labels=labels)
+    return shown

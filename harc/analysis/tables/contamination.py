@@ -96,7 +96,7 @@ def build_table(results_root: Path, calibration: Path) -> Table:
     ]
     header = ["learnt from & asked & prompts & exact & near & share"]
     ragged = ">{\\raggedright\\arraybackslash}"
-    align = f"@{{}}{ragged}p{{0.3\\textwidth}}{ragged}p{{0.24\\textwidth}}rrll@{{}}"
+    align = f"@{{}}{ragged}p{{0.3\\textwidth}}{ragged}p{{0.23\\textwidth}}rrll@{{}}"
     return Table(
         "contamination", COLUMNS, ours + release, align, header, body, [note for note in notes if note]
     )

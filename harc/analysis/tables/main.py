@@ -164,6 +164,7 @@ def build_table(
         _header(rates, METRICS),
         body,
         [*notes, DETECTABLE_NOTE],
+        long=True,
     )
 
 
