@@ -19,7 +19,7 @@ PAPER = Path(__file__).parents[2] / "paper"
 SECTIONS = sorted(PAPER.glob("sections/*.tex"))
 # What may hold digits: arguments of references and lengths, mathematics, and proper names.
 ALLOWED = (
-    r"\\(?:label|ref|citep?|input|setlength|vspace|generated(?:figure|table)|bibliography\w*)\*?(?:\[[^\]]*\])?\{[^{}]*\}(?:\{[^{}]*\})?",
+    r"\\(?:label|ref|citep?|input|setlength|vspace|generated(?:figure|table|long)|bibliography\w*)\*?(?:\[[^\]]*\])?\{[^{}]*\}(?:\{[^{}]*\})?",
     r"\\begin\{(equation|align)\}.*?\\end\{\1\}",
     r"\$[^$]*\$",
     r"%.*",
