@@ -203,6 +203,7 @@ def main() -> None:
     new = replace_block(old, "cost", format_cost())
     new = replace_block(new, "speed", format_speed("speed_smollm2_cpu"))
     new = replace_block(new, "speed-gpu", format_speed("speed_llama8b_gpu"))
+    new = replace_block(new, "generation", format_speed("generation_smollm2_cpu"))
     new = replace_block(new, "findings", format_findings())
     new = replace_block(new, "results", format_results())
     if check and new != old:
