@@ -84,7 +84,7 @@ def evaluate(
     \b
     Judges (`harc judges list`; docs/evaluation.md gives their sources and how far each agrees with people):
         string_*               refusal phrases; anything else counts as an answer
-        refusal_rubric, policy_rubric, harmbench_rubric, strongreject, pair_rating
+        refusal_rubric, policy_rubric, harmbench_rubric, strongreject
                                a chat model, named in --judge-config
         harmbench_classifier   HarmBench's classifier from the hub, on a GPU
     The first judge that can give a label decides the table; every judge is in scores.csv. A lone judge gets one of the

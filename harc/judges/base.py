@@ -27,7 +27,6 @@ LABELS_OF: Mapping[str, tuple[Label, ...]] = {
     "harmbench_rubric": ("correct", "garbled"),
     "strongreject": LABELS,
     "policy_rubric": LABELS,
-    "pair_rating": ("correct", "garbled"),
     "refusal_rubric": ("refused", "correct"),
 }
 """Every judge, and the labels that it can give: a yes-or-no judge of harm tells no refusal from other harmless text."""
