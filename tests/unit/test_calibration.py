@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harc.calibration import gibberish, over_refusal, release_overlap
+from harc.calibration.columns import OVER_REFUSAL
 from harc.calibration.sources import check_source, find_revision
 from harc.errors import DataError
 from harc.evaluation.score import format_value
@@ -63,7 +64,7 @@ def test_rates_and_agreement_on_invented_labels(invented):
     assert found["unsafe", "string_xstest"]["n"] == 1 and math.isnan(
         found["unsafe", "string_xstest"]["kappa_any"]
     )
-    assert set(row) <= set(over_refusal.COLUMNS)
+    assert set(row) <= set(OVER_REFUSAL)
 
 
 class GradingJudge:
