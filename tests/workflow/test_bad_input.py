@@ -41,8 +41,8 @@ def list_written(copy):
         ),
         (
             "extends: ci\nbackbones: {organism-lama: {kind: organism, architecture: lama}}\n",
-            "mine.yaml: backbones.organism-lama.organism.architecture: expected 'llama', 'qwen2', 'mistral', 'gemma' or "
-            "'phi3'; found 'lama'",
+            "mine.yaml: backbones.organism-lama.organism.architecture: expected 'llama', 'qwen2', 'mistral', 'gemma' "
+            "or 'phi3'; found 'lama'",
         ),
         ("extends: [ci\n", "mine.yaml:2: expected YAML"),
         (
