@@ -64,7 +64,14 @@ def test_changed_code_reruns_its_step_on_pulled_results_too(pulled):
     text = module.read_text()
     module.write_text(text + "\nUNUSED = 1\n")
     try:
-        assert {"make_figure", "seal_results"} <= set(pulled.list_reruns())
+        reruns = set(pulled.list_reruns())
+        assert "make_figure" in reruns
+        assert not reruns & {
+            "evaluate",
+            "score",
+            "make_tables",
+            "seal_results",
+        }  # the root hash ends at the scores
     finally:
         module.write_text(text)
 
