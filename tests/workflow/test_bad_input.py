@@ -116,7 +116,7 @@ def test_killed_run_continues_and_ends_as_an_uninterrupted_one(fresh, finished):
         start_new_session=True,
     )
     marker = fresh.root / "results/ci/directions/organism-llama/base/seed0/layers.json"
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 900
     while not marker.exists() and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.2)
     time.sleep(5)

@@ -63,8 +63,12 @@ def test_the_audit_sees_changed_code_and_a_changed_setting(finished):
     assert audit.status == 1
     lines = audit.text.splitlines()
     stale = {line.split(": ")[1] for line in lines if line.startswith("stale code: ")}
-    trained = ("sft", "harc", "harc_dpo")  # CAST is fitted: no loss is in reach of it
-    assert stale == {f"results/ci/adapters/organism-llama/{method}/seed0" for method in trained}
+    # CAST is fitted: no loss is in reach of it. Arms and fine-tunings on harmful answers are trained.
+    trained = ("sft", "harc", "harc_dpo", "permuted_label", "released_kl_first_token", "margin0p5_kl1")
+    adapters = {f"results/ci/adapters/organism-llama/{method}/seed0" for method in trained}
+    assert stale == adapters | {
+        f"results/ci/finetuning/organism-llama/{name}/seed0" for name in ("base", "harc")
+    }
     assert any(line.startswith("stale settings: results/ci/data/verified.json: ") for line in lines)
 
 

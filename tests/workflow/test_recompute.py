@@ -26,15 +26,15 @@ def test_a_log_that_training_would_not_give_is_found_under_a_forged_sidecar(fini
     )
     write_json(sidecar, seal_record(record))
     try:
-        audit = finished.run("harc", "audit", "--profile", "ci", "--recompute", "9")
+        audit = finished.run("harc", "audit", "--profile", "ci", "--recompute", "99")
     finally:
         log.write_bytes(kept[0])
         sidecar.write_bytes(kept[1])
     assert audit.status == 1
     assert f"run again: {ADAPTER}: expected total = " in audit.text
-    # The twin: the six other steps whose inputs are as recorded agree when run again in the same way; HARC's evaluation
-    # and DPO on top of it read the forged log, and are left out.
-    assert re.search(r"steps run again in part \(seed 0\)\s+7\b", audit.text)
+    # The twin: every other step whose inputs are as recorded agrees when run again in the same way; what reads the forged
+    # log is left out.
+    assert int(re.search(r"steps run again in part \(seed 0\)\s+(\d+)", audit.text)[1]) > 7
     assert audit.text.count("run again:") == 1
 
 
