@@ -32,8 +32,8 @@ def test_a_log_that_training_would_not_give_is_found_under_a_forged_sidecar(fini
         sidecar.write_bytes(kept[1])
     assert audit.status == 1
     assert f"run again: {ADAPTER}: expected total = " in audit.text
-    # The twin: every other step whose inputs are as recorded agrees when run again in the same way; what reads the forged
-    # log is left out.
+    # The twin: every other step whose inputs are as recorded agrees when run again in the same way; what reads the
+    # forged log is left out.
     assert int(re.search(r"steps run again in part \(seed 0\)\s+(\d+)", audit.text)[1]) > 7
     assert audit.text.count("run again:") == 1
 
