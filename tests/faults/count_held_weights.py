@@ -1,17 +1,19 @@
 """Run by torchrun: how many of a sharded model's block weights this process holds, and whether it answers the same."""
 
-import json
+import os
 import sys
+from pathlib import Path
 
 import torch
 from torch.distributed.tensor import DTensor
 
 from harc.backbones import load_backbone
+from harc.files import write_json
 from harc.training.processes import end_processes, shard_blocks
 
 
 def main() -> None:
-    """Print one line of JSON."""
+    """Write one file a process, since lines of several processes run together."""
     backbone = load_backbone(sys.argv[1])
     ids = torch.arange(12)[None]
     with torch.no_grad():
@@ -22,7 +24,8 @@ def main() -> None:
     parts = [part for block in backbone.blocks for part in block.parameters()]
     held = sum(part.to_local().numel() for part in parts if isinstance(part, DTensor))
     difference = float((before - after).abs().max())
-    print(json.dumps({"whole": whole, "held": held, "difference": difference}), flush=True)  # noqa: T201
+    count = {"whole": whole, "held": held, "difference": difference}
+    write_json(Path(sys.argv[2]) / f"{os.environ['RANK']}.json", count)
     end_processes()
 
 
