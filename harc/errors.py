@@ -3,9 +3,11 @@
 import errno
 import os
 
+from harc.untrusted import escape_control
+
 
 class HarcError(Exception):
-    """A problem with a known place and a known next step, shown as one line.
+    """A problem with a known place and a known next step, shown as one line without control characters.
 
     Attributes:
         where: file (with line), setting or artifact at fault.
@@ -16,7 +18,7 @@ class HarcError(Exception):
 
     def __init__(self, where: str, *, expected: str, found: str, fix: str) -> None:
         self.where, self.expected, self.found, self.fix = (
-            " ".join(str(part).split()) for part in (where, expected, found, fix)
+            escape_control(" ".join(str(part).split())) for part in (where, expected, found, fix)
         )
         super().__init__(f"{self.where}: expected {self.expected}; found {self.found}; {self.fix}")
 

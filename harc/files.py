@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harc.errors import DataError
+from harc.untrusted import parse_json
 
 
 def sha256_file(path: Path | str) -> str:
@@ -105,18 +106,17 @@ def _read_text(path: Path) -> str:
 
 
 def read_json(path: Path | str) -> Any:
-    """Read a JSON file.
+    """Read a JSON file strictly (see `parse_json`).
 
     Raises:
         DataError: if it is missing, not UTF-8, or not JSON.
     """
     path = Path(path)
+    text = _read_text(path)
     try:
-        return json.loads(_read_text(path))
-    except json.JSONDecodeError as problem:
-        raise DataError(
-            f"{path}:{problem.lineno}", expected="JSON", found=problem.msg, fix="make the file again"
-        ) from None
+        return parse_json(text)
+    except ValueError as problem:
+        raise DataError(str(path), expected="JSON", found=str(problem), fix="make the file again") from None
 
 
 def read_jsonl(path: Path | str, required: Sequence[str] = ()) -> list[dict]:
@@ -137,10 +137,13 @@ def read_jsonl(path: Path | str, required: Sequence[str] = ()) -> list[dict]:
         lines.pop()
     for number, line in enumerate(lines, start=1):
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError as problem:
+            row = parse_json(line)
+        except ValueError as problem:
             raise DataError(
-                f"{path}:{number}", expected="a JSON object", found=problem.msg, fix="mend or remove the line"
+                f"{path}:{number}",
+                expected="a JSON object",
+                found=str(problem),
+                fix="mend or remove the line",
             ) from None
         if not isinstance(row, dict):
             raise DataError(

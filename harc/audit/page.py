@@ -2,8 +2,9 @@
 
 from collections import Counter
 
-from harc.audit.report import AuditReport, escape_control
+from harc.audit.report import AuditReport
 from harc.fingerprint import ROOT
+from harc.untrusted import escape_control
 
 TEMPLATE = ROOT / "audit" / "templates" / "audit.html"
 

@@ -1,7 +1,6 @@
 """What JSON records must satisfy: generations, training logs, layer choices over time, prompt hashes."""
 
 import csv
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -152,6 +151,6 @@ def check_finetuning(path: Path, rows: dict[str, Counter], trainings: dict[str, 
 
 def check_json(path: Path) -> Iterator[Problem]:
     """One JSON object."""
-    value: Any = json.loads(path.read_text(encoding="utf-8"))
+    value: Any = read_json(path)
     if not isinstance(value, dict):
         yield "a JSON object", type(value).__name__

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from harc.errors import ArtifactError
+from harc.untrusted import escape_control
 
 
 @dataclass(frozen=True, order=True)
@@ -61,13 +62,6 @@ class AuditReport:
             "ok": self.ok,
             "findings": [asdict(finding) for finding in self.findings],
         }
-
-
-def escape_control(text: str) -> str:
-    """Text with every character shown that could steer a terminal: artifacts may hold what a model wrote."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
-    )
 
 
 def print_report(report: AuditReport, stream: Any = None) -> None:

@@ -4,8 +4,8 @@ import sys
 from collections import Counter
 from typing import Any
 
-from harc.audit.report import escape_control
 from harc.comparison.trees import Comparison, Difference, FileComparison
+from harc.untrusted import escape_control
 
 SHOWN = 5  # differences listed of one file; all are in the JSON
 

@@ -26,7 +26,7 @@ from harc.audit.tensors import (
     read_tensors,
 )
 from harc.config.profile import load_profile
-from harc.errors import ArtifactError
+from harc.errors import ArtifactError, DataError
 from harc.files import write_json, write_jsonl
 from harc.pipeline import hash_settings
 from harc.provenance import record_step, seal_record
@@ -167,7 +167,8 @@ def test_training_logs(tmp_path: Path, rows: list[dict], message: str | None):
 
 def test_a_log_with_nan_is_found(tmp_path: Path):
     (tmp_path / "log.jsonl").write_text('{"step": 0, "total": NaN}\n')
-    assert next(iter(check_log(tmp_path / "log.jsonl")))[0] == "a finite total in line 1"
+    with pytest.raises(DataError, match="log.jsonl:1: .*NaN"):
+        list(check_log(tmp_path / "log.jsonl"))
 
 
 def test_layers_trained_on_lie_in_the_band(tmp_path: Path):

@@ -1,0 +1,120 @@
+"""Text that this project did not write: read strictly, shown harmlessly.
+
+Model output, server bodies, file names, headers of other people's files and artifacts all pass through here before
+they are believed or shown; nothing else in the project parses JSON or escapes text for a terminal or a spreadsheet.
+"""
+
+import json
+import math
+from typing import Any
+
+MOST_DIGITS = 400
+"""Digits of a number in JSON; the longest float has about 310."""
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""What makes a spreadsheet run a cell (OWASP, CSV injection)."""
+
+
+def parse_json(text: str) -> Any:
+    """The value of a JSON text, or the reason why it is none, always as one kind of error.
+
+    Stricter than the standard library: a key given twice, NaN and infinities, numbers too long or too large for a
+    float, nesting too deep for this interpreter, and lone surrogates (which no UTF-8 file can hold) are refused.
+
+    Raises:
+        ValueError: with what is wrong in one line.
+    """
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_make_object,
+            parse_constant=_refuse_constant,
+            parse_int=_read_int,
+            parse_float=_read_float,
+        )
+    except RecursionError:
+        raise ValueError("values nested too deep") from None
+    except json.JSONDecodeError as problem:
+        raise ValueError(f"{problem.msg} at line {problem.lineno}, column {problem.colno}") from None
+    if "\\u" in text or not is_encodable(text):
+        _refuse_surrogates(value)
+    return value
+
+
+def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+        raise ValueError(f"the key {escape_control(twice)!r} given twice")
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name}, which JSON does not have")
+
+
+def _read_int(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
+
+
+def _read_float(digits: str) -> float:
+    value = float(digits)
+    if len(digits) > MOST_DIGITS or not math.isfinite(value):
+        raise ValueError(f"the number {digits[:40]}, which no float can hold")
+    return value
+
+
+def _refuse_surrogates(value: Any) -> None:
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str) and not is_encodable(item):
+            raise ValueError(f"a lone surrogate in {escape_control(item[:40])!r}")
+        if isinstance(item, dict):
+            waiting += [*item, *item.values()]
+        elif isinstance(item, list):
+            waiting += item
+
+
+def is_encodable(text: str) -> bool:
+    """Whether a text can be written as UTF-8: not so with a lone surrogate in it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def replace_surrogates(text: str) -> str:
+    """The text with U+FFFD in place of every lone surrogate: for answers, which are kept whatever they are."""
+    return text if is_encodable(text) else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def escape_control(text: str) -> str:
+    """Text with every character shown that could steer a terminal or hide text (controls, direction marks)."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
+    )
+
+
+def escape_lines(text: str) -> str:
+    """`escape_control` of text in several lines: line breaks stay."""
+    return "\n".join(map(escape_control, text.split("\n")))
+
+
+def neutralise_formula(cell: str) -> str:
+    """A text for a CSV cell that no spreadsheet runs: an apostrophe before what it would take for a formula.
+
+    Numbers stay as they are.
+    """
+    if not cell.startswith(FORMULA_STARTS):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
