@@ -212,9 +212,9 @@ def hash_settings(settings: dict) -> str:
 
 
 def list_code(job: Job) -> list[str]:
-    """Modules that a job's result depends on, before their imports are followed."""
+    """Where the code begins that a job's result depends on: its step, and what the step loads by name."""
     extra = getattr(load_step(job.step), "list_plugins", lambda job: [])(job)
-    return [f"harc.steps.{job.step}", *extra]
+    return [f"harc.steps.{job.step}:run", *extra]
 
 
 def fingerprint_step(profile: Profile, step: str, **unit: Any) -> str:

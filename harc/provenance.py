@@ -7,14 +7,12 @@ with their SHA-256, the seed, package versions, the machine, and what the step c
 
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +20,9 @@ from harc.artifacts import sidecar_path
 from harc.energy import EnergyMeter
 from harc.errors import ArtifactError
 from harc.files import sha256_file, sha256_text, write_json
+from harc.versions import read_versions
 
 FORMAT = 1
-PACKAGES = (
-    "torch",
-    "transformers",
-    "peft",
-    "accelerate",
-    "tokenizers",
-    "safetensors",
-    "lm_eval",
-    "numpy",
-    "pandas",
-)
 
 
 def name_path(path: Path, results_root: Path) -> str:
@@ -94,16 +82,6 @@ def read_git_commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return commit.stdout.strip() + ("+changes" if status.stdout.strip() else "")
-
-
-def _read_versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
 
 
 def _read_device() -> dict[str, str | int]:
@@ -173,7 +151,7 @@ def record_step(
         "seed": seed,
         "inputs": input_hashes,
         "outputs": hash_files(outputs if outputs is not None else [artifact], results_root),
-        "versions": _read_versions(),
+        "versions": read_versions(),
         "device": _read_device(),
         "facts": facts,
         "git_commit": read_git_commit(),

@@ -1,7 +1,6 @@
 """One process evaluates one model: all suites, helpfulness, projections; resumable suite by suite."""
 
 import hashlib
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from harc.errors import ConfigError, DataError
 from harc.evaluation.prompt_store import PromptStore, run_in_parts
 from harc.evaluation.rows import read_rows
 from harc.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
-from harc.fingerprint import fingerprint_code
+from harc.finished import describe_work
 from harc.judges.registry import make_judges
 from harc.progress import track
 
@@ -78,15 +77,15 @@ def describe_run(paths: EvaluationPaths, settings: EvaluationSettings, seed: int
     for role in ENDPOINTS:
         endpoint = getattr(settings, role)
         answering[role] = None if endpoint is None else endpoint.describe_answers()
-    return {
-        "code": fingerprint_code([__name__]),
-        "data": sha256_file(paths.data),
-        "world": sha256_file(paths.world) if paths.world.is_file() else None,
-        "backbone": hash_weights(paths.backbone),
-        "adapter": None if paths.adapter is None else hash_weights(paths.adapter),
-        "settings": answering,
-        "seed": seed,
-    }
+    return describe_work(
+        ["harc.evaluation.run:evaluate_backbone"],
+        data=sha256_file(paths.data),
+        world=sha256_file(paths.world) if paths.world.is_file() else None,
+        backbone=hash_weights(paths.backbone),
+        adapter=None if paths.adapter is None else hash_weights(paths.adapter),
+        settings=answering,
+        seed=seed,
+    )
 
 
 def hash_weights(source: Path | str) -> str:
@@ -108,7 +107,7 @@ class SuiteStore:
         """Open `folder`; suites of another run, or of no known one, are removed."""
         self.folder = folder
         marker = folder / KEY_FILE
-        if not marker.is_file() or read_json(marker) != json.loads(json.dumps(key)):
+        if not marker.is_file() or read_json(marker) != key:
             for path in (*folder.glob("*.jsonl"), *folder.glob(f"*{PARTIAL}")):
                 path.unlink()
             write_json(marker, key)

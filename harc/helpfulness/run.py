@@ -1,6 +1,5 @@
 """Every benchmark on one model, each kept as soon as it is done; scores follow from the kept records alone."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from harc.config.evaluation import EvaluationSettings
 from harc.config.helpfulness import HelpfulnessSettings
 from harc.evaluation.score import write_csv
 from harc.files import read_json, read_jsonl, write_json, write_jsonl
-from harc.fingerprint import fingerprint_code
+from harc.finished import describe_work
 from harc.helpfulness.benchmarks import SCORE_COLUMNS, run_benchmark, score_benchmark
 from harc.helpfulness.files import CATEGORIES, SCORES
 from harc.helpfulness.mt_bench_grades import CATEGORY_COLUMNS, score_mt_bench, tabulate_categories
@@ -24,11 +23,11 @@ class RecordStore:
     def __init__(self, folder: Path, key: Mapping[str, Any]) -> None:
         """Open the folder; records of another run are removed."""
         self.folder = folder
-        marker, wanted = folder / KEY_FILE, json.loads(json.dumps(key))
-        if not marker.is_file() or read_json(marker) != wanted:
+        marker = folder / KEY_FILE
+        if not marker.is_file() or read_json(marker) != key:
             for path in folder.glob("*.jsonl"):
                 path.unlink()
-            write_json(marker, wanted)
+            write_json(marker, key)
 
     def load(self, name: str) -> list[dict[str, Any]] | None:
         """Records of a benchmark if it is finished."""
@@ -49,7 +48,9 @@ class RecordStore:
 def describe_run(settings: HelpfulnessSettings, model: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Everything that records depend on."""
     asked = settings.model_dump(mode="json", exclude={"batch_size", "benchmarks"})
-    return {"code": fingerprint_code([__name__]), "settings": asked, "model": dict(model), "seed": seed}
+    return describe_work(
+        ["harc.helpfulness.run:measure_helpfulness"], settings=asked, model=dict(model), seed=seed
+    )
 
 
 def measure_helpfulness(

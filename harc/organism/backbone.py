@@ -10,11 +10,11 @@ from harc.files import (
     read_json,
     read_jsonl,
     sha256_file,
-    sha256_text,
     write_bytes,
     write_json,
     write_jsonl,
 )
+from harc.finished import identify_work
 from harc.organism.acceptance import Bench, judge_acceptance, measure_behaviour, measure_stage
 from harc.organism.batches import ChatEncoder, encode_groups, group_rows
 from harc.organism.layouts import Architecture
@@ -77,9 +77,13 @@ def _encode_pools(data_dir: Path, encoder: ChatEncoder) -> dict[str, list]:
 
 def fingerprint_run(data_dir: Path, architecture: Architecture, settings: OrganismSettings, seed: int) -> str:
     """What a checkpoint must have been made from to be continued."""
-    parts = [architecture, str(seed), settings.model_dump_json()]
-    parts += [sha256_file(data_dir / name) for name in TRAINING_INPUTS]
-    return sha256_text("\n".join(parts))
+    return identify_work(
+        ["harc.organism.backbone:train_organism_backbone"],
+        architecture=architecture,
+        seed=seed,
+        settings=settings,
+        data=[sha256_file(data_dir / name) for name in TRAINING_INPUTS],
+    )
 
 
 def restore_stage(model: "PreTrainedModel", checkpoint_dir: Path, fingerprint: str) -> list[dict]:

@@ -64,14 +64,17 @@ def check_benchmarks(settings: HelpfulnessSettings, out: Path) -> None:
         raise ConfigError(
             f"--out {out}",
             expected="benchmarks asked as before",
-            found="another --limit, judge or sandbox",
+            found="another --limit, judge, sandbox, or release of harc or of a library",
             fix="name another folder; nothing in this one was touched",
         )
 
 
 def describe(settings: HelpfulnessSettings) -> dict[str, Any]:
     """What finished benchmarks depend on besides model, adapter and decoding, which run.json holds."""
-    return settings.model_dump(mode="json", exclude={"batch_size", "benchmarks"})
+    from harc.finished import describe_work
+
+    asked = settings.model_dump(mode="json", exclude={"batch_size", "benchmarks"})
+    return describe_work(["harc.helpfulness.run:measure_helpfulness"], settings=asked)
 
 
 def run_benchmarks(

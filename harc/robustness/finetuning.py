@@ -1,7 +1,5 @@
 """Fine-tuning a method's model on more and more harmful answers, and asking it again after each."""
 
-import hashlib
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +12,10 @@ from harc.config.training import MethodSettings
 from harc.evaluation.outcomes import load_outcomes, read_records
 from harc.evaluation.run import EvaluationPaths, evaluate_backbone, hash_weights
 from harc.files import sha256_file
-from harc.finished import load_finished, save_finished
+from harc.finished import identify_work, load_finished, save_finished
 from harc.progress import track
 from harc.robustness.rows import choose_rows
+from harc.training.modules import list_objective_code
 
 ANSWER_COLUMNS = (
     "examples", "suite", "id", "unit", "goal", "label", "finish_reason", "response_tokens", "response",
@@ -150,13 +149,13 @@ def _ask(bench: Bench, adapter: Path | None, folder: Path) -> list[dict[str, Any
 
 
 def _identify(bench: Bench, settings: MethodSettings | None, rows: Sequence[Mapping[str, Any]]) -> str:
-    """Hash of everything that one fine-tuning depends on but the code."""
-    parts = [
-        None if settings is None else settings.model_dump(mode="json"),
-        bench.evaluation.model_dump(mode="json"),
-        [bench.seed, bench.dtype, hash_weights(bench.weights)],
-        None if bench.adapter is None else hash_weights(bench.adapter),
-        [sha256_file(bench.data / name) for name in (f"{bench.evaluation.split}.jsonl", "world.json")],
-        list(rows),
-    ]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    """Hash of everything that one fine-tuning depends on."""
+    return identify_work(
+        ["harc.robustness.finetuning:run_finetunings", *list_objective_code(settings)],
+        settings=settings,
+        evaluation=bench.evaluation,
+        model=[bench.seed, bench.dtype, hash_weights(bench.weights)],
+        adapter=None if bench.adapter is None else hash_weights(bench.adapter),
+        data=[sha256_file(bench.data / name) for name in (f"{bench.evaluation.split}.jsonl", "world.json")],
+        rows=list(rows),
+    )

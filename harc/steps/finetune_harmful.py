@@ -6,12 +6,12 @@ from harc.artifacts import BASE, FINETUNING_FILES
 from harc.config.evaluation import EvaluationSettings
 from harc.config.training import MethodSettings
 from harc.pipeline import Job, list_method_files
-from harc.training.modules import OBJECTIVE_MODULES
+from harc.training.modules import list_objective_code
 
 
 def list_plugins(job: Job) -> list[str]:
     """The objective of the fine-tuning."""
-    return [OBJECTIVE_MODULES["sft"]]
+    return list_objective_code(*plan_finetunings(job).values())
 
 
 def plan_finetunings(job: Job) -> dict[int, MethodSettings | None]:

@@ -3,7 +3,12 @@
 from pathlib import Path
 
 from harc.errors import ArtifactError
-from harc.pipeline import Job
+from harc.pipeline import STEPS, Job
+
+
+def list_plugins(job: Job) -> list[str]:
+    """Which artifacts there must be is what every step says of its outputs."""
+    return [f"harc.steps.{step}:list_outputs" for step in STEPS]
 
 
 def select_settings(job: Job) -> dict:

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from harc.pipeline import Job
-from harc.steps.seal_results import list_sealed
+from harc.steps.seal_results import list_plugins, list_sealed
+
+__all__ = ["list_inputs", "list_outputs", "list_plugins", "run", "select_settings"]
 
 
 def select_settings(job: Job) -> dict:

@@ -5,14 +5,14 @@ from pathlib import Path
 from harc.artifacts import ADAPTER_FILES, BASE, DIRECTION_FILES
 from harc.pipeline import Job
 from harc.steps.extract_directions import count_layers
-from harc.training.modules import OBJECTIVE_MODULES
+from harc.training.modules import list_objective_code
 
 ROWS = ("training.jsonl", "extraction.jsonl", "extraction_pairs.jsonl")
 
 
 def list_plugins(job: Job) -> list[str]:
     """The method's objective: changing it trains the methods that use it again and no others."""
-    return [OBJECTIVE_MODULES[job.profile.choose_training(job.backbone, job.method).objective]]
+    return list_objective_code(job.profile.choose_training(job.backbone, job.method))
 
 
 def select_settings(job: Job) -> dict:

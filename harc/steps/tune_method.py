@@ -6,7 +6,7 @@ from typing import Any
 from harc.artifacts import BASE
 from harc.config.training import MethodSettings
 from harc.pipeline import Job
-from harc.training.modules import OBJECTIVE_MODULES
+from harc.training.modules import list_objective_code
 
 ROWS = (
     "training.jsonl",
@@ -18,9 +18,10 @@ ROWS = (
 
 
 def list_plugins(job: Job) -> list[str]:
-    """The method's objective, as in train_adapter."""
-    objective = None if job.method == BASE else job.profile.methods[job.method].objective
-    return [OBJECTIVE_MODULES[objective]] if objective in OBJECTIVE_MODULES else []
+    """The objectives of the points, and of the method that a composed one starts from and that is trained here too."""
+    start = find_start(job)
+    first = None if start is None else job.profile.find_method(start)
+    return list_objective_code(first, *(settings for _, settings in list_points(job)))
 
 
 def list_points(job: Job) -> list[tuple[dict[str, Any], MethodSettings]]:

@@ -28,7 +28,7 @@ class Run:
         objective: the method.
         sampler: source of micro-batches.
         settings: the run's settings.
-        identity: what a checkpoint must have been written by to be taken up; see identify_run.
+        identity: what a checkpoint must have been written by to be taken up; see identify_work.
         checkpoint_folder: where checkpoints go; None for none.
         tracker_folder: where the tracker of the settings writes; None for none.
         rows: rows of the training log.

@@ -1,7 +1,5 @@
 """Training one adapter from rows to files."""
 
-import hashlib
-import json
 import resource
 import shutil
 import time
@@ -16,12 +14,14 @@ from harc.directions import Directions
 from harc.errors import ConfigError, DataError
 from harc.extraction import extract_directions
 from harc.files import atomic_directory, sha256_file, write_jsonl
+from harc.finished import identify_work
 from harc.training.adapters import attach_adapter, save_adapter
 from harc.training.batches import encode_rows
 from harc.training.context import Context, Sources
 from harc.training.create import DIRECTED, count_blocks, create_objective
 from harc.training.forward import AdapterForward
 from harc.training.loop import Run, plan_steps, run_loop
+from harc.training.modules import list_objective_code
 from harc.training.processes import is_main_process, shard_blocks
 from harc.training.rows import Row, drop_leaked_rows, hold_out_rows, split_extraction
 from harc.training.sampling import CategorySampler
@@ -90,9 +90,11 @@ def train_adapter(
     with attach_adapter(backbone, settings.lora, seed, blocks=count_blocks(settings, backbone)) as adapted:
         sources = Sources(*split_extraction(extraction_rows, extraction_pairs), held_out, reading)
         first = None if start_from is None else sha256_file(Path(start_from) / "adapter_model.safetensors")
-        identity = identify_run(
-            settings, reading, seed, base, first, rows, extraction_rows, extraction_pairs, held_out
-        )
+        identity = identify_work(
+            ["harc.training.run:train_adapter", *list_objective_code(settings)],
+            settings=settings, reading=reading, seed=seed, base=base, first=first, rows=rows,
+            extraction_rows=extraction_rows, extraction_pairs=extraction_pairs, held_out=held_out,
+        )  # fmt: skip
         context = Context(adapted, settings, rows, seed, sources, directions)
         run = _prepare_run(context, identity, Path(out_dir), checkpoint_dir)
         try:
@@ -168,12 +170,6 @@ def _merge_first(backbone: Backbone, settings: MethodSettings, folder: Path | st
             else "set method.start_from, or leave the folder out",
         )
     return backbone if folder is None else merge_adapter(backbone, folder)
-
-
-def identify_run(*parts: Any) -> str:
-    """Hash of everything that a result depends on, by which a run knows its checkpoints."""
-    plain = [part.model_dump(mode="json") if hasattr(part, "model_dump") else part for part in parts]
-    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=dict).encode()).hexdigest()
 
 
 def _write_outputs(

@@ -1,6 +1,5 @@
 """A method's grid on one backbone, point by point; what is finished survives a kill."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -11,8 +10,9 @@ from typing import Any
 from harc.config.training import MethodSettings
 from harc.evaluation.run import hash_weights
 from harc.files import sha256_file
-from harc.finished import load_finished, save_finished
+from harc.finished import identify_work, load_finished, save_finished
 from harc.progress import track
+from harc.training.modules import list_objective_code
 from harc.tuning.criterion import BASE_POINT
 from harc.tuning.points import Workbench, measure_point, train_point
 
@@ -66,13 +66,13 @@ def _try_point(
 
 
 def _identify(bench: Workbench, *settings: MethodSettings | None) -> str:
-    """Hash of everything that a point's row depends on but the code."""
+    """Hash of everything that a point's row depends on."""
     files = ("training.jsonl", "extraction.jsonl", "extraction_pairs.jsonl", "development.jsonl")
-    parts = [
-        [None if part is None else part.model_dump(mode="json") for part in settings],
-        bench.reading.model_dump(mode="json"),
-        bench.development.model_dump(mode="json"),
-        [sha256_file(bench.data / name) for name in files],
-        [bench.seed, bench.dtype, hash_weights(bench.weights)],
-    ]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return identify_work(
+        ["harc.tuning.grid:run_grid", *list_objective_code(*settings)],
+        settings=[None if part is None else part.model_dump(mode="json") for part in settings],
+        reading=bench.reading,
+        development=bench.development,
+        rows=[sha256_file(bench.data / name) for name in files],
+        model=[bench.seed, bench.dtype, hash_weights(bench.weights)],
+    )

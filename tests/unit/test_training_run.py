@@ -19,7 +19,6 @@ from harc.training.adapters import attach_adapter
 from harc.training.batches import collate_rows, encode_rows, split_rows
 from harc.training.forward import AdapterForward, Wanted
 from harc.training.rows import drop_leaked_rows, hold_out_rows
-from harc.training.run import identify_run
 from harc.training.sampling import CategorySampler
 
 FILES = [
@@ -151,12 +150,6 @@ def test_held_out_prompts_are_not_trained_on():
     kept, (harmful, harmless) = hold_out_rows(make_rows(20), None, MethodSettings())
     assert len(harmful) == len(harmless) == 2
     assert not {row["prompt"] for row in kept if row["category"] == "harmful"} & set(harmful)
-
-
-def test_another_setting_is_another_run():
-    settings = make_settings()
-    assert identify_run(settings, 0) != identify_run(settings, 1)
-    assert identify_run(settings, 0) != identify_run(make_settings(steps=4), 0)
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,22 @@
 """One whole run of the `ci` profile, shared by the tests of this folder."""
 
+import os
+from pathlib import Path
+
 import pytest
 from fixtures.project_copy import Copy, copy_project
+
+NOTED_CALLS = Path(__file__).parents[1] / "fixtures/noted_calls"
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Copy:
-    """A copy in which `snakemake` has run the ci profile to its end."""
-    copy = copy_project(tmp_path_factory.mktemp("project"))
-    run = copy.snakemake()
+    """A copy in which `snakemake` has run the ci profile to its end; `calls/` beside it holds what its steps ran."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "calls").mkdir()
+    copy = copy_project(folder / "project")
+    path = os.pathsep.join([str(NOTED_CALLS), str(copy.root)])
+    run = copy.snakemake(PYTHONPATH=path, HARC_CALLS=str(folder / "calls"))
     assert run.status == 0, run.text[-6000:]
     return copy
 

@@ -1,0 +1,61 @@
+"""What the steps of a whole run executed lies within what their fingerprints cover."""
+
+import pytest
+
+from harc.config.profile import load_profile
+from harc.files import read_json
+from harc.fingerprint import _read_module, list_definitions
+from harc.pipeline import STEPS, list_code, recreate_job
+
+pytestmark = pytest.mark.xdist_group("workflow")
+
+
+def find_place(module: str, name: str) -> str:
+    """The definition, as fingerprints name it, that a function's qualified name belongs to."""
+    first, *rest = name.split(".<locals>", maxsplit=1)[0].split(".")
+    parts = _read_module(module).find_class(first)
+    return (
+        f"{module}:{first}.{rest[0]}"
+        if parts is not None and rest and rest[0] in parts.methods
+        else f"{module}:{first}"
+    )
+
+
+def find_unreached(roots: list[str], called: list[list[str]]) -> set[str]:
+    """Definitions that ran and that no fingerprint of these roots covers."""
+    return {find_place(*pair) for pair in called if not pair[1].startswith("<")} - set(
+        list_definitions(roots)
+    )
+
+
+def list_runs(finished) -> list[tuple]:
+    """(job, functions called) of every step that the run executed."""
+    profile = load_profile("ci")
+    runs = []
+    for path in sorted((finished.root.parent / "calls").glob("*.json")):
+        noted = read_json(path)
+        job = recreate_job(" ".join(["harc", *noted["command"]]), lambda _: profile)
+        runs.append((job, noted["called"]))
+    return runs
+
+
+def test_every_function_that_a_step_runs_is_in_its_fingerprint(finished):
+    runs = list_runs(finished)
+    unreached = {
+        job.label: found for job, called in runs if (found := find_unreached(list_code(job), called))
+    }
+    assert unreached == {}
+    steps = {job.step for job, _ in runs}
+    assert steps >= set(STEPS) - {
+        "fetch_backbone",
+        "tune_method",
+        "choose_point",
+        "collect_points",
+        "measure_helpfulness",
+    }
+    assert sum(len(called) for _, called in runs) > 2000
+
+
+def test_the_check_can_fail(finished):
+    _, called = next((job, called) for job, called in list_runs(finished) if job.step == "evaluate")
+    assert "harc.evaluation.run:evaluate_backbone" in find_unreached(["harc.steps.score:run"], called)
