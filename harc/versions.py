@@ -37,4 +37,6 @@ def _find_version(package: str) -> str | None:
 def read_versions() -> dict[str, str]:
     """Version of Python and of every package among PACKAGES that is installed."""
     found = {package: _find_version(package) for package in PACKAGES}
-    return {"python": platform.python_version()} | {name: version for name, version in found.items() if version}
+    return {"python": platform.python_version()} | {
+        name: version for name, version in found.items() if version
+    }

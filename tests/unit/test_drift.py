@@ -13,21 +13,19 @@ from harc.versions import PACKAGES, read_versions
 
 HERE = {"python": "3.11.7", "torch": "2.13.0", "trl": "1.16.0"}
 # Third-party modules that cannot change a number or a text: they read, send, print, draw or run things.
-PLUMBING = set(
-    [
-        "huggingface_hub",
-        "jaxtyping",
-        "matplotlib",
-        "openai",
-        "pooch",
-        "psutil",
-        "pydantic",
-        "requests",
-        "rich",
-        "typer",
-        "yaml",
-    ]
-)
+PLUMBING = {
+    "huggingface_hub",
+    "jaxtyping",
+    "matplotlib",
+    "openai",
+    "pooch",
+    "psutil",
+    "pydantic",
+    "requests",
+    "rich",
+    "typer",
+    "yaml",
+}
 
 
 def make_sidecar(**versions: str) -> Sidecar:
