@@ -4,19 +4,23 @@ A tree holds folders and regular files alone. A symbolic link in it is refused, 
 change, or be missing elsewhere, without a word. The root itself may be a link, so a whole tree may lie on another disk.
 """
 
+import difflib
+import hashlib
 import os
 import stat
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harc.artifacts import KINDS, SIDECAR_SUFFIX, SINGLE_FILES
 from harc.errors import ArtifactError
+from harc.files import sha256_file
 from harc.untrusted import is_encodable
 
 # Records of the running, not results: nothing is derived from them.
 UNTRACKED = ("audit", "benchmarks", "checkpoints", "logs")
 REPAIR = "put the files themselves in its place"
-KINDS = {
+SPECIAL_FILES = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",
@@ -62,7 +66,7 @@ def _classify(entry: os.DirEntry) -> str | TreeProblem:
         return "folder"
     if stat.S_ISREG(mode):
         return "file"
-    return TreeProblem(path, KINDS.get(stat.S_IFMT(mode), "a special file"), "remove it")
+    return TreeProblem(path, SPECIAL_FILES.get(stat.S_IFMT(mode), "a special file"), "remove it")
 
 
 def scan_tree(root: Path, left_out: Collection[str] = ()) -> TreeScan:
@@ -114,3 +118,58 @@ def walk_files(root: Path, left_out: Collection[str] = ()) -> list[Path]:
             fix=problem.fix,
         )
     return list(scan.files)
+
+
+def is_in_place(path: Path, root: Path) -> bool:
+    """Whether a path lies where a results tree keeps artifacts and their sidecars."""
+    if not path.is_relative_to(root) or path == root:
+        return False
+    return path.relative_to(root).parts[0].removesuffix(SIDECAR_SUFFIX) in (*KINDS, *SINGLE_FILES)
+
+
+def holds_tree(root: Path, *, sidecars: bool = True) -> bool:
+    """Whether a folder is a results tree: artifacts lie in their places.
+
+    Args:
+        root: the folder.
+        sidecars: ask for a sidecar; else any file in place will do.
+    """
+    suffix = SIDECAR_SUFFIX if sidecars else ""
+    here = [root / f"{name}{SIDECAR_SUFFIX}" for name in (*KINDS, *SINGLE_FILES)]
+    if any(path.is_file() for path in here):
+        return True
+    # Not the whole folder, which may be anything.
+    return any(path.name.endswith(suffix) for kind in KINDS for path in scan_tree(root / kind).files)
+
+
+def require_tree(root: Path, *, sidecars: bool = True) -> None:
+    """Refuse what is no results tree, which would be sound, equal or empty for want of anything to look at.
+
+    Raises:
+        ArtifactError: for a missing path, a file, an empty folder, or a folder of other things.
+    """
+    if holds_tree(root, sidecars=sidecars):
+        return
+    if root.is_dir():
+        found = "a folder without sidecars of artifacts" if any(root.iterdir()) else "an empty folder"
+        near = sorted(path for path in root.iterdir() if holds_tree(path))[:3]
+    else:
+        found = "a file" if root.exists() else "nothing"
+        beside = root.parent.iterdir() if root.parent.is_dir() else []
+        trees = {path.name: path for path in beside if holds_tree(path)}
+        near = [trees[name] for name in difflib.get_close_matches(root.name, trees, n=1)]
+    fix = f"did you mean {' or '.join(map(str, near))}?" if near else "check the path, or run the workflow"
+    raise ArtifactError(str(root), expected="a results tree", found=found, fix=fix)
+
+
+def digest_state(digests: Mapping[str, str]) -> str:
+    """SHA-256 over one line, `<sha256>  <path in the tree>`, for each file: equal for equal trees alone."""
+    lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
+    return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def hash_state(root: Path) -> str:
+    """The state of a tree as it lies there: `digest_state` of every file but the records of the running."""
+    scan = scan_tree(root, UNTRACKED)
+    digests = {problem.path.relative_to(root).as_posix(): problem.found for problem in scan.problems}
+    return digest_state(digests | {path.relative_to(root).as_posix(): sha256_file(path) for path in scan.files})

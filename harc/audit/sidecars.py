@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harc.artifacts import SIDECAR_SUFFIX as SUFFIX
 from harc.artifacts import sidecar_path
 from harc.audit.report import Finding
 from harc.errors import DataError
@@ -12,7 +13,6 @@ from harc.files import read_json, sha256_text
 from harc.pipeline import hash_settings
 from harc.provenance import FORMAT, resolve_name, seal_record
 
-SUFFIX = ".provenance.json"
 # Renderings of the rest, and the file that holds the root hash: the hash is of the results themselves.
 RENDERINGS = ("tables", "figures", "compute", "report.html", "root_hash.json")
 HASHED_FIELDS = ("command", "settings_hash", "seed", "inputs", "outputs")
