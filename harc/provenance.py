@@ -65,6 +65,13 @@ def resolve_name(name: str, results_root: Path, project: Path | None = None) -> 
     return (results_root if scheme == "results" else (project or Path.cwd())) / rest
 
 
+def is_strict_name(name: str) -> bool:
+    """Whether a sidecar's name is one that `name_path` writes for a file of the tree or the project: no way out."""
+    scheme, _, rest = name.partition("://")
+    parts = rest.split("/")
+    return scheme in ("results", "project") and not {"", ".", ".."} & set(parts) and rest.isprintable()
+
+
 def list_files(paths: Iterable[Path]) -> list[Path]:
     """Every regular file among the paths and in the folders among them, sorted, without sidecars.
 

@@ -4,11 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harc.audit.sidecars import SUFFIX
-from harc.audit.tree import UNTRACKED
+from harc.artifacts import SIDECAR_SUFFIX
 from harc.comparison.values import Value, agree, overlap, read_values
-from harc.errors import ArtifactError
 from harc.files import sha256_file
+from harc.tree_files import UNTRACKED, is_in_place, require_tree, walk_files
 
 
 @dataclass(frozen=True)
@@ -100,18 +99,14 @@ def list_artifacts(root: Path) -> dict[str, Path]:
     """Every file of a tree that is a result, by its path in it; what holds times (sidecars, compute) is left out.
 
     Raises:
-        ArtifactError: if there is none.
+        ArtifactError: if it is no results tree, or has a link in it.
     """
-    files = {
+    require_tree(root, sidecars=False)
+    return {
         path.relative_to(root).as_posix(): path
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
-        and path.relative_to(root).parts[0] not in (*UNTRACKED, "compute")
-        and not path.name.endswith(SUFFIX)
+        for path in walk_files(root, (*UNTRACKED, "compute"))
+        if not path.name.endswith(SIDECAR_SUFFIX) and is_in_place(path, root)
     }
-    if not files:
-        raise ArtifactError(str(root), expected="a results tree", found="no files", fix="check the path")
-    return files
 
 
 def compare_files(name: str, a: Path, b: Path, tolerance: float) -> FileComparison:

@@ -79,7 +79,7 @@ def run_probe(sidecar: Sidecar, job: Job, random: Random) -> list[Finding]:
             problems = list(probe.compare(small, job))
         except HarcError as problem:
             problems = [("the step to run again", str(problem))]
-    repair = f"run `{sidecar.command}`, and what follows from it"
+    repair = f"{sidecar.repair}, and what follows from it"
     return [Finding(str(sidecar.artifact), "run again", *problem, repair) for problem in problems]
 
 

@@ -139,5 +139,5 @@ def test_a_comparison_shows_artifacts_without_obeying_them(tmp_path: Path):
 
 
 def test_a_folder_that_is_no_tree_is_an_error(tmp_path: Path):
-    with pytest.raises(ArtifactError, match="expected a results tree; found no files; check the path"):
+    with pytest.raises(ArtifactError, match="expected a results tree; found nothing; check the path"):
         compare_trees(tmp_path / "a", tmp_path / "b")
