@@ -49,13 +49,13 @@ def describe_drift(drift: Drift) -> list[str]:
         lines.append(f"the code of {len(drift.code)} steps is newer than the study, which was made at {made}")
     if drift.settings:
         lines.append(
-            f"{len(drift.settings)} steps have other settings in the project now: "
-            + _list_first(sidecar.artifact.name for sidecar in drift.settings)
+            f"steps with other settings in the project now: {len(drift.settings)} "
+            f"({_list_first(sidecar.artifact.name for sidecar in drift.settings)})"
         )
     if drift.gone:
         lines.append(
-            f"{len(drift.gone)} steps are no longer in the project: "
-            + _list_first(sidecar.artifact.name for sidecar in drift.gone)
+            f"steps that the project no longer has: {len(drift.gone)} "
+            f"({_list_first(sidecar.artifact.name for sidecar in drift.gone)})"
         )
     if drift.files:
         lines.append(f"files of the project are newer than the study: {_list_first(drift.files)}")

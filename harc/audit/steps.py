@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -44,8 +45,6 @@ def describe_step(sidecar: Sidecar, root: Path, load: Callable[[str], Profile] =
         HarcError: if the project has no such step, profile, backbone, method or figure any more, or the step makes
             another artifact.
     """
-    from harc.fingerprint import fingerprint_code
-
     stop_at_odd_profile(parse_command(sidecar.command)[1].get("profile", ""))
     job = recreate_job(sidecar.command, load)
     module = load_step(job.step)
@@ -62,10 +61,18 @@ def describe_step(sidecar: Sidecar, root: Path, load: Callable[[str], Profile] =
         module.run(replace(job, layout=Layout(other)))
 
     return StepState(
-        fingerprint_code(list_code(job)),
+        _fingerprint(tuple(list_code(job))),
         hash_settings(module.select_settings(job)),
         rerun if job.step in PURE_STEPS else None,
     )
+
+
+@cache
+def _fingerprint(modules: tuple[str, ...]) -> str:
+    """Once for each kind of step: a tree holds hundreds of a kind."""
+    from harc.fingerprint import fingerprint_code
+
+    return fingerprint_code(modules)
 
 
 def stop_at_odd_profile(profile: str) -> None:

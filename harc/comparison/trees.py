@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from harc.artifacts import SIDECAR_SUFFIX
-from harc.comparison.values import Value, agree, overlap, read_values
+from harc.comparison.values import READERS, Value, agree, overlap, read_values
+from harc.errors import ArtifactError
 from harc.files import sha256_file
 from harc.tree_files import UNTRACKED, is_in_place, require_tree, walk_files
 
@@ -34,11 +35,13 @@ class FileComparison:
         name: path in the tree.
         values: number of values compared; 0 for a file that is compared by its bytes.
         differences: those that differ; empty if the bytes differ and no value does.
+        unreadable: whether its values cannot be read in one of the trees, though such a file has values.
     """
 
     name: str
     values: int
     differences: tuple[Difference, ...]
+    unreadable: bool = False
 
     @property
     def agrees(self) -> bool:
@@ -48,7 +51,7 @@ class FileComparison:
     @property
     def covered(self) -> bool:
         """Whether no two intervals are apart; what states no uncertainty has no say."""
-        return all(difference.overlaps is not False for difference in self.differences)
+        return not self.unreadable and all(difference.overlaps is not False for difference in self.differences)
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ def compare_files(name: str, a: Path, b: Path, tolerance: float) -> FileComparis
     """Compare two files of other bytes by their values."""
     ours, theirs = read_values(a), read_values(b)
     if ours is None or theirs is None:
-        return FileComparison(name, 0, ())
+        return FileComparison(name, 0, (), unreadable=a.suffix in READERS)
     names = list(dict.fromkeys([*ours, *theirs]))
     differences = []
     for key in names:
@@ -133,9 +136,13 @@ def compare_trees(a: Path, b: Path, *, tolerance: float = 0.0) -> Comparison:
         tolerance: relative difference up to which two numbers are the same.
 
     Raises:
-        ArtifactError: if one is no tree.
+        ArtifactError: if one is no tree, or they have no file in common.
     """
     ours, theirs = list_artifacts(a), list_artifacts(b)
+    if not ours.keys() & theirs.keys():
+        raise ArtifactError(
+            str(b), expected=f"files that {a} has too", found="none in common", fix="check both paths"
+        )
     same, different = [], []
     for name in sorted(ours.keys() & theirs.keys()):
         if sha256_file(ours[name]) == sha256_file(theirs[name]):

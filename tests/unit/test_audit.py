@@ -30,7 +30,6 @@ from harc.errors import ArtifactError, DataError
 from harc.files import write_json, write_jsonl
 from harc.pipeline import hash_settings
 from harc.provenance import record_step, seal_record
-from harc.summary import format_audit
 
 
 @pytest.fixture
@@ -311,11 +310,6 @@ def test_the_page_escapes_what_an_artifact_may_hold_and_asks_for_nothing():
     assert not re.search(r"<[^>]*\b(src|href)=(?!.data:)", page)
     assert "2 findings" in page and "f" * 64 in page and "run `harc step score`" in page
     assert "Sound" in render_page(AuditReport("results", "f" * 64))
-
-
-def test_a_run_ends_with_the_audit_in_two_lines():
-    text = format_audit(AuditReport("results", "f" * 64, {"sidecars": 3, "none": 0}, (FINDING,)).as_json())
-    assert text == f"  audit: 1 findings (3 sidecars)\n  root hash {'f' * 64}"
 
 
 def test_summary_of_a_sound_tree():
