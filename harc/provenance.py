@@ -152,7 +152,14 @@ def _is_untouched(sidecar: Path, results_root: Path) -> bool:
             sha256_file(resolve_name(name, results_root)) == digest
             for name, digest in read_json(sidecar)["outputs"].items()
         )
-    except (DataError, OSError, ValueError, TypeError, KeyError, AttributeError):  # damaged, or files are gone
+    except (
+        DataError,
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+    ):  # damaged, or files are gone
         return False
 
 

@@ -172,4 +172,6 @@ def hash_state(root: Path) -> str:
     """The state of a tree as it lies there: `digest_state` of every file but the records of the running."""
     scan = scan_tree(root, UNTRACKED)
     digests = {problem.path.relative_to(root).as_posix(): problem.found for problem in scan.problems}
-    return digest_state(digests | {path.relative_to(root).as_posix(): sha256_file(path) for path in scan.files})
+    return digest_state(
+        digests | {path.relative_to(root).as_posix(): sha256_file(path) for path in scan.files}
+    )

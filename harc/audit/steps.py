@@ -126,7 +126,9 @@ def recompute_step(sidecar: Sidecar, state: StepState, root: Path) -> list[Findi
             state.rerun(shadow)
         except Exception as problem:  # whatever stops a step on files that anyone may have made is a finding
             found = str(problem) if isinstance(problem, HarcError) else f"{type(problem).__name__}: {problem}"
-            return [Finding(str(sidecar.artifact), "recomputed", "the step to run on its inputs", found, repair)]
+            return [
+                Finding(str(sidecar.artifact), "recomputed", "the step to run on its inputs", found, repair)
+            ]
         for path in sidecar.outputs.values():
             if not path.is_relative_to(root):
                 continue

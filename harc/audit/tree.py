@@ -22,7 +22,9 @@ from harc.files import read_json
 from harc.tree_files import UNTRACKED, TreeScan, digest_state, is_in_place, require_tree, scan_tree
 
 ROOT_HASH_FILE = "root_hash.json"
-RERUN_OF_KEPT = 8  # scores of a committed study that are computed again; all of them take longer than a look may
+RERUN_OF_KEPT = (
+    8  # scores of a committed study that are computed again; all of them take longer than a look may
+)
 
 DescribeStep = Callable[[Sidecar, Path], StepState]
 
@@ -100,9 +102,7 @@ def _check_owners(sidecars: list[Sidecar], files: list[Path], root: Path) -> lis
         if count > 1
     ]
     findings += [
-        Finding(
-            str(path), "orphan", "a sidecar that names it as output", "none", _advise_removal(path, root)
-        )
+        Finding(str(path), "orphan", "a sidecar that names it as output", "none", _advise_removal(path, root))
         for path in files
         if path not in owners and path != root / KEPT_FILE
     ]

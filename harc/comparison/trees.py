@@ -51,7 +51,9 @@ class FileComparison:
     @property
     def covered(self) -> bool:
         """Whether no two intervals are apart; what states no uncertainty has no say."""
-        return not self.unreadable and all(difference.overlaps is not False for difference in self.differences)
+        return not self.unreadable and all(
+            difference.overlaps is not False for difference in self.differences
+        )
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,9 @@ def test_newer_files_of_the_project_are_a_remark(kept: Path):
     (DATA / "evaluation.jsonl").write_text('{"id": "x", "suite": "direct"}\n')
     report = look()
     assert report.findings == ()
-    assert "files of the project are newer than the study: project://data/toy/evaluation.jsonl" in report.remarks
+    assert (
+        "files of the project are newer than the study: project://data/toy/evaluation.jsonl" in report.remarks
+    )
 
 
 def test_a_step_that_the_project_no_longer_has_is_a_remark_and_a_foreign_command_a_finding(kept: Path):

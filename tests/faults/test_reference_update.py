@@ -31,7 +31,9 @@ def test_weights_and_running_state_stay_behind(run: Path):
     assert "directions/toy/base/seed0/directions.safetensors" in kept
     left = {"backbones/toy/seed0/model.safetensors", "logs/score.log", "checkpoints/state.json"}
     assert all((run / name).is_file() for name in left) and not left & kept
-    assert "results://backbones/toy/seed0/model.safetensors" in read_json(TARGET / "toy/kept.json")["left_out"]
+    assert (
+        "results://backbones/toy/seed0/model.safetensors" in read_json(TARGET / "toy/kept.json")["left_out"]
+    )
 
 
 def remove_audit(run: Path) -> None:

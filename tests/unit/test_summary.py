@@ -66,7 +66,9 @@ def test_a_verdict_on_another_state_of_the_tree_is_stale(layout: Layout, tamper)
     store(layout)
     tamper(layout.root)
     text = format_audit(layout, "ci")
-    assert text.startswith("  audit: stale: the tree changed since it was found sound; run `harc audit --profile ci`")
+    assert text.startswith(
+        "  audit: stale: the tree changed since it was found sound; run `harc audit --profile ci`"
+    )
     store(layout)
     assert "stale" not in format_audit(layout, "ci")
 
