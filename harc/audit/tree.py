@@ -12,16 +12,15 @@ from harc.audit.content import check_content
 from harc.audit.drift import Drift, compare_versions, describe_drift
 from harc.audit.hashes import Hasher, check_inputs, check_outputs
 from harc.audit.report import AuditReport, Finding
-from harc.audit.sidecars import Sidecar, hash_tree, read_sidecar
+from harc.audit.root_hash import ROOT_HASH_FILE, check_root_hash, hash_results
+from harc.audit.sidecars import Sidecar, read_sidecar
 from harc.audit.sources import find_unlinked_inputs
 from harc.audit.steps import StepState, describe_step, recompute_step
 from harc.audit.study import KEPT_FILE, WITHOUT_WEIGHTS, Study, find_incomplete, read_study
 from harc.config.profile import load_profile
-from harc.errors import ConfigError, DataError, HarcError
-from harc.files import read_json
+from harc.errors import ConfigError, HarcError
 from harc.tree_files import UNTRACKED, TreeScan, digest_state, is_in_place, require_tree, scan_tree
 
-ROOT_HASH_FILE = "root_hash.json"
 RERUN_OF_KEPT = (
     8  # scores of a committed study that are computed again; all of them take longer than a look may
 )
@@ -107,22 +106,6 @@ def _check_owners(sidecars: list[Sidecar], files: list[Path], root: Path) -> lis
         if path not in owners and path != root / KEPT_FILE
     ]
     return findings
-
-
-def _check_root_hash(path: Path, root_hash: str) -> list[Finding]:
-    """The root hash that the paper was set with, against the one of the sidecars as they are."""
-    try:
-        stored = read_json(path)["root_hash"] if path.is_file() else root_hash
-    except (DataError, KeyError, TypeError):
-        stored = "none that can be read"
-    if stored == root_hash:
-        return []
-    repair = (
-        "run `harc step seal_results` with the tree's profile, and the steps that the other findings name"
-    )
-    return [
-        Finding(str(path), "root hash", f"root hash {root_hash}, as the sidecars give", str(stored), repair)
-    ]
 
 
 def _read_all(paths: list[Path], root: Path, project: Path) -> tuple[list[Sidecar], list[Finding]]:
@@ -251,8 +234,8 @@ def audit_results(
     findings += find_unlinked_inputs(sidecars, set(made), project)
     sound = [path for path in made if hash_of(path) == made[path]]
     of_content, content_counts = check_content(sound, sidecars, root)
-    root_hash = hash_tree(sidecars, root)
-    findings += of_content + _check_root_hash(root / ROOT_HASH_FILE, root_hash)
+    root_hash = hash_results(sidecars, root, project)
+    findings += of_content + check_root_hash(root / ROOT_HASH_FILE, root_hash)
     reruns = _choose_reruns(repeatable, root, study, drift, root_hash) if recompute else []
     findings += [finding for pair in reruns for finding in recompute_step(*pair, root)]
     counts = {

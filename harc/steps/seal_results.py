@@ -9,12 +9,14 @@ from harc.pipeline import Job
 
 def select_settings(job: Job) -> dict:
     """What the study must hold: with it in the sidecar the tree itself says when something is missing."""
+    from harc.audit.sidecars import is_rendering
     from harc.audit.steps import list_expected_sidecars
 
     root = job.layout.root
     found = [path for path in list_expected_sidecars(job.profile, job.layout) if path.is_relative_to(root)]
     names = [path.relative_to(root).as_posix().removesuffix(SIDECAR_SUFFIX) for path in found]
-    return {"artifacts": sorted(names)}
+    made = [name for name in names if job.layout.reference is None or is_rendering(name)]
+    return {"artifacts": sorted(made)}
 
 
 def list_inputs(job: Job) -> list[Path]:

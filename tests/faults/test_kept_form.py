@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fixtures.audited_tree import DATA, ROOT, audit, describe, forge, sidecar_path
+from fixtures.audited_tree import DATA, ROOT, audit, describe, forge, record, sidecar_path
 
+from harc.artifacts import Layout
 from harc.audit import AuditReport
 from harc.audit.sidecars import Sidecar
 from harc.audit.steps import StepState
@@ -179,3 +180,14 @@ def test_a_step_that_the_project_no_longer_has_is_a_remark_and_a_foreign_command
 )
 def test_which_files_the_form_may_leave_out(name: str, there: bool):
     assert is_kept(name) is there
+
+
+@pytest.mark.parametrize("stored", ["the study's", "another"])
+def test_what_is_rendered_from_a_committed_study_carries_its_root_hash(kept: Path, stored: str):
+    layout = Layout(Path("results/from_reference/toy"))
+    root_hash = read_json(kept / "root_hash.json")["root_hash"]
+    with record(layout, "seal_results", " --reference toy", [], [layout.root_hash], None):
+        write_json(layout.root_hash, {"root_hash": root_hash if stored == "the study's" else "0" * 64})
+    report = audit(layout.root)
+    assert report.root_hash == root_hash
+    assert ("root hash" in {finding.kind for finding in report.findings}) is (stored == "another")
