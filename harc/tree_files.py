@@ -158,6 +158,8 @@ def require_tree(root: Path, *, sidecars: bool = True) -> None:
         beside = root.parent.iterdir() if root.parent.is_dir() else []
         trees = {path.name: path for path in beside if holds_tree(path)}
         near = [trees[name] for name in difflib.get_close_matches(root.name, trees, n=1)]
+        committed = root.parent / "reference" / root.name
+        near += [committed] if holds_tree(committed) else []
     fix = f"did you mean {' or '.join(map(str, near))}?" if near else "check the path, or run the workflow"
     raise ArtifactError(str(root), expected="a results tree", found=found, fix=fix)
 

@@ -91,7 +91,10 @@ def print_report(report: AuditReport, stream: Any = None) -> None:
     from rich.text import Text
 
     console = Console(file=stream or sys.stdout, highlight=False, soft_wrap=True)
-    table = Table(title=f"Audit of {escape_control(report.root)}", title_justify="left", box=None)
+    title = Text(
+        f"Audit of {escape_control(report.root)}", style="italic"
+    )  # a text: a path may look like markup
+    table = Table(title=title, title_justify="left", box=None)
     table.add_column("checked")
     table.add_column("number", justify="right")
     for name, count in report.counts.items():

@@ -12,8 +12,13 @@ from harc.tree_files import hash_state, holds_tree, require_tree
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with a file, an empty folder, a folder of other things, and one tree."""
-    for name in ("docs/results.md", "data/rows.jsonl", "results/organism/scores/a.provenance.json"):
+    """A working directory with a file, an empty folder, folders of other things, and two trees."""
+    for name in (
+        "docs/results.md",
+        "data/rows.jsonl",
+        "results/organism/scores/a.provenance.json",
+        "results/reference/study/tables.provenance.json",
+    ):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text("x")
     (tmp_path / "empty").mkdir()
@@ -34,6 +39,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, *words: 
 
 
 NOTHING = {
+    "results/study": "found nothing; did you mean results/reference/study?",
     "results/organsm": "found nothing; did you mean results/organism?",
     "results/refrence/organism": "found nothing; check the path",
     "empty": "found an empty folder",
@@ -74,7 +80,7 @@ def test_an_audit_of_nothing_is_an_error(here, monkeypatch, capsys, path: str, o
 def test_so_is_every_other_question_about_it(here, monkeypatch, capsys, words: tuple):
     line = run(monkeypatch, capsys, *words)
     assert "expected a results tree" in line or "expected computed verdicts" in line
-    assert sorted(path.name for path in (here / "results").iterdir()) == ["organism"]
+    assert sorted(path.name for path in (here / "results").iterdir()) == ["organism", "reference"]
 
 
 def test_two_trees_without_a_file_in_common_do_not_agree(here, monkeypatch, capsys):
