@@ -23,12 +23,30 @@ STEERING_FILES = ("steering.safetensors", "steering.json", "base_model.json", "t
 SCORE_FILES = ("scores.csv", "outcomes.csv")
 TRAJECTORY_FILES = ("trajectories.safetensors", "trajectories.jsonl")
 FINETUNING_FILES = ("answers.csv", "runs.csv")
+# What may lie directly under the root of a results tree: folders by kind of artifact, and single files.
+KINDS = (
+    "data",
+    "backbones",
+    "directions",
+    "adapters",
+    "generations",
+    "scores",
+    "trajectories",
+    "finetuning",
+    "helpfulness",
+    "tuning",
+    "tables",
+    "compute",
+    "figures",
+)
+SINGLE_FILES = ("report.html", "root_hash.json")
+SIDECAR_SUFFIX = ".provenance.json"
 
 
 def sidecar_path(artifact: Path | str) -> Path:
     """`<artifact>.provenance.json`, beside the file or folder that it describes."""
     artifact = Path(artifact)
-    return artifact.with_name(f"{artifact.name}.provenance.json")
+    return artifact.with_name(f"{artifact.name}{SIDECAR_SUFFIX}")
 
 
 @dataclass(frozen=True)

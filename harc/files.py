@@ -63,13 +63,18 @@ def write_text(path: Path | str, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def write_json(path: Path | str, value: Any) -> None:
-    """Write JSON atomically with sorted keys, so that equal values give equal bytes.
+def encode_json(value: Any) -> str:
+    """JSON with sorted keys, so that equal values give equal bytes.
 
     Raises:
         ValueError: for NaN or infinity, which JSON cannot hold.
     """
-    write_text(path, json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write the text of `encode_json` atomically."""
+    write_text(path, encode_json(value))
 
 
 def _json_line(row: dict) -> str:

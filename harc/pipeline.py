@@ -7,6 +7,7 @@ compares `fingerprint_step` between runs: a change of a step's code or settings 
 
 import hashlib
 import json
+import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ STEPS = (
     "audit",
 )
 
+OPTIONS = ("profile", "reference", "backbone", "method", "seed", "figure")
+
 
 def list_method_files(profile: Profile, method: str) -> tuple[str, ...]:
     """Files of a method's folder that later steps read: an adapter's, or a steering's."""
@@ -74,8 +77,10 @@ class Job:
             "seed": self.seed,
             "figure": self.figure,
         }
-        words = [f"--{name} {value}" for name, value in options.items() if value is not None]
-        return " ".join([f"harc step {self.step} --profile {self.profile.source}", *words])
+        words = ["harc", "step", self.step, "--profile", self.profile.source]
+        for name, value in options.items():
+            words += [] if value is None else [f"--{name}", str(value)]
+        return shlex.join(words)
 
     @property
     def label(self) -> str:
@@ -126,16 +131,34 @@ def create_job(step: str, profile: Profile, reference: str | None = None, **unit
 def parse_command(command: str) -> tuple[str, dict[str, str]]:
     """Step and options of `harc step NAME --option value ...`, as a sidecar holds it.
 
+    A sidecar may come from anyone, and its command is shown as advice: accepted is only what `Job.command` writes,
+    quoted as a shell needs it.
+
     Raises:
         ArtifactError: if it is no such line.
     """
-    words = shlex.split(command)
+    try:
+        words = shlex.split(command)
+    except ValueError:  # a quotation without an end
+        words = []
     names, values = words[3::2], words[4::2]
-    if words[:2] != ["harc", "step"] or len(words) < 3 or len(names) != len(values):
+    options = dict(zip(names, values, strict=False))
+    well_formed = (
+        shlex.join(words) == command
+        and command.isprintable()
+        and words[:2] == ["harc", "step"]
+        and words[2:3] != []
+        and words[2] in STEPS
+        and len(options) == len(names) == len(values)
+        and options.keys() <= {f"--{name}" for name in OPTIONS}
+        and not any(value.startswith("-") for value in values)
+        and re.fullmatch(r"[0-9]{1,18}", options.get("--seed", "0"), re.ASCII)
+    )
+    if not well_formed:
         raise ArtifactError(
             "sidecar", expected="the command of a workflow step", found=command, fix="remove the artifact"
         )
-    return words[2], {name.removeprefix("--"): value for name, value in zip(names, values, strict=True)}
+    return words[2], {name.removeprefix("--"): value for name, value in options.items()}
 
 
 def recreate_job(command: str, load: Callable[[str], Profile] = load_profile) -> Job:

@@ -16,13 +16,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from harc.artifacts import sidecar_path
+from harc.artifacts import SIDECAR_SUFFIX, sidecar_path
 from harc.energy import EnergyMeter
-from harc.errors import ArtifactError
-from harc.files import sha256_file, sha256_text, write_json
+from harc.errors import ArtifactError, DataError
+from harc.files import read_json, sha256_file, sha256_text, write_json
 from harc.versions import read_versions
 
 FORMAT = 1
+ASIDE = f"{SIDECAR_SUFFIX}.before"  # the sidecar of the last run while its step runs again
 
 
 def name_path(path: Path, results_root: Path) -> str:
@@ -43,6 +44,13 @@ def resolve_name(name: str, results_root: Path, project: Path | None = None) -> 
     return (results_root if scheme == "results" else (project or Path.cwd())) / rest
 
 
+def is_strict_name(name: str) -> bool:
+    """Whether a sidecar's name is one that `name_path` writes for a file of the tree or the project: no way out."""
+    scheme, _, rest = name.partition("://")
+    parts = rest.split("/")
+    return scheme in ("results", "project") and not {"", ".", ".."} & set(parts) and rest.isprintable()
+
+
 def list_files(paths: Iterable[Path]) -> list[Path]:
     """Every regular file among the paths and in the folders among them, sorted, without sidecars.
 
@@ -53,7 +61,7 @@ def list_files(paths: Iterable[Path]) -> list[Path]:
     for path in map(Path, paths):
         if path.is_dir():
             found.update(
-                f for f in path.rglob("*") if f.is_file() and not f.name.endswith(".provenance.json")
+                f for f in path.rglob("*") if f.is_file() and not f.name.endswith((SIDECAR_SUFFIX, ASIDE))
             )
         elif path.is_file():
             found.add(path)
@@ -105,6 +113,24 @@ def seal_record(record: dict[str, Any]) -> dict[str, Any]:
     return {**content, "seal": sha256_text(json.dumps(content, sort_keys=True, ensure_ascii=False))}
 
 
+def _is_untouched(sidecar: Path, results_root: Path) -> bool:
+    """Whether every output that a sidecar names still has the hash that it gives."""
+    try:
+        return all(
+            sha256_file(resolve_name(name, results_root)) == digest
+            for name, digest in read_json(sidecar)["outputs"].items()
+        )
+    except (
+        DataError,
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+    ):  # damaged, or files are gone
+        return False
+
+
 @contextmanager
 def record_step(
     artifact: Path,
@@ -118,9 +144,12 @@ def record_step(
     settings_hash: str,
     seed: int | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Run a step and, if it ends without an error, write the artifact's sidecar.
+    """Run a step and, if it ends without an error, write the artifact's sidecar in place of an older one.
 
-    Inputs are hashed before the block runs: a file that changes meanwhile is what the audit should find.
+    Inputs are hashed before the block runs: a file that changes meanwhile is what the audit should find. A step that
+    fails leaves the last run's artifact with its sidecar as they were, or, if it changed any of the artifact's files,
+    no sidecar. While a step runs the old sidecar is set aside, so that one that is killed leaves no artifact that
+    passes for complete; the next attempt finds it there.
 
     Args:
         artifact: the file or folder that the sidecar stands beside.
@@ -136,12 +165,20 @@ def record_step(
     Yields:
         A mapping for the step's own facts (dtype, revisions), stored under `facts`.
     """
-    sidecar = sidecar_path(artifact)
-    sidecar.unlink(missing_ok=True)  # until the step has ended, the artifact does not exist
+    sidecar, aside = sidecar_path(artifact), sidecar_path(artifact).with_name(f".{artifact.name}{ASIDE}")
     input_hashes = hash_files(inputs, results_root)
+    if sidecar.is_file():
+        os.replace(sidecar, aside)
     facts: dict[str, Any] = {}
     started, meter = time.time(), EnergyMeter()
-    yield facts
+    try:
+        yield facts
+        output_hashes = hash_files(outputs if outputs is not None else [artifact], results_root)
+    except BaseException:
+        if _is_untouched(aside, results_root):
+            os.replace(aside, sidecar)
+        aside.unlink(missing_ok=True)
+        raise
     record = {
         "format": FORMAT,
         "command": command,
@@ -150,7 +187,7 @@ def record_step(
         "settings_hash": settings_hash,
         "seed": seed,
         "inputs": input_hashes,
-        "outputs": hash_files(outputs if outputs is not None else [artifact], results_root),
+        "outputs": output_hashes,
         "versions": read_versions(),
         "device": _read_device(),
         "facts": facts,
@@ -160,4 +197,5 @@ def record_step(
         "peak_memory_mb": _read_peak_memory(),
         "energy": meter.read(),
     }
+    aside.unlink(missing_ok=True)
     write_json(sidecar, seal_record(record))

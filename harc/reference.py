@@ -3,36 +3,19 @@
 It is enough for tables, figures, paper and report, which are then made under results/from_reference/<name>.
 """
 
+import re
 import shutil
 from pathlib import Path
 
 from harc.artifacts import Layout
 from harc.errors import ArtifactError, ConfigError
-from harc.files import atomic_directory, read_json
+from harc.files import atomic_directory, read_json, write_json
 
 REFERENCE = Path("results/reference")
 FROM_REFERENCE = Path("results/from_reference")  # what is made from a committed study
 MADE_BY = "tables.provenance.json"  # its command names the profile that the study was run with
-KEPT = (
-    "data",
-    "backbones",
-    "directions",
-    "adapters",
-    "generations",
-    "scores",
-    "trajectories",
-    "finetuning",
-    "helpfulness",
-    "tables",
-    "compute",
-    "figures",
-    "audit",
-)
-# Weights can be trained again from what is kept; their hashes stay in the sidecars.
-WEIGHTS = (".safetensors",)
-WEIGHT_FOLDERS = ("backbones", "adapters")
-# Rows come back with `dvc pull`; the tokenizer with the backbone.
-LEFT_OUT = ("tokenizer.json", "tokenizer_config.json", "generation_config.json", "chat_template.jinja")
+# Records of the running, and what tuning tried; the audit's verdict stays with what it is of.
+LEFT_BEHIND = ("benchmarks", "checkpoints", "logs", "tuning")
 
 
 def locate_reference(name: str) -> Layout:
@@ -74,15 +57,34 @@ def stands_in(name: str, root: Path) -> bool:
     return not begun and (REFERENCE / name / MADE_BY).is_file()
 
 
-def _is_kept(path: Path, root: Path) -> bool:
-    folder = path.relative_to(root).parts[0]
-    if folder in WEIGHT_FOLDERS and (path.suffix in WEIGHTS or path.name in LEFT_OUT):
-        return False
-    return "rows" not in path.relative_to(root).parts
+def _stop_if_unsound(root: Path) -> None:
+    """Refuse a run without an audit that found it sound, as it is now.
+
+    Raises:
+        ArtifactError: if there is none, it has findings, or the tree changed since.
+    """
+    from harc.tree_files import hash_state
+
+    audit = root / "audit/audit.json"
+    verdict = read_json(audit) if audit.is_file() else None
+    found = None
+    if not isinstance(verdict, dict):
+        found = "none"
+    elif verdict.get("ok") is not True:
+        found = "findings"
+    elif verdict.get("state") != hash_state(root):
+        found = "one of another state: the tree changed since"
+    if found is not None:
+        raise ArtifactError(
+            str(audit),
+            expected="the audit of a finished, sound run",
+            found=found,
+            fix="run the workflow to its end first",
+        )
 
 
 def update_reference(root: Path, name: str, target: Path = REFERENCE) -> list[Path]:
-    """Copy a finished, sound run to the reference folder, in place of what is there.
+    """Copy a finished, sound run to the reference folder, in place of what is there, and write what it leaves out.
 
     Args:
         root: results tree of the run.
@@ -90,25 +92,33 @@ def update_reference(root: Path, name: str, target: Path = REFERENCE) -> list[Pa
         target: folder of references.
 
     Returns:
-        The files copied.
+        The files kept.
 
     Raises:
-        ArtifactError: if the run has no audit, or an audit with findings.
+        ConfigError: for a name that is no plain folder's.
+        ArtifactError: if the run has no audit, an audit with findings, or changed since.
     """
-    audit = root / "audit/audit.json"
-    if not audit.is_file() or not read_json(audit)["ok"]:
-        raise ArtifactError(
-            str(audit),
-            expected="the audit of a finished, sound run",
-            found="findings" if audit.is_file() else "none",
-            fix="run the workflow to its end first",
+    from harc.audit.study import KEPT_FILE, is_kept, make_kept_record
+    from harc.audit.tree import read_tree
+    from harc.tree_files import require_tree, walk_files
+
+    if not re.fullmatch(r"[A-Za-z0-9_]+", name):
+        raise ConfigError(
+            "reference", expected="a name of letters, digits and _", found=repr(name), fix="choose another"
         )
-    files = [path for kind in KEPT for path in sorted((root / kind).rglob("*")) if path.is_file()]
-    files += [*root.glob("root_hash.json"), root / "report.html", *sorted(root.glob("*.provenance.json"))]
-    kept = [path for path in files if _is_kept(path, root)]
+    require_tree(root)
+    _stop_if_unsound(root)
+    names = {path: path.relative_to(root).as_posix() for path in walk_files(root, LEFT_BEHIND)}
+    kept = [path for path, short in names.items() if is_kept(f"results://{short}")]
     with atomic_directory(target / name) as folder:
         for path in kept:
-            place = folder / path.relative_to(root)
+            place = folder / names[path]
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, place)
-    return [target / name / path.relative_to(root) for path in kept]
+        sidecars, findings = read_tree(folder)
+        for finding in findings:
+            raise ArtifactError(
+                finding.file, expected=finding.expected, found=finding.found, fix=finding.repair
+            )
+        write_json(folder / KEPT_FILE, make_kept_record(sidecars, folder))
+    return [target / name / names[path] for path in kept] + [target / name / KEPT_FILE]

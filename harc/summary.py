@@ -2,13 +2,15 @@
 
 import time
 from pathlib import Path
-from typing import Any
 
 from harc.artifacts import Layout
 from harc.config.profile import Profile
+from harc.errors import DataError
 from harc.files import read_json
 from harc.reference import locate_reference, stands_in
 from harc.steps.build_paper import find_latex
+from harc.tree_files import hash_state, require_tree
+from harc.untrusted import escape_lines
 
 
 def format_duration(seconds: float) -> str:
@@ -17,21 +19,39 @@ def format_duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def format_audit(found: dict[str, Any]) -> str:
-    """Two lines: what audit.json says was checked and found, and the root hash."""
-    verdict = "sound" if found["ok"] else f"{len(found['findings'])} findings"
-    counts = ", ".join(f"{number} {name}" for name, number in found["counts"].items() if number)
-    return f"  audit: {verdict} ({counts})\n  root hash {found['root_hash']}"
+def format_audit(layout: Layout, profile: str) -> str:
+    """Two lines: what audit.json says was checked and found, and the root hash; or that the tree is another by now.
+
+    Args:
+        layout: of the tree.
+        profile: how the audit is asked for again.
+    """
+    again = f"run `harc audit --profile {profile}`"
+    try:
+        found = read_json(layout.audit)
+        verdict = "sound" if found["ok"] is True else f"{len(found['findings'])} findings"
+        counts = ", ".join(f"{number} {name}" for name, number in found["counts"].items() if number)
+        root_hash, state = str(found["root_hash"]), found["state"]
+    except (DataError, KeyError, TypeError, AttributeError):
+        return f"  audit: none that can be read; {again}"
+    if state != hash_state(layout.root):
+        return f"  audit: stale: the tree changed since it was found {verdict}; {again}\n  root hash then {root_hash}"
+    return escape_lines(f"  audit: {verdict} ({counts})\n  root hash {root_hash}")
 
 
 def format_summary(profile: Profile, *, started: int, failed: bool) -> str:
-    """A few lines: results by kind, duration, and the next step where something is missing."""
+    """A few lines: results by kind, duration, and the next step where something is missing.
+
+    Raises:
+        ArtifactError: if there are no results at all.
+    """
     layout = Layout(profile.results_root)
     if stands_in(profile.name, layout.root):
         layout = locate_reference(profile.name)
     took = format_duration(time.time() - started) if started else "an unknown time"
     if failed:
         return f"\nprofile {profile.name} stopped after {took}; finished jobs are kept: run the command again"
+    require_tree(layout.root)
     pdf = Path("paper/main.pdf")
     places = {
         "paper": pdf,
@@ -43,7 +63,7 @@ def format_summary(profile: Profile, *, started: int, failed: bool) -> str:
     lines = [f"\nprofile {profile.name} finished in {took}"]
     lines += [f"  {name:8} {path}" for name, path in places.items() if path.exists()]
     if layout.audit.exists():
-        lines.append(format_audit(read_json(layout.audit)))
+        lines.append(format_audit(layout, profile.source))
     if find_latex() is None:
         lines.append("  no PDF without LaTeX: `make latex` installs it where it may; then run again")
     return "\n".join(lines)

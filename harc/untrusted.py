@@ -24,13 +24,7 @@ def parse_json(text: str) -> Any:
         ValueError: with what is wrong in one line.
     """
     try:
-        value = json.loads(
-            text,
-            object_pairs_hook=_make_object,
-            parse_constant=_refuse_constant,
-            parse_int=_read_int,
-            parse_float=_read_float,
-        )
+        value = _DECODER.decode(text)
     except RecursionError:
         raise ValueError("values nested too deep") from None
     except json.JSONDecodeError as problem:
@@ -64,6 +58,15 @@ def _read_float(digits: str) -> float:
     if len(digits) > MOST_DIGITS or not math.isfinite(value):
         raise ValueError(f"the number {digits[:40]}, which no float can hold")
     return value
+
+
+# Made once: a file of records asks for it a thousand times.
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_make_object,
+    parse_constant=_refuse_constant,
+    parse_int=_read_int,
+    parse_float=_read_float,
+)
 
 
 def _refuse_surrogates(value: Any) -> None:

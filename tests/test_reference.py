@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from harc.analysis.steps import make_tables
+from harc.audit import audit_results
 from harc.comparison import compare_trees
 from harc.config.profile import load_profile
 from harc.evaluation.score import score_generations
+from harc.files import read_json
 
 PROJECT = Path(__file__).parents[1]
 REFERENCE = PROJECT / "results/reference/organism"
@@ -42,6 +44,17 @@ def test_tables_follow_from_scores(tmp_path, profile):
     assert made
     for path in made:
         assert path.read_bytes() == (REFERENCE / "tables" / path.name).read_bytes(), path.name
+
+
+def test_the_committed_study_is_sound_in_its_own_form(monkeypatch):
+    """As `harc audit results/reference/organism` says; what it would find is in tests/faults/test_kept_form.py."""
+    monkeypatch.chdir(PROJECT)
+    report = audit_results(REFERENCE.relative_to(PROJECT))
+    assert report.findings == ()
+    assert report.verdict == "sound (without weights)"
+    assert report.root_hash == read_json(REFERENCE / "root_hash.json")["root_hash"]
+    assert report.counts["sidecars"] == 330 and report.counts["generation records"] > 140_000
+    assert report.counts["files left out"] >= 133
 
 
 def test_a_run_made_from_the_same_generations_compares_as_the_same(tmp_path, profile):

@@ -5,6 +5,9 @@ from pathlib import Path
 from harc.analysis.claims import VERDICTS
 from harc.analysis.tables.layout import read_table
 from harc.errors import ArtifactError
+from harc.untrusted import escape_lines
+
+COLUMNS = ("claim", "overall", "origin", "words", "ledger_sha256")
 
 
 def format_ledger(path: Path, fix: str) -> str:
@@ -17,9 +20,14 @@ def format_ledger(path: Path, fix: str) -> str:
     Raises:
         ArtifactError: if no verdicts have been computed.
     """
-    rows = {row["claim"]: row for row in read_table(path)}
+    rows = {row.get("claim", ""): row for row in read_table(path)}
     if not rows:
         raise ArtifactError(str(path), expected="computed verdicts", found="none", fix=fix)
+    lacking = [name for name in COLUMNS if any(row.get(name) is None for row in rows.values())]
+    if lacking:
+        raise ArtifactError(
+            str(path), expected=f"the columns {', '.join(COLUMNS)}", found=f"no {lacking[0]}", fix=fix
+        )
     width = max(map(len, VERDICTS))
     lines = [
         f"{row['overall']:{width}}  {claim} ({row['origin']}): {row['words']}" for claim, row in rows.items()
@@ -27,4 +35,4 @@ def format_ledger(path: Path, fix: str) -> str:
     found = [row["overall"] for row in rows.values()]
     counts = ", ".join(f"{found.count(verdict)} {verdict}" for verdict in VERDICTS)
     ledger = next(iter(rows.values()))["ledger_sha256"]
-    return "\n".join([*lines, f"{len(rows)} claims: {counts}", f"ledger sha256 {ledger}"])
+    return escape_lines("\n".join([*lines, f"{len(rows)} claims: {counts}", f"ledger sha256 {ledger}"]))

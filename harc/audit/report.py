@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from harc.errors import ArtifactError
-from harc.untrusted import escape_control
+from harc.untrusted import escape_control, replace_surrogates
 
 
 @dataclass(frozen=True, order=True)
@@ -26,6 +26,11 @@ class Finding:
     found: str
     repair: str
 
+    def __post_init__(self) -> None:
+        """Keep what can be written: a file's name may hold bytes that are no text."""
+        for name in ("file", "kind", "expected", "found", "repair"):
+            object.__setattr__(self, name, replace_surrogates(getattr(self, name)))
+
     def __str__(self) -> str:
         """One line, in the form of every error of this project."""
         return str(ArtifactError(self.file, expected=self.expected, found=self.found, fix=self.repair))
@@ -41,17 +46,29 @@ class AuditReport:
             the tree.
         counts: how much was checked, by kind of check.
         findings: everything that does not fit, sorted; empty for a sound tree.
+        form: `without weights` for a committed study; empty for a whole one.
+        state: hash of the tree's files as they were, so that a later look can tell whether the verdict still holds.
+        remarks: what a reader should know and is no fault: what was left out, newer code, other versions of libraries.
     """
 
     root: str
     root_hash: str
     counts: dict[str, int] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    form: str = ""
+    state: str = ""
+    remarks: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
         """Whether nothing was found."""
         return not self.findings
+
+    @property
+    def verdict(self) -> str:
+        """`sound`, or how many findings; with the form that was audited."""
+        words = "sound" if self.ok else f"{len(self.findings)} findings"
+        return f"{words} ({self.form})" if self.form else words
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for audit.json; no time and no machine, so that equal trees give equal bytes."""
@@ -60,6 +77,9 @@ class AuditReport:
             "root_hash": self.root_hash,
             "counts": self.counts,
             "ok": self.ok,
+            "form": self.form,
+            "state": self.state,
+            "remarks": list(self.remarks),
             "findings": [asdict(finding) for finding in self.findings],
         }
 
@@ -71,7 +91,10 @@ def print_report(report: AuditReport, stream: Any = None) -> None:
     from rich.text import Text
 
     console = Console(file=stream or sys.stdout, highlight=False, soft_wrap=True)
-    table = Table(title=f"Audit of {escape_control(report.root)}", title_justify="left", box=None)
+    title = Text(
+        f"Audit of {escape_control(report.root)}", style="italic"
+    )  # a text: a path may look like markup
+    table = Table(title=title, title_justify="left", box=None)
     table.add_column("checked")
     table.add_column("number", justify="right")
     for name, count in report.counts.items():
@@ -79,7 +102,7 @@ def print_report(report: AuditReport, stream: Any = None) -> None:
     console.print(table)
     for finding in report.findings:
         console.print(Text(f"{finding.kind}: ", style="bold red") + Text(escape_control(str(finding))))
-    verdict = (
-        Text("sound", style="green") if report.ok else Text(f"{len(report.findings)} findings", style="red")
-    )
+    for remark in report.remarks:
+        console.print(Text(f"remark: {escape_control(remark)}"))
+    verdict = Text(report.verdict, style="green" if report.ok else "red")
     console.print(verdict + Text(f"; root hash {report.root_hash}"))

@@ -1,20 +1,22 @@
 """Reading sidecars, and what one alone can say: its form, its seal, its place."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harc.artifacts import SIDECAR_SUFFIX as SUFFIX
 from harc.artifacts import sidecar_path
 from harc.audit.report import Finding
-from harc.errors import DataError
-from harc.files import read_json, sha256_text
-from harc.pipeline import hash_settings
-from harc.provenance import FORMAT, resolve_name, seal_record
+from harc.errors import DataError, HarcError
+from harc.files import encode_json, read_json, sha256_text
+from harc.pipeline import hash_settings, parse_command
+from harc.provenance import FORMAT, is_strict_name, resolve_name, seal_record
 
-SUFFIX = ".provenance.json"
 # Renderings of the rest, and the file that holds the root hash: the hash is of the results themselves.
 RENDERINGS = ("tables", "figures", "compute", "report.html", "root_hash.json")
+DIGEST = re.compile(r"[0-9a-f]{64}")
 HASHED_FIELDS = ("command", "settings_hash", "seed", "inputs", "outputs")
 FIELDS = {
     "format": int,
@@ -49,8 +51,17 @@ class Sidecar:
 
     @property
     def command(self) -> str:
-        """The command that makes the artifact again."""
+        """What the sidecar says made the artifact: anyone's words, not to be shown as advice (see `repair`)."""
         return self.record["command"]
+
+    @property
+    def repair(self) -> str:
+        """Advice that is safe to follow: the step's command if it is one of this project's, else words alone."""
+        try:
+            parse_command(self.command)
+        except HarcError:
+            return f"run the step that makes {self.artifact.name}"
+        return f"run `{self.command}`"
 
     @property
     def artifact(self) -> Path:
@@ -65,13 +76,22 @@ def _find_malformed_field(record: Any) -> tuple[str, str] | None:
     for name, kind in FIELDS.items():
         if name not in record:
             return f"the field {name}", "no such field"
-        if not isinstance(record[name], kind):
+        if not isinstance(record[name], kind) or isinstance(record[name], bool):
             return f"{name} of type {kind}", type(record[name]).__name__
     if record["format"] != FORMAT:
         return f"format {FORMAT}", str(record["format"])
-    for side in ("inputs", "outputs"):
-        if not all(isinstance(value, str) and len(value) == 64 for value in record[side].values()):
-            return f"sha256 digests in {side}", "something else"
+    return _find_malformed_files(record["inputs"], "inputs") or _find_malformed_files(
+        record["outputs"], "outputs"
+    )
+
+
+def _find_malformed_files(files: dict[str, Any], side: str) -> tuple[str, str] | None:
+    """The same of one side's names and hashes; a path elsewhere is an input that is `unlinked`, but never an output."""
+    if not all(isinstance(value, str) and DIGEST.fullmatch(value) for value in files.values()):
+        return f"sha256 digests in {side}", "something else"
+    odd = [name for name in files if not is_strict_name(name)]
+    if odd and (side == "outputs" or "://" in odd[0]):
+        return f"{side} named as files of the tree (results://) or the project (project://)", odd[0]
     return None
 
 
@@ -89,9 +109,11 @@ def read_sidecar(path: Path, root: Path, project: Path) -> tuple[Sidecar | None,
     remake = f"remove it, then run the command that makes {path.name.removesuffix(SUFFIX)}"
     try:
         record = read_json(path)
-    except DataError as problem:
-        return None, [Finding(str(path), "sidecar", problem.expected, problem.found, remake)]
-    wrong = _find_malformed_field(record)
+        wrong = _find_malformed_field(record)
+    except (DataError, OSError) as problem:
+        expected = problem.expected if isinstance(problem, DataError) else "a file that can be read"
+        found = problem.found if isinstance(problem, DataError) else str(problem)
+        return None, [Finding(str(path), "sidecar", expected, found, remake)]
     if wrong is not None:
         return None, [Finding(str(path), "sidecar", *wrong, remake)]
     sides = [
@@ -102,19 +124,22 @@ def read_sidecar(path: Path, root: Path, project: Path) -> tuple[Sidecar | None,
 
 
 def _check_claims(sidecar: Sidecar) -> list[Finding]:
-    """What a readable sidecar says that does not fit itself: seal, settings, place."""
+    """What a readable sidecar says that does not fit itself: form, seal, settings, place."""
     record, place = sidecar.record, str(sidecar.path)
-    again = f"run `{sidecar.command}`"
+    remake = f"remove it, then run the command that makes {sidecar.artifact.name}"
     seal, settings = seal_record(record)["seal"], hash_settings(record["settings"])
     findings = []
     if record["seal"] != seal:
-        findings.append(Finding(place, "sidecar", f"the seal {seal}", record["seal"], again))
+        findings.append(Finding(place, "sidecar", f"the seal {seal}", record["seal"], sidecar.repair))
+    elif sidecar.path.read_bytes() != encode_json(record).encode():
+        # The seal is of the values: 1e-05 written as 1E-05 would pass.
+        expected = "the very form in which a step writes its sidecar"
+        findings.append(Finding(place, "sidecar", expected, "the same values, written otherwise", remake))
     if record["settings_hash"] != settings:
         expected = f"settings_hash {settings}, as its settings give"
-        findings.append(Finding(place, "sidecar", expected, record["settings_hash"], again))
+        findings.append(Finding(place, "sidecar", expected, record["settings_hash"], sidecar.repair))
     if not any(file.is_relative_to(sidecar.artifact) for file in sidecar.outputs.values()):
         names = ", ".join(sidecar_path(file).name for file in list(sidecar.outputs.values())[:1])
-        remake = f"remove it, then run the command that makes {sidecar.artifact.name}"
         expected, found = f"an output at {sidecar.artifact}", f"a sidecar of other files ({names or 'none'})"
         findings.append(Finding(place, "sidecar", expected, found, remake))
     return findings

@@ -105,7 +105,7 @@ def find_unlinked_inputs(sidecars: list[Sidecar], made: set[Path], project: Path
                         "unlinked",
                         f"{name} to be an artifact with a sidecar, or a file of the project",
                         f"a file {where}",
-                        f"run the step that makes it; then run `{sidecar.command}`",
+                        f"run the step that makes it; then {sidecar.repair}",
                     )
                 )
     return findings

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,11 +10,12 @@ from harc.artifacts import Layout, sidecar_path
 from harc.audit.report import Finding
 from harc.audit.sidecars import Sidecar
 from harc.config.profile import Profile, load_profile
-from harc.errors import HarcError
-from harc.pipeline import hash_settings, list_code, list_jobs, load_step, recreate_job
+from harc.errors import ArtifactError, HarcError
+from harc.pipeline import hash_settings, list_code, list_jobs, load_step, parse_command, recreate_job
 
 # Steps whose outputs follow byte for byte from their inputs, in seconds.
 PURE_STEPS = ("score", "make_tables")
+LARGEST_PROFILE = 2**20
 
 
 @dataclass(frozen=True)
@@ -40,21 +42,50 @@ def describe_step(sidecar: Sidecar, root: Path, load: Callable[[str], Profile] =
         load: reads a profile.
 
     Raises:
-        HarcError: if the project has no such step, profile, backbone, method or figure any more.
+        HarcError: if the project has no such step, profile, backbone, method or figure any more, or the step makes
+            another artifact.
     """
-    from harc.fingerprint import fingerprint_code
-
+    stop_at_odd_profile(parse_command(sidecar.command)[1].get("profile", ""))
     job = recreate_job(sidecar.command, load)
     module = load_step(job.step)
+    place = module.list_outputs(replace(job, layout=replace(job.layout, root=root)))[0]
+    if place != sidecar.artifact:
+        raise ArtifactError(
+            str(sidecar.path),
+            expected=f"the command that makes {sidecar.artifact}",
+            found=f"that of {place}",
+            fix=f"remove it, then run the step that makes {sidecar.artifact.name}",
+        )
 
     def rerun(other: Path) -> None:
         module.run(replace(job, layout=Layout(other)))
 
     return StepState(
-        fingerprint_code(list_code(job)),
+        _fingerprint(tuple(list_code(job))),
         hash_settings(module.select_settings(job)),
         rerun if job.step in PURE_STEPS else None,
     )
+
+
+@cache
+def _fingerprint(modules: tuple[str, ...]) -> str:
+    """Once for each kind of step: a tree holds hundreds of a kind."""
+    from harc.fingerprint import fingerprint_code
+
+    return fingerprint_code(modules)
+
+
+def stop_at_odd_profile(profile: str) -> None:
+    """Refuse to open what a sidecar names as a profile where that is a pipe, a device, or no small file.
+
+    Raises:
+        ArtifactError: for such a name.
+    """
+    path = Path(profile)
+    if path.suffix not in (".yaml", ".yml") or not path.exists():
+        return  # a shipped profile's name, or one that is reported as unknown
+    if not path.is_file() or path.stat().st_size > LARGEST_PROFILE:
+        raise ArtifactError("sidecar", expected="a profile", found=profile, fix="remove the artifact")
 
 
 def list_expected_sidecars(profile: Profile, layout: Layout) -> list[Path]:
@@ -82,7 +113,7 @@ def recompute_step(sidecar: Sidecar, state: StepState, root: Path) -> list[Findi
         state: the step's state, with `rerun`.
         root: the results tree.
     """
-    repair = f"run `{sidecar.command}`"
+    repair = sidecar.repair
     findings = []
     with TemporaryDirectory() as folder:
         shadow = Path(folder)
@@ -93,11 +124,10 @@ def recompute_step(sidecar: Sidecar, state: StepState, root: Path) -> list[Findi
                 link.symlink_to(path.absolute())
         try:
             state.rerun(shadow)
-        except HarcError as problem:
+        except Exception as problem:  # whatever stops a step on files that anyone may have made is a finding
+            found = str(problem) if isinstance(problem, HarcError) else f"{type(problem).__name__}: {problem}"
             return [
-                Finding(
-                    str(sidecar.artifact), "recomputed", "the step to run on its inputs", str(problem), repair
-                )
+                Finding(str(sidecar.artifact), "recomputed", "the step to run on its inputs", found, repair)
             ]
         for path in sidecar.outputs.values():
             if not path.is_relative_to(root):

@@ -1,103 +1,93 @@
-"""The walk over a results tree: hashes, missing and surplus files, stale inputs, code and settings."""
+"""The audit of a results tree: hashes, completeness, surplus files, stale inputs, code and settings."""
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import cache, partial
 from pathlib import Path
+from random import Random
 
+from harc.artifacts import SIDECAR_SUFFIX as SUFFIX
 from harc.audit.content import check_content
+from harc.audit.drift import Drift, compare_versions, describe_drift
+from harc.audit.hashes import Hasher, check_inputs, check_outputs
 from harc.audit.report import AuditReport, Finding
-from harc.audit.sidecars import SUFFIX, Sidecar, hash_tree, read_sidecar
+from harc.audit.root_hash import ROOT_HASH_FILE, check_root_hash, hash_results
+from harc.audit.sidecars import Sidecar, read_sidecar
 from harc.audit.sources import find_unlinked_inputs
 from harc.audit.steps import StepState, describe_step, recompute_step
+from harc.audit.study import KEPT_FILE, WITHOUT_WEIGHTS, Study, find_incomplete, read_study
 from harc.config.profile import load_profile
-from harc.errors import DataError, HarcError
-from harc.files import read_json, sha256_file
+from harc.errors import ConfigError, HarcError
+from harc.tree_files import UNTRACKED, TreeScan, digest_state, is_in_place, require_tree, scan_tree
 
-# Records of the running, not results: nothing is derived from them.
-UNTRACKED = ("audit", "benchmarks", "checkpoints", "logs")
-ROOT_HASH_FILE = "root_hash.json"
+RERUN_OF_KEPT = (
+    8  # scores of a committed study that are computed again; all of them take longer than a look may
+)
 
 DescribeStep = Callable[[Sidecar, Path], StepState]
 
 
-class _Hasher:
-    """SHA-256 of files, each read once."""
-
-    def __init__(self) -> None:
-        self.known: dict[Path, str | None] = {}
-
-    def __call__(self, path: Path) -> str | None:
-        """The digest; None for a missing file."""
-        if path not in self.known:
-            self.known[path] = sha256_file(path) if path.is_file() else None
-        return self.known[path]
+def _split(scan: TreeScan) -> tuple[list[Path], list[Path]]:
+    """Sidecars and other files."""
+    sidecars = [path for path in scan.files if path.name.endswith(SUFFIX)]
+    return sidecars, [path for path in scan.files if not path.name.endswith(SUFFIX)]
 
 
-def _walk(root: Path) -> tuple[list[Path], list[Path]]:
-    """Sidecars and other files of the tree, without the records of the running."""
-    files = sorted(
-        path
-        for path in root.rglob("*")
-        if path.is_file() and path.relative_to(root).parts[0] not in UNTRACKED
-    )
-    sidecars = [path for path in files if path.name.endswith(SUFFIX)]
-    return sidecars, [path for path in files if not path.name.endswith(SUFFIX)]
-
-
-def _check_outputs(sidecar: Sidecar, hash_of: _Hasher) -> list[Finding]:
-    repair = f"run `{sidecar.command}`"
-    findings = []
-    for name, path in sidecar.outputs.items():
-        expected, found = sidecar.record["outputs"][name], hash_of(path)
-        if found is None:
-            findings.append(Finding(str(path), "missing", f"a file with sha256 {expected}", "none", repair))
-        elif found != expected:
-            findings.append(Finding(str(path), "changed", f"sha256 {expected}", f"sha256 {found}", repair))
-    return findings
-
-
-def _check_inputs(sidecar: Sidecar, hash_of: _Hasher, made: dict[Path, str]) -> list[Finding]:
-    """Inputs that are not what they were; damage to another step's output is that step's finding alone."""
-    repair = f"run `{sidecar.command}` again, and what follows from it"
-    findings = []
-    for name, path in sidecar.inputs.items():
-        expected, found = sidecar.record["inputs"][name], hash_of(path)
-        if found == expected or (path in made and made[path] == expected):
-            continue
-        findings.append(
-            Finding(
-                str(sidecar.artifact),
-                "input changed",
-                f"made from {name} with sha256 {expected}",
-                "no such file" if found is None else f"{name} with sha256 {found}",
-                repair,
-            )
+def _report_odd_entries(scan: TreeScan) -> list[Finding]:
+    return [
+        Finding(
+            str(problem.path),
+            "link" if "symbolic link" in problem.found else "no file",
+            "folders and regular files in a results tree",
+            problem.found,
+            problem.fix,
         )
-    return findings
+        for problem in scan.problems
+    ]
 
 
-def _check_state(sidecar: Sidecar, state: StepState) -> list[Finding]:
-    repair = f"run `{sidecar.command}` again, and what follows from it"
+def _describe(
+    sidecar: Sidecar, describe: DescribeStep, root: Path, study: Study, drift: Drift
+) -> tuple[StepState | None, list[Finding]]:
+    """The present state of a sidecar's step; whatever a foreign command sets off is a finding."""
+    try:
+        return describe(sidecar, root), []
+    except HarcError as problem:
+        if study.kept and isinstance(problem, ConfigError):
+            drift.gone.append(sidecar)
+            return None, []
+        words = problem.expected, problem.found, problem.fix
+    except Exception as problem:
+        words = "the command of a step", f"{type(problem).__name__}: {problem}", "remove the artifact"
+    return None, [Finding(str(sidecar.path), "unknown step", *words)]
+
+
+def _check_state(sidecar: Sidecar, state: StepState, study: Study, drift: Drift) -> list[Finding]:
+    """Code and settings that are others now: a finding, but for a committed study, which names its commit."""
     findings = []
-    for kind, field, expected in (
-        ("stale code", "code", state.code),
-        ("stale settings", "settings_hash", state.settings_hash),
+    for kind, field, expected, moved in (
+        ("stale code", "code", state.code, drift.code),
+        ("stale settings", "settings_hash", state.settings_hash, drift.settings),
     ):
-        if sidecar.record[field] != expected:
-            findings.append(
-                Finding(
-                    str(sidecar.artifact),
-                    kind,
-                    f"{field} {expected} as now in the project",
-                    sidecar.record[field],
-                    repair,
-                )
-            )
+        found = sidecar.record[field]
+        if found != expected and study.kept:
+            moved.append(sidecar)
+        elif found != expected:
+            words = f"{field} {expected} as now in the project", found
+            repair = f"{sidecar.repair} again, and what follows from it"
+            findings.append(Finding(str(sidecar.artifact), kind, *words, repair))
     return findings
 
 
-def _check_owners(sidecars: list[Sidecar], files: list[Path]) -> list[Finding]:
+def _advise_removal(path: Path, root: Path) -> str:
+    """A command only for a file in its place in the tree, and only if a shell takes the name as it is shown."""
+    if is_in_place(path, root) and str(path).isprintable():
+        return f"rm -- {shlex.quote(str(path))}"
+    return "move it out of the tree"
+
+
+def _check_owners(sidecars: list[Sidecar], files: list[Path], root: Path) -> list[Finding]:
     owners = Counter(path for sidecar in sidecars for path in sidecar.outputs.values())
     findings = [
         Finding(
@@ -111,43 +101,11 @@ def _check_owners(sidecars: list[Sidecar], files: list[Path]) -> list[Finding]:
         if count > 1
     ]
     findings += [
-        Finding(str(path), "orphan", "a sidecar that names it as output", "none", f"rm '{path}'")
+        Finding(str(path), "orphan", "a sidecar that names it as output", "none", _advise_removal(path, root))
         for path in files
-        if path not in owners
+        if path not in owners and path != root / KEPT_FILE
     ]
     return findings
-
-
-def _check_root_hash(path: Path, root_hash: str) -> list[Finding]:
-    """The root hash that the paper was set with, against the one of the sidecars as they are."""
-    try:
-        stored = read_json(path)["root_hash"] if path.is_file() else root_hash
-    except (DataError, KeyError, TypeError):
-        stored = "none that can be read"
-    if stored == root_hash:
-        return []
-    repair = (
-        "run `harc step seal_results` with the tree's profile, and the steps that the other findings name"
-    )
-    return [
-        Finding(str(path), "root hash", f"root hash {root_hash}, as the sidecars give", str(stored), repair)
-    ]
-
-
-def _check_step(
-    sidecar: Sidecar, describe: DescribeStep, root: Path, recompute: bool
-) -> tuple[list[Finding], bool]:
-    """Findings about a sidecar's step, and whether it was recomputed."""
-    try:
-        state = describe(sidecar, root)
-    except HarcError as problem:
-        return [
-            Finding(str(sidecar.path), "unknown step", problem.expected, problem.found, problem.fix)
-        ], False
-    findings = _check_state(sidecar, state)
-    if findings or not recompute or state.rerun is None:
-        return findings, False
-    return recompute_step(sidecar, state, root), True
 
 
 def _read_all(paths: list[Path], root: Path, project: Path) -> tuple[list[Sidecar], list[Finding]]:
@@ -169,8 +127,70 @@ def _read_all(paths: list[Path], root: Path, project: Path) -> tuple[list[Sideca
 def read_tree(
     root: Path, expected: Iterable[Path] = (), project: Path = Path()
 ) -> tuple[list[Sidecar], list[Finding]]:
-    """Every readable sidecar of a tree and of `expected`, and what is wrong with the others."""
-    return _read_all(sorted({*_walk(root)[0], *map(Path, expected)}), root, project)
+    """Every readable sidecar of a tree and of `expected`, and what is wrong with the others and with the tree."""
+    scan = scan_tree(root, UNTRACKED)
+    sidecars, findings = _read_all(sorted({*_split(scan)[0], *map(Path, expected)}), root, project)
+    return sidecars, [*_report_odd_entries(scan), *findings]
+
+
+def _check_complete(
+    study: Study, paths: list[Path], expected: set[Path], root: Path, partial: bool
+) -> list[Finding]:
+    """Missing and surplus artifacts by the study's own record, but for what is asked for besides."""
+    return [
+        finding
+        for finding in find_incomplete(study, paths, root)
+        if not (finding.kind == "missing" and (partial or Path(finding.file) in expected))
+    ]
+
+
+def _list_made(sidecars: list[Sidecar]) -> dict[Path, str]:
+    """The hash that a sidecar gives to each output."""
+    return {
+        path: sidecar.record["outputs"][name]
+        for sidecar in sidecars
+        for name, path in sidecar.outputs.items()
+    }
+
+
+def _check_steps(
+    sidecars: list[Sidecar], hash_of: Hasher, describe: DescribeStep, root: Path, study: Study, drift: Drift
+) -> tuple[list[Finding], list[tuple[Sidecar, StepState]]]:
+    """Findings about files, code and settings of every step, and the sound ones that can be run again."""
+    made = _list_made(sidecars)
+    findings, repeatable = [], []
+    for sidecar in sidecars:
+        own = check_outputs(sidecar, hash_of, study, drift)
+        own += check_inputs(sidecar, hash_of, made, study, drift)
+        state, unknown = _describe(sidecar, describe, root, study, drift)
+        own += unknown if state is None else _check_state(sidecar, state, study, drift)
+        if state is not None and state.rerun is not None and not own:
+            repeatable.append((sidecar, state))
+        findings += own
+    return findings, repeatable
+
+
+def _choose_reruns(
+    repeatable: list[tuple[Sidecar, StepState]], root: Path, study: Study, drift: Drift, root_hash: str
+) -> list[tuple[Sidecar, StepState]]:
+    """Steps to run again: all that are sound; of a committed study a few scores whose code has not moved on."""
+    if not study.kept:
+        return repeatable
+    moved = {sidecar.path for sidecar in (*drift.code, *drift.settings)}
+    scores = [
+        pair
+        for pair in repeatable
+        if pair[0].path not in moved and pair[0].path.is_relative_to(root / "scores")
+    ]
+    chosen = Random(root_hash).sample(scores, min(RERUN_OF_KEPT, len(scores)))
+    drift.unrepeated = len(repeatable) - len(chosen)
+    return chosen
+
+
+def _name_files(scan: TreeScan, root: Path, hash_of: Hasher) -> dict[str, str]:
+    """What lies at each path of the tree: its hash, or what is there in place of a file."""
+    odd = {problem.path.relative_to(root).as_posix(): problem.found for problem in scan.problems}
+    return odd | {path.relative_to(root).as_posix(): str(hash_of(path)) for path in scan.files}
 
 
 def audit_results(
@@ -180,6 +200,7 @@ def audit_results(
     expected: Iterable[Path] = (),
     describe: DescribeStep | None = None,
     recompute: bool = True,
+    partial_tree: bool = False,
 ) -> AuditReport:
     """Check a results tree against its sidecars, its inputs, the project's code and settings, and itself.
 
@@ -190,36 +211,46 @@ def audit_results(
         describe: how the present code and settings of a sidecar's step are found; by default describe_step, reading
             each profile once.
         recompute: whether to repeat, beside the tree, the steps that give the same bytes every time.
+        partial_tree: whether the tree may lack artifacts, as that of a run under way.
 
     Returns:
         The report; whatever is wrong is a finding in it, not an exception.
+
+    Raises:
+        ArtifactError: if there is no results tree at all.
     """
+    require_tree(root)
     describe = describe or partial(describe_step, load=cache(load_profile))
-    paths, files = _walk(root)
-    sidecars, findings = _read_all(sorted({*paths, *map(Path, expected)}), root, project)
-    hash_of = _Hasher()
-    made = {
-        path: sidecar.record["outputs"][name]
-        for sidecar in sidecars
-        for name, path in sidecar.outputs.items()
-    }
-    recomputed = 0
-    for sidecar in sidecars:
-        own = _check_outputs(sidecar, hash_of)
-        own += _check_inputs(sidecar, hash_of, made)
-        of_step, done = _check_step(sidecar, describe, root, recompute and not own)
-        recomputed += done
-        findings += own + of_step
-    findings += _check_owners(sidecars, files)
+    wanted, drift, scan = {Path(path) for path in expected}, Drift(), scan_tree(root, UNTRACKED)
+    paths, files = _split(scan)
+    sidecars, findings = _read_all(sorted({*paths, *wanted}), root, project)
+    study, of_record = read_study(root, sidecars)
+    findings += _report_odd_entries(scan) + ([] if partial_tree else of_record)
+    findings += _check_complete(study, paths, wanted, root, partial_tree)
+    hash_of = Hasher(scan.files)
+    of_steps, repeatable = _check_steps(sidecars, hash_of, describe, root, study, drift)
+    findings += of_steps + _check_owners(sidecars, files, root)
+    made = _list_made(sidecars)
     findings += find_unlinked_inputs(sidecars, set(made), project)
     sound = [path for path in made if hash_of(path) == made[path]]
-    content_findings, content_counts = check_content(sound, sidecars, root)
-    root_hash = hash_tree(sidecars, root)
-    findings += _check_root_hash(root / ROOT_HASH_FILE, root_hash)
+    of_content, content_counts = check_content(sound, sidecars, root)
+    root_hash = hash_results(sidecars, root, project)
+    findings += of_content + check_root_hash(root / ROOT_HASH_FILE, root_hash)
+    reruns = _choose_reruns(repeatable, root, study, drift, root_hash) if recompute else []
+    findings += [finding for pair in reruns for finding in recompute_step(*pair, root)]
     counts = {
         "sidecars": len(sidecars),
         "files hashed": len(hash_of.known),
         **content_counts,
-        "steps recomputed": recomputed,
+        "files left out": len(drift.left_out),
+        "steps recomputed": len(reruns),
     }
-    return AuditReport(str(root), root_hash, counts, tuple(sorted({*findings, *content_findings})))
+    return AuditReport(
+        str(root),
+        root_hash,
+        counts,
+        tuple(sorted(set(findings))),
+        form=WITHOUT_WEIGHTS if study.kept else "",
+        state=digest_state(_name_files(scan, root, hash_of)),
+        remarks=(*describe_drift(drift), *compare_versions(sidecars)),
+    )

@@ -14,13 +14,14 @@ import yaml
 
 from harc.audit import audit_results
 from harc.audit.sidecars import hash_tree
-from harc.audit.tree import UNTRACKED, read_tree
+from harc.audit.tree import read_tree
 from harc.cache.pin import Pin, read_pin, write_pin
 from harc.cache.records import install_records, read_records, stop_if_running
 from harc.config.profile import Profile
 from harc.errors import ArtifactError, EnvironmentProblem
 from harc.files import read_jsonl, write_jsonl
 from harc.provenance import read_git_commit
+from harc.tree_files import UNTRACKED
 
 TREE, RECORDS = "tree", "records.jsonl"
 
@@ -119,7 +120,7 @@ def push_results(profile: Profile, remote: str, pin_file: Path, options: Mapping
         EnvironmentProblem: if the remote does not take it.
     """
     root = profile.results_root
-    report = audit_results(root, recompute=False)
+    report = audit_results(root, recompute=False, partial_tree=True)
     if report.findings or not report.counts["sidecars"]:
         raise ArtifactError(
             str(root),

@@ -170,13 +170,15 @@ def audit(
     else:
         root = load_profile(profile).results_root
         report = audit_profile(load_profile(profile), Layout(root))
+    if out is not None:
+        write_report(report, out)
     if recompute:
         from harc.recompute.sample import recompute_sample
 
         report = recompute_sample(report, root, recompute, seed)
+        if out is not None:
+            write_report(report, out)
     print_report(report)
-    if out is not None:
-        write_report(report, out)
     if not report.ok:
         raise typer.Exit(1)
     if full:

@@ -17,6 +17,8 @@ def _word(difference: Difference) -> str:
 
 
 def _describe(file: FileComparison) -> str:
+    if file.unreadable:
+        return "values that cannot be read"
     if not file.values:
         return "other bytes"
     if file.agrees:

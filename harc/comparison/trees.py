@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harc.audit.sidecars import SUFFIX
-from harc.audit.tree import UNTRACKED
-from harc.comparison.values import Value, agree, overlap, read_values
+from harc.artifacts import SIDECAR_SUFFIX
+from harc.comparison.values import READERS, Value, agree, overlap, read_values
 from harc.errors import ArtifactError
 from harc.files import sha256_file
+from harc.tree_files import UNTRACKED, is_in_place, require_tree, walk_files
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,13 @@ class FileComparison:
         name: path in the tree.
         values: number of values compared; 0 for a file that is compared by its bytes.
         differences: those that differ; empty if the bytes differ and no value does.
+        unreadable: whether its values cannot be read in one of the trees, though such a file has values.
     """
 
     name: str
     values: int
     differences: tuple[Difference, ...]
+    unreadable: bool = False
 
     @property
     def agrees(self) -> bool:
@@ -49,7 +51,9 @@ class FileComparison:
     @property
     def covered(self) -> bool:
         """Whether no two intervals are apart; what states no uncertainty has no say."""
-        return all(difference.overlaps is not False for difference in self.differences)
+        return not self.unreadable and all(
+            difference.overlaps is not False for difference in self.differences
+        )
 
 
 @dataclass(frozen=True)
@@ -100,25 +104,21 @@ def list_artifacts(root: Path) -> dict[str, Path]:
     """Every file of a tree that is a result, by its path in it; what holds times (sidecars, compute) is left out.
 
     Raises:
-        ArtifactError: if there is none.
+        ArtifactError: if it is no results tree, or has a link in it.
     """
-    files = {
+    require_tree(root, sidecars=False)
+    return {
         path.relative_to(root).as_posix(): path
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
-        and path.relative_to(root).parts[0] not in (*UNTRACKED, "compute")
-        and not path.name.endswith(SUFFIX)
+        for path in walk_files(root, (*UNTRACKED, "compute"))
+        if not path.name.endswith(SIDECAR_SUFFIX) and is_in_place(path, root)
     }
-    if not files:
-        raise ArtifactError(str(root), expected="a results tree", found="no files", fix="check the path")
-    return files
 
 
 def compare_files(name: str, a: Path, b: Path, tolerance: float) -> FileComparison:
     """Compare two files of other bytes by their values."""
     ours, theirs = read_values(a), read_values(b)
     if ours is None or theirs is None:
-        return FileComparison(name, 0, ())
+        return FileComparison(name, 0, (), unreadable=a.suffix in READERS)
     names = list(dict.fromkeys([*ours, *theirs]))
     differences = []
     for key in names:
@@ -138,9 +138,13 @@ def compare_trees(a: Path, b: Path, *, tolerance: float = 0.0) -> Comparison:
         tolerance: relative difference up to which two numbers are the same.
 
     Raises:
-        ArtifactError: if one is no tree.
+        ArtifactError: if one is no tree, or they have no file in common.
     """
     ours, theirs = list_artifacts(a), list_artifacts(b)
+    if not ours.keys() & theirs.keys():
+        raise ArtifactError(
+            str(b), expected=f"files that {a} has too", found="none in common", fix="check both paths"
+        )
     same, different = [], []
     for name in sorted(ours.keys() & theirs.keys()):
         if sha256_file(ours[name]) == sha256_file(theirs[name]):

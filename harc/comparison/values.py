@@ -146,7 +146,7 @@ def read_values(path: Path) -> dict[str, Value] | None:
 
     try:
         return dict(reader(path))
-    except (SafetensorError, DataError, UnicodeDecodeError, ValueError, OSError):
+    except (SafetensorError, DataError, ValueError, ArithmeticError, csv.Error, OSError):
         return None
 
 

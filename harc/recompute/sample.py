@@ -10,11 +10,12 @@ from tempfile import TemporaryDirectory
 from harc.artifacts import Layout
 from harc.audit.report import AuditReport, Finding
 from harc.audit.sidecars import Sidecar
+from harc.audit.steps import stop_at_odd_profile
 from harc.audit.tree import read_tree
-from harc.errors import HarcError
+from harc.errors import ArtifactError, HarcError
 from harc.files import sha256_file
 from harc.fingerprint import fingerprint_code
-from harc.pipeline import Job, hash_settings, list_code, load_step, recreate_job
+from harc.pipeline import Job, hash_settings, list_code, load_step, parse_command, recreate_job
 from harc.recompute.probes import PROBES
 
 
@@ -38,10 +39,12 @@ def list_candidates(root: Path) -> dict[str, list[tuple[Sidecar, Job]]]:
     found: dict[str, list[tuple[Sidecar, Job]]] = {step: [] for step in PROBES}
     for sidecar in read_tree(root)[0]:
         try:
+            stop_at_odd_profile(parse_command(sidecar.command)[1].get("profile", ""))
             job = replace(recreate_job(sidecar.command), layout=Layout(root))
-        except HarcError:  # a finding of the audit itself
+            repeatable = job.step in PROBES and _is_repeatable(sidecar, job)
+        except Exception:  # a finding of the audit itself
             continue
-        if job.step in PROBES and _is_repeatable(sidecar, job):
+        if repeatable:
             found[job.step].append((sidecar, job))
     return found
 
@@ -77,9 +80,10 @@ def run_probe(sidecar: Sidecar, job: Job, random: Random) -> list[Finding]:
             small = probe.shrink(job, shadow, random)
             load_step(job.step).run(small)
             problems = list(probe.compare(small, job))
-        except HarcError as problem:
-            problems = [("the step to run again", str(problem))]
-    repair = f"run `{sidecar.command}`, and what follows from it"
+        except Exception as problem:  # whatever stops a step on files that anyone may have made is a finding
+            found = str(problem) if isinstance(problem, HarcError) else f"{type(problem).__name__}: {problem}"
+            problems = [("the step to run again", found)]
+    repair = f"{sidecar.repair}, and what follows from it"
     return [Finding(str(sidecar.artifact), "run again", *problem, repair) for problem in problems]
 
 
@@ -91,10 +95,20 @@ def recompute_sample(report: AuditReport, root: Path, count: int, seed: int) -> 
         root: the results tree.
         count: probes to run; fewer if there are not as many.
         seed: of the choice of steps, suites and rows.
+
+    Raises:
+        ArtifactError: if no step of the tree can be run again.
     """
-    random = Random(seed)
+    random, candidates = Random(seed), list_candidates(root)
+    if not any(candidates.values()):
+        raise ArtifactError(
+            str(root),
+            expected=f"steps to run again ({', '.join(candidates)})",
+            found="none whose code, settings and files are as recorded",
+            fix="audit it without --recompute, or the whole tree with the code that made it",
+        )
     findings, done = [], 0
-    for sidecar, job in choose_sample(list_candidates(root), count, random):
+    for sidecar, job in choose_sample(candidates, count, random):
         findings += run_probe(sidecar, job, random)
         done += 1
     counts = {**report.counts, f"steps run again in part (seed {seed})": done}

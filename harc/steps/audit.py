@@ -48,8 +48,8 @@ def run(job: Job) -> None:
         ArtifactError: if anything was found; the findings are printed above.
     """
     report = audit_profile(job.profile, job.layout)
-    print_report(report)
     write_report(report, job.layout.audit.parent)
+    print_report(report)
     if report.findings:
         raise ArtifactError(
             str(job.layout.root),

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from harc.artifacts import SIDECAR_SUFFIX
 from harc.errors import ArtifactError
 from harc.pipeline import STEPS, Job
 
@@ -12,8 +13,15 @@ def list_plugins(job: Job) -> list[str]:
 
 
 def select_settings(job: Job) -> dict:
-    """Nothing: the hash is of what is there."""
-    return {}
+    """What the study must hold: with it in the sidecar the tree itself says when something is missing."""
+    from harc.audit.sidecars import is_rendering
+    from harc.audit.steps import list_expected_sidecars
+
+    root = job.layout.root
+    found = [path for path in list_expected_sidecars(job.profile, job.layout) if path.is_relative_to(root)]
+    names = [path.relative_to(root).as_posix().removesuffix(SIDECAR_SUFFIX) for path in found]
+    made = [name for name in names if job.layout.reference is None or is_rendering(name)]
+    return {"artifacts": sorted(made)}
 
 
 def list_inputs(job: Job) -> list[Path]:
@@ -23,15 +31,15 @@ def list_inputs(job: Job) -> list[Path]:
 
 def list_sealed(job: Job) -> list[Path]:
     """The sidecars that must be there before: every artifact of the profile, or of the reference, but renderings."""
-    from harc.audit.sidecars import SUFFIX, is_rendering
+    from harc.audit.sidecars import is_rendering
     from harc.audit.steps import list_expected_sidecars
-    from harc.audit.tree import UNTRACKED
+    from harc.tree_files import UNTRACKED, walk_files
 
     root = job.layout.runs
     if job.layout.reference is None:
         found = list_expected_sidecars(job.profile, job.layout)
     else:
-        found = sorted(root.rglob(f"*{SUFFIX}"))
+        found = [path for path in walk_files(root) if path.name.endswith(SIDECAR_SUFFIX)]
     names = [path.relative_to(root).as_posix() for path in found]
     return [
         path

@@ -30,7 +30,6 @@ from harc.errors import ArtifactError, DataError
 from harc.files import write_json, write_jsonl
 from harc.pipeline import hash_settings
 from harc.provenance import record_step, seal_record
-from harc.summary import format_audit
 
 
 @pytest.fixture
@@ -313,15 +312,26 @@ def test_the_page_escapes_what_an_artifact_may_hold_and_asks_for_nothing():
     assert "Sound" in render_page(AuditReport("results", "f" * 64))
 
 
-def test_a_run_ends_with_the_audit_in_two_lines():
-    text = format_audit(AuditReport("results", "f" * 64, {"sidecars": 3, "none": 0}, (FINDING,)).as_json())
-    assert text == f"  audit: 1 findings (3 sidecars)\n  root hash {'f' * 64}"
-
-
 def test_summary_of_a_sound_tree():
     stream = io.StringIO()
-    print_report(AuditReport("results", "f" * 64), stream)
-    assert "sound; root hash" in stream.getvalue()
+    print_report(AuditReport("results/[/red]", "f" * 64), stream)
+    assert "sound; root hash" in stream.getvalue() and "Audit of results/[/red]" in stream.getvalue()
+
+
+def test_remarks_are_shown_escaped_and_are_no_findings():
+    report = AuditReport("results", "f" * 64, form="without weights", remarks=("torch \x1b[31m<b>1</b>",))
+    stream = io.StringIO()
+    print_report(report, stream)
+    assert "remark: torch \\x1b[31m<b>1</b>\n" in stream.getvalue() and "\x1b[31m" not in stream.getvalue()
+    assert "sound (without weights); root hash" in stream.getvalue()
+    page = render_page(report)
+    assert "&lt;b&gt;1&lt;/b&gt;" in page and "(without weights)" in page and "\x1b" not in page
+    assert report.ok and report.as_json()["remarks"] == list(report.remarks)
+
+
+def test_a_finding_can_always_be_written():
+    finding = Finding("results/\udcff", "orphan", "a", "\ud800", "c")
+    assert finding.file.encode() and finding.found.encode()
 
 
 def test_every_artifact_of_a_profile_is_expected(monkeypatch: pytest.MonkeyPatch):

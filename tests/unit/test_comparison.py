@@ -139,5 +139,23 @@ def test_a_comparison_shows_artifacts_without_obeying_them(tmp_path: Path):
 
 
 def test_a_folder_that_is_no_tree_is_an_error(tmp_path: Path):
-    with pytest.raises(ArtifactError, match="expected a results tree; found no files; check the path"):
+    with pytest.raises(ArtifactError, match="expected a results tree; found nothing; check the path"):
         compare_trees(tmp_path / "a", tmp_path / "b")
+
+
+def test_a_table_that_cannot_be_read_is_a_difference_whatever_decides(tmp_path: Path):
+    a, b = write_tree(tmp_path / "a"), write_tree(tmp_path / "b")
+    (b / "scores/b/m/seed0/scores.csv").write_bytes(b"\xff\xfe")
+    found = compare_trees(a, b)
+    assert [file.name for file in found.different if file.unreadable] == ["scores/b/m/seed0/scores.csv"]
+    assert not found.ok() and not found.ok(common=True, intervals=True)
+    stream = io.StringIO()
+    print_comparison(found, stream=stream)
+    assert "scores.csv: values that cannot be read" in stream.getvalue()
+
+
+def test_a_link_in_a_tree_is_refused(tmp_path: Path):
+    a, b = write_tree(tmp_path / "a"), write_tree(tmp_path / "b")
+    (b / "scores/b/n").symlink_to("m")
+    with pytest.raises(ArtifactError, match="found a symbolic link to m"):
+        compare_trees(a, b)

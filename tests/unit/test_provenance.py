@@ -1,5 +1,8 @@
 """A sidecar exists exactly where a step ended well, and says what the artifact came from."""
 
+import os
+import signal
+
 import pytest
 
 from harc.artifacts import sidecar_path
@@ -38,12 +41,64 @@ def test_sidecar_names_inputs_and_outputs_by_hash(root):
     assert sidecar["versions"]["python"]
 
 
-def test_failed_step_leaves_no_sidecar_not_even_an_old_one(root):
+def list_names(root):
+    return sorted(path.name for path in root.iterdir())
+
+
+def test_a_failed_first_step_leaves_no_sidecar(root):
+    with pytest.raises(RuntimeError), record(root):
+        (root / "out").write_text("half")
+        raise RuntimeError("cut")
+    assert list_names(root) == ["in", "out"]
+
+
+@pytest.mark.parametrize("fault", [RuntimeError, KeyboardInterrupt, ArtifactError])
+def test_a_failed_step_leaves_the_last_ones_artifact_and_sidecar_as_they_were(root, fault):
+    with record(root):
+        (root / "out").write_text("result")
+    before = sidecar_path(root / "out").read_bytes()
+    problem = fault("x", expected="a", found="b", fix="c") if fault is ArtifactError else fault("cut")
+    with pytest.raises(fault), record(root):
+        raise problem
+    assert sidecar_path(root / "out").read_bytes() == before
+    assert list_names(root) == ["in", "out", "out.provenance.json"]
+    with pytest.raises(ArtifactError, match="nothing"), record(root, inputs=[root / "nothing"]):
+        pass
+    assert sidecar_path(root / "out").read_bytes() == before
+
+
+@pytest.mark.parametrize("change", ["overwritten", "removed"])
+def test_a_failed_step_that_changed_the_artifact_leaves_no_sidecar(root, change):
     with record(root):
         (root / "out").write_text("result")
     with pytest.raises(RuntimeError), record(root):
+        (root / "out").write_text("other") if change == "overwritten" else (root / "out").unlink()
         raise RuntimeError("cut")
+    assert not [name for name in list_names(root) if "provenance" in name]
+
+
+@pytest.mark.parametrize("overwritten", [False, True])
+def test_a_killed_step_leaves_no_artifact_that_passes_for_complete(root, overwritten):
+    """kill -9 within the step; a next attempt that fails gives the old pair back where it is still whole."""
+    with record(root):
+        (root / "out").write_text("result")
+    before = sidecar_path(root / "out").read_bytes()
+    child = os.fork()
+    if child == 0:
+        with record(root):
+            if overwritten:
+                (root / "out").write_text("other")
+            os.kill(os.getpid(), signal.SIGKILL)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
     assert not sidecar_path(root / "out").exists()
+    assert list_files([root]) == [root / "in", root / "out"]
+    with pytest.raises(RuntimeError), record(root):
+        raise RuntimeError("cut")
+    assert sidecar_path(root / "out").exists() is not overwritten
+    assert overwritten or sidecar_path(root / "out").read_bytes() == before
+    with record(root):
+        (root / "out").write_text("result")
+    assert list_names(root) == ["in", "out", "out.provenance.json"]
 
 
 def test_step_without_its_output_is_an_error(root):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harc.analysis.latex import MISSING, UNDEFINED, escape_latex
+from harc.errors import DataError
 from harc.files import write_text
 
 
@@ -108,11 +109,18 @@ def write_table(table: Table, folder: Path) -> list[Path]:
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV table as texts; a missing file is an empty table (not made in this profile)."""
+    """Rows of a CSV table as texts; a missing file is an empty table (not made in this profile).
+
+    Raises:
+        DataError: if it is no table.
+    """
     if not path.is_file():
         return []
-    with open(path, encoding="utf-8", newline="") as handle:
-        return list(csv.DictReader(handle))
+    try:
+        with open(path, encoding="utf-8", newline="") as handle:
+            return list(csv.DictReader(handle))
+    except (UnicodeDecodeError, csv.Error) as problem:
+        raise DataError(str(path), expected="a table", found=str(problem), fix="make it again") from None
 
 
 def read_number(row: dict[str, str] | None, column: str) -> float | None:

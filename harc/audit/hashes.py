@@ -1,0 +1,82 @@
+"""Files against the hashes that sidecars give: outputs as they were written, inputs as they were read."""
+
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from harc.audit.drift import Drift
+from harc.audit.report import Finding
+from harc.audit.sidecars import Sidecar
+from harc.audit.study import Study
+from harc.files import sha256_file
+from harc.provenance import is_strict_name
+
+
+class Hasher:
+    """SHA-256 of files, each read once."""
+
+    def __init__(self, paths: Iterable[Path] = ()) -> None:
+        """Hash the given files at once, side by side; others when they are asked for."""
+        paths = list(paths)
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            self.known: dict[Path, str | None] = dict(zip(paths, pool.map(self._hash, paths), strict=True))
+
+    @staticmethod
+    def _hash(path: Path) -> str | None:
+        try:
+            return sha256_file(path) if path.is_file() else None
+        except OSError as problem:
+            return f"unknown: {os.strerror(problem.errno)}"
+
+    def __call__(self, path: Path) -> str | None:
+        """The digest; None for what is no file, and the reason for a file that cannot be read."""
+        if path not in self.known:
+            self.known[path] = self._hash(path)
+        return self.known[path]
+
+
+def check_outputs(sidecar: Sidecar, hash_of: Hasher, study: Study, drift: Drift) -> list[Finding]:
+    """Outputs that are missing or are not what was written; what a committed study leaves out is counted alone."""
+    findings = []
+    for name, path in sidecar.outputs.items():
+        expected, found = sidecar.record["outputs"][name], hash_of(path)
+        if found is None and name in study.left_out:
+            drift.left_out.add(name)
+        elif found is None:
+            findings.append(
+                Finding(str(path), "missing", f"a file with sha256 {expected}", "none", sidecar.repair)
+            )
+        elif found != expected and name in study.left_out and name.startswith("project://"):
+            drift.files.add(name)
+        elif found != expected:
+            findings.append(
+                Finding(str(path), "changed", f"sha256 {expected}", f"sha256 {found}", sidecar.repair)
+            )
+    return findings
+
+
+def check_inputs(
+    sidecar: Sidecar, hash_of: Hasher, made: dict[Path, str], study: Study, drift: Drift
+) -> list[Finding]:
+    """Inputs that are not what they were; damage to another step's output is that step's finding alone."""
+    findings = []
+    for name, path in sidecar.inputs.items():
+        if not is_strict_name(name):
+            continue  # not opened, wherever it leads: `unlinked` says so
+        expected, found = sidecar.record["inputs"][name], hash_of(path)
+        if found == expected or (path in made and made[path] == expected):
+            continue
+        if study.kept and name.startswith("project://") and path not in made:
+            drift.files.add(name)
+            continue
+        findings.append(
+            Finding(
+                str(sidecar.artifact),
+                "input changed",
+                f"made from {name} with sha256 {expected}",
+                "no such file" if found is None else f"{name} with sha256 {found}",
+                f"{sidecar.repair} again, and what follows from it",
+            )
+        )
+    return findings

@@ -1,0 +1,170 @@
+"""What a study must hold, as its own tree records it, and what the committed form of a study may leave out.
+
+The step that seals the results records the profile's artifacts with its settings. A committed study (the form "without
+weights") has a record of its own beside, `kept.json`, sealed like a sidecar.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from harc.artifacts import sidecar_path
+from harc.audit.report import Finding
+from harc.audit.sidecars import Sidecar
+from harc.errors import DataError
+from harc.files import encode_json, read_json
+from harc.provenance import seal_record
+
+FORMAT = 1
+KEPT_FILE = "kept.json"
+SEAL_FILE = "root_hash.json"
+WITHOUT_WEIGHTS = "without weights"
+FIELDS = {"format": int, "form": str, "artifacts": list, "left_out": list, "seal": str}
+FREE_KINDS = ("tuning",)  # made on demand, by no profile's run
+# Weights can be trained again from what is kept; their hashes stay in the sidecars.
+WEIGHTS = (".safetensors",)
+WEIGHT_FOLDERS = ("backbones", "adapters")
+# Rows come back with `dvc pull`; the tokenizer with the backbone.
+LEFT_OUT = ("tokenizer.json", "tokenizer_config.json", "generation_config.json", "chat_template.jinja")
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a tree says of itself.
+
+    Attributes:
+        artifacts: what it must hold, as paths in the tree; None where nothing says so.
+        kept: whether it is of the committed form.
+        left_out: files that this form does not hold, by their names in sidecars.
+    """
+
+    artifacts: frozenset[str] | None
+    kept: bool = False
+    left_out: frozenset[str] = field(default=frozenset())
+
+
+def is_kept(name: str) -> bool:
+    """Whether the committed form of a study holds a file, by its name in sidecars: not weights, tokenizers and rows."""
+    scheme, _, rest = name.partition("://")
+    path = PurePosixPath(rest)
+    if scheme == "project" or "rows" in path.parts:
+        return False
+    weighty = path.suffix in WEIGHTS or path.name in LEFT_OUT
+    return not (path.parts[0] in WEIGHT_FOLDERS and weighty)
+
+
+def make_kept_record(sidecars: Iterable[Sidecar], root: Path) -> dict[str, Any]:
+    """The record of a committed study: every artifact that it must hold, and the files that it leaves out.
+
+    Args:
+        sidecars: of the study.
+        root: its tree.
+    """
+    artifacts, left_out = set(), set()
+    for sidecar in sidecars:
+        if sidecar.path.is_relative_to(root) and not _is_free(sidecar.artifact.relative_to(root).as_posix()):
+            artifacts.add(sidecar.artifact.relative_to(root).as_posix())
+            left_out |= {name for name in sidecar.outputs if not is_kept(name)}
+    record = {"format": FORMAT, "form": WITHOUT_WEIGHTS}
+    return seal_record(record | {"artifacts": sorted(artifacts), "left_out": sorted(left_out)})
+
+
+def _is_kept_record(record: Any) -> bool:
+    """Whether a value has the form of `make_kept_record`, whatever it says."""
+    return (
+        isinstance(record, dict)
+        and record.keys() == FIELDS.keys()
+        and all(type(record[name]) is kind for name, kind in FIELDS.items())
+        and all(isinstance(name, str) for name in (*record["artifacts"], *record["left_out"]))
+        and (record["format"], record["form"]) == (FORMAT, WITHOUT_WEIGHTS)
+    )
+
+
+def _find_fault(record: Any, text: bytes) -> tuple[str, str] | None:
+    """(expected, found) of the first thing wrong with kept.json."""
+    if not _is_kept_record(record):
+        return f"a record of the form {WITHOUT_WEIGHTS!r}, format {FORMAT}", "something else"
+    seal = seal_record(record)["seal"]
+    if seal != record["seal"] or encode_json(record).encode() != text:
+        return f"the seal {seal}, as `harc reference` writes it", record["seal"]
+    wrong = [name for name in record["left_out"] if is_kept(name)]
+    return ("nothing left out but weights, tokenizers and rows", wrong[0]) if wrong else None
+
+
+def _read_kept(path: Path) -> tuple[Study | None, list[Finding]]:
+    repair = "restore it from where the study is published, or run `harc reference`"
+    try:
+        record = read_json(path)
+        fault = _find_fault(record, path.read_bytes())
+    except (DataError, OSError) as problem:
+        fault = ("a record that can be read", getattr(problem, "found", str(problem)))
+    if fault is not None:
+        return None, [Finding(str(path), "form", *fault, repair)]
+    return Study(frozenset(record["artifacts"]), True, frozenset(record["left_out"])), []
+
+
+def read_study(root: Path, sidecars: list[Sidecar]) -> tuple[Study, list[Finding]]:
+    """What a tree must hold by its own record, and findings where the record is missing or damaged.
+
+    Args:
+        root: the results tree.
+        sidecars: its readable ones.
+    """
+    path, findings = root / KEPT_FILE, []
+    if path.is_file():
+        study, findings = _read_kept(path)
+        if study is not None:
+            return study, []
+    seal = next((sidecar for sidecar in sidecars if sidecar.artifact == root / SEAL_FILE), None)
+    artifacts = seal.record["settings"].get("artifacts") if seal is not None else None
+    if isinstance(artifacts, list) and all(isinstance(name, str) for name in artifacts):
+        return Study(frozenset(artifacts)), findings
+    missing = Finding(
+        str(sidecar_path(root / SEAL_FILE)),
+        "missing",
+        "the record of what the study must hold",
+        "no sidecar" if seal is None else "a sidecar without it",
+        "run `harc step seal_results` with the tree's profile, once all else is made",
+    )
+    return Study(None), [*findings, missing]
+
+
+def _is_free(name: str) -> bool:
+    return name.split("/", maxsplit=1)[0] in FREE_KINDS
+
+
+def find_incomplete(study: Study, present: Iterable[Path], root: Path) -> list[Finding]:
+    """Artifacts that a study must hold and does not, or holds and should not.
+
+    Args:
+        study: what it says of itself.
+        present: every sidecar of the tree, readable or not.
+        root: the results tree.
+    """
+    if study.artifacts is None:
+        return []
+    names = {path.relative_to(root).as_posix() for path in present if path.is_relative_to(root)}
+    wanted = {sidecar_path(name).as_posix(): name for name in study.artifacts}
+    findings = [
+        Finding(
+            str(root / missing),
+            "missing",
+            f"the sidecar of {wanted[missing]}, which the study must hold",
+            "none",
+            f"run the step that makes {PurePosixPath(wanted[missing]).name}, or `snakemake --cores all`",
+        )
+        for missing in sorted(wanted.keys() - names)
+    ]
+    findings += [
+        Finding(
+            str(root / extra),
+            "surplus",
+            "an artifact that the study's own record names",
+            "one that it does not",
+            "move it out of the tree, or run `harc step seal_results` with the profile that has it",
+        )
+        for extra in sorted(names - wanted.keys())
+        if not _is_free(extra)
+    ]
+    return findings
