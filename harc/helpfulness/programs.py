@@ -16,7 +16,7 @@ def build_program(doc: Mapping[str, str], response: str) -> str:
 
 
 def complete_opening(doc: Mapping[str, str]) -> str:
-    """The problem's opening as a program of its own, for helpers that its tests call: its last function does nothing."""
+    """The opening as a program of its own, for helpers that tests call: its last function does nothing."""
     return f"{doc['prompt'].rstrip()}\n    pass\n"
 
 
