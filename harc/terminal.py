@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def make_printable(text: str, stream: Any) -> str:
-    """Text without control characters but line breaks, in characters that the stream can hold."""
+    """Text without control characters but line breaks, in characters that the stream can hold; tabs become spaces."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    shown = escape_lines(replace_surrogates(text))
+    shown = escape_lines(replace_surrogates(text).expandtabs(4))
     return shown.encode(encoding, "backslashreplace").decode(encoding)
 
 

@@ -1,10 +1,10 @@
 """What an audit found, as data, as lines, and as a summary on the terminal."""
 
-import sys
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from harc.errors import ArtifactError
+from harc.terminal import make_console
 from harc.untrusted import escape_control
 
 
@@ -66,11 +66,10 @@ class AuditReport:
 
 def print_report(report: AuditReport, stream: Any = None) -> None:
     """Print counts, findings and the root hash to a text stream (standard output), escaped."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(file=stream or sys.stdout, highlight=False, soft_wrap=True)
+    console = make_console(stream)
     table = Table(title=f"Audit of {escape_control(report.root)}", title_justify="left", box=None)
     table.add_column("checked")
     table.add_column("number", justify="right")
