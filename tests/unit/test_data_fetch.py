@@ -104,7 +104,7 @@ def test_download_from_a_home(tmp_path: Path, home: str):
 
 def test_a_home_that_changed_is_refused(tmp_path: Path, home: str):
     with pytest.raises(
-        DataError, match=r"changed.csv: expected 36 bytes .*; found 5 bytes .*the home has changed"
+        DataError, match=r"changed.csv: expected 36 bytes .*; found 5 bytes; the home has changed"
     ):
         fetch_file(make_file(f"{home}/changed.csv"), tmp_path / "data", timeout=5)
     assert list_names(tmp_path / "data") == []
