@@ -12,6 +12,7 @@ from harc.cli import cache, data, directions, judges, settings
 from harc.cli.evaluate import evaluate
 from harc.cli.options import ModelOption, ProfileOption
 from harc.errors import HarcError, describe_full_disk
+from harc.terminal import show
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -109,10 +110,10 @@ def train(
     if not is_main_process():
         return
     if "updates" not in summary:
-        typer.echo(f"wrote {out}: fitted in {summary['wall_s']:.0f} s, {summary['condition']}")
+        show(f"wrote {out}: fitted in {summary['wall_s']:.0f} s, {summary['condition']}")
         return
     resumed = f", resumed at update {summary['resumed_at']}" if summary["resumed_at"] else ""
-    typer.echo(f"wrote {out}: {summary['updates']} updates in {summary['wall_s']:.0f} s{resumed}")
+    show(f"wrote {out}: {summary['updates']} updates in {summary['wall_s']:.0f} s{resumed}")
 
 
 @app.command()
@@ -130,10 +131,10 @@ def preflight(
     chosen = load_profile(profile)
     lacks = find_profile_lacks(chosen, Machine(chosen.results_root), mirror=mirror)
     for lack in lacks:
-        typer.echo(f"error: {lack}", err=True)
+        show(f"error: {lack}", err=True)
     if lacks:
         raise typer.Exit(1)
-    typer.echo(f"{chosen.name}: nothing is missing")
+    show(f"{chosen.name}: nothing is missing")
 
 
 @app.command()
@@ -242,7 +243,7 @@ def claims(
     from harc.reference import REFERENCE
 
     root = load_profile(profile).results_root if reference is None else REFERENCE / reference
-    typer.echo(format_ledger(Layout(root).tables / "claims.csv", f"run the workflow for profile {profile}"))
+    show(format_ledger(Layout(root).tables / "claims.csv", f"run the workflow for profile {profile}"))
 
 
 @app.command()
@@ -256,7 +257,7 @@ def reference(
 
     files = update_reference(load_profile(profile).results_root, name)
     size = sum(path.stat().st_size for path in files) / 2**20
-    typer.echo(f"kept {len(files)} files, {size:.1f} MiB, under results/reference/{name}")
+    show(f"kept {len(files)} files, {size:.1f} MiB, under results/reference/{name}")
 
 
 @app.command()
@@ -269,7 +270,7 @@ def tuned(
     from harc.tuning.adopt import adopt_tuned
 
     for path in adopt_tuned(Layout(load_profile(profile).results_root).tuning, name):
-        typer.echo(f"wrote {path}")
+        show(f"wrote {path}")
 
 
 @app.command()
@@ -282,7 +283,7 @@ def summary(
     from harc.config.profile import load_profile
     from harc.summary import format_summary
 
-    typer.echo(format_summary(load_profile(profile), started=started, failed=failed), err=True)
+    show(format_summary(load_profile(profile), started=started, failed=failed), err=True)
 
 
 def main() -> None:
@@ -292,13 +293,13 @@ def main() -> None:
     try:
         app()
     except HarcError as problem:
-        sys.stderr.write(f"error: {problem}\n")
+        show(f"error: {problem}", err=True)
         sys.exit(1)
     except OSError as problem:
         full = describe_full_disk(problem, " ".join(["harc", *sys.argv[1:]]))
         if full is None:
             raise
-        sys.stderr.write(f"error: {full}\n")
+        show(f"error: {full}", err=True)
         sys.exit(1)
 
 

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from harc.terminal import show
+
 app = typer.Typer(no_args_is_help=True, help="List the judges, and calibrate them on human labels.")
 
 CALIBRATION = Path("config/calibration")
@@ -19,7 +21,7 @@ def list_judges() -> None:
 
     for name, labels in LABELS_OF.items():
         source = PHRASE_LISTS[name].source if name in PHRASE_LISTS else "see docs/evaluation.md"
-        typer.echo(f"{name:22} {', '.join(labels):26} {source}")
+        show(f"{name:22} {', '.join(labels):26} {source}")
 
 
 @app.command()
@@ -58,4 +60,4 @@ def calibrate(
     }
     for name, (columns, rows) in tables.items():
         write_csv(out / f"{name}.csv", columns, rows)
-        typer.echo(os.fspath(out / f"{name}.csv"))
+        show(os.fspath(out / f"{name}.csv"))

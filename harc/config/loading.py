@@ -49,6 +49,10 @@ def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
+SECRET = "secret"
+"""Type of a validator's error about a value that must not be shown."""
+
+
 def _known_keys(model: type[Settings], location: tuple) -> list[str]:
     """Field names that would have been right where an unknown key was found."""
     kinds: list[Any] = [model]
@@ -85,11 +89,14 @@ def explain(problem: ValidationError, model: type[Settings], where: str) -> Conf
         return ConfigError(f"{where}: {key}", expected="a known setting", found="an unknown key", fix=fix)
     if first["type"] == "missing":
         return ConfigError(f"{where}: {key}", expected="a value", found="none", fix="add the setting")
+    hidden = first["type"] == SECRET or key.endswith("key_variable")  # where a key may stand by mistake
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     return ConfigError(
         f"{where}: {key}" if key else where,
         expected=message[0].lower() + message[1:],
-        found=_describe_value(first["input"]),
+        found="a value that is not shown, since it may hold a secret"
+        if hidden
+        else _describe_value(first["input"]),
         fix="change the value",
     )
 

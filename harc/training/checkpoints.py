@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from harc.errors import DataError
-from harc.files import atomic_directory, read_json, sha256_file, write_json
+from harc.files import atomic_directory, read_json, sha256_file, system_errors, write_json
 
 TENSORS, VALUES = "state.safetensors", "state.json"
 
@@ -69,9 +69,10 @@ def save_checkpoint(
     target = folder / f"update_{update:08d}"
     with atomic_directory(target) as temporary:
         # Equal tensors may share memory (tied states); safetensors wants each on its own.
-        save_file(
-            {name: value.detach().cpu().clone() for name, value in tensors.items()}, temporary / TENSORS
-        )
+        with system_errors(target):
+            save_file(
+                {name: value.detach().cpu().clone() for name, value in tensors.items()}, temporary / TENSORS
+            )
         digest = sha256_file(temporary / TENSORS)
         write_json(temporary / VALUES, {"run": run, "update": update, "sha256": digest, "values": values})
     for other in folder.iterdir():
