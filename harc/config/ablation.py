@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from pydantic import Field, model_validator
 
-from harc.config.base import Settings
-from harc.config.presets import METHOD_PRESETS, RELEASED_FAULTS, MethodName, merge_preset
+from harc.config.base import Settings, lay_over
+from harc.config.presets import METHOD_PRESETS, RELEASED_FAULTS, MethodName
 from harc.config.training import MethodSettings
 
 FAULT_PREFIX = "released_"
@@ -153,5 +153,5 @@ class AblationSettings(Settings):
 
 def change_method(method: MethodSettings, preset: MethodName, changes: dict) -> MethodSettings:
     """A method's complete settings with some changed; what is not changed keeps the method's value."""
-    values = merge_preset(method.model_dump(), changes)
+    values = lay_over(method.model_dump(), changes)
     return MethodSettings.model_validate({**values, "preset": preset})

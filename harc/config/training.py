@@ -1,5 +1,6 @@
 """Settings of adapter training: one model for every trained method; presets give its defaults."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -12,7 +13,7 @@ from harc.config.baselines import (
     SteeringSettings,
 )
 from harc.config.directions import DirectionOverrides
-from harc.config.presets import METHOD_PRESETS, MethodName, merge_preset
+from harc.config.presets import METHOD_PRESETS, MethodName, choose_preset
 
 SEVEN_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -206,12 +207,10 @@ class MethodSettings(Settings):
         """Most padded tokens of a pass; None for one pass a micro-batch: processes that share weights pass together."""
         return None if self.shard else self.tokens_per_forward
 
-    @model_validator(mode="before")
     @classmethod
-    def _apply_preset(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        return merge_preset(METHOD_PRESETS.get(values.get("preset", "harc"), {}), values)
+    def find_preset(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the method of that name changes of the defaults; an unknown name is refused where it is read."""
+        return choose_preset(METHOD_PRESETS, given.get("preset", "harc"))
 
     @model_validator(mode="after")
     def _check_rows(self) -> "MethodSettings":
