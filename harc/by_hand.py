@@ -114,10 +114,11 @@ def train_from_files(
     Raises:
         DataError, ModelError, ConfigError: for files or models that cannot be used.
     """
-    from harc.config.loading import parse_settings, read_yaml
+    from harc.config.loading import parse_settings
     from harc.steering.fit import fit_steering
     from harc.training.processes import end_processes, local_device
     from harc.training.run import train_adapter
+    from harc.yaml_text import read_yaml
 
     config, out = Path(config), Path(out)
     given: TrainingFile = parse_settings(TrainingFile, read_yaml(config), str(config))

@@ -21,6 +21,7 @@ from harc.config.profile import Profile
 from harc.errors import ArtifactError, EnvironmentProblem
 from harc.files import read_jsonl, write_jsonl
 from harc.provenance import read_git_commit
+from harc.yaml_text import parse_yaml
 
 TREE, RECORDS = "tree", "records.jsonl"
 
@@ -84,7 +85,7 @@ def _link_tree(root: Path, target: Path) -> None:
 def _add_to_remote(folder: Path, source: Path, name: str) -> dict[str, Any]:
     """Send a file or folder to the remote; DVC's entry for it."""
     _run_dvc(folder, "add", "--to-remote", "--out", name, os.fspath(source))
-    entry = yaml.safe_load((folder / f"{name}.dvc").read_text(encoding="utf-8"))["outs"][0]
+    entry = parse_yaml((folder / f"{name}.dvc").read_text(encoding="utf-8"))["outs"][0]
     return {key: entry[key] for key in ("md5", "size", "nfiles", "hash") if key in entry}
 
 

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from harc.config.base import Settings
 from harc.config.presets import HUB_PRESETS, choose_preset
+from harc.config.training import SharedTraining
 
 ReleasedRun = Literal["llama3.1-8b", "qwen2.5-7b"]
 
@@ -37,7 +38,7 @@ class WheelBackbone(Settings):
     )
     dtype: Literal["float32", "bfloat16"] = Field("float32", description="Precision of the frozen weights.")
     gpu: bool = Field(False, description="Whether a GPU is required.")
-    training: dict[str, Any] = Field({}, description="What training on this model changes of every method.")
+    training: SharedTraining = Field({}, description="What training on this model changes of every method.")
     memory_gb: float = Field(6.0, gt=0, description="Least main memory, GB, for training and evaluation.")
     disk_gb: float = Field(2.0, gt=0, description="Least free disk, GB.")
     gated: bool = Field(False, description="Whether an access token is required.")
@@ -60,7 +61,7 @@ class HubBackbone(Settings):
     )
     gpu: bool = Field(True, description="Whether a GPU is required.")
     gpus: int = Field(1, ge=1, description="GPUs of one job; from 2 on, the blocks are spread over them.")
-    training: dict[str, Any] = Field({}, description="What training on this model changes of every method.")
+    training: SharedTraining = Field({}, description="What training on this model changes of every method.")
     memory_gb: float = Field(gt=0, description="Least memory of one GPU, GB, for training and evaluation.")
     disk_gb: float = Field(gt=0, description="Least free disk, GB, for the weights and the results.")
     gated: bool = Field(False, description="Whether the licence must be accepted and a token given.")

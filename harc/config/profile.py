@@ -16,13 +16,15 @@ from harc.config.directions import DirectionSettings
 from harc.config.evaluation import EvaluationSettings
 from harc.config.families import FamilySettings
 from harc.config.helpfulness import HelpfulnessSettings
-from harc.config.loading import merge, parse_settings, read_yaml
+from harc.config.loading import parse_settings
+from harc.config.merging import merge
 from harc.config.organism import OrganismSettings
 from harc.config.robustness import FinetuningSettings, TrajectorySettings
-from harc.config.training import MethodSettings
+from harc.config.training import MethodSettings, SharedTraining
 from harc.config.tuning import TuningSettings
 from harc.config.world import WorldSettings
 from harc.errors import ConfigError
+from harc.yaml_text import read_yaml
 
 PROFILES = Path("config/profiles")
 
@@ -57,7 +59,7 @@ class Profile(Settings):
         FamilySettings(), description="Further models, of which the directions alone are read."
     )
     directions: DirectionSettings = Field(DirectionSettings(), description="Extraction and layer choice.")
-    training: dict[str, Any] = Field({}, description="Settings that every trained method starts from.")
+    training: SharedTraining = Field({}, description="Settings that every trained method starts from.")
     methods: dict[str, MethodSettings] = Field(
         description="Trained methods by name (base is implied); each starts from the preset of its name, unless "
         "`preset` names another, then takes the shared `training` settings, then its own."
@@ -86,8 +88,12 @@ class Profile(Settings):
         if not isinstance(values, dict) or not isinstance(values.get("methods"), dict):
             return values
         shared = values.get("training") or {}
+        if not isinstance(shared, dict):
+            return values
         methods = {
-            name: merge({"preset": name, **shared}, own or {}) if isinstance(own, dict | None) else own
+            name: merge({"preset": name, **shared}, own or {}, MethodSettings)
+            if isinstance(own, dict | None)
+            else own
             for name, own in values["methods"].items()
         }
         return {**values, "methods": methods}
@@ -218,11 +224,15 @@ class Profile(Settings):
     def choose_training(self, backbone: str, method: str) -> MethodSettings:
         """A method's settings on a backbone: the backbone's own values come last."""
         settings, own = self.find_method(method), getattr(self.all_backbones[backbone], "training", {})
-        return MethodSettings.model_validate(merge(settings.model_dump(), own)) if own else settings
+        return (
+            MethodSettings.model_validate(merge(settings.model_dump(), own, MethodSettings))
+            if own
+            else settings
+        )
 
     def choose_finetuning(self, backbone: str, method: str, examples: int) -> MethodSettings:
         """Settings of the fine-tuning of a method's model on so many harmful answers."""
-        shared = merge(self.training, getattr(self.backbones[backbone], "training", {}))
+        shared = merge(self.training, getattr(self.backbones[backbone], "training", {}), MethodSettings)
         start = None if method == "base" else method
         return MethodSettings.model_validate(self.finetuning.compose_training(examples, start, shared))
 
@@ -234,7 +244,9 @@ class Profile(Settings):
         plain = self.methods[method]
         preset = {"preset": plain.preset, "objective": plain.objective, "start_from": plain.start_from}
         own = getattr(self.backbones[backbone], "training", {})
-        return MethodSettings.model_validate(merge(merge(merge(preset, self.training), own), changes))
+        for values in (self.training, own, changes):
+            preset = merge(preset, values, MethodSettings)
+        return MethodSettings.model_validate(preset)
 
     @model_validator(mode="after")
     def check_grids(self) -> "Profile":
@@ -303,7 +315,15 @@ def _read_inherited(path: Path, seen: tuple[Path, ...] = ()) -> dict:
     parent = values.pop("extends", None)
     if parent is None:
         return values
-    return merge(_read_inherited(_find_profile(str(parent)), (*seen, path.resolve())), values)
+    if not isinstance(parent, str):
+        raise ConfigError(
+            f"{path}: extends",
+            expected="the name of one profile, or the path of one file",
+            found=repr(parent)[:60],
+            fix="name one; it may extend another in turn",
+        )
+    inherited = _read_inherited(_find_profile(parent), (*seen, path.resolve()))
+    return merge(inherited, values, Profile, f"{path}: ")
 
 
 def load_profile(name: str) -> Profile:
@@ -313,5 +333,14 @@ def load_profile(name: str) -> Profile:
         ConfigError: for an unknown profile, key or value; one line that names the file and the key.
     """
     path = _find_profile(str(name))
-    values = {**_read_inherited(path), "name": path.stem, "source": str(name)}
-    return parse_settings(Profile, values, str(path))
+    values = _read_inherited(path)
+    own = {"name": path.stem, "source": str(name)}
+    for key, value in own.items():
+        if values.get(key, value) != value:
+            raise ConfigError(
+                f"{path}: {key}",
+                expected=f"none, or {value}: a profile is named like its file",
+                found=repr(values[key])[:60],
+                fix="remove the key; the name of the file decides",
+            )
+    return parse_settings(Profile, values | own, str(path))

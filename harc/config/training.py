@@ -1,11 +1,11 @@
 """Settings of adapter training: one model for every trained method; presets give its defaults."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from harc.config.base import Settings
+from harc.config.base import PartOf, Settings
 from harc.config.baselines import (
     CircuitBreakerSettings,
     PreferenceSettings,
@@ -240,3 +240,14 @@ class MethodSettings(Settings):
                 "batch.harmful: expected at least 2 rows, since RepBend's cluster term compares pairs of them; "
                 f"found {harmful}; raise it, or set repbend.cluster_weight to 0"
             )
+
+
+def _refuse_identity(values: dict[str, Any]) -> dict[str, Any]:
+    for name in ("preset", "objective", "start_from"):
+        if name in values:
+            raise ValueError(f"values without `{name}`, which says what a method is: name it in `methods`")
+    return values
+
+
+SharedTraining = Annotated[dict[str, Any], PartOf(MethodSettings), AfterValidator(_refuse_identity)]
+"""Some values of methods' settings, laid over each method's own: how it is trained, never which method it is."""

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from harc.errors import DataError
 from harc.files import read_json, sha256_file
+from harc.yaml_text import parse_yaml
 
 FORMAT = 1
 REPAIR = "run `harc data pull --force`, or `harc data pin` if the change is meant"
@@ -105,13 +104,13 @@ def read_pin(pin_file: Path) -> dict[str, Any]:
         DataError: if the file is missing or pins something else than one folder.
     """
     try:
-        outs = yaml.safe_load(pin_file.read_text(encoding="utf-8"))["outs"]
+        outs = parse_yaml(pin_file.read_text(encoding="utf-8"))["outs"]
         if len(outs) == 1 and str(outs[0]["md5"]).endswith(".dir"):
             return outs[0]
         found = f"{len(outs)} outputs, or one that is no folder"
     except FileNotFoundError:
         found = "no file"
-    except (yaml.YAMLError, KeyError, TypeError) as problem:
+    except (ValueError, KeyError, TypeError) as problem:
         found = f"no readable pin ({type(problem).__name__})"
     raise DataError(
         str(pin_file), expected="a DVC pin of one folder", found=found, fix=f"`git checkout {pin_file.name}`"
