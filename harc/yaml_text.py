@@ -136,7 +136,7 @@ def parse_yaml(text: str) -> Any:
         mark = getattr(problem, "problem_mark", None)
         found = getattr(problem, "problem", None) or getattr(problem, "reason", None) or str(problem)
         line = mark.line + 1 if mark else None
-        raise YamlError(line, "YAML", escape_control(found.removeprefix("found "))) from None
+        raise YamlError(line, "YAML", escape_control(re.sub("^(but )?found ", "", found))) from None
 
 
 def _count_values(node: yaml.Node, known: dict[int, int], depth: int) -> int:

@@ -105,7 +105,11 @@ def train(
     from harc.by_hand import train_from_files
     from harc.training.processes import is_main_process
 
-    summary = train_from_files(model, config, out, start_from=start_from)
+    def announce(line: str) -> None:
+        if is_main_process():
+            typer.echo(line)
+
+    summary = train_from_files(model, config, out, start_from=start_from, announce=announce)
     if not is_main_process():
         return
     if "updates" not in summary:

@@ -108,8 +108,12 @@ class AblationSettings(Settings):
         ):
             if unknown := [value for value in given if value not in known]:
                 raise ValueError(f"ablation.{key} of {', '.join(map(str, known))} (not {unknown[0]})")
-        if taken := self.list_changes(methods[self.of]).keys() & methods.keys():
+        own, changes = methods[self.of], self.list_changes(methods[self.of])
+        if taken := changes.keys() & methods.keys():
             raise ValueError(f"ablation.arms that are no methods already (found {', '.join(sorted(taken))})")
+        for name, (_, changed) in changes.items():
+            if change_method(own, own.preset, changed) == own:
+                raise ValueError(f"ablation.arms that change {self.of} ({name} does not)")
 
     def create_scope(
         self, methods: Mapping[str, MethodSettings], backbones: Collection[str]

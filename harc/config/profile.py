@@ -1,5 +1,6 @@
 """A profile: every setting of one study, composed from the groups that the steps read."""
 
+import re
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +28,8 @@ from harc.errors import ConfigError
 from harc.yaml_text import read_yaml
 
 PROFILES = Path("config/profiles")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""Names of methods and backbones."""
 
 
 class RowSource(DataSettings):
@@ -105,6 +108,11 @@ class Profile(Settings):
             raise ValueError("methods without 'base', which every profile has")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds without repeats")
+        for name in (*self.methods, *self.all_backbones):
+            if not NAME.fullmatch(name):
+                raise ValueError(
+                    f"names of letters, digits, dots, dashes, underscores, being parts of paths (not {name!r})"
+                )
         self.families.check_study(self.backbones, self.seeds)
         return self
 

@@ -216,6 +216,11 @@ class MethodSettings(Settings):
     def _check_rows(self) -> "MethodSettings":
         if sum(self.batch.counts.values()) == 0:
             raise ValueError("batch: expected at least one row in a micro-batch; found none; raise a count")
+        if self.objective == "cast" and self.start_from is not None:
+            raise ValueError(
+                f"start_from: expected none for objective cast, which is fitted on the base; found {self.start_from}; "
+                "leave it out"
+            )
         if self.objective in ("cb", "repbend"):
             self._check_both_sides()
         return self
