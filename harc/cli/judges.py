@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="List the judges, and calibrate them on human labels.")
+from harc.cli.running import make_app
+
+app = make_app("List the judges, and calibrate them on human labels.")
 
 CALIBRATION = Path("config/calibration")
 
