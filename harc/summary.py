@@ -6,6 +6,7 @@ from typing import Any
 
 from harc.artifacts import Layout
 from harc.config.profile import Profile
+from harc.errors import ArtifactError
 from harc.files import read_json
 from harc.reference import locate_reference, stands_in
 from harc.steps.build_paper import find_latex
@@ -25,13 +26,29 @@ def format_audit(found: dict[str, Any]) -> str:
 
 
 def format_summary(profile: Profile, *, started: int, failed: bool) -> str:
-    """A few lines: results by kind, duration, and the next step where something is missing."""
+    """A few lines: results by kind, duration, and the next step where something is missing.
+
+    Args:
+        profile: the profile.
+        started: start of the run that has just ended, seconds since 1970; 0 for no run: what lies there is listed.
+        failed: whether that run did not end well.
+
+    Raises:
+        ArtifactError: if there was no run, and nothing lies there.
+    """
     layout = Layout(profile.results_root)
     if stands_in(profile.name, layout.root):
         layout = locate_reference(profile.name)
     took = format_duration(time.time() - started) if started else "an unknown time"
     if failed:
         return f"\nprofile {profile.name} stopped after {took}; finished jobs are kept: run the command again"
+    if not started and not layout.root.exists():
+        raise ArtifactError(
+            str(layout.root),
+            expected=f"results of profile {profile.name}",
+            found="none",
+            fix=f"run `snakemake --cores all --config profile={profile.source}`",
+        )
     pdf = Path("paper/main.pdf")
     places = {
         "paper": pdf,
@@ -40,7 +57,7 @@ def format_summary(profile: Profile, *, started: int, failed: bool) -> str:
         "figures": layout.figures,
         "audit": layout.audit_page,
     }
-    lines = [f"\nprofile {profile.name} finished in {took}"]
+    lines = [f"\nprofile {profile.name} " + (f"finished in {took}" if started else "as it lies there")]
     lines += [f"  {name:8} {path}" for name, path in places.items() if path.exists()]
     if layout.audit.exists():
         lines.append(format_audit(read_json(layout.audit)))

@@ -63,9 +63,12 @@ def run_step(
     """Run one step of a profile, with its provenance recorded: what each workflow job does."""
     from harc.config.profile import load_profile
     from harc.pipeline import create_job, run_job
+    from harc.steps.units import check_job
 
     unit = {"backbone": backbone, "method": method, "seed": seed, "figure": figure, "mirror": mirror}
-    run_job(create_job(step, load_profile(profile), reference, **unit))
+    job = create_job(step, load_profile(profile), reference, **unit)
+    check_job(job)
+    run_job(job)
 
 
 @app.command()

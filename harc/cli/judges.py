@@ -44,6 +44,7 @@ def calibrate(
     with the commit and SHA-256 of the file behind it.
     """
     from harc.calibration import gibberish, over_refusal
+    from harc.calibration.columns import OVER_REFUSAL
     from harc.config.evaluation import EvaluationSettings
     from harc.config.profile import load_profile
     from harc.data.fetch import fetch_datasets
@@ -55,7 +56,7 @@ def calibrate(
     judges = make_judges(names, "", settings)
     fetch_datasets(("xstest", "coconot", "gsm8k", "humaneval"), data, mirror=mirror)
     tables = {
-        "over_refusal": (over_refusal.COLUMNS, over_refusal.calibrate_judges(data, judges)),
+        "over_refusal": (OVER_REFUSAL, over_refusal.calibrate_judges(data, judges)),
         "gibberish": (gibberish.COLUMNS, gibberish.calibrate_gibberish(data)),
     }
     for name, (columns, rows) in tables.items():

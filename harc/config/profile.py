@@ -25,6 +25,7 @@ from harc.config.training import MethodSettings, SharedTraining
 from harc.config.tuning import TuningSettings
 from harc.config.world import WorldSettings
 from harc.errors import ConfigError
+from harc.shipped import SHIPPED, find_shipped
 from harc.yaml_text import read_yaml
 
 PROFILES = Path("config/profiles")
@@ -293,14 +294,14 @@ def _describe_first(problem: ValidationError) -> str:
 
 def list_profiles() -> list[str]:
     """Names of the shipped profiles."""
-    return sorted(path.stem for path in PROFILES.glob("*.yaml"))
+    return sorted({path.stem for folder in (PROFILES, SHIPPED / PROFILES) for path in folder.glob("*.yaml")})
 
 
 def _find_profile(name: str) -> Path:
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
-        return path
-    path = PROFILES / f"{name}.yaml"
+        return find_shipped(path)
+    path = find_shipped(PROFILES / f"{name}.yaml")
     if not path.is_file():
         raise ConfigError(
             f"profile {name!r}",
