@@ -24,6 +24,7 @@ from harc.files import read_jsonl, sha256_file, write_jsonl
 from harc.listings import check_names, place_listing
 from harc.provenance import read_git_commit
 from harc.tree_files import UNTRACKED, walk_files
+from harc.yaml_text import parse_yaml
 
 TREE, RECORDS = "tree", "records.jsonl"
 
@@ -120,7 +121,7 @@ def _link_tree(root: Path, target: Path) -> None:
 def _add_to_remote(folder: Path, source: Path, name: str) -> dict[str, Any]:
     """Send a file or folder to the remote; DVC's entry for it."""
     _run_dvc(folder, "add", "--to-remote", "--out", name, os.fspath(source))
-    entry = yaml.safe_load((folder / f"{name}.dvc").read_text(encoding="utf-8"))["outs"][0]
+    entry = parse_yaml((folder / f"{name}.dvc").read_text(encoding="utf-8"))["outs"][0]
     return {key: entry[key] for key in ("md5", "size", "nfiles", "hash") if key in entry}
 
 

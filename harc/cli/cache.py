@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from harc.cli.options import ProfileOption
+from harc.cli.running import make_app
 from harc.errors import ConfigError
 from harc.terminal import show
 
-app = typer.Typer(no_args_is_help=True, help="Push results to, and pull them from, any DVC remote.")
+app = make_app("Push results to, and pull them from, any DVC remote.")
 
 RemoteOption = Annotated[
     str,

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from harc.cli.options import ProfileOption
+from harc.cli.running import make_app
 from harc.terminal import show
 
-app = typer.Typer(no_args_is_help=True, help="Build, pin, pull, verify and fetch data.")
+app = make_app("Build, pin, pull, verify and fetch data.")
 
 PIN = "data.dvc"
 MANIFEST = "config/data_manifest.json"

@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from harc.cli.options import DeviceOption, DtypeOption, ModelOption
+from harc.cli.running import make_app
 from harc.terminal import show
 
-app = typer.Typer(no_args_is_help=True, help="Extract harmfulness and refusal directions.")
+app = make_app("Extract harmfulness and refusal directions.")
 
 
 @app.callback()

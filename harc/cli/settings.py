@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from harc.cli.options import ProfileOption
+from harc.cli.running import make_app
 from harc.terminal import show
 
-app = typer.Typer(no_args_is_help=True, help="Show, check and document settings.")
+app = make_app("Show, check and document settings.")
 
 
 @app.command("check")

@@ -1,8 +1,10 @@
 """Pinning the embedded dataset with DVC, and pulling it at its pin; both work without a network."""
 
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -19,18 +21,31 @@ PIN_HEADER = "# The embedded dataset's version. Made by `harc data pin`; checked
 
 def _run_dvc(project: Path, *arguments: str) -> str | None:
     """Run DVC in the project; its last error lines, or None if all went well."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments],
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with _allow_no_git(project) as environment:
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", *arguments],
+            cwd=project,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if done.returncode == 0:
         return None
     lines = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR")]
     return " ".join(lines) or done.stderr.strip() or f"exit status {done.returncode}"
+
+
+@contextmanager
+def _allow_no_git(project: Path) -> Iterator[dict[str, str]]:
+    """What tells DVC that a tree without `.git` (a source archive) is no mistake."""
+    if (project / ".git").exists():
+        yield {}
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        write_text(Path(folder) / "config", "[core]\n    no_scm = true\n")
+        yield {"DVC_GLOBAL_CONFIG_DIR": folder}
 
 
 def _pinned_folder(project: Path, pin_file: str) -> Path:

@@ -3,12 +3,12 @@
 from functools import cache
 from pathlib import Path
 
-import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from harc.config.base import Settings
 from harc.errors import ConfigError
 from harc.listings import find_name_fault
+from harc.yaml_text import parse_yaml
 
 REGISTRY_FILE = Path(__file__).with_name("registry.yaml")
 
@@ -72,8 +72,8 @@ def load_registry(path: Path = REGISTRY_FILE) -> Registry:
         ConfigError: if it cannot be read as one.
     """
     try:
-        return Registry.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError, ValidationError) as problem:
+        return Registry.model_validate(parse_yaml(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as problem:
         raise ConfigError(
             str(path), expected="a registry of datasets", found=str(problem), fix="mend the file"
         ) from None

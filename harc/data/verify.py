@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from harc.errors import DataError
 from harc.files import read_json, sha256_file
+from harc.yaml_text import parse_yaml
 
 FORMAT = 1
 PIN_FIELDS = {"md5", "size", "nfiles", "hash", "path"}
@@ -108,7 +107,7 @@ def read_pin(pin_file: Path) -> dict[str, Any]:
         DataError: if the file is missing or pins something else than one folder.
     """
     try:
-        pin = yaml.safe_load(pin_file.read_text(encoding="utf-8"))
+        pin = parse_yaml(pin_file.read_text(encoding="utf-8"))
         outs = pin["outs"]
         # Anything else (deps, wdir, remote, cloud, files) has DVC read or write what is not in the listing.
         surplus = [
@@ -121,7 +120,7 @@ def read_pin(pin_file: Path) -> dict[str, Any]:
         found = f"the field {surplus[0]}" if surplus else f"{len(outs)} outputs, or one that is no folder"
     except FileNotFoundError:
         found = "no file"
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, *UNFIT) as problem:
+    except (ValueError, *UNFIT) as problem:
         found = f"no readable pin ({type(problem).__name__})"
     raise DataError(
         str(pin_file), expected="a DVC pin of one folder", found=found, fix=f"`git checkout {pin_file.name}`"

@@ -156,8 +156,12 @@ def describe_reading(reading: DirectionSettings) -> dict[str, Any]:
     return reading.model_dump(mode="json", exclude=skipped)
 
 
-def _merge_first(backbone: Backbone, settings: MethodSettings, folder: Path | str | None) -> Backbone:
-    """The backbone with the adapter that training starts from merged into its weights."""
+def check_start(settings: MethodSettings, folder: Path | str | None) -> None:
+    """Compare the method with the adapter folder that is given.
+
+    Raises:
+        ConfigError: for a composed method without a folder, or a folder for a method that starts from the base.
+    """
     if (settings.start_from is None) != (folder is None):
         raise ConfigError(
             "start_from",
@@ -169,6 +173,11 @@ def _merge_first(backbone: Backbone, settings: MethodSettings, folder: Path | st
             if folder is None
             else "set method.start_from, or leave the folder out",
         )
+
+
+def _merge_first(backbone: Backbone, settings: MethodSettings, folder: Path | str | None) -> Backbone:
+    """The backbone with the adapter that training starts from merged into its weights."""
+    check_start(settings, folder)
     return backbone if folder is None else merge_adapter(backbone, folder)
 
 
