@@ -24,19 +24,20 @@ class LocalEndpoint:
 
     @classmethod
     def load(cls, settings: EndpointSettings) -> "LocalEndpoint":
-        """Load folder or hub id `settings.model`; the name tells models apart by their weights, for the cache.
+        """Load folder or hub id `settings.model`; the name tells models apart by their files, for the cache.
 
         Raises:
             ModelError: if it cannot be loaded.
         """
-        from harc.backbones import describe_base, load_backbone
+        from harc.backbones import load_backbone
+        from harc.loading.identity import identify_source
 
         revision = None if Path(settings.model).is_dir() else settings.revision
         backbone = load_backbone(
             settings.model, dtype=settings.dtype, device=settings.device, revision=revision
         )
-        digest = describe_base(backbone.causal_lm)["sampled_weights_sha256"]
-        return cls(backbone, settings, f"{settings.model} ({settings.dtype}, weights {digest[:16]})")
+        identity = identify_source(settings.model, backbone.causal_lm)
+        return cls(backbone, settings, f"{settings.model} ({settings.dtype}, {identity})")
 
     def complete(
         self,

@@ -73,7 +73,7 @@ class HubClassifierJudge:
             EnvironmentProblem: if the hub does not give it.
             ModelError: if it cannot be loaded.
         """
-        from harc.backbones import load_causal_lm
+        from harc.loading.models import load_causal_lm
         from harc.weights import fetch_hub, find_snapshot
 
         settings = self.settings
