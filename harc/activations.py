@@ -180,7 +180,7 @@ def stream_residuals(
             backbone.body(**inputs, use_cache=False)
         parts = [torch.stack(part, dim=1) for part in zip(*reader.seen, strict=True)]
         for part in parts:
-            check_finite(part, f"model {backbone.source}")
+            check_finite(part, f"{backbone.source or 'model'}, activations")
         yield Residuals(rows, *parts)
 
 

@@ -97,7 +97,7 @@ def project_tokens(
             backbone.body(input_ids=ids, use_cache=False)
         for name, seen in reader.seen.items():
             cosines = torch.stack(seen, dim=2)
-            check_finite(cosines, f"model {backbone.source}")
+            check_finite(cosines, f"{backbone.source or 'model'}, activations")
             cosines = cosines.numpy()
             for place, index in enumerate(chosen):
                 length = len(answers[rows[index]])

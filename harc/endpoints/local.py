@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from harc.backbones import Backbone
@@ -30,14 +29,14 @@ class LocalEndpoint:
             ModelError: if it cannot be loaded.
         """
         from harc.backbones import load_backbone
-        from harc.loading.identity import identify_source
+        from harc.loading.identity import hash_weights
+        from harc.loading.models import find_folder
 
-        revision = None if Path(settings.model).is_dir() else settings.revision
-        backbone = load_backbone(
-            settings.model, dtype=settings.dtype, device=settings.device, revision=revision
+        folder = find_folder(settings.model, settings.revision)
+        backbone = load_backbone(folder, dtype=settings.dtype, device=settings.device)
+        return cls(
+            backbone, settings, f"{settings.model} ({settings.dtype}, files {hash_weights(folder)[:16]})"
         )
-        identity = identify_source(settings.model, backbone.causal_lm)
-        return cls(backbone, settings, f"{settings.model} ({settings.dtype}, {identity})")
 
     def complete(
         self,

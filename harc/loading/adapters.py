@@ -10,7 +10,7 @@ from harc.errors import ModelError
 from harc.finite import check_tensors, name_some
 from harc.loading.identity import BASE_RECORD, check_base
 from harc.loading.problems import explain_problems, read_object
-from harc.loading.tensors import list_names
+from harc.loading.tensors import list_entries
 
 CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
 FIX = "load the backbone that the adapter was trained on"
@@ -39,7 +39,7 @@ def load_adapter(model: Any, folder: Path) -> tuple[Any, tuple[str, ...]]:
     _check_kind(folder, config)
     expected = f"an adapter of this model ({type(model).__name__})"
     with explain_problems(str(folder), expected=f"{TENSORS}, a safetensors file", fix="get the file again"):
-        names = set(list_names(_find_tensors(folder)))
+        names = set(list_entries(_find_tensors(folder)))
     check_base(model, folder)
     with explain_problems(str(folder), expected=expected, fix=FIX), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # missing keys are an error below

@@ -6,12 +6,13 @@ from typing import Any
 from harc.errors import ModelError
 from harc.loading.gguf import check_gguf
 from harc.loading.problems import read_object
-from harc.loading.tensors import list_names
+from harc.loading.tensors import list_entries
 
 CONFIG, INDEX = "config.json", "model.safetensors.index.json"
 INDICES = (INDEX, "pytorch_model.bin.index.json")
 WEIGHTS = ("model.safetensors", INDEX, "pytorch_model.bin", "pytorch_model.bin.index.json")
 """Names under which transformers finds weights, in its order."""
+TEXTS = ("generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 AGAIN = "get the file again from where it was published"
 
 
@@ -38,10 +39,41 @@ def check_model_folder(folder: Path) -> Path | None:
         return gguf
     config = read_object(folder / CONFIG)
     _check_config(folder, config)
-    files = _list_weight_files(folder)
-    tensors = [name for file in files if file.suffix == ".safetensors" for name in _read_names(file)]
-    _check_depth(folder, config, tensors)
+    for name in TEXTS:  # the library passes over some of these when they are broken
+        if (folder / name).is_file():
+            read_object(folder / name)
+    _check_depth(folder, config, list_tensors(folder))
     return None
+
+
+def list_tensors(folder: Path) -> dict[str, dict[str, Any]]:
+    """dtype, shape and data_offsets of every tensor of a model in safetensors form; nothing for other forms.
+
+    Raises:
+        ModelError: for missing or damaged files, and for weights that are no floating-point numbers.
+    """
+    tensors: dict[str, dict[str, Any]] = {}
+    for path in _list_weight_files(folder):
+        if path.suffix == ".safetensors":
+            entries = _read_entries(path)
+            packed = [name for name in entries if name.endswith("weight") and _is_packed(entries[name])]
+            if packed:
+                raise _refuse_quantised(path, f"{packed[0]} in {entries[packed[0]]['dtype']}")
+            tensors |= entries
+    return tensors
+
+
+def _is_packed(entry: dict[str, Any]) -> bool:
+    return entry["dtype"] not in ("F64", "F32", "F16", "BF16")
+
+
+def _refuse_quantised(path: Path, found: str) -> ModelError:
+    return ModelError(
+        str(path),
+        expected="weights in float32, bfloat16 or float16",
+        found=f"a quantised checkpoint ({found})",
+        fix="use the model that it was made from",
+    )
 
 
 def find_gguf(folder: Path) -> Path | None:
@@ -75,12 +107,7 @@ def _check_config(folder: Path, config: dict[str, Any]) -> None:
     quantised = config.get("quantization_config") or config.get("compression_config")
     if quantised:
         method = quantised.get("quant_method", "no method") if isinstance(quantised, dict) else quantised
-        raise ModelError(
-            str(folder / CONFIG),
-            expected="weights in float32, bfloat16 or float16",
-            found=f"a quantised checkpoint ({method})",
-            fix="use the model that it was made from",
-        )
+        raise _refuse_quantised(folder / CONFIG, method)
 
 
 def _list_weight_files(folder: Path) -> list[Path]:
@@ -92,6 +119,9 @@ def _list_weight_files(folder: Path) -> list[Path]:
     name = next((name for name in WEIGHTS if (folder / name).is_file()), None)
     if name is None:
         others = sorted(path.name for path in folder.iterdir() if path.suffix in (".safetensors", ".bin"))
+        dangling = [name for name in others if not (folder / name).exists()]
+        if dangling:
+            others = [f"{dangling[0]}, a link that leads nowhere,"]
         raise ModelError(
             str(folder),
             expected=f"weights: {', '.join(WEIGHTS[:3])} or one GGUF file",
@@ -130,14 +160,14 @@ def _read_index(path: Path) -> list[Path]:
     return [path.parent / file for file in files]
 
 
-def _read_names(path: Path) -> list[str]:
+def _read_entries(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        return list_names(path)
+        return list_entries(path)
     except (OSError, ValueError) as problem:
         raise ModelError(str(path), expected="a safetensors file", found=str(problem), fix=AGAIN) from None
 
 
-def _check_depth(folder: Path, config: dict[str, Any], tensors: list[str]) -> None:
+def _check_depth(folder: Path, config: dict[str, Any], tensors: dict[str, Any]) -> None:
     """Refuse a depth that the weights cannot have: building the blocks alone would take all memory."""
     text = config.get("text_config")
     text = text if isinstance(text, dict) else config

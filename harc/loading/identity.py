@@ -1,7 +1,6 @@
 """What identifies a model: the bytes of its files, and for adapters a sample of its weights."""
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +52,6 @@ def hash_weights(source: Path | str) -> str:
             )
         digest.update(f"{path.relative_to(folder)} {sha256_file(path)}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
-
-
-def identify_source(source: str, model: Any) -> str:
-    """Identity of a loaded model for caches of answers: its files' hash, or the commit of a hub model."""
-    if os.path.isdir(source):
-        return hash_weights(source)
-    commit = getattr(model.config, "_commit_hash", None)
-    return f"commit {commit}" if commit else f"weights {describe_base(model)['sampled_weights_sha256']}"
 
 
 def check_base(model: Any, folder: Path) -> None:

@@ -39,7 +39,8 @@ def summarize_problem(problem: BaseException) -> str:
     lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
     if not lines:
         return type(problem).__name__
-    line = lines[0] if isinstance(problem, TELLING) else f"{type(problem).__name__}: {lines[0]}"
+    line = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+    line = line if isinstance(problem, TELLING) else f"{type(problem).__name__}: {line}"
     return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
 
 

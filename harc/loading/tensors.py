@@ -53,13 +53,13 @@ def _check_extent(name: str, entry: Any, room: int) -> None:
         )
 
 
-def list_names(path: Path) -> list[str]:
-    """Names of a file's tensors.
+def list_entries(path: Path) -> dict[str, dict[str, Any]]:
+    """dtype, shape and data_offsets of a file's tensors by name.
 
     Raises:
         ValueError: see read_header.
     """
-    return [name for name in read_header(path) if name != "__metadata__"]
+    return {name: entry for name, entry in read_header(path).items() if name != "__metadata__"}
 
 
 def read_tensors(
@@ -87,7 +87,7 @@ def read_tensors(
 
     path = Path(path)
     try:
-        names = list_names(path)
+        names = list_entries(path)
         with safe_open(str(path), framework=framework) as handle:
             tensors = {name: handle.get_tensor(name) for name in names}
     except (

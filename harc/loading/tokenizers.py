@@ -25,11 +25,11 @@ PROBES = (
 
 
 def load_tokenizer(source: str, names: dict[str, Any]) -> Any:
-    """The tokenizer of a folder, hub repository or GGUF file, with the ids of its tokenizer.json if it has one.
+    """The tokenizer of a folder, with the ids of its tokenizer.json if it has one.
 
     Args:
-        source: folder or hub id.
-        names: gguf_file or revision, for transformers.
+        source: folder.
+        names: gguf_file, for transformers, where the model is one.
 
     Raises:
         ModelError: if it cannot be loaded, or no class of transformers reproduces tokenizer.json.
@@ -38,9 +38,12 @@ def load_tokenizer(source: str, names: dict[str, Any]) -> Any:
 
     folder = Path(source)
     declared = read_object(folder / CONFIG) if (folder / CONFIG).is_file() else {}
-    fix = "check the folder or hub id, the network and the access token"
+    fix = "get the tokenizer's files again"
     with explain_problems(source, expected="a tokenizer", fix=fix):
-        if declared.get("tokenizer_class") in GENERIC:
+        kind = declared.get("tokenizer_class")
+        if not isinstance(kind, str | None):
+            raise ValueError(f"tokenizer_class {kind!r} in {CONFIG}")
+        if kind in GENERIC:
             return _check_ids(source, PreTrainedTokenizerFast.from_pretrained(source, **names), names)
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **names)
         if _find_difference(source, tokenizer, names) is None:
@@ -62,8 +65,8 @@ def _check_ids(source: str, tokenizer: Any, names: dict[str, Any]) -> Any:
 
 def _find_difference(source: str, tokenizer: Any, names: dict[str, Any]) -> str | None:
     """The first probe of which a tokenizer's ids are not those of its tokenizer.json; None if there is none."""
-    file = _find_file(source, names)
-    if file is None:
+    file = Path(source) / FILE
+    if names or not file.is_file():  # a GGUF file holds its own
         return None
     from tokenizers import Tokenizer
 
@@ -79,22 +82,6 @@ def _find_difference(source: str, tokenizer: Any, names: dict[str, Any]) -> str 
         ):
             return text
     return None
-
-
-def _find_file(source: str, names: dict[str, Any]) -> Path | None:
-    """Path of tokenizer.json; None where there is none."""
-    if names.get("gguf_file"):
-        return None
-    if Path(source).is_dir():
-        file = Path(source) / FILE
-        return file if file.is_file() else None
-    from transformers.utils import cached_file
-
-    found = cached_file(
-        source, FILE, revision=names.get("revision"), _raise_exceptions_for_missing_entries=False,
-        _raise_exceptions_for_connection_errors=False,
-    )  # fmt: skip
-    return None if found is None else Path(found)
 
 
 def check_vocabulary(source: str, tokenizer: Any, model: Any) -> None:
