@@ -37,7 +37,10 @@ def load_adapted(source: str | Path, folder: str | Path | None, **options: Any) 
             fix="fit the steering on this model",
         )
     SteeringHooks(backbone, steering)
-    return backbone
+    if any(vector.count_nonzero() for vector in steering.additions.values()):
+        return backbone
+    remark = f"{folder}: this steering adds nothing: every answer is the base model's"
+    return replace(backbone, remarks=(*backbone.remarks, remark))
 
 
 def fold_adapter(backbone: Backbone) -> Backbone:

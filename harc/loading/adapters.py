@@ -10,7 +10,7 @@ from harc.errors import ModelError
 from harc.finite import check_tensors, name_some
 from harc.loading.identity import BASE_RECORD, check_base
 from harc.loading.problems import explain_problems, read_object
-from harc.loading.tensors import list_entries
+from harc.loading.tensors import is_packed, list_entries
 
 CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
 FIX = "load the backbone that the adapter was trained on"
@@ -39,13 +39,16 @@ def load_adapter(model: Any, folder: Path) -> tuple[Any, tuple[str, ...]]:
     _check_kind(folder, config)
     expected = f"an adapter of this model ({type(model).__name__})"
     with explain_problems(str(folder), expected=f"{TENSORS}, a safetensors file", fix="get the file again"):
-        names = set(list_entries(_find_tensors(folder)))
+        entries = list_entries(_find_tensors(folder))
+        packed = [f"{name} in {entry['dtype']}" for name, entry in entries.items() if is_packed(entry)]
+        if packed:
+            raise ValueError(f"{packed[0]}, no floating-point number")
     check_base(model, folder)
     with explain_problems(str(folder), expected=expected, fix=FIX), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # missing keys are an error below
         adapted = PeftModel.from_pretrained(model, str(folder))
         own = get_peft_model_state_dict(adapted, save_embedding_layers=False)
-    _compare_names(folder, expected, names, own, adapted)
+    _compare_names(folder, expected, set(entries), own, adapted)
     check_tensors(own.items(), str(folder / TENSORS), "train the adapter again, or get the file again")
     return adapted, tuple(_list_remarks(model, folder, config, own))
 

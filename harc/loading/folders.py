@@ -6,7 +6,7 @@ from typing import Any
 from harc.errors import ModelError
 from harc.loading.gguf import check_gguf
 from harc.loading.problems import read_object
-from harc.loading.tensors import list_entries
+from harc.loading.tensors import is_packed, list_entries
 
 CONFIG, INDEX = "config.json", "model.safetensors.index.json"
 INDICES = (INDEX, "pytorch_model.bin.index.json")
@@ -56,15 +56,11 @@ def list_tensors(folder: Path) -> dict[str, dict[str, Any]]:
     for path in _list_weight_files(folder):
         if path.suffix == ".safetensors":
             entries = _read_entries(path)
-            packed = [name for name in entries if name.endswith("weight") and _is_packed(entries[name])]
+            packed = [name for name in entries if name.endswith("weight") and is_packed(entries[name])]
             if packed:
                 raise _refuse_quantised(path, f"{packed[0]} in {entries[packed[0]]['dtype']}")
             tensors |= entries
     return tensors
-
-
-def _is_packed(entry: dict[str, Any]) -> bool:
-    return entry["dtype"] not in ("F64", "F32", "F16", "BF16")
 
 
 def _refuse_quantised(path: Path, found: str) -> ModelError:

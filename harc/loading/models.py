@@ -10,6 +10,7 @@ from typing import Any
 from harc.errors import ModelError
 from harc.finite import check_tensors, name_some
 from harc.loading.folders import check_model_folder, list_tensors
+from harc.loading.gguf import list_leftover
 from harc.loading.identity import RELOAD
 from harc.loading.problems import explain_problems
 from harc.loading.tokenizers import check_vocabulary, load_tokenizer
@@ -86,7 +87,8 @@ def _load_model(folder: str, names: Mapping[str, str], device: str, dtype: Any) 
         model, report = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, trust_remote_code=False, output_loading_info=True, **options
         )
-    check_report(folder, report)
+        leftover = list_leftover(Path(folder) / names["gguf_file"], model) if names else []
+    check_report(folder, {**report, "unexpected_keys": [*report["unexpected_keys"], *leftover]})
     with explain_problems(folder, expected=f"room for the model on {device}", fix="choose another device"):
         model = model if device == "auto" else model.to(device)
     check_weights(model, folder)

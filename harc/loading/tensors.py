@@ -44,8 +44,9 @@ def _check_extent(name: str, entry: Any, room: int) -> None:
     try:
         start, stop = entry["data_offsets"]
         fits = 0 <= start <= stop <= room
+        entry["dtype"].upper()
         shape = all(isinstance(extent, int) and extent >= 0 for extent in entry["shape"])
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise ValueError(f"no dtype, shape and data_offsets for {name}") from None
     if not (fits and shape):
         raise ValueError(
@@ -60,6 +61,11 @@ def list_entries(path: Path) -> dict[str, dict[str, Any]]:
         ValueError: see read_header.
     """
     return {name: entry for name, entry in read_header(path).items() if name != "__metadata__"}
+
+
+def is_packed(entry: dict[str, Any]) -> bool:
+    """Whether a tensor holds something else than floating-point numbers of 16 bits or more."""
+    return entry["dtype"] not in ("F64", "F32", "F16", "BF16")
 
 
 def read_tensors(

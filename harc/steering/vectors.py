@@ -94,6 +94,8 @@ def load_steering(folder: Path) -> Steering:
         additions = {
             int(n.partition(".")[2]): v for n, v in sorted(tensors.items()) if n.startswith("addition.")
         }
+        if not tensors["condition"].count_nonzero():
+            raise ValueError("a condition vector of zeros, which tells no prompts apart")
         return Steering(tensors["condition"], additions, condition)
     except (DataError, KeyError, TypeError, ValueError) as problem:
         raise ArtifactError(
