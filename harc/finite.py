@@ -56,12 +56,13 @@ def check_tensors(
         raise kind(where, expected="finite values", found=f"NaN or infinity in {name_some(broken)}", fix=fix)
 
 
-def check_logits(logits: Any, names: Sequence[str]) -> None:
+def check_logits(logits: Any, names: Sequence[str], source: str) -> None:
     """Refuse logits from which no token can be chosen: NaN, plus infinity, or nothing but minus infinity.
 
     Args:
         logits: torch tensor of shape (rows, vocabulary).
         names: of the rows' prompts.
+        source: of the model, for the error.
 
     Raises:
         ModelError: naming the first such prompt.
@@ -75,6 +76,6 @@ def check_logits(logits: Any, names: Sequence[str]) -> None:
         raise ModelError(
             names[rows[0]],
             expected="finite logits",
-            found=f"NaN or infinity in the model's output{others}",
+            found=f"NaN or infinity in the output of {source or 'the model'}{others}",
             fix="load the model in float32 or bfloat16; if that does not help, its weights are broken",
         )

@@ -118,12 +118,12 @@ def _decode_batch(
 
 
 def _check_first(
-    pick: Callable[[Tensor, list[int]], Tensor], labels: Sequence[str]
+    pick: Callable[[Tensor, list[int]], Tensor], labels: Sequence[str], source: str
 ) -> Callable[[Tensor, list[int]], Tensor]:
     """`pick` for logits that are finite; others are an error that names the prompt."""
 
     def check_and_pick(logits: Tensor, rows: list[int]) -> Tensor:
-        check_logits(logits, [labels[row] for row in rows])
+        check_logits(logits, [labels[row] for row in rows], source)
         return pick(logits, rows)
 
     return check_and_pick
@@ -182,7 +182,7 @@ def generate_greedy(
         done = 0
         pick = _pick_likeliest if sampling is None else TokenSampler(batch, sampling)
         labels = [names[copies[prompt][0]] if names else f"prompt {copies[prompt][0]}" for prompt in batch]
-        pick = _check_first(pick, labels)
+        pick = _check_first(pick, labels, model.config._name_or_path)
         answers = _decode_batch(model, batch, pad, ends, max_new_tokens, pick)
         for prompt, (tokens, ended) in zip(batch, answers, strict=True):
             text = tokenizer.decode(tokens, skip_special_tokens=True)

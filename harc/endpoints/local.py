@@ -70,6 +70,7 @@ class LocalEndpoint:
             list(prompts.values()),
             max_new_tokens=limit,
             batch_size=settings.batch_size,
+            names=[f"conversation {place}" for place in prompts],
             ends=end_token_ids(model, tokenizer) | {self.backbone.chat.end_id},
             sampling=sampling,
         )
