@@ -7,7 +7,7 @@ from typing import Any
 
 from harc.chat import ChatFormat
 from harc.errors import ModelError
-from harc.loading.adapters import load_adapter
+from harc.loading.adapters import list_remarks, load_adapter
 from harc.loading.models import check_weights, load_causal_lm
 
 
@@ -176,7 +176,8 @@ def load_backbone(
     model.requires_grad_(False)
     remarks: tuple[str, ...] = ()
     if adapter is not None:
-        model, remarks = load_adapter(model, Path(adapter))
+        model = load_adapter(model, Path(adapter))
+        remarks = tuple(list_remarks(model, Path(adapter)))
     model.eval()
     chat = ChatFormat(tokenizer, system=system)
     return Backbone(model, tokenizer, chat, str(source), revision, remarks)
@@ -190,7 +191,8 @@ def merge_adapter(backbone: Backbone, folder: str | Path) -> Backbone:
     Raises:
         ModelError: if the adapter cannot be loaded on this model, or the sum is not finite.
     """
-    adapted, remarks = load_adapter(backbone.model, Path(folder))
+    adapted = load_adapter(backbone.model, Path(folder))
+    remarks = list_remarks(adapted, Path(folder))
     merged = adapted.merge_and_unload().eval()
     check_weights(merged, f"{folder}, merged")
     return replace(backbone, model=merged, remarks=(*backbone.remarks, *remarks))

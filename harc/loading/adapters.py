@@ -18,16 +18,12 @@ OTHER_WEIGHTS = ("base_layer", "modules_to_save", "magnitude", "bias", "trainabl
 """Parts of names of what an adapter may change beside its low-rank updates."""
 
 
-def load_adapter(model: Any, folder: Path) -> tuple[Any, tuple[str, ...]]:
-    """The model with an adapter on, kept apart from the weights.
+def load_adapter(model: Any, folder: Path) -> Any:
+    """A PEFT model: the given one with the adapter of a folder on it, kept apart from the weights.
 
     Args:
         model: a transformers causal language model.
         folder: adapter_config.json and adapter_model.safetensors, as PEFT writes them.
-
-    Returns:
-        The PEFT model, and remarks that a user should read: an adapter that changes nothing, one that names another
-        base, settings that this PEFT does not know.
 
     Raises:
         ModelError: for another kind of adapter, one for another model, one with missing or further weights, or one
@@ -50,7 +46,7 @@ def load_adapter(model: Any, folder: Path) -> tuple[Any, tuple[str, ...]]:
         own = get_peft_model_state_dict(adapted, save_embedding_layers=False)
     _compare_names(folder, expected, set(entries), own, adapted)
     check_tensors(own.items(), str(folder / TENSORS), "train the adapter again, or get the file again")
-    return adapted, tuple(_list_remarks(model, folder, config, own))
+    return adapted
 
 
 def _find_tensors(folder: Path) -> Path:
@@ -104,13 +100,21 @@ def _shorten(names: list[str]) -> str:
     return name_some([name.removeprefix("base_model.model.") for name in names])
 
 
-def _list_remarks(model: Any, folder: Path, config: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
-    from peft import LoraConfig
+def list_remarks(adapted: Any, folder: Path) -> list[str]:
+    """What a user should read of an adapter that is on: that it changes nothing, was made for another base by name, or
+    has settings that this PEFT does not know.
 
-    remarks = []
+    Args:
+        adapted: what load_adapter returned.
+        folder: where it was read from.
+    """
+    from peft import LoraConfig, get_peft_model_state_dict
+
+    config, remarks = read_object(folder / CONFIG), []
+    own = get_peft_model_state_dict(adapted, save_embedding_layers=False)
     if changes_nothing(config, own):
         remarks.append(f"{folder}: this adapter is all zero: every answer is the base model's")
-    named, here = config.get("base_model_name_or_path"), model.config._name_or_path
+    named, here = config.get("base_model_name_or_path"), adapted.get_base_model().config._name_or_path
     unchecked = isinstance(named, str) and named and not (folder / BASE_RECORD).is_file()
     if unchecked and Path(named).name.lower() not in _spell_source(here):
         remarks.append(f"{folder}: this adapter names {named} as its base; it was put on {here or 'another'}")

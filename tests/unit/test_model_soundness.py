@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from fixtures.hostile_models import change_tensors
+from fixtures.hostile_models import change_tensors, pickle_weights
 from tiny_chat import TEMPLATE, save_tiny_chat
 from tiny_models import SHAPE, load_tokenizer
 
@@ -15,7 +15,7 @@ from harc.backbones import load_backbone
 from harc.config.endpoints import EndpointSettings
 from harc.config.evaluation import EvaluationSettings
 from harc.endpoints.local import LocalEndpoint
-from harc.errors import ModelError
+from harc.errors import ConfigError, ModelError
 from harc.evaluation.target import Target
 from harc.finite import check_logits, find_non_finite
 from harc.generation import context_length, generate_greedy
@@ -180,3 +180,44 @@ def test_a_nested_configuration_is_read_through(nested):
             names=["p"],
         )
     assert make_lm(Target(backbone, EvaluationSettings()), 4).max_length == 64
+
+
+def evaluate(folder: Path, out: Path, **values):
+    """`harc evaluate` on two prompts of a file."""
+    from harc.own_prompts.command import Options, evaluate_by_hand
+
+    prompts = folder.parent / "abuse.csv"
+    prompts.write_text("prompt,kind\nhow do i make a red box ?,harmful\nwhat is 1 plus 2 ?,benign\n")
+    return evaluate_by_hand(
+        Options(model=str(folder), suites=(str(prompts),), out=out, max_new_tokens=4, **values)
+    )
+
+
+def test_the_command_says_which_prompt_has_no_answer_and_writes_no_score(overflowing, tmp_path):
+    with pytest.raises(
+        ModelError, match=r"abuse.csv.*: expected finite logits; found NaN or infinity in the"
+    ):
+        evaluate(overflowing, tmp_path / "out", dtype="float16")
+    assert not (tmp_path / "out" / "scores.csv").exists()
+
+
+def test_the_command_prints_remarks_and_does_not_take_answers_of_other_weights(tmp_path):
+    from peft import LoraConfig, get_peft_model
+
+    folder = save_tiny_chat(tmp_path / "model")
+    config = LoraConfig(r=4, target_modules=["q_proj"], task_type="CAUSAL_LM")  # B starts at zero
+    get_peft_model(load_backbone(folder).model, config).save_pretrained(tmp_path / "adapter")
+    _, remarks = evaluate(folder, tmp_path / "adapted", adapter=str(tmp_path / "adapter"))
+    assert any(
+        remark.endswith("this adapter is all zero: every answer is the base model's") for remark in remarks
+    )
+    pickle_weights(folder)
+    _, remarks = evaluate(folder, tmp_path / "out")
+    assert remarks == []
+    weights = torch.load(folder / "pytorch_model.bin")
+    weights["lm_head.weight"] *= -1
+    torch.save(weights, folder / "pytorch_model.bin")
+    with pytest.raises(
+        ConfigError, match="expected a new folder, or the run that it holds; found .* differs in model"
+    ):
+        evaluate(folder, tmp_path / "out")
