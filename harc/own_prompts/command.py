@@ -193,6 +193,7 @@ def evaluate_by_hand(options: Options) -> tuple[Findings, list[str]]:
     )
     judges = make_judges(settings.judges, "", settings)
     target = make_target(model, adapter, settings, dtype=options.dtype, device=options.device)
+    remarks += getattr(getattr(target, "backbone", None), "remarks", ())
     findings = evaluate_suites(target, rows, judges, store)
     if benchmarks is not None:
         scores = run_benchmarks(target, benchmarks, options.out, options.data, options.mirror)

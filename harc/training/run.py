@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harc.backbones import Backbone, describe_base, merge_adapter
+from harc.backbones import Backbone, merge_adapter
 from harc.config.directions import DirectionSettings
 from harc.config.training import MethodSettings
 from harc.directions import Directions
@@ -15,6 +15,7 @@ from harc.errors import ConfigError, DataError
 from harc.extraction import extract_directions
 from harc.files import atomic_directory, sha256_file, write_jsonl
 from harc.finished import identify_work
+from harc.loading.identity import describe_base
 from harc.training.adapters import attach_adapter, save_adapter
 from harc.training.batches import encode_rows
 from harc.training.context import Context, Sources
