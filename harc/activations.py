@@ -178,7 +178,10 @@ def stream_residuals(
         reader = _BatchReader(readings, batch, inputs["input_ids"])
         with torch.no_grad(), observe_slots(backbone, slots, reader.see), stoppable():
             backbone.body(**inputs, use_cache=False)
-        yield Residuals(rows, *(torch.stack(part, dim=1) for part in zip(*reader.seen, strict=True)))
+        parts = [torch.stack(part, dim=1) for part in zip(*reader.seen, strict=True)]
+        for part in parts:
+            check_finite(part, f"{backbone.source or 'model'}, activations")
+        yield Residuals(rows, *parts)
 
 
 def _plan_lines(backbone: Backbone, readings: Sequence[Reading], share: bool | None) -> list[list[int]]:

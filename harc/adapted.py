@@ -4,7 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harc.backbones import Backbone, check_base, load_backbone
+from harc.backbones import Backbone, load_backbone
+from harc.errors import ModelError
+from harc.loading.identity import check_base
+from harc.loading.models import check_weights
 from harc.steering.hooks import SteeringHooks
 from harc.steering.vectors import RULE, load_steering
 
@@ -24,12 +27,26 @@ def load_adapted(source: str | Path, folder: str | Path | None, **options: Any) 
         return load_backbone(source, adapter=folder, **options)
     backbone = load_backbone(source, **options)
     check_base(backbone.causal_lm, Path(folder))
-    SteeringHooks(backbone, load_steering(Path(folder)))
-    return backbone
+    steering = load_steering(Path(folder))
+    widths = {len(vector) for vector in (steering.vector, *steering.additions.values())}
+    if widths != {backbone.hidden_size}:
+        raise ModelError(
+            str(folder),
+            expected=f"vectors of {backbone.hidden_size} numbers, as wide as the model",
+            found=", ".join(map(str, sorted(widths))),
+            fix="fit the steering on this model",
+        )
+    SteeringHooks(backbone, steering)
+    if any(vector.count_nonzero() for vector in steering.additions.values()):
+        return backbone
+    remark = f"{folder}: this steering adds nothing: every answer is the base model's"
+    return replace(backbone, remarks=(*backbone.remarks, remark))
 
 
 def fold_adapter(backbone: Backbone) -> Backbone:
     """The same model with its LoRA adapter, if it has one, folded into the weights: faster, equal up to rounding."""
     if not hasattr(backbone.model, "merge_and_unload"):
         return backbone
-    return replace(backbone, model=backbone.model.merge_and_unload())
+    merged = backbone.model.merge_and_unload()
+    check_weights(merged, f"{backbone.source}, merged with its adapter")
+    return replace(backbone, model=merged)

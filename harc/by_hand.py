@@ -1,12 +1,15 @@
 """Extraction and training from files, outside the workflow: what `harc directions extract` and `harc train` call."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from harc.adapted import load_adapted
 from harc.backbones import load_backbone
+from harc.config.base import list_declared
 from harc.config.by_hand import TrainingFile
 from harc.config.directions import DirectionSettings
+from harc.config.loading import parse_settings
 from harc.config.training import MethodSettings
 from harc.directions import Directions, save_directions
 from harc.errors import DataError
@@ -42,7 +45,8 @@ def extract_directions_from_files(
     Raises:
         DataError, ModelError, ConfigError: for files or models that cannot be used.
     """
-    reading = (settings or DirectionSettings()).override(MethodSettings(preset=preset).directions)
+    method = parse_settings(MethodSettings, {"preset": preset}, "harc directions extract")
+    reading = (settings or DirectionSettings()).override(method.directions)
     prompts = [[row["prompt"] for row in read_rows(path, ("prompt",))] for path in (harmful, harmless)]
     kinds = None if pairs is None else read_pairs(pairs)
     backbone = load_adapted(model, adapter, dtype=dtype, device=device)
@@ -97,6 +101,7 @@ def train_from_files(
     *,
     checkpoints: Path | str | None = None,
     start_from: Path | str | None = None,
+    announce: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Train one adapter, or fit one steering, from a YAML file (see harc.config.by_hand) and write its folder.
 
@@ -107,6 +112,7 @@ def train_from_files(
         checkpoints: folder of checkpoints while the run lasts; by default beside `out`. A run that was killed goes
             on from there when it is started again.
         start_from: folder of the adapter that a composed method (harc_dpo, dpo_harc) starts from.
+        announce: told in one line, before the model is loaded, which method is trained.
 
     Returns:
         What train_adapter, or fit_steering, returns.
@@ -114,10 +120,10 @@ def train_from_files(
     Raises:
         DataError, ModelError, ConfigError: for files or models that cannot be used.
     """
-    from harc.config.loading import parse_settings, read_yaml
     from harc.steering.fit import fit_steering
     from harc.training.processes import end_processes, local_device
-    from harc.training.run import train_adapter
+    from harc.training.run import check_start, train_adapter
+    from harc.yaml_text import read_yaml
 
     config, out = Path(config), Path(out)
     given: TrainingFile = parse_settings(TrainingFile, read_yaml(config), str(config))
@@ -127,6 +133,8 @@ def train_from_files(
         "pairs": ("kind", "prompt", "response"),
         "validation": ("category", "prompt"),
     }
+    announce(describe_method(given.method, start_from))
+    check_start(given.method, start_from)
     rows = {
         name: read_rows(config.parent / path, fields) if (path := getattr(given, name)) else None
         for name, fields in files.items()
@@ -152,3 +160,20 @@ def train_from_files(
     )
     end_processes()
     return summary
+
+
+def describe_method(method: MethodSettings, start_from: Path | str | None) -> str:
+    """Which method settings make, in one line: preset, objective, what it starts from, what was given besides."""
+    given = [f"{name} {value}" for name, value in _flatten(list_declared(method)) if name != "preset"]
+    start = "" if start_from is None else f", on top of {start_from}"
+    besides = f"; given besides: {', '.join(given)}" if given else ""
+    return f"method: preset {method.preset}, objective {method.objective}{start}{besides}"
+
+
+def _flatten(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Dotted names and values of nested settings."""
+    flat = []
+    for name, value in sorted(values.items()):
+        inner = isinstance(value, dict)
+        flat += _flatten(value, f"{prefix}{name}.") if inner else [(f"{prefix}{name}", value)]
+    return flat

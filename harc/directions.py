@@ -17,6 +17,7 @@ from torch import Tensor
 
 from harc.errors import ArtifactError
 from harc.files import write_bytes
+from harc.untrusted import parse_json
 
 FAMILIES = ("v_harm", "v_ref", "v_harm_resp", "v_ref_resp")
 EPSILON = 1e-8  # length below which a difference counts as none (main/directions.py@c3565e5)
@@ -113,30 +114,39 @@ def load_directions(path: Path | str) -> Directions:
     Raises:
         ArtifactError: if it is missing, not safetensors, or lacks the prompt-side families.
     """
-    from safetensors import SafetensorError, safe_open
+    from harc.loading.tensors import read_metadata, read_tensors
 
-    try:
-        with safe_open(str(path), framework="pt") as handle:
-            tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
-            metadata = handle.metadata() or {}
-    except (OSError, SafetensorError) as problem:
-        raise ArtifactError(
-            str(path), expected="a directions file", found=str(problem), fix="run `harc directions extract`"
-        ) from problem
+    fix = "run `harc directions extract`"
+    tensors = read_tensors(path, expected="a directions file", fix=fix)
+    metadata = read_metadata(path)
     if not {"v_harm", "v_ref"} <= tensors.keys():
         raise ArtifactError(
             str(path),
             expected="the tensors v_harm and v_ref",
             found=", ".join(sorted(tensors)) or "none",
-            fix="run `harc directions extract`",
+            fix=fix,
+        )
+    shapes = {tuple(tensors[name].shape) for name in FAMILIES if name in tensors}
+    if len(shapes) > 1 or len(*shapes) != 2:
+        raise ArtifactError(
+            str(path), expected="families of one shape (slots, hidden)", found=str(sorted(shapes)), fix=fix
         )
     return Directions(
         **{name: tensors[name] for name in FAMILIES if name in tensors},
         norms=_strip(tensors, "norm_"),
         counts={name: int(value) for name, value in _strip(tensors, "count_").items()},
         bootstrap=_strip(tensors, "bootstrap_cos."),
-        settings=json.loads(metadata.get("harc", "{}")),
+        settings=_read_settings(metadata.get("harc", "{}"), path, fix),
     )
+
+
+def _read_settings(text: str, path: Path | str, fix: str) -> dict[str, Any]:
+    try:
+        return dict(parse_json(text))
+    except (TypeError, ValueError) as problem:
+        raise ArtifactError(
+            str(path), expected="the settings that it was read with", found=str(problem), fix=fix
+        ) from None
 
 
 def _strip(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -51,18 +51,47 @@ class EnvironmentProblem(HarcError):
     """Something that the machine lacks: a GPU, memory, disk, the network, a token, a program."""
 
 
-def describe_full_disk(problem: OSError, command: str) -> EnvironmentProblem | None:
-    """One line for a disk without room; None for any other trouble of the system.
+_ROOM = ("room on the disk", "free some, then give the same command again: finished work is kept")
+_PERMISSION = ("permission to use it", "change its permissions, or name another place")
+_LIMIT = ("fewer open files", "raise the limit (`ulimit -n`)")
+_TROUBLES = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EACCES: _PERMISSION,
+    errno.EPERM: _PERMISSION,
+    errno.EROFS: ("a file system that can be written", "name another place"),
+    errno.ENOENT: ("a file or folder", "check the path"),
+    errno.EISDIR: ("a file", "check the path"),
+    errno.ENOTDIR: ("a folder", "check the path"),
+    errno.EEXIST: ("a free name", "name another place, or remove what is there"),
+    errno.ENOTEMPTY: ("an empty folder", "name another place, or remove what is there"),
+    errno.ENAMETOOLONG: ("a name that the file system takes", "shorten it"),
+    errno.ELOOP: ("a path without circular links", "mend the links"),
+    errno.EMFILE: _LIMIT,
+    errno.ENFILE: _LIMIT,
+    errno.ENOMEM: ("enough memory", "free some, or choose smaller batches"),
+    errno.EIO: ("a device that can be read and written", "check the device"),
+}
+"""What was expected and what to do next, by what the system says."""
+
+
+def describe_system_problem(problem: OSError, command: str) -> EnvironmentProblem:
+    """One line for a trouble of the system, or of a library that reports its own as one.
 
     Args:
         problem: what the system said.
         command: what was under way, named where the system names no file.
     """
-    if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
-        return None
+    expected, fix = _TROUBLES.get(
+        problem.errno, ("no trouble", "mend that, then give the same command again")
+    )
+    names = (
+        [problem.filename, problem.filename2]
+        if isinstance(problem.filename, str | bytes | os.PathLike)
+        else []
+    )
+    place = " -> ".join(os.fsdecode(name) for name in names if name)
+    found = os.strerror(problem.errno).lower() if problem.errno in _TROUBLES else str(problem)[:300]
     return EnvironmentProblem(
-        problem.filename or command,
-        expected="room on the disk",
-        found=os.strerror(problem.errno).lower(),
-        fix="free some, then give the same command again: finished work is kept",
+        place or command, expected=expected, found=found or type(problem).__name__, fix=fix
     )

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -167,6 +168,27 @@ def read_jsonl(path: Path | str, required: Sequence[str] = ()) -> list[dict]:
             )
         rows.append(row)
     return rows
+
+
+@contextmanager
+def system_errors(path: Path | str) -> Iterator[None]:
+    """Let a library of compiled code fail as Python does where the disk is full or not to be written.
+
+    safetensors and tokenizers put the system's error number into a text of their own.
+
+    Raises:
+        OSError: with that number and the path.
+    """
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as problem:
+        number = re.search(r"\(os error (\d+)\)", str(problem))
+        if number is None:
+            raise
+        code = int(number[1])
+        raise OSError(code, os.strerror(code), os.fspath(path)) from None
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from harc.errors import ModelError
+from harc.finite import check_logits
 from harc.prefill import read_prompts
 from harc.token_sampling import Sampling, TokenSampler
 
@@ -52,7 +53,7 @@ def end_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:
 
 def context_length(model: Any) -> int | None:
     """Longest sequence that the model takes, in tokens; None where its config does not say."""
-    return getattr(model.config, "max_position_embeddings", None)
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
 
 
 def check_lengths(
@@ -116,6 +117,18 @@ def _decode_batch(
     return list(zip(tokens, stopped, strict=True))
 
 
+def _check_first(
+    pick: Callable[[Tensor, list[int]], Tensor], labels: Sequence[str], source: str
+) -> Callable[[Tensor, list[int]], Tensor]:
+    """`pick` for logits that are finite; others are an error that names the prompt."""
+
+    def check_and_pick(logits: Tensor, rows: list[int]) -> Tensor:
+        check_logits(logits, [labels[row] for row in rows], source)
+        return pick(logits, rows)
+
+    return check_and_pick
+
+
 def _pick_likeliest(logits: Tensor, rows: list[int]) -> Tensor:
     return logits.argmax(-1)
 
@@ -150,7 +163,8 @@ def generate_greedy(
         sampling: draws tokens instead; a prompt's draws then depend on its tokens and the seed alone.
 
     Raises:
-        ModelError: for a prompt that does not fit the context; nothing is ever cut.
+        ModelError: for a prompt that does not fit the context, since nothing is ever cut, or whose logits are not
+            finite.
     """
     check_lengths(model, [len(prompt) for prompt in prompts], max_new_tokens, names)
     copies: dict[tuple[int, ...], list[int]] = {}
@@ -167,6 +181,8 @@ def generate_greedy(
         batch = unique[start : start + batch_size]
         done = 0
         pick = _pick_likeliest if sampling is None else TokenSampler(batch, sampling)
+        labels = [names[copies[prompt][0]] if names else f"prompt {copies[prompt][0]}" for prompt in batch]
+        pick = _check_first(pick, labels, model.config._name_or_path)
         answers = _decode_batch(model, batch, pad, ends, max_new_tokens, pick)
         for prompt, (tokens, ended) in zip(batch, answers, strict=True):
             text = tokenizer.decode(tokens, skip_special_tokens=True)

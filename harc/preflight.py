@@ -101,7 +101,12 @@ class Machine:
         parts = urlsplit(url)
         proxy = getproxies().get(parts.scheme)
         if proxy and parts.hostname not in LOOPBACK and not proxy_bypass(parts.hostname or ""):
-            parts = urlsplit(proxy)
+            return self.reaches_directly(proxy)
+        return self.reaches_directly(url)
+
+    def reaches_directly(self, url: str) -> bool:
+        """Whether a url's own server answers."""
+        parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         try:
             socket.create_connection((parts.hostname, port), timeout=self.timeout).close()

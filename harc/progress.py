@@ -1,9 +1,10 @@
 """Progress of long work: a bar with rate and time left, or a line now and then where bars cannot be drawn."""
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from harc.terminal import is_terminal, redraw, show
 
 LINE_INTERVAL = 10.0  # seconds between lines when the output is not a terminal
 WIDTH = 24  # characters of the bar
@@ -17,7 +18,7 @@ class Bar:
         self.done = 0
         self._facts: dict[str, float | str] = {}
         self._start = self._last = time.monotonic()
-        self._live = sys.stderr.isatty()
+        self._live = is_terminal(err=True)
 
     def advance(self, steps: int = 1, **facts: float | str) -> None:
         """Count `steps` more as done; `facts` (loss=0.3) are shown behind the bar."""
@@ -43,14 +44,15 @@ class Bar:
 
     def _draw(self, now: float) -> None:
         line = self.render(now)
-        sys.stderr.write(f"\r\x1b[2K{line}" if self._live else f"{line}\n")
-        sys.stderr.flush()
+        if self._live:
+            redraw(line)
+        else:
+            show(line, err=True)
 
     def close(self) -> None:
         """Remove the live bar; where lines were printed, nothing is left to remove."""
         if self._live:
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()
+            redraw("")
 
 
 @contextmanager

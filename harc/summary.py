@@ -35,15 +35,22 @@ def format_audit(layout: Layout, profile: str) -> str:
     except (DataError, KeyError, TypeError, AttributeError):
         return f"  audit: none that can be read; {again}"
     if state != hash_state(layout.root):
-        return f"  audit: stale: the tree changed since it was found {verdict}; {again}\n  root hash then {root_hash}"
-    return escape_lines(f"  audit: {verdict} ({counts})\n  root hash {root_hash}")
+        words = f"stale: the tree changed since it was found {verdict}; {again}\n  root hash then {root_hash}"
+    else:
+        words = f"{verdict} ({counts})\n  root hash {root_hash}"
+    return escape_lines(f"  audit: {words}")
 
 
 def format_summary(profile: Profile, *, started: int, failed: bool) -> str:
     """A few lines: results by kind, duration, and the next step where something is missing.
 
+    Args:
+        profile: the profile.
+        started: start of the run that has just ended, seconds since 1970; 0 for no run: what lies there is listed.
+        failed: whether that run did not end well.
+
     Raises:
-        ArtifactError: if there are no results at all.
+        ArtifactError: if there was no run, and nothing lies there.
     """
     layout = Layout(profile.results_root)
     if stands_in(profile.name, layout.root):
@@ -60,7 +67,7 @@ def format_summary(profile: Profile, *, started: int, failed: bool) -> str:
         "figures": layout.figures,
         "audit": layout.audit_page,
     }
-    lines = [f"\nprofile {profile.name} finished in {took}"]
+    lines = [f"\nprofile {profile.name} " + (f"finished in {took}" if started else "as it lies there")]
     lines += [f"  {name:8} {path}" for name, path in places.items() if path.exists()]
     if layout.audit.exists():
         lines.append(format_audit(layout, profile.source))

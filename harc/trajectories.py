@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from harc.activations import observe_slots, pad_right, plan_batches, stoppable
+from harc.activations import check_finite, observe_slots, pad_right, plan_batches, stoppable
 from harc.backbones import Backbone
 from harc.chat import Message
 from harc.directions import Directions
@@ -63,6 +63,7 @@ def project_tokens(
 
     Raises:
         DataError: if there are not as many answers as conversations, or the directions have no response side.
+        ModelError: for states that are not finite.
     """
     if len(responses) != len(messages):
         raise DataError(
@@ -95,7 +96,9 @@ def project_tokens(
         with observe_slots(backbone, range(directions.n_slots), reader.see), stoppable():
             backbone.body(input_ids=ids, use_cache=False)
         for name, seen in reader.seen.items():
-            cosines = torch.stack(seen, dim=2).numpy()
+            cosines = torch.stack(seen, dim=2)
+            check_finite(cosines, f"{backbone.source or 'model'}, activations")
+            cosines = cosines.numpy()
             for place, index in enumerate(chosen):
                 length = len(answers[rows[index]])
                 result[name][rows[index], :length] = cosines[place, :length]

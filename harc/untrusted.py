@@ -14,11 +14,15 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet run a cell (OWASP, CSV injection)."""
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str, *, replace_lone: bool = False) -> Any:
     """The value of a JSON text, or the reason why it is none, always as one kind of error.
 
     Stricter than the standard library: a key given twice, NaN and infinities, numbers too long or too large for a
     float, nesting too deep for this interpreter, and lone surrogates (which no UTF-8 file can hold) are refused.
+
+    Args:
+        text: the text.
+        replace_lone: for answers: put U+FFFD in place of lone surrogates instead.
 
     Raises:
         ValueError: with what is wrong in one line.
@@ -30,7 +34,22 @@ def parse_json(text: str) -> Any:
     except json.JSONDecodeError as problem:
         raise ValueError(f"{problem.msg} at line {problem.lineno}, column {problem.colno}") from None
     if "\\u" in text or not is_encodable(text):
+        if replace_lone:
+            return _replace_all(value)
         _refuse_surrogates(value)
+    return value
+
+
+def _replace_all(value: Any) -> Any:
+    try:
+        if isinstance(value, str):
+            return replace_surrogates(value)
+        if isinstance(value, list):
+            return [_replace_all(item) for item in value]
+        if isinstance(value, dict):
+            return {replace_surrogates(key): _replace_all(item) for key, item in value.items()}
+    except RecursionError:
+        raise ValueError("values nested too deep") from None
     return value
 
 

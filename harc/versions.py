@@ -1,4 +1,4 @@
-"""Versions of the libraries that can change a number, and of Python."""
+"""Versions of the libraries that can change a result, and of Python."""
 
 import platform
 from functools import cache
@@ -13,16 +13,17 @@ PACKAGES = (
     "tokenizers",
     "safetensors",
     "gguf",
-    "lm_eval",
     "datasets",
     "datasketch",
     "jinja2",
+    "lm_eval",
     "nltk",
     "numpy",
-    "pandas",
     "scipy",
+    "pandas",
+    "matplotlib",
 )
-"""Distributions whose release decides what a step computes; matplotlib and the like only draw."""
+"""Distributions whose release can change a number, a text, or the bytes of a figure."""
 
 
 @cache

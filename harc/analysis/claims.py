@@ -4,7 +4,6 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harc.analysis.claim_metrics import METRICS, Evidence, ResultsView, pool_seeds
@@ -12,6 +11,7 @@ from harc.analysis.vocabulary import ALL_FAMILIES, POOLED, find_family
 from harc.errors import ConfigError
 from harc.evaluation.statistics import holm
 from harc.files import sha256_file
+from harc.yaml_text import YamlError, parse_yaml
 
 LEVEL = 0.05
 SUPPORTED, FAILED, OPEN, UNTESTED = "supported", "not supported", "inconclusive", "not tested in this profile"
@@ -53,6 +53,11 @@ class Finding(BaseModel):
     p_against: float | None = None
 
 
+def _name(problem: Exception) -> str:
+    """What a text that cannot be read holds; other troubles by their kind."""
+    return str(problem) if isinstance(problem, YamlError) else type(problem).__name__
+
+
 def _fail(path: Path, where: str, expected: str, found: str) -> ConfigError:
     return ConfigError(f"{path}: {where}", expected=expected, found=found, fix="mend the claims file")
 
@@ -64,10 +69,10 @@ def load_claims(path: Path) -> list[Claim]:
         ConfigError: naming the claim, for an unknown metric or argument, an unknown key, or a repeated id.
     """
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))["claims"]
+        entries = parse_yaml(path.read_text(encoding="utf-8"))["claims"]
         assert isinstance(entries, list)
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AssertionError) as problem:
-        raise _fail(path, "top", "YAML with a list `claims`", type(problem).__name__) from None
+    except (OSError, ValueError, KeyError, TypeError, AssertionError) as problem:
+        raise _fail(path, "top", "YAML with a list `claims`", _name(problem)) from None
     claims: list[Claim] = []
     for number, entry in enumerate(entries, start=1):
         name = entry.get("id", f"entry {number}") if isinstance(entry, Mapping) else f"entry {number}"

@@ -73,9 +73,9 @@ def read_geometry(folder: Path) -> Geometry | None:
     path, layers_path = folder / "directions.safetensors", folder / "layers.json"
     if not path.is_file() or not layers_path.is_file():
         return None
-    from safetensors.numpy import load_file
+    from harc.loading.tensors import read_tensors
 
-    tensors = load_file(path)
+    tensors = read_tensors(path, framework="np", finite=False)
     layers = read_json(layers_path)
     counts = [
         int(value.reshape(-1)[0]) for name, value in sorted(tensors.items()) if name.startswith("count_")

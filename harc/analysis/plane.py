@@ -132,9 +132,10 @@ def read_plane(folder: Path) -> Plane | None:
     path, rows_path = folder / "projections.safetensors", folder / "projections.jsonl"
     if not path.is_file() or not rows_path.is_file():
         return None
-    from safetensors.numpy import load_file
+    from harc.loading.tensors import read_tensors
 
-    tensors = {name: values.astype(np.float64) for name, values in load_file(path).items()}
+    read = read_tensors(path, framework="np", finite=False)
+    tensors = {name: values.astype(np.float64) for name, values in read.items()}
     return Plane(
         {side: tensors[harm] for side, (harm, _) in COORDINATES.items()},
         {side: tensors[refusal] for side, (_, refusal) in COORDINATES.items()},

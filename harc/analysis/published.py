@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from harc.config.loading import read_yaml
 from harc.errors import ConfigError
+from harc.yaml_text import read_yaml
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

@@ -74,7 +74,7 @@ def make_safe(text: object, limit: int) -> str:
 def _format_cell(row: dict[str, str], column: str) -> dict[str, Any]:
     value = row.get(column) or ""
     if column in LABELLED:
-        return {"text": LABELLED[column](value), "sort": value, "small": ""}
+        return {"text": make_safe(LABELLED[column](value), 2000), "sort": value, "small": ""}
     try:
         number = float(value)
     except ValueError:

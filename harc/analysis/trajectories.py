@@ -61,9 +61,9 @@ def read_trajectories(folder: Path) -> Trajectories | None:
     path, rows_path = (folder / name for name in TRAJECTORY_FILES)
     if not path.is_file() or not rows_path.is_file():
         return None
-    from safetensors.numpy import load_file
+    from harc.loading.tensors import read_tensors
 
-    tensors = load_file(path)
+    tensors = read_tensors(path, framework="np", finite=False)
     classes = [row["class"] for row in read_jsonl(rows_path, ("id", "class"))]
     cosines = {axis: tensors[name].astype(np.float64) for axis, name in AXES.items()}
     if len(cosines["harm"]) != len(classes):

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from harc.errors import ArtifactError
 from harc.evaluation.score import read_csv
 from harc.tuning.columns import COLUMNS, describe_changes
+from harc.yaml_text import parse_yaml
 
 
 class Measured(NamedTuple):
@@ -75,9 +74,9 @@ def read_tuned(path: Path) -> dict[str, Any]:
     """
     place = path.with_name(f"{path.stem.removesuffix('_points')}.yaml")
     try:
-        found = yaml.safe_load(place.read_text(encoding="utf-8"))
+        found = parse_yaml(place.read_text(encoding="utf-8"))
         return {"methods": dict(found["methods"]), "tuning": dict(found["tuning"])}
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as problem:
+    except (OSError, ValueError, KeyError, TypeError) as problem:
         raise ArtifactError(
             str(place),
             expected="chosen settings by method",

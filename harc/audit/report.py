@@ -1,10 +1,10 @@
 """What an audit found, as data, as lines, and as a summary on the terminal."""
 
-import sys
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from harc.errors import ArtifactError
+from harc.terminal import make_console
 from harc.untrusted import escape_control, replace_surrogates
 
 
@@ -86,11 +86,10 @@ class AuditReport:
 
 def print_report(report: AuditReport, stream: Any = None) -> None:
     """Print counts, findings and the root hash to a text stream (standard output), escaped."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(file=stream or sys.stdout, highlight=False, soft_wrap=True)
+    console = make_console(stream)
     title = Text(
         f"Audit of {escape_control(report.root)}", style="italic"
     )  # a text: a path may look like markup

@@ -10,11 +10,12 @@ import json
 import os
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from harc.errors import ArtifactError
-from harc.files import write_text
+from harc.files import read_json, write_text
 
 STATE = Path(".snakemake")
 RECORDS, UNFINISHED, LOCKS = "metadata", "incomplete", "locks"
@@ -40,7 +41,11 @@ def _target(folder: Path, record: Path) -> str | None:
 
 def _is_below(target: str, folders: Sequence[Path]) -> bool:
     path = PurePosixPath(target)
-    return ".." not in path.parts and any(path.is_relative_to(folder.as_posix()) for folder in folders)
+    return (
+        "\0" not in target
+        and ".." not in path.parts
+        and any(path.is_relative_to(folder.as_posix()) for folder in folders)
+    )
 
 
 def read_records(
@@ -55,7 +60,7 @@ def read_records(
             continue
         if not Path(target).is_file():
             continue
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
         if not record.get("incomplete"):
             found[target] = record
     for target, record in sorted(found.items()):
@@ -84,9 +89,26 @@ def install_records(rows: list[dict[str, Any]], folders: list[Path], state: Path
         state / UNFINISHED,
     ):  # without the second, Snakemake takes the first for an old form
         needed.mkdir(parents=True, exist_ok=True)
-    for row in rows:
-        write_text(_place(folder, row["target"]), json.dumps(row["record"]))
+    with _undone_on_failure([_place(folder, row["target"]) for row in rows]):
+        for row in rows:
+            write_text(_place(folder, row["target"]), json.dumps(row["record"]))
     return len(rows)
+
+
+@contextmanager
+def _undone_on_failure(paths: Sequence[Path]) -> Iterator[None]:
+    """Give files back their bytes, or their absence, if the block fails half-way (a full disk)."""
+    before = {path: path.read_bytes() if path.is_file() else None for path in paths}
+    try:
+        yield
+    except BaseException:
+        for path, data in before.items():
+            with suppress(OSError):
+                if data is None:
+                    path.unlink(missing_ok=True)
+                elif path.read_bytes() != data:
+                    path.write_bytes(data)
+        raise
 
 
 def stop_if_running(state: Path = STATE) -> None:

@@ -1,11 +1,12 @@
 """Pushing a results tree to a DVC remote and pulling it back, through a repository that lasts as long as that."""
 
+import io
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,15 +14,17 @@ from typing import Any
 import yaml
 
 from harc.audit import audit_results
-from harc.audit.sidecars import hash_tree
+from harc.audit.sidecars import Sidecar, hash_tree
 from harc.audit.tree import read_tree
 from harc.cache.pin import Pin, read_pin, write_pin
 from harc.cache.records import install_records, read_records, stop_if_running
 from harc.config.profile import Profile
-from harc.errors import ArtifactError, EnvironmentProblem
-from harc.files import read_jsonl, write_jsonl
+from harc.errors import ArtifactError, ConfigError, EnvironmentProblem
+from harc.files import read_jsonl, sha256_file, write_jsonl
+from harc.listings import check_names, place_listing
 from harc.provenance import read_git_commit
-from harc.tree_files import UNTRACKED
+from harc.tree_files import UNTRACKED, walk_files
+from harc.yaml_text import parse_yaml
 
 TREE, RECORDS = "tree", "records.jsonl"
 
@@ -60,20 +63,53 @@ def _scratch(beside: Path, remote: str, options: Mapping[str, str]) -> Iterator[
         remote = os.fspath(Path(remote).absolute())
     with TemporaryDirectory(prefix=".cache.", dir=beside.parent) as name:
         folder = Path(name).absolute()
-        _run_dvc(folder, "init", "--no-scm")
-        _run_dvc(folder, "config", "core.analytics", "false")
-        _run_dvc(folder, "remote", "add", "--default", "store", remote)
-        # Without this DVC trusts what a remote calls an object, whatever is in it.
-        for key, value in {"verify": "true", **options}.items():
-            _run_dvc(folder, "remote", "modify", "store", key, value)
+        _make_repository(folder, remote, options)
         yield folder
 
 
+def _make_repository(folder: Path, remote: str, options: Mapping[str, str]) -> None:
+    """Make a DVC repository without git, whose default remote is the given one.
+
+    Raises:
+        ConfigError: for an option that DVC does not know.
+    """
+    from dvc.config import ConfigError as DvcConfigError
+    from dvc.config import merge
+    from dvc.repo import Repo
+
+    try:
+        with (
+            redirect_stdout(io.StringIO()),
+            Repo.init(os.fspath(folder), no_scm=True) as repo,
+            repo.config.edit() as config,
+        ):
+            # Without `verify` DVC trusts what a remote calls an object, whatever is in it. Links, which a user's own
+            # settings may ask for, would lead into this folder, which does not last.
+            given = {
+                "core": {"analytics": "false", "remote": "store"},
+                "cache": {"type": "reflink,copy"},
+                "remote": {"store": {"url": remote, "verify": "true", **options}},
+            }
+            merge(config, given)
+    except DvcConfigError as problem:
+        raise ConfigError(
+            "--remote, --option",
+            expected="an address and options that DVC knows",
+            found=str(problem),
+            fix="see `dvc remote modify --help`",
+        ) from None
+
+
 def _link_tree(root: Path, target: Path) -> None:
-    """The artifacts of a tree, without the records of the running, as links to the same bytes where possible."""
-    for path in sorted(root.rglob("*")):
-        if not path.is_file() or path.relative_to(root).parts[0] in UNTRACKED:
-            continue
+    """The artifacts of a tree, without the records of the running, as hard links to the same bytes where possible.
+
+    Raises:
+        ArtifactError: for a symbolic link in the tree, which would be another file elsewhere, or none.
+        DataError: for a name that a pull would refuse.
+    """
+    files = walk_files(root, UNTRACKED)
+    check_names([path.relative_to(root).as_posix() for path in files], str(root))
+    for path in files:
         place = target / path.relative_to(root)
         place.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -85,7 +121,7 @@ def _link_tree(root: Path, target: Path) -> None:
 def _add_to_remote(folder: Path, source: Path, name: str) -> dict[str, Any]:
     """Send a file or folder to the remote; DVC's entry for it."""
     _run_dvc(folder, "add", "--to-remote", "--out", name, os.fspath(source))
-    entry = yaml.safe_load((folder / f"{name}.dvc").read_text(encoding="utf-8"))["outs"][0]
+    entry = parse_yaml((folder / f"{name}.dvc").read_text(encoding="utf-8"))["outs"][0]
     return {key: entry[key] for key in ("md5", "size", "nfiles", "hash") if key in entry}
 
 
@@ -165,23 +201,72 @@ def pull_results(
     _stop_if_in_the_way(pin, profile, pin_file, force=force)
     stop_if_running()
     with _scratch(root, remote, options) as folder:
+        names = _check_listing(folder, pin)
         for name, entry in ((TREE, pin.tree), (RECORDS, pin.records)):
             text = yaml.safe_dump({"outs": [{**entry, "path": name}]})
             (folder / f"{name}.dvc").write_text(text, encoding="utf-8")
         _run_dvc(folder, "pull", f"{TREE}.dvc", f"{RECORDS}.dvc")
-        # In place before it is read: sidecars name their tree by its own path.
+        _check_pulled(folder, names, pin)
         with _swap_in(folder / TREE, root, folder / "before"):
-            sidecars, findings = read_tree(root)
-            found = findings[0].found if findings else hash_tree(sidecars, root)
-            if found != pin.root_hash:
-                raise ArtifactError(
-                    str(root),
-                    expected=f"root hash {pin.root_hash}, as pinned",
-                    found=found,
-                    fix="push it again",
-                )
             number = install_records(read_jsonl(folder / RECORDS), _list_folders(profile))
     return pin, number
+
+
+def _check_listing(folder: Path, pin: Pin) -> set[str]:
+    """Names of the files that a pin stands for, each fit to be written, before any of them is."""
+    names = set(place_listing(folder, pin.tree["md5"]))
+    surplus = sorted(name for name in names if name.split("/")[0] in UNTRACKED)
+    if len(names) != pin.tree["nfiles"] or surplus:
+        raise ArtifactError(
+            f"listing {pin.tree['md5']}",
+            expected=f"{pin.tree['nfiles']} files, as pinned, none of them a checkpoint or a log",
+            found=repr(surplus[0]) if surplus else str(len(names)),
+            fix="push it again",
+        )
+    return names
+
+
+def _check_pulled(folder: Path, names: set[str], pin: Pin) -> None:
+    """Check what came, still beside the results: its files, their sizes and hashes, and the root hash.
+
+    Raises:
+        ArtifactError: if it is not what was pinned.
+    """
+    tree = folder / TREE
+    files = walk_files(tree)
+    there = {path.relative_to(tree).as_posix() for path in files}
+    size = sum(path.stat().st_size for path in files)
+    sidecars, findings = read_tree(tree)
+    root_hash = hash_tree(sidecars, tree)
+    for expected, found in (
+        (f"{len(names)} files", f"{len(there)}, or others" if there != names else None),
+        (f"{pin.tree['size']} bytes", f"{size}" if size != pin.tree["size"] else None),
+        ("readable sidecars", f"{Path(findings[0].file).name}: {findings[0].found}" if findings else None),
+        (f"root hash {pin.root_hash}", root_hash if root_hash != pin.root_hash else None),
+        ("the files of its sidecars", find_unlike(sidecars, tree, files)),
+    ):
+        if found is not None:
+            raise ArtifactError(
+                "pulled tree", expected=f"{expected}, as pinned", found=found, fix="push it again"
+            )
+
+
+def find_unlike(sidecars: Sequence[Sidecar], tree: Path, files: Sequence[Path]) -> str | None:
+    """The first file of a tree that is not as its sidecar says, that no sidecar names, or that is missing."""
+    claimed = {
+        path: sidecar.record["outputs"][name]
+        for sidecar in sidecars
+        for name, path in sidecar.outputs.items()
+    }
+    own = {sidecar.path for sidecar in sidecars}
+    for path in sorted({*claimed, *files} - own):
+        if not path.is_relative_to(tree):
+            continue
+        if path not in claimed:
+            return f"{path.relative_to(tree)}, which none names"
+        if not path.is_file() or sha256_file(path) != claimed[path]:
+            return f"{path.relative_to(tree)}, {'changed' if path.is_file() else 'missing'}"
+    return None
 
 
 def _stop_if_in_the_way(pin: Pin, profile: Profile, pin_file: Path, *, force: bool) -> None:
@@ -191,6 +276,13 @@ def _stop_if_in_the_way(pin: Pin, profile: Profile, pin_file: Path, *, force: bo
             expected=f"results of profile {profile.name}",
             found=f"those of {pin.profile}",
             fix=f"name the profile with `--profile {pin.profile}`, or another pin",
+        )
+    if profile.results_root.is_symlink():
+        raise ArtifactError(
+            str(profile.results_root),
+            expected="a folder, or none yet",
+            found="a link, which the pulled folder would replace",
+            fix="remove the link; link results/ itself to keep results elsewhere",
         )
     if profile.results_root.exists() and not force:
         raise ArtifactError(

@@ -7,25 +7,39 @@ from typing import Annotated
 
 import typer
 
+from harc import __version__
 from harc.artifacts import Layout
 from harc.cli import cache, data, directions, judges, settings
 from harc.cli.evaluate import evaluate
-from harc.cli.options import ModelOption, ProfileOption
-from harc.errors import HarcError, describe_full_disk
+from harc.cli.options import ProfileOption
+from harc.cli.running import make_app, run_command
+from harc.cli.train import train
+from harc.terminal import show
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help=__doc__,
-)
+app = make_app(__doc__)
 app.add_typer(cache.app, name="cache")
 app.add_typer(data.app, name="data")
 app.add_typer(directions.app, name="directions")
 app.add_typer(judges.app, name="judges")
 app.add_typer(settings.app, name="config")
 app.command()(evaluate)
+app.command()(train)
+
+
+def _print_version(wanted: bool) -> bool:
+    if wanted:
+        show(f"harc {__version__}")
+        raise typer.Exit
+    return wanted
+
+
+@app.callback()
+def group(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Take what stands before the command's name."""
 
 
 @app.command("step")
@@ -50,69 +64,12 @@ def run_step(
     """Run one step of a profile, with its provenance recorded: what each workflow job does."""
     from harc.config.profile import load_profile
     from harc.pipeline import create_job, run_job
+    from harc.steps.units import check_job
 
     unit = {"backbone": backbone, "method": method, "seed": seed, "figure": figure, "mirror": mirror}
-    run_job(create_job(step, load_profile(profile), reference, **unit))
-
-
-@app.command()
-def train(
-    model: ModelOption,
-    config: Annotated[
-        Path,
-        typer.Option(
-            help="YAML file: `training`, `extraction`, `pairs` (JSONL files, relative to it), `method` (a preset and "
-            "what it changes), `seed`, `dtype`, `device`; see docs/by_hand.md."
-        ),
-    ],
-    out: Annotated[Path, typer.Option(help="Adapter folder to write, in PEFT's form, with its logs.")],
-    start_from: Annotated[
-        Path | None,
-        typer.Option(help="Adapter folder that a composed method (harc_dpo, dpo_harc) starts from."),
-    ] = None,
-) -> None:
-    """Train one LoRA adapter on any chat model, outside the workflow; with preset cast, fit a steering.
-
-    The model is frozen; only the adapter learns. For HARC the command first reads the model's directions from the
-    extraction rows and pairs, then trains, reading them again as the settings say. Every setting with its meaning
-    and source: `harc config show`. A small file:
-
-    \b
-        training: training.jsonl      # category, prompt, response (rejected, for methods that learn from pairs)
-        extraction: extraction.jsonl  # category, prompt
-        pairs: pairs.jsonl            # kind, prompt, response
-        method: {preset: harc, steps: 200, tracker: none}
-        dtype: bfloat16
-        device: cuda
-
-    \b
-    Categories: harmful, harmless, pseudo_harmful (alarming but safe).
-    Kinds: harm (the request is answered), refuse, helpful.
-
-    It writes adapter_config.json and adapter_model.safetensors (PEFT loads the folder), base_model.json (what the
-    adapter fits on), training_log.jsonl, diagnostics.jsonl and selected_layers.jsonl, all at once at the end.
-
-    Checkpoints lie beside the output folder while the run lasts; a run that was killed goes on from there when the
-    same command is given again, and ends with the same bytes.
-
-    Several processes, one model each: `torchrun --standalone --nproc-per-node 2 -m harc train ...`, which makes the
-    updates of one process with twice the accumulation.
-
-    \b
-    Example:
-        harc train --model Qwen/Qwen2.5-1.5B-Instruct --config run.yaml --out adapter
-    """
-    from harc.by_hand import train_from_files
-    from harc.training.processes import is_main_process
-
-    summary = train_from_files(model, config, out, start_from=start_from)
-    if not is_main_process():
-        return
-    if "updates" not in summary:
-        typer.echo(f"wrote {out}: fitted in {summary['wall_s']:.0f} s, {summary['condition']}")
-        return
-    resumed = f", resumed at update {summary['resumed_at']}" if summary["resumed_at"] else ""
-    typer.echo(f"wrote {out}: {summary['updates']} updates in {summary['wall_s']:.0f} s{resumed}")
+    job = create_job(step, load_profile(profile), reference, **unit)
+    check_job(job)
+    run_job(job)
 
 
 @app.command()
@@ -130,10 +87,10 @@ def preflight(
     chosen = load_profile(profile)
     lacks = find_profile_lacks(chosen, Machine(chosen.results_root), mirror=mirror)
     for lack in lacks:
-        typer.echo(f"error: {lack}", err=True)
+        show(f"error: {lack}", err=True)
     if lacks:
         raise typer.Exit(1)
-    typer.echo(f"{chosen.name}: nothing is missing")
+    show(f"{chosen.name}: nothing is missing")
 
 
 @app.command()
@@ -242,7 +199,7 @@ def claims(
     from harc.reference import REFERENCE
 
     root = load_profile(profile).results_root if reference is None else REFERENCE / reference
-    typer.echo(format_ledger(Layout(root).tables / "claims.csv", f"run the workflow for profile {profile}"))
+    show(format_ledger(Layout(root).tables / "claims.csv", f"run the workflow for profile {profile}"))
 
 
 @app.command()
@@ -256,7 +213,7 @@ def reference(
 
     files = update_reference(load_profile(profile).results_root, name)
     size = sum(path.stat().st_size for path in files) / 2**20
-    typer.echo(f"kept {len(files)} files, {size:.1f} MiB, under results/reference/{name}")
+    show(f"kept {len(files)} files, {size:.1f} MiB, under results/reference/{name}")
 
 
 @app.command()
@@ -269,7 +226,7 @@ def tuned(
     from harc.tuning.adopt import adopt_tuned
 
     for path in adopt_tuned(Layout(load_profile(profile).results_root).tuning, name):
-        typer.echo(f"wrote {path}")
+        show(f"wrote {path}")
 
 
 @app.command()
@@ -282,24 +239,14 @@ def summary(
     from harc.config.profile import load_profile
     from harc.summary import format_summary
 
-    typer.echo(format_summary(load_profile(profile), started=started, failed=failed), err=True)
+    show(format_summary(load_profile(profile), started=started, failed=failed), err=True)
 
 
 def main() -> None:
-    """Run the command; a known problem is one line on standard error and exit status 1."""
+    """Run the command; whatever goes wrong is one line on standard error (see harc.cli.running)."""
     # Deprecations inside other people's libraries are no news for a person who runs a step.
     warnings.filterwarnings("ignore", category=FutureWarning)
-    try:
-        app()
-    except HarcError as problem:
-        sys.stderr.write(f"error: {problem}\n")
-        sys.exit(1)
-    except OSError as problem:
-        full = describe_full_disk(problem, " ".join(["harc", *sys.argv[1:]]))
-        if full is None:
-            raise
-        sys.stderr.write(f"error: {full}\n")
-        sys.exit(1)
+    sys.exit(run_command(app, sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 
 from harc.cli.options import ProfileOption
+from harc.cli.running import make_app
 from harc.errors import ConfigError
+from harc.terminal import show
 
-app = typer.Typer(no_args_is_help=True, help="Push results to, and pull them from, any DVC remote.")
+app = make_app("Push results to, and pull them from, any DVC remote.")
 
 RemoteOption = Annotated[
     str,
@@ -54,9 +56,7 @@ def push(
     place = pin or default_pin(chosen.name)
     pushed = push_results(chosen, remote, place, _read_options(option))
     size = pushed.tree["size"] / 2**20
-    typer.echo(
-        f"pushed {pushed.tree['nfiles']} files, {size:.1f} MiB; root hash {pushed.root_hash}; pin {place}"
-    )
+    show(f"pushed {pushed.tree['nfiles']} files, {size:.1f} MiB; root hash {pushed.root_hash}; pin {place}")
 
 
 @app.command()
@@ -75,13 +75,11 @@ def pull(
     chosen = load_profile(profile)
     place = pin or default_pin(chosen.name)
     pulled, records = pull_results(chosen, remote, place, _read_options(option), force=force)
-    typer.echo(
-        f"pulled {pulled.tree['nfiles']} files, {records} records; root hash {pulled.root_hash} as pinned"
-    )
+    show(f"pulled {pulled.tree['nfiles']} files, {records} records; root hash {pulled.root_hash} as pinned")
     if chosen.data.source == "dvc":
         from harc.data.pins import pull_data
 
-        typer.echo(f"{pull_data(Path()).folder}: rows as pinned")
+        show(f"{pull_data(Path()).folder}: rows as pinned")
     elif not chosen.data_dir.is_relative_to(chosen.results_root):
-        typer.echo(f"rows are not part of it: run `harc step pull_data --profile {chosen.source}`")
-    typer.echo(f"next: `harc audit --profile {chosen.source}`")
+        show(f"rows are not part of it: run `harc step pull_data --profile {chosen.source}`")
+    show(f"next: `harc audit --profile {chosen.source}`")

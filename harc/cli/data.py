@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from harc.cli.options import ProfileOption
+from harc.cli.running import make_app
+from harc.terminal import show
 
-app = typer.Typer(no_args_is_help=True, help="Build, pin, pull, verify and fetch data.")
+app = make_app("Build, pin, pull, verify and fetch data.")
 
 PIN = "data.dvc"
 MANIFEST = "config/data_manifest.json"
@@ -26,7 +28,7 @@ def build(
     chosen = load_profile(profile)
     folder = out or chosen.data_dir
     build_world_data(folder, chosen.world)
-    typer.echo(f"built {folder} from world seed {chosen.world.seed}")
+    show(f"built {folder} from world seed {chosen.world.seed}")
 
 
 @app.command()
@@ -36,7 +38,7 @@ def pin() -> None:
     from harc.data.verify import read_pin
 
     report = pin_data(Path.cwd(), Path(read_pin(Path(PIN))["path"]))
-    typer.echo(f"pinned {len(report.files)} files; commit {PIN}, {MANIFEST} and dvc-remote/")
+    show(f"pinned {len(report.files)} files; commit {PIN}, {MANIFEST} and dvc-remote/")
 
 
 @app.command()
@@ -47,7 +49,7 @@ def pull(
     from harc.data.pins import pull_data
 
     report = pull_data(Path.cwd(), force=force)
-    typer.echo(f"{report.folder}: {len(report.files)} files as pinned")
+    show(f"{report.folder}: {len(report.files)} files as pinned")
 
 
 @app.command()
@@ -57,10 +59,10 @@ def verify() -> None:
 
     report = verify_data(Path(read_pin(Path(PIN))["path"]), Path(MANIFEST), Path(PIN))
     for problem in report.problems:
-        typer.echo(f"error: {problem}", err=True)
+        show(f"error: {problem}", err=True)
     if report.problems:
         raise typer.Exit(1)
-    typer.echo(f"{report.folder}: {len(report.files)} files as pinned")
+    show(f"{report.folder}: {len(report.files)} files as pinned")
 
 
 @app.command("list")
@@ -74,10 +76,10 @@ def list_datasets(
 
     registry = load_registry()
     if markdown:
-        typer.echo(render_sources(registry), nl=False)
+        show(render_sources(registry), end="")
         return
     for name, dataset in sorted(registry.datasets.items()):
-        typer.echo(f"{name:16} {dataset.licence:14} {dataset.used_for}")
+        show(f"{name:16} {dataset.licence:14} {dataset.used_for}")
 
 
 @app.command()
@@ -94,7 +96,7 @@ def fetch(
     from harc.data.fetch import fetch_datasets
 
     for path in fetch_datasets(names or [], out, mirror=mirror):
-        typer.echo(os.fspath(path))
+        show(os.fspath(path))
 
 
 @app.command()
@@ -118,4 +120,4 @@ def overlap(
 
     fetch_datasets((*DATASETS, "cast"), data, mirror=mirror)
     write_csv(out, COLUMNS, measure_release_overlap(data))
-    typer.echo(os.fspath(out))
+    show(os.fspath(out))

@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 from harc.cli.options import DeviceOption, DtypeOption, ModelOption
+from harc.cli.running import make_app
+from harc.terminal import show
 
-app = typer.Typer(no_args_is_help=True, help="Extract harmfulness and refusal directions.")
+app = make_app("Extract harmfulness and refusal directions.")
 
 
 @app.callback()
@@ -84,4 +86,4 @@ def extract(
         device=device,
     )
     counts = ", ".join(f"{count} {name}" for name, count in directions.counts.items() if count)
-    typer.echo(f"wrote {out}: {', '.join(directions.families)} at {directions.n_slots} slots, from {counts}")
+    show(f"wrote {out}: {', '.join(directions.families)} at {directions.n_slots} slots, from {counts}")

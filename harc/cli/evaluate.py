@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from harc.cli.options import DeviceOption, DtypeOption
+from harc.terminal import show
 
 
 def evaluate(
@@ -126,4 +127,4 @@ def evaluate(
         batch_size=batch_size, limit=limit, data=data, mirror=mirror, dtype=dtype, device=device,
     )  # fmt: skip
     findings, remarks = evaluate_by_hand(options)
-    typer.echo(format_findings(findings, remarks, out))
+    show(format_findings(findings, remarks, out))

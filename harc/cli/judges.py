@@ -6,7 +6,10 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="List the judges, and calibrate them on human labels.")
+from harc.cli.running import make_app
+from harc.terminal import show
+
+app = make_app("List the judges, and calibrate them on human labels.")
 
 CALIBRATION = Path("config/calibration")
 
@@ -19,7 +22,7 @@ def list_judges() -> None:
 
     for name, labels in LABELS_OF.items():
         source = PHRASE_LISTS[name].source if name in PHRASE_LISTS else "see docs/evaluation.md"
-        typer.echo(f"{name:22} {', '.join(labels):26} {source}")
+        show(f"{name:22} {', '.join(labels):26} {source}")
 
 
 @app.command()
@@ -42,6 +45,7 @@ def calibrate(
     with the commit and SHA-256 of the file behind it.
     """
     from harc.calibration import gibberish, over_refusal
+    from harc.calibration.columns import OVER_REFUSAL
     from harc.config.evaluation import EvaluationSettings
     from harc.config.profile import load_profile
     from harc.data.fetch import fetch_datasets
@@ -53,9 +57,9 @@ def calibrate(
     judges = make_judges(names, "", settings)
     fetch_datasets(("xstest", "coconot", "gsm8k", "humaneval"), data, mirror=mirror)
     tables = {
-        "over_refusal": (over_refusal.COLUMNS, over_refusal.calibrate_judges(data, judges)),
+        "over_refusal": (OVER_REFUSAL, over_refusal.calibrate_judges(data, judges)),
         "gibberish": (gibberish.COLUMNS, gibberish.calibrate_gibberish(data)),
     }
     for name, (columns, rows) in tables.items():
         write_csv(out / f"{name}.csv", columns, rows)
-        typer.echo(os.fspath(out / f"{name}.csv"))
+        show(os.fspath(out / f"{name}.csv"))

@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 from harc.cli.options import ProfileOption
+from harc.cli.running import make_app
+from harc.terminal import show
 
-app = typer.Typer(no_args_is_help=True, help="Show, check and document settings.")
+app = make_app("Show, check and document settings.")
 
 
 @app.command("check")
@@ -17,12 +19,12 @@ def check_config(profile: ProfileOption = "organism") -> None:
 
     found = load_profile(profile)
     backbones, methods = ", ".join(found.backbones), ", ".join(["base", *found.methods])
-    typer.echo(f"{found.name}: {found.description}")
-    typer.echo(f"backbones: {backbones}\nmethods: {methods}\nseeds: {', '.join(map(str, found.seeds))}")
+    show(f"{found.name}: {found.description}")
+    show(f"backbones: {backbones}\nmethods: {methods}\nseeds: {', '.join(map(str, found.seeds))}")
     if found.families.backbones:
-        typer.echo(f"families, directions alone: {', '.join(found.families.backbones)}")
+        show(f"families, directions alone: {', '.join(found.families.backbones)}")
     if units := found.list_arm_units():
-        typer.echo(f"ablation arms: {', '.join(found.list_arms())} ({len(units)} runs)")
+        show(f"ablation arms: {', '.join(found.list_arms())} ({len(units)} runs)")
 
 
 @app.command("show")
@@ -32,7 +34,7 @@ def show_config(profile: ProfileOption = "organism") -> None:
 
     from harc.config.profile import load_profile
 
-    typer.echo(yaml.safe_dump(load_profile(profile).model_dump(mode="json"), sort_keys=False), nl=False)
+    show(yaml.safe_dump(load_profile(profile).model_dump(mode="json"), sort_keys=False), end="")
 
 
 @app.command("schema")
@@ -53,4 +55,4 @@ def describe_config(profile: ProfileOption = "organism") -> None:
     from harc.config.profile import load_profile
 
     for name, value, description in list_settings(load_profile(profile)):
-        typer.echo(f"{name} = {value}\n    {description}")
+        show(f"{name} = {value}\n    {description}")

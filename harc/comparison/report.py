@@ -1,10 +1,10 @@
 """A comparison on the terminal; what artifacts hold is shown, never obeyed."""
 
-import sys
 from collections import Counter
 from typing import Any
 
 from harc.comparison.trees import Comparison, Difference, FileComparison
+from harc.terminal import make_console
 from harc.untrusted import escape_control
 
 SHOWN = 5  # differences listed of one file; all are in the JSON
@@ -33,10 +33,9 @@ def _describe(file: FileComparison) -> str:
 
 def print_comparison(comparison: Comparison, *, shown: int = SHOWN, stream: Any = None) -> None:
     """Print what differs, file by file, with the first few values, and a summary by kind of artifact."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(file=stream or sys.stdout, highlight=False, soft_wrap=True, markup=False)
+    console = make_console(stream)
     for file in comparison.different:
         console.print(escape_control(f"{file.name}: {_describe(file)}"))
         for difference in file.differences[:shown]:

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from pydantic import Field, model_validator
 
-from harc.config.base import Settings
-from harc.config.presets import METHOD_PRESETS, RELEASED_FAULTS, MethodName, merge_preset
+from harc.config.base import Settings, lay_over
+from harc.config.presets import METHOD_PRESETS, RELEASED_FAULTS, MethodName
 from harc.config.training import MethodSettings
 
 FAULT_PREFIX = "released_"
@@ -108,8 +108,12 @@ class AblationSettings(Settings):
         ):
             if unknown := [value for value in given if value not in known]:
                 raise ValueError(f"ablation.{key} of {', '.join(map(str, known))} (not {unknown[0]})")
-        if taken := self.list_changes(methods[self.of]).keys() & methods.keys():
+        own, changes = methods[self.of], self.list_changes(methods[self.of])
+        if taken := changes.keys() & methods.keys():
             raise ValueError(f"ablation.arms that are no methods already (found {', '.join(sorted(taken))})")
+        for name, (_, changed) in changes.items():
+            if change_method(own, own.preset, changed) == own:
+                raise ValueError(f"ablation.arms that change {self.of} ({name} does not)")
 
     def create_scope(
         self, methods: Mapping[str, MethodSettings], backbones: Collection[str]
@@ -153,5 +157,5 @@ class AblationSettings(Settings):
 
 def change_method(method: MethodSettings, preset: MethodName, changes: dict) -> MethodSettings:
     """A method's complete settings with some changed; what is not changed keeps the method's value."""
-    values = merge_preset(method.model_dump(), changes)
+    values = lay_over(method.model_dump(), changes)
     return MethodSettings.model_validate({**values, "preset": preset})

@@ -1,11 +1,13 @@
 """Settings of backbones: the chat models under study and where their weights come from."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from harc.config.base import Settings
-from harc.config.presets import HUB_PRESETS, merge_preset
+from harc.config.presets import HUB_PRESETS, choose_preset
+from harc.config.training import SharedTraining
 
 ReleasedRun = Literal["llama3.1-8b", "qwen2.5-7b"]
 
@@ -36,7 +38,7 @@ class WheelBackbone(Settings):
     )
     dtype: Literal["float32", "bfloat16"] = Field("float32", description="Precision of the frozen weights.")
     gpu: bool = Field(False, description="Whether a GPU is required.")
-    training: dict[str, Any] = Field({}, description="What training on this model changes of every method.")
+    training: SharedTraining = Field({}, description="What training on this model changes of every method.")
     memory_gb: float = Field(6.0, gt=0, description="Least main memory, GB, for training and evaluation.")
     disk_gb: float = Field(2.0, gt=0, description="Least free disk, GB.")
     gated: bool = Field(False, description="Whether an access token is required.")
@@ -59,19 +61,16 @@ class HubBackbone(Settings):
     )
     gpu: bool = Field(True, description="Whether a GPU is required.")
     gpus: int = Field(1, ge=1, description="GPUs of one job; from 2 on, the blocks are spread over them.")
-    training: dict[str, Any] = Field({}, description="What training on this model changes of every method.")
+    training: SharedTraining = Field({}, description="What training on this model changes of every method.")
     memory_gb: float = Field(gt=0, description="Least memory of one GPU, GB, for training and evaluation.")
     disk_gb: float = Field(gt=0, description="Least free disk, GB, for the weights and the results.")
     gated: bool = Field(False, description="Whether the licence must be accepted and a token given.")
 
-    @model_validator(mode="before")
     @classmethod
-    def apply_preset(cls, values: Any) -> Any:
-        """Lay the given values over those of the released run."""
-        if not isinstance(values, dict) or values.get("preset") not in HUB_PRESETS:
-            return values
-        released = {k: v for k, v in HUB_PRESETS[values["preset"]].items() if k in cls.model_fields}
-        return merge_preset(released, values)
+    def find_preset(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Model, precision and training values of the released run."""
+        released = choose_preset(HUB_PRESETS, given.get("preset"))
+        return {name: value for name, value in released.items() if name in cls.model_fields}
 
 
 BackboneSettings = Annotated[OrganismBackbone | WheelBackbone | HubBackbone, Field(discriminator="kind")]

@@ -5,10 +5,20 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from harc.config.base import Settings
+from harc.config.loading import SECRET
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port or an IPv6 address that is none
+        return False
 
 
 class EndpointSettings(Settings):
@@ -46,7 +56,16 @@ class EndpointSettings(Settings):
         gt=0,
         description="Longest wait before a further try, Retry-After included; seconds; own choice.",
     )
-    timeout_s: float = Field(120.0, gt=0, description="Longest wait for an answer; seconds; own choice.")
+    timeout_s: float = Field(
+        120.0,
+        gt=0,
+        description="Longest wait for a whole answer, from connecting to its last byte; seconds; own choice.",
+    )
+    proxy: str | None = Field(
+        None,
+        description="Address of an HTTP proxy that requests pass through (openai); those of the environment "
+        "(HTTPS_PROXY, ...) are not used, so that prompts go to no host that the settings do not name.",
+    )
     temperature: float = Field(
         0.0, ge=0, description="Of sampling, where the caller names none; 0 is greedy."
     )
@@ -94,17 +113,19 @@ class EndpointSettings(Settings):
             },
         )
 
-    @field_validator("base_url")
+    @field_validator("base_url", "proxy")
     @classmethod
     def check_address(cls, url: str | None) -> str | None:
         """Refuse an address that is none, or that holds a secret."""
         if url is None:
             return None
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if any(mark in url for mark in "@?#"):
+            # The value is not shown: it may hold a secret.
+            raise PydanticCustomError(
+                SECRET, "an address without user, password or query; name the key's variable instead"
+            )
+        if not _is_address(url):
             raise ValueError("an address such as http://127.0.0.1:8000/v1")
-        if parts.username or parts.password or parts.query:
-            raise ValueError("an address without user, password or query; name the key's variable instead")
         return url
 
     @model_validator(mode="after")

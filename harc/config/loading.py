@@ -1,52 +1,15 @@
-"""Reading settings files: inheritance between profiles, and errors that name the key and the likely meaning."""
+"""Checking given settings against their model: errors that name the key and the likely meaning."""
 
 import difflib
-from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import ValidationError
 
 from harc.config.base import Settings
 from harc.errors import ConfigError
 
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping.
-
-    Raises:
-        ConfigError: naming the file and line, if it is missing or not a mapping.
-    """
-    try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(str(path), expected="a settings file", found="none", fix="check the path") from None
-    except yaml.YAMLError as problem:
-        mark = getattr(problem, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        found = getattr(problem, "problem", None) or "text that YAML cannot read"
-        raise ConfigError(f"{path}{line}", expected="YAML", found=found, fix="mend the line") from None
-    if not isinstance(value, dict):
-        raise ConfigError(
-            str(path),
-            expected="a mapping of settings",
-            found=type(value).__name__,
-            fix="see config/README.md",
-        )
-    return value
-
-
-def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """`base` with `changes` laid over it, key by key; a value of null removes the key."""
-    merged = dict(base)
-    for key, value in changes.items():
-        if value is None:
-            merged.pop(key, None)
-        elif isinstance(value, dict) and isinstance(merged.get(key), dict):
-            merged[key] = merge(merged[key], value)
-        else:
-            merged[key] = value
-    return merged
+SECRET = "secret"
+"""Type of a validator's error about a value that must not be shown."""
 
 
 def _known_keys(model: type[Settings], location: tuple) -> list[str]:
@@ -85,11 +48,14 @@ def explain(problem: ValidationError, model: type[Settings], where: str) -> Conf
         return ConfigError(f"{where}: {key}", expected="a known setting", found="an unknown key", fix=fix)
     if first["type"] == "missing":
         return ConfigError(f"{where}: {key}", expected="a value", found="none", fix="add the setting")
+    hidden = first["type"] == SECRET or key.endswith("key_variable")  # where a key may stand by mistake
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     return ConfigError(
         f"{where}: {key}" if key else where,
         expected=message[0].lower() + message[1:],
-        found=_describe_value(first["input"]),
+        found="a value that is not shown, since it may hold a secret"
+        if hidden
+        else _describe_value(first["input"]),
         fix="change the value",
     )
 

@@ -98,11 +98,6 @@ HUB_PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def merge_preset(preset: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """`values` over `preset`, group by group; settings objects among the values count as complete."""
-    merged = dict(preset)
-    for name, value in values.items():
-        below = merged.get(name)
-        both = isinstance(below, dict) and isinstance(value, dict)
-        merged[name] = merge_preset(below, value) if both else value
-    return merged
+def choose_preset(presets: dict[str, dict[str, Any]], name: Any) -> dict[str, Any]:
+    """The values of a named preset; nothing for a name that is none, which its field refuses."""
+    return presets.get(name, {}) if isinstance(name, str) else {}

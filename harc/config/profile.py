@@ -1,5 +1,6 @@
 """A profile: every setting of one study, composed from the groups that the steps read."""
 
+import re
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
@@ -16,15 +17,20 @@ from harc.config.directions import DirectionSettings
 from harc.config.evaluation import EvaluationSettings
 from harc.config.families import FamilySettings
 from harc.config.helpfulness import HelpfulnessSettings
-from harc.config.loading import merge, parse_settings, read_yaml
+from harc.config.loading import parse_settings
+from harc.config.merging import merge
 from harc.config.organism import OrganismSettings
 from harc.config.robustness import FinetuningSettings, TrajectorySettings
-from harc.config.training import MethodSettings
+from harc.config.training import MethodSettings, SharedTraining
 from harc.config.tuning import TuningSettings
 from harc.config.world import WorldSettings
 from harc.errors import ConfigError
+from harc.shipped import SHIPPED, find_shipped
+from harc.yaml_text import read_yaml
 
 PROFILES = Path("config/profiles")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""Names of methods and backbones."""
 
 
 class RowSource(DataSettings):
@@ -57,7 +63,7 @@ class Profile(Settings):
         FamilySettings(), description="Further models, of which the directions alone are read."
     )
     directions: DirectionSettings = Field(DirectionSettings(), description="Extraction and layer choice.")
-    training: dict[str, Any] = Field({}, description="Settings that every trained method starts from.")
+    training: SharedTraining = Field({}, description="Settings that every trained method starts from.")
     methods: dict[str, MethodSettings] = Field(
         description="Trained methods by name (base is implied); each starts from the preset of its name, unless "
         "`preset` names another, then takes the shared `training` settings, then its own."
@@ -86,8 +92,12 @@ class Profile(Settings):
         if not isinstance(values, dict) or not isinstance(values.get("methods"), dict):
             return values
         shared = values.get("training") or {}
+        if not isinstance(shared, dict):
+            return values
         methods = {
-            name: merge({"preset": name, **shared}, own or {}) if isinstance(own, dict | None) else own
+            name: merge({"preset": name, **shared}, own or {}, MethodSettings)
+            if isinstance(own, dict | None)
+            else own
             for name, own in values["methods"].items()
         }
         return {**values, "methods": methods}
@@ -99,6 +109,11 @@ class Profile(Settings):
             raise ValueError("methods without 'base', which every profile has")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds without repeats")
+        for name in (*self.methods, *self.all_backbones):
+            if not NAME.fullmatch(name):
+                raise ValueError(
+                    f"names of letters, digits, dots, dashes, underscores, being parts of paths (not {name!r})"
+                )
         self.families.check_study(self.backbones, self.seeds)
         return self
 
@@ -218,11 +233,15 @@ class Profile(Settings):
     def choose_training(self, backbone: str, method: str) -> MethodSettings:
         """A method's settings on a backbone: the backbone's own values come last."""
         settings, own = self.find_method(method), getattr(self.all_backbones[backbone], "training", {})
-        return MethodSettings.model_validate(merge(settings.model_dump(), own)) if own else settings
+        return (
+            MethodSettings.model_validate(merge(settings.model_dump(), own, MethodSettings))
+            if own
+            else settings
+        )
 
     def choose_finetuning(self, backbone: str, method: str, examples: int) -> MethodSettings:
         """Settings of the fine-tuning of a method's model on so many harmful answers."""
-        shared = merge(self.training, getattr(self.backbones[backbone], "training", {}))
+        shared = merge(self.training, getattr(self.backbones[backbone], "training", {}), MethodSettings)
         start = None if method == "base" else method
         return MethodSettings.model_validate(self.finetuning.compose_training(examples, start, shared))
 
@@ -234,7 +253,9 @@ class Profile(Settings):
         plain = self.methods[method]
         preset = {"preset": plain.preset, "objective": plain.objective, "start_from": plain.start_from}
         own = getattr(self.backbones[backbone], "training", {})
-        return MethodSettings.model_validate(merge(merge(merge(preset, self.training), own), changes))
+        for values in (self.training, own, changes):
+            preset = merge(preset, values, MethodSettings)
+        return MethodSettings.model_validate(preset)
 
     @model_validator(mode="after")
     def check_grids(self) -> "Profile":
@@ -273,14 +294,14 @@ def _describe_first(problem: ValidationError) -> str:
 
 def list_profiles() -> list[str]:
     """Names of the shipped profiles."""
-    return sorted(path.stem for path in PROFILES.glob("*.yaml"))
+    return sorted({path.stem for folder in (PROFILES, SHIPPED / PROFILES) for path in folder.glob("*.yaml")})
 
 
 def _find_profile(name: str) -> Path:
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
-        return path
-    path = PROFILES / f"{name}.yaml"
+        return find_shipped(path)
+    path = find_shipped(PROFILES / f"{name}.yaml")
     if not path.is_file():
         raise ConfigError(
             f"profile {name!r}",
@@ -303,7 +324,15 @@ def _read_inherited(path: Path, seen: tuple[Path, ...] = ()) -> dict:
     parent = values.pop("extends", None)
     if parent is None:
         return values
-    return merge(_read_inherited(_find_profile(str(parent)), (*seen, path.resolve())), values)
+    if not isinstance(parent, str):
+        raise ConfigError(
+            f"{path}: extends",
+            expected="the name of one profile, or the path of one file",
+            found=repr(parent)[:60],
+            fix="name one; it may extend another in turn",
+        )
+    inherited = _read_inherited(_find_profile(parent), (*seen, path.resolve()))
+    return merge(inherited, values, Profile, f"{path}: ")
 
 
 def load_profile(name: str) -> Profile:
@@ -313,5 +342,14 @@ def load_profile(name: str) -> Profile:
         ConfigError: for an unknown profile, key or value; one line that names the file and the key.
     """
     path = _find_profile(str(name))
-    values = {**_read_inherited(path), "name": path.stem, "source": str(name)}
-    return parse_settings(Profile, values, str(path))
+    values = _read_inherited(path)
+    own = {"name": path.stem, "source": str(name)}
+    for key, value in own.items():
+        if values.get(key, value) != value:
+            raise ConfigError(
+                f"{path}: {key}",
+                expected=f"none, or {value}: a profile is named like its file",
+                found=repr(values[key])[:60],
+                fix="remove the key; the name of the file decides",
+            )
+    return parse_settings(Profile, values | own, str(path))

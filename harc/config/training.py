@@ -1,10 +1,11 @@
 """Settings of adapter training: one model for every trained method; presets give its defaults."""
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from harc.config.base import Settings
+from harc.config.base import PartOf, Settings
 from harc.config.baselines import (
     CircuitBreakerSettings,
     PreferenceSettings,
@@ -12,7 +13,7 @@ from harc.config.baselines import (
     SteeringSettings,
 )
 from harc.config.directions import DirectionOverrides
-from harc.config.presets import METHOD_PRESETS, MethodName, merge_preset
+from harc.config.presets import METHOD_PRESETS, MethodName, choose_preset
 
 SEVEN_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -206,17 +207,20 @@ class MethodSettings(Settings):
         """Most padded tokens of a pass; None for one pass a micro-batch: processes that share weights pass together."""
         return None if self.shard else self.tokens_per_forward
 
-    @model_validator(mode="before")
     @classmethod
-    def _apply_preset(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        return merge_preset(METHOD_PRESETS.get(values.get("preset", "harc"), {}), values)
+    def find_preset(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the method of that name changes of the defaults; an unknown name is refused where it is read."""
+        return choose_preset(METHOD_PRESETS, given.get("preset", "harc"))
 
     @model_validator(mode="after")
     def _check_rows(self) -> "MethodSettings":
         if sum(self.batch.counts.values()) == 0:
             raise ValueError("batch: expected at least one row in a micro-batch; found none; raise a count")
+        if self.objective == "cast" and self.start_from is not None:
+            raise ValueError(
+                f"start_from: expected none for objective cast, which is fitted on the base; found {self.start_from}; "
+                "leave it out"
+            )
         if self.objective in ("cb", "repbend"):
             self._check_both_sides()
         return self
@@ -241,3 +245,14 @@ class MethodSettings(Settings):
                 "batch.harmful: expected at least 2 rows, since RepBend's cluster term compares pairs of them; "
                 f"found {harmful}; raise it, or set repbend.cluster_weight to 0"
             )
+
+
+def _refuse_identity(values: dict[str, Any]) -> dict[str, Any]:
+    for name in ("preset", "objective", "start_from"):
+        if name in values:
+            raise ValueError(f"values without `{name}`, which says what a method is: name it in `methods`")
+    return values
+
+
+SharedTraining = Annotated[dict[str, Any], PartOf(MethodSettings), AfterValidator(_refuse_identity)]
+"""Some values of methods' settings, laid over each method's own: how it is trained, never which method it is."""

@@ -1,16 +1,15 @@
 """Settings of tuning: the grid of every method, and the declared criterion by which development prompts choose."""
 
-from typing import Any
-
 from pydantic import Field, model_validator
 
 from harc.config.base import Settings
+from harc.config.training import SharedTraining
 
 
 class TuningSettings(Settings):
     """One budget for every method: as many points each, all kept."""
 
-    grids: dict[str, tuple[dict[str, Any], ...]] = Field(
+    grids: dict[str, tuple[SharedTraining, ...]] = Field(
         {},
         description="points by method: what each changes of the method's settings; own choice, declared before any "
         "was run",

@@ -1,8 +1,10 @@
 """Pinning the embedded dataset with DVC, and pulling it at its pin; both work without a network."""
 
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -10,30 +12,80 @@ from pathlib import Path
 import yaml
 
 from harc.data.verify import DataReport, build_manifest, hash_like_dvc, read_pin, verify_data
-from harc.errors import DataError
-from harc.files import atomic_directory, write_json, write_text
+from harc.errors import DataError, HarcError
+from harc.files import atomic_directory, read_json, write_json, write_text
+from harc.listings import find_name_fault, place_listing
 
 PIN_HEADER = "# The embedded dataset's version. Made by `harc data pin`; checked by `harc data verify`.\n"
 
 
 def _run_dvc(project: Path, *arguments: str) -> str | None:
     """Run DVC in the project; its last error lines, or None if all went well."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments],
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with _allow_no_git(project) as environment:
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", *arguments],
+            cwd=project,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if done.returncode == 0:
         return None
     lines = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR")]
     return " ".join(lines) or done.stderr.strip() or f"exit status {done.returncode}"
 
 
+@contextmanager
+def _allow_no_git(project: Path) -> Iterator[dict[str, str]]:
+    """What tells DVC that a tree without `.git` (a source archive) is no mistake."""
+    if (project / ".git").exists():
+        yield {}
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        write_text(Path(folder) / "config", "[core]\n    no_scm = true\n")
+        yield {"DVC_GLOBAL_CONFIG_DIR": folder}
+
+
 def _pinned_folder(project: Path, pin_file: str) -> Path:
-    return project / read_pin(project / pin_file)["path"]
+    """The folder that a pin fills, below the project and reached through no link of its own.
+
+    Raises:
+        DataError: if it lies elsewhere, or is a link: a pull replaces what is there.
+    """
+    name = read_pin(project / pin_file)["path"]
+    fault = find_name_fault(name)
+    if fault is None and any(
+        (project / part).is_symlink() for part in (Path(name), *Path(name).parents[:-1])
+    ):
+        fault = "a link"
+    if fault is not None:
+        raise DataError(
+            pin_file,
+            expected="the path of a folder of this project",
+            found=f"{name!r}: {fault}",
+            fix=f"`git checkout {pin_file}`, and move links out of the way",
+        )
+    return project / name
+
+
+def _check_listing(project: Path, pin_file: str, manifest_file: str) -> None:
+    """Check what the pinned folder is to hold against the manifest, before DVC writes any of it.
+
+    Raises:
+        DataError: for a listing that is missing, damaged, leads out of the folder, or is not the manifest's.
+    """
+    listed = place_listing(project, read_pin(project / pin_file)["md5"])
+    expected = read_json(project / manifest_file)["files"]
+    differing = sorted(listed.keys() ^ expected.keys())
+    if differing:
+        raise DataError(
+            manifest_file,
+            expected="the files of the pinned listing",
+            found=f"{differing[0]!r} in one of the two only",
+            fix="`git checkout` the pin and the manifest of one commit, or run `harc data pin`",
+        )
 
 
 def pull_data(
@@ -65,13 +117,13 @@ def pull_data(
         if not report.problems:
             return report
     with _set_aside(folder) if force else nullcontext():
-        _pull_pinned(project, pin_file, folder)
+        _pull_pinned(project, pin_file, manifest_file, folder)
         report = verify_data(folder, manifest, pin)
         if force and report.problems:
             # What DVC remembers of these files is as wrong as they are.
             shutil.rmtree(project / ".dvc" / "cache", ignore_errors=True)
             shutil.rmtree(folder)
-            _pull_pinned(project, pin_file, folder)
+            _pull_pinned(project, pin_file, manifest_file, folder)
             report = verify_data(folder, manifest, pin)
         report.raise_first()
     return report
@@ -94,8 +146,13 @@ def _set_aside(folder: Path) -> Iterator[None]:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def _pull_pinned(project: Path, pin_file: str, folder: Path) -> None:
-    trouble = _run_dvc(project, "pull", "--quiet", pin_file)
+def _pull_pinned(project: Path, pin_file: str, manifest_file: str, folder: Path) -> None:
+    try:
+        _check_listing(project, pin_file, manifest_file)
+    except HarcError as problem:
+        trouble: str | None = f"{problem.where}: {problem.found}"
+    else:
+        trouble = _run_dvc(project, "pull", "--quiet", pin_file)
     if trouble is not None:
         raise DataError(
             pin_file,

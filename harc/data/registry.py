@@ -3,11 +3,12 @@
 from functools import cache
 from pathlib import Path
 
-import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, field_validator
 
 from harc.config.base import Settings
 from harc.errors import ConfigError
+from harc.listings import find_name_fault
+from harc.yaml_text import parse_yaml
 
 REGISTRY_FILE = Path(__file__).with_name("registry.yaml")
 
@@ -19,6 +20,15 @@ class RegisteredFile(Settings):
     url: str = Field(pattern=r"^https?://", description="where it is published, commit included")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="hex digest of its bytes")
     bytes: int = Field(gt=0, description="its size (bytes)")
+
+    @field_validator("path")
+    @classmethod
+    def check_path(cls, path: str) -> str:
+        """Refuse a path that leads out of the data folder."""
+        fault = find_name_fault(path)
+        if fault is not None:
+            raise ValueError(f"a relative path of a file; found {fault}")
+        return path
 
 
 class Dataset(Settings):
@@ -62,8 +72,8 @@ def load_registry(path: Path = REGISTRY_FILE) -> Registry:
         ConfigError: if it cannot be read as one.
     """
     try:
-        return Registry.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError, ValidationError) as problem:
+        return Registry.model_validate(parse_yaml(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as problem:
         raise ConfigError(
             str(path), expected="a registry of datasets", found=str(problem), fix="mend the file"
         ) from None

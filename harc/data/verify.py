@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from harc.errors import DataError
 from harc.files import read_json, sha256_file
+from harc.yaml_text import parse_yaml
 
 FORMAT = 1
+PIN_FIELDS = {"md5", "size", "nfiles", "hash", "path"}
+UNFIT = (AttributeError, KeyError, TypeError)
+"""What reading a value of another form raises."""
 REPAIR = "run `harc data pull --force`, or `harc data pin` if the change is meant"
 
 
@@ -105,13 +107,20 @@ def read_pin(pin_file: Path) -> dict[str, Any]:
         DataError: if the file is missing or pins something else than one folder.
     """
     try:
-        outs = yaml.safe_load(pin_file.read_text(encoding="utf-8"))["outs"]
-        if len(outs) == 1 and str(outs[0]["md5"]).endswith(".dir"):
+        pin = parse_yaml(pin_file.read_text(encoding="utf-8"))
+        outs = pin["outs"]
+        # Anything else (deps, wdir, remote, cloud, files) has DVC read or write what is not in the listing.
+        surplus = [
+            str(key)
+            for fields in (pin.keys() - {"outs"}, *(out.keys() - PIN_FIELDS for out in outs))
+            for key in fields
+        ]
+        if len(outs) == 1 and str(outs[0]["md5"]).endswith(".dir") and not surplus:
             return outs[0]
-        found = f"{len(outs)} outputs, or one that is no folder"
+        found = f"the field {surplus[0]}" if surplus else f"{len(outs)} outputs, or one that is no folder"
     except FileNotFoundError:
         found = "no file"
-    except (yaml.YAMLError, KeyError, TypeError) as problem:
+    except (ValueError, *UNFIT) as problem:
         found = f"no readable pin ({type(problem).__name__})"
     raise DataError(
         str(pin_file), expected="a DVC pin of one folder", found=found, fix=f"`git checkout {pin_file.name}`"

@@ -1,7 +1,7 @@
 """What a chat endpoint is: conversations in, replies out, in order; a failed one is a reply that says so."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 Message = Mapping[str, str]
@@ -23,6 +23,7 @@ class Reply:
         prompt_tokens: as the server counts them; None where it does not say.
         completion_tokens: the same for the answer.
         error: why there is no answer, in one line and without secrets; None if there is one.
+        other_model: the model's name as the server gives it, where that is not the one that was asked for.
     """
 
     text: str
@@ -30,6 +31,7 @@ class Reply:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     error: str | None = None
+    other_model: str | None = None
 
 
 def failed(problem: str, finish_reason: str = "error") -> Reply:
@@ -50,6 +52,7 @@ class Usage:
         completion_tokens: of answered requests.
         uncounted: answered requests whose tokens the server did not count.
         cost: by the prices of the settings, in their currency.
+        other_models: answers that the server gave in the name of another model than asked, by that name.
     """
 
     requests: int = 0
@@ -60,6 +63,7 @@ class Usage:
     completion_tokens: int = 0
     uncounted: int = 0
     cost: float = 0.0
+    other_models: dict[str, int] = field(default_factory=dict)
 
     def add(self, reply: Reply, prompt_price: float, completion_price: float) -> None:
         """Count one reply of the model; prices are per million tokens."""

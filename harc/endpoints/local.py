@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from harc.backbones import Backbone
@@ -24,19 +23,20 @@ class LocalEndpoint:
 
     @classmethod
     def load(cls, settings: EndpointSettings) -> "LocalEndpoint":
-        """Load folder or hub id `settings.model`; the name tells models apart by their weights, for the cache.
+        """Load folder or hub id `settings.model`; the name tells models apart by their files, for the cache.
 
         Raises:
             ModelError: if it cannot be loaded.
         """
-        from harc.backbones import describe_base, load_backbone
+        from harc.backbones import load_backbone
+        from harc.loading.identity import hash_weights
+        from harc.loading.models import find_folder
 
-        revision = None if Path(settings.model).is_dir() else settings.revision
-        backbone = load_backbone(
-            settings.model, dtype=settings.dtype, device=settings.device, revision=revision
+        folder = find_folder(settings.model, settings.revision)
+        backbone = load_backbone(folder, dtype=settings.dtype, device=settings.device)
+        return cls(
+            backbone, settings, f"{settings.model} ({settings.dtype}, files {hash_weights(folder)[:16]})"
         )
-        digest = describe_base(backbone.causal_lm)["sampled_weights_sha256"]
-        return cls(backbone, settings, f"{settings.model} ({settings.dtype}, weights {digest[:16]})")
 
     def complete(
         self,
@@ -70,6 +70,7 @@ class LocalEndpoint:
             list(prompts.values()),
             max_new_tokens=limit,
             batch_size=settings.batch_size,
+            names=[f"conversation {place}" for place in prompts],
             ends=end_token_ids(model, tokenizer) | {self.backbone.chat.end_id},
             sampling=sampling,
         )

@@ -40,7 +40,9 @@ def find_endpoint_lacks(
             lacks.append(describe_missing_key(endpoint))
         if not here:
             continue
-        if endpoint.kind == "openai" and not machine.reaches(endpoint.base_url or ""):
+        if endpoint.kind == "openai" and not machine.reaches_directly(
+            endpoint.proxy or endpoint.base_url or ""
+        ):
             lacks.append(
                 EnvironmentProblem(
                     where,

@@ -4,17 +4,21 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
 
-from harc.config.endpoints import LOOPBACK, EndpointSettings
+from harc.config.endpoints import EndpointSettings
 from harc.endpoints.base import Conversation, Reply, Usage, failed
-from harc.endpoints.keys import read_key, redact
+from harc.endpoints.keys import read_key, redact, redact_reply
 from harc.errors import EnvironmentProblem
+from harc.terminal import show
+from harc.untrusted import is_encodable, parse_json
 
 PASSING = (408, 409, 429)
 """Statuses below 500 that another try may mend, as in the openai client."""
+LONGEST_MESSAGE = 400  # characters kept of what a server says of an error: it may be a whole page
+MOST_TOKENS = 1 << 40
 
 
 class UnreadableAnswer(Exception):
@@ -43,9 +47,9 @@ def _read_retry_after(value: str | None) -> float | None:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(value).timestamp() - time.time()
-        except ValueError:
+        except (ValueError, TypeError, OverflowError):
             return None
-    return max(seconds, 0.0) if seconds < float("inf") else None
+    return max(seconds, 0.0) if abs(seconds) < float("inf") else None
 
 
 class ServerEndpoint:
@@ -63,17 +67,18 @@ class ServerEndpoint:
         """
         import openai
 
+        from harc.endpoints.transport import make_http_client
+
         self.settings, self._sleep, self.usage = settings, sleep, Usage()
         self.name = f"{settings.model} at {settings.base_url}"
         self._key = read_key(settings)
-        host = urlsplit(settings.base_url or "").hostname
         self._client = openai.OpenAI(
             api_key=self._key or "none",
             base_url=settings.base_url,
             timeout=settings.timeout_s,
             max_retries=0,  # ours also cover answers that cannot be read
-            # A proxy for the world outside cannot reach this machine's own servers.
-            http_client=openai.DefaultHttpxClient(trust_env=False) if host in LOOPBACK else None,
+            default_headers={"Accept-Encoding": "identity"},
+            http_client=make_http_client(settings),
         )
 
     def complete(
@@ -108,6 +113,7 @@ class ServerEndpoint:
             try:
                 for future in as_completed(places):
                     reply, retries = future.result()
+                    self._note_model(reply)
                     self.usage.retries += retries
                     self.usage.add(reply, settings.prompt_price, settings.completion_price)
                     replies[places[future]] = reply
@@ -122,7 +128,11 @@ class ServerEndpoint:
         """The reply to one conversation, and how often it was asked again."""
         import openai
 
+        from harc.endpoints.transport import HTTPError, ReplyRefused, describe_cause
+
         request = {**options, "messages": [dict(message) for message in conversation]}
+        if not all(is_encodable(message["content"]) for message in conversation):
+            return failed("a lone surrogate in the prompt, which no request can hold", "refused"), 0
         if conversation[-1]["role"] == "assistant":
             if not self.settings.continues_replies:
                 return failed("the server is not set to continue a reply (continues_replies)", "refused"), 0
@@ -130,22 +140,65 @@ class ServerEndpoint:
         for tries in range(1, self.settings.retries + 2):
             retry_after = None
             try:
-                return read_reply(self._client.chat.completions.create(**request)), tries - 1
+                return self._request(request), tries - 1
             except openai.APIStatusError as error:
                 self._refuse_forever(error)
-                problem = f"status {error.status_code}: {error.message}"
+                problem = f"status {error.status_code}: {error.message[:LONGEST_MESSAGE]}"
                 if error.status_code < 500 and error.status_code not in PASSING:
                     return failed(redact(problem, self._key), "refused"), tries - 1
                 retry_after = error.response.headers.get("retry-after")
-            except (openai.APIError, UnreadableAnswer, ValueError) as error:
+            except ReplyRefused as error:
+                return failed(redact(str(error), self._key)), tries - 1
+            except (openai.APIError, HTTPError, UnreadableAnswer, ValueError) as error:
                 # ValueError: a body that is no JSON, or no UTF-8.
-                problem = f"{type(error).__name__}: {error}"
+                problem = describe_cause(error)[:LONGEST_MESSAGE]
             if tries <= self.settings.retries:
                 self._sleep(choose_wait(tries, retry_after, self.settings))
         return failed(redact(f"{problem} (tried {tries} times)", self._key)), tries - 1
 
+    def _request(self, request: dict[str, Any]) -> Reply:
+        """One request, its answer read strictly and without the key."""
+        from harc.endpoints.transport import bounded
+
+        with bounded(self.settings.timeout_s):
+            raw = self._client.chat.completions.with_raw_response.create(**request)
+            body = raw.http_response.content
+        if not body.strip():
+            raise UnreadableAnswer("an empty answer")
+        answer = parse_json(body.decode("utf-8-sig"), replace_lone=True)
+        if not isinstance(answer, dict):
+            raise UnreadableAnswer(f"JSON of another form ({type(answer).__name__})")
+        reply, named = read_reply(answer), answer.get("model")
+        hidden = {
+            field: redact_reply(value, self._key)
+            for field, value in vars(reply).items()
+            if isinstance(value, str)
+        }
+        if isinstance(named, str) and named != self.settings.model:
+            hidden["other_model"] = redact_reply(named, self._key)[:LONGEST_MESSAGE]
+        return replace(reply, **hidden)
+
+    def _note_model(self, reply: Reply) -> None:
+        """Count an answer in another model's name; say so once for each name."""
+        named = reply.other_model
+        if named is None:
+            return
+        if named not in self.usage.other_models:
+            show(f"warning: {self.name}: the server answers as {named!r}", err=True)
+        self.usage.other_models[named] = self.usage.other_models.get(named, 0) + 1
+
     def _refuse_forever(self, error: Any) -> None:
         """Raise for statuses that every other request would get too."""
+        from harc.endpoints.transport import describe_redirect
+
+        redirect = describe_redirect(error.response)
+        if redirect is not None:
+            raise EnvironmentProblem(
+                f"endpoint {self.name}",
+                expected="an answer from the address that base_url names",
+                found=redact(redirect, self._key),
+                fix="nothing was sent on; if the other host is the right one, name it in base_url",
+            ) from None
         reasons = {
             401: ("a key that the server takes", "check the key's variable (key_variable)"),
             403: ("a key with the right to use the model", "check the key's variable (key_variable)"),
@@ -159,7 +212,7 @@ class ServerEndpoint:
             raise EnvironmentProblem(
                 f"endpoint {self.name}",
                 expected=expected,
-                found=redact(f"status {error.status_code}: {error.message}", self._key),
+                found=redact(f"status {error.status_code}: {error.message[:LONGEST_MESSAGE]}", self._key),
                 fix=fix,
             ) from None
 
@@ -170,20 +223,28 @@ def read_reply(answer: Any) -> Reply:
     Raises:
         UnreadableAnswer: if there is no choice, or no text and no reason in it.
     """
-    choices = getattr(answer, "choices", None)
+    choices = _get(answer, "choices")
     if not isinstance(choices, list) or not choices:
         raise UnreadableAnswer("no choice in the answer")
-    message = getattr(choices[0], "message", None)
-    text = getattr(message, "content", None)
-    refusal = getattr(message, "refusal", None)  # OpenAI's own field for declining; it is what the user reads
+    message = _get(choices[0], "message")
+    text = _get(message, "content")
+    refusal = _get(message, "refusal")  # OpenAI's own field for declining; it is what the user reads
     text = text if isinstance(text, str) else refusal
     if not isinstance(text, str):
         raise UnreadableAnswer("no text in the answer")
-    usage = getattr(answer, "usage", None)
-    prompt, completion = (getattr(usage, f"{side}_tokens", None) for side in ("prompt", "completion"))
+    usage = _get(answer, "usage")
     return Reply(
         text,
-        str(getattr(choices[0], "finish_reason", None) or "stop"),
-        prompt if isinstance(prompt, int) else None,
-        completion if isinstance(completion, int) else None,
+        str(_get(choices[0], "finish_reason") or "stop"),
+        read_count(_get(usage, "prompt_tokens")),
+        read_count(_get(usage, "completion_tokens")),
     )
+
+
+def _get(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else getattr(value, name, None)
+
+
+def read_count(value: Any) -> int | None:
+    """A number of tokens; None for anything else, such as a negative one or a text."""
+    return value if type(value) is int and 0 <= value <= MOST_TOKENS else None

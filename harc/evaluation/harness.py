@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harc.errors import ModelError
+from harc.evaluation.likelihoods import make_lm_class
 from harc.evaluation.target import Target
 from harc.generation import Completion
 from harc.judges.base import Judge
@@ -84,17 +85,10 @@ def make_harness_model(target: Target) -> Any:
 
     The attribute `completions` maps each rendered prompt to its completion.
     """
-    from lm_eval.models.huggingface import HFLM
 
-    class GreedyHarnessModel(HFLM):
+    class GreedyHarnessModel(make_lm_class()):
         def __init__(self) -> None:
-            backbone = target.backbone
-            super().__init__(
-                pretrained=backbone.model,
-                tokenizer=backbone.tokenizer,
-                batch_size=target.settings.batch_size,
-                add_bos_token=False,
-            )
+            super().__init__(target)
             self.completions: dict[str, Completion] = {}
 
         def apply_chat_template(

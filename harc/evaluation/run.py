@@ -1,6 +1,5 @@
 """One process evaluates one model: all suites, helpfulness, projections; resumable suite by suite."""
 
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from harc.evaluation.rows import read_rows
 from harc.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
 from harc.finished import describe_work
 from harc.judges.registry import make_judges
+from harc.loading.identity import hash_weights
 from harc.progress import track
 
 KEY_FILE = "key.json"
@@ -86,18 +86,6 @@ def describe_run(paths: EvaluationPaths, settings: EvaluationSettings, seed: int
         settings=answering,
         seed=seed,
     )
-
-
-def hash_weights(source: Path | str) -> str:
-    """SHA-256 over the files of a local model or adapter folder; the name itself for a hub id."""
-    folder = Path(source)
-    if not folder.is_dir():
-        return str(source)
-    digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.suffix in (".safetensors", ".json", ".jinja", ".gguf", ".model"):
-            digest.update(f"{path.name} {sha256_file(path)}\n".encode())
-    return digest.hexdigest()
 
 
 class SuiteStore:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harc.errors import ModelError
+from harc.evaluation.likelihoods import make_lm_class
 
 
 def cut_at(text: str, stops: Sequence[str]) -> str:
@@ -29,17 +30,10 @@ def make_lm(target: Any, max_new_tokens: int) -> Any:
         target: a harc.evaluation.target.Target.
         max_new_tokens: longest response, whatever the task says.
     """
-    from lm_eval.models.huggingface import HFLM
 
-    class ChatLM(HFLM):
+    class ChatLM(make_lm_class()):
         def __init__(self) -> None:
-            backbone = target.backbone
-            super().__init__(
-                pretrained=backbone.model,
-                tokenizer=backbone.tokenizer,
-                batch_size=target.settings.batch_size,
-                add_bos_token=False,  # the chat template has written it
-            )
+            super().__init__(target)
             self.finish_reasons: dict[str, str] = {}
 
         def apply_chat_template(

@@ -19,6 +19,7 @@ from harc.generation import generate_greedy
 from harc.judges.base import UNJUDGED, Answer, Verdict
 from harc.judges.gibberish import is_gibberish
 from harc.judges.rubrics import HARMBENCH, read_yes_or_no
+from harc.loading.identity import hash_weights
 
 TEMPLATE = (
     f"[INST] <<SYS>>\n{HARMBENCH.instructions}\n<</SYS>>\n\n"
@@ -63,7 +64,12 @@ class HubClassifierJudge:
         """Take the settings; the model is loaded when the first answer comes."""
         self.settings = settings
         self.template = read_template(settings.template)
-        self.version = f"harmbench_classifier-1:{settings.model_id}:{sha256_text(self.template)[:12]}"
+        # A verdict is kept for as long as the version is the same: so it names the weights, not only where they lie.
+        local = Path(settings.model_id).is_dir()
+        weights = hash_weights(settings.model_id)[:12] if local else settings.revision
+        self.version = (
+            f"harmbench_classifier-1:{settings.model_id}:{sha256_text(self.template)[:12]}:{weights}"
+        )
 
     @cached_property
     def loaded(self) -> tuple[Any, Any]:
@@ -73,15 +79,12 @@ class HubClassifierJudge:
             EnvironmentProblem: if the hub does not give it.
             ModelError: if it cannot be loaded.
         """
-        from harc.backbones import load_causal_lm
-        from harc.weights import fetch_hub, find_snapshot
+        from harc.loading.models import load_causal_lm
 
         settings = self.settings
-        folder = Path(settings.model_id)
-        if not folder.is_dir():
-            revision = fetch_hub(settings.model_id, settings.revision)["revision"]
-            folder = find_snapshot(settings.model_id, revision)
-        model, tokenizer = load_causal_lm(str(folder), settings.dtype, settings.device)
+        model, tokenizer = load_causal_lm(
+            settings.model_id, settings.dtype, settings.device, settings.revision
+        )
         return model.requires_grad_(False).eval(), tokenizer
 
     def judge(self, answers: Sequence[Answer]) -> list[Verdict]:

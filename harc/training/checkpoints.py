@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
-from harc.errors import DataError
-from harc.files import atomic_directory, read_json, sha256_file, write_json
+from harc.errors import ArtifactError, DataError
+from harc.files import atomic_directory, read_json, sha256_file, system_errors, write_json
+from harc.loading.tensors import read_tensors
 
 TENSORS, VALUES = "state.safetensors", "state.json"
 
@@ -69,9 +69,10 @@ def save_checkpoint(
     target = folder / f"update_{update:08d}"
     with atomic_directory(target) as temporary:
         # Equal tensors may share memory (tied states); safetensors wants each on its own.
-        save_file(
-            {name: value.detach().cpu().clone() for name, value in tensors.items()}, temporary / TENSORS
-        )
+        with system_errors(target):
+            save_file(
+                {name: value.detach().cpu().clone() for name, value in tensors.items()}, temporary / TENSORS
+            )
         digest = sha256_file(temporary / TENSORS)
         write_json(temporary / VALUES, {"run": run, "update": update, "sha256": digest, "values": values})
     for other in folder.iterdir():
@@ -86,7 +87,7 @@ def load_checkpoint(folder: Path, run: str) -> tuple[dict[str, Tensor], dict[str
             header = read_json(candidate / VALUES)
             if header["run"] != run or sha256_file(candidate / TENSORS) != header["sha256"]:
                 continue
-            return load_file(candidate / TENSORS), header["values"]
-        except (DataError, OSError, KeyError, TypeError, SafetensorError):
+            return read_tensors(candidate / TENSORS, finite=False), header["values"]
+        except (DataError, OSError, KeyError, TypeError, ArtifactError):
             continue
     return None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harc.backbones import Backbone, describe_base, merge_adapter
+from harc.backbones import Backbone, merge_adapter
 from harc.config.directions import DirectionSettings
 from harc.config.training import MethodSettings
 from harc.directions import Directions
@@ -15,6 +15,7 @@ from harc.errors import ConfigError, DataError
 from harc.extraction import extract_directions
 from harc.files import atomic_directory, sha256_file, write_jsonl
 from harc.finished import identify_work
+from harc.loading.identity import describe_base
 from harc.training.adapters import attach_adapter, save_adapter
 from harc.training.batches import encode_rows
 from harc.training.context import Context, Sources
@@ -156,8 +157,12 @@ def describe_reading(reading: DirectionSettings) -> dict[str, Any]:
     return reading.model_dump(mode="json", exclude=skipped)
 
 
-def _merge_first(backbone: Backbone, settings: MethodSettings, folder: Path | str | None) -> Backbone:
-    """The backbone with the adapter that training starts from merged into its weights."""
+def check_start(settings: MethodSettings, folder: Path | str | None) -> None:
+    """Compare the method with the adapter folder that is given.
+
+    Raises:
+        ConfigError: for a composed method without a folder, or a folder for a method that starts from the base.
+    """
     if (settings.start_from is None) != (folder is None):
         raise ConfigError(
             "start_from",
@@ -169,6 +174,11 @@ def _merge_first(backbone: Backbone, settings: MethodSettings, folder: Path | st
             if folder is None
             else "set method.start_from, or leave the folder out",
         )
+
+
+def _merge_first(backbone: Backbone, settings: MethodSettings, folder: Path | str | None) -> Backbone:
+    """The backbone with the adapter that training starts from merged into its weights."""
+    check_start(settings, folder)
     return backbone if folder is None else merge_adapter(backbone, folder)
 
 

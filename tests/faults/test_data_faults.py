@@ -1,14 +1,18 @@
 """Damage between the embedded remote and the data folder is found, named, and repaired as the error says."""
 
+import hashlib
+import json
 import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from harc.data.pins import pin_data, pull_data
 from harc.errors import DataError
+from harc.files import write_json
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path("data/organism")
@@ -146,3 +150,56 @@ def test_nothing_to_pin_is_one_line(clone: Path):
         DataError, match="data/organism: expected a dataset; found no files; run `harc data build`"
     ):
         pin_data(clone, FOLDER)
+
+
+def repin(project: Path, files: dict[str, bytes], /, **more) -> None:
+    """Write remote, pin and manifest of any files, as whoever sends a changed project can."""
+    store = project / "dvc-remote/files/md5"
+    entries = []
+    for name, data in files.items():
+        digest = hashlib.md5(data).hexdigest()
+        (store / digest[:2]).mkdir(parents=True, exist_ok=True)
+        (store / digest[:2] / digest[2:]).write_bytes(data)
+        entries.append({"md5": digest, "relpath": name})
+    listing = json.dumps(entries).encode()
+    digest = hashlib.md5(listing).hexdigest()
+    (store / digest[:2]).mkdir(parents=True, exist_ok=True)
+    (store / digest[:2] / f"{digest[2:]}.dir").write_bytes(listing)
+    out = {"md5": f"{digest}.dir", "size": 1, "nfiles": len(files), "hash": "md5", "path": FOLDER.as_posix()}
+    (project / "data.dvc").write_text(yaml.safe_dump({"outs": [out | more]}))
+    described = {
+        name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()
+    }
+    write_json(project / "config/data_manifest.json", {"format": 1, "files": described})
+
+
+@pytest.mark.parametrize(
+    "name", ["../../../code.py", "../organism2/x", "/tmp/harc-elsewhere/x", ".git/config"]
+)
+def test_a_listing_that_leads_out_of_the_data_writes_nothing(clone: Path, name: str):
+    (clone.parent / "code.py").write_text("mine\n")
+    repin(clone, {"world.json": b"{}", name: b"theirs\n"})
+    with pytest.raises(DataError, match="data.dvc: expected `dvc pull`.*found listing"):
+        pull_data(clone, force=True)
+    assert (clone.parent / "code.py").read_text() == "mine\n"
+    assert not (clone / "data").exists() or list((clone / "data").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "place", ["..", "../elsewhere", "/tmp/harc-elsewhere", ".", ".git", "data/../../x", "linked"]
+)
+def test_a_pin_of_a_folder_elsewhere_replaces_nothing(clone: Path, place: str):
+    (clone.parent / "elsewhere").mkdir()
+    (clone.parent / "elsewhere/mine").write_text("mine\n")
+    (clone / "linked").symlink_to(clone.parent / "elsewhere")
+    repin(clone, {"world.json": b"{}"}, path=place)
+    with pytest.raises(DataError, match="data.dvc: expected the path of a folder of this project; found"):
+        pull_data(clone, force=True)
+    assert (clone.parent / "elsewhere/mine").read_text() == "mine\n" and (clone / ".git").is_dir()
+
+
+@pytest.mark.parametrize("field", ["remote", "cloud", "files", "persist"])
+def test_a_pin_with_other_fields_is_refused(clone: Path, field: str):
+    repin(clone, {"world.json": b"{}"}, **{field: "x"})
+    with pytest.raises(DataError, match=f"expected a DVC pin of one folder; found the field {field}"):
+        pull_data(clone, force=True)

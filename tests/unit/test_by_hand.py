@@ -6,10 +6,11 @@ import pytest
 import yaml
 from tiny_models import build_backbone
 
-from harc.by_hand import extract_directions_from_files, train_from_files
+from harc.by_hand import describe_method, extract_directions_from_files, train_from_files
+from harc.config.training import MethodSettings
 from harc.directions import load_directions, save_directions
 from harc.errors import ArtifactError, ConfigError, DataError
-from harc.files import write_jsonl
+from harc.files import read_jsonl, sha256_file, write_jsonl
 
 
 @pytest.fixture
@@ -70,6 +71,65 @@ def test_training_from_files(files: Path):
     (files / "train.yaml").write_text(yaml.safe_dump({**config, "metod": {}}))
     with pytest.raises(ConfigError, match=r"train.yaml: .*metod"):
         train_from_files(files / "model", files / "train.yaml", files / "adapter")
+
+
+def train(files: Path, method: dict, out: str, **options) -> list[str]:
+    """Train one step with a method as a file gives it; what was announced."""
+    config = {
+        "training": "training.jsonl",
+        "extraction": "extraction.jsonl",
+        "pairs": "pairs.jsonl",
+        "directions": {"layers": {"edge_slots": 1}, "bootstrap_resamples": 2},
+        "method": {"steps": 1, "warmup_steps": 0, "lora": {"rank": 2, "alpha": 4}, "k_final": 2, **method},
+    }
+    (files / f"{out}.yaml").write_text(yaml.safe_dump(config))
+    said: list[str] = []
+    train_from_files(files / "model", files / f"{out}.yaml", files / out, announce=said.append, **options)
+    return said
+
+
+def test_each_preset_trains_its_own_method(files: Path):
+    hashes = {}
+    for preset in ("harc", "sft", "no_coupling"):
+        said = train(files, {"preset": preset}, preset)
+        assert said == [describe_method(MethodSettings(**read_method(files, preset)), None)]
+        hashes[preset] = sha256_file(files / preset / "adapter_model.safetensors")
+    assert len(set(hashes.values())) == 3
+    with pytest.raises(DataError, match="rejected"):
+        train(files, {"preset": "dpo"}, "dpo")
+    with pytest.raises(ConfigError, match="expected the adapter folder of harc; found none"):
+        train(files, {"preset": "harc_dpo"}, "alone")
+    assert not (files / "dpo").exists() and not (files / "alone").exists()
+
+
+def test_methods_that_learn_from_pairs(files: Path):
+    rows = [{**row, "rejected": "Another answer."} for row in read_jsonl(files / "training.jsonl")]
+    write_jsonl(files / "training.jsonl", rows)
+    said = train(files, {"preset": "cast", "steering": {"condition_depths": [0.25, 0.25]}}, "cast")
+    assert said[0].startswith("method: preset cast, objective cast; given besides: ")
+    assert {path.name for path in (files / "cast").iterdir()} >= {"steering.safetensors", "steering.json"}
+    assert not (files / "cast" / "adapter_model.safetensors").exists()
+    train(files, {"preset": "harc"}, "first")
+    said = train(files, {"preset": "harc_dpo"}, "second", start_from=files / "first")
+    assert said[0].startswith(
+        f"method: preset harc_dpo, objective dpo, on top of {files / 'first'}; given besides: "
+    )
+    for preset in ("cast", "harc", "dpo"):
+        with pytest.raises(ConfigError, match="expected no adapter to start from"):
+            train(files, {"preset": preset}, "refused", start_from=files / "first")
+
+
+def read_method(files: Path, name: str) -> dict:
+    return yaml.safe_load((files / f"{name}.yaml").read_text())["method"]
+
+
+def test_what_is_said_of_a_method():
+    assert describe_method(MethodSettings(), None) == "method: preset harc, objective harc"
+    own = MethodSettings(preset="no_coupling", loss={"kl": 1.0, "couple": 0.0}, steps=400)
+    assert (
+        describe_method(own, None)
+        == "method: preset no_coupling, objective harc; given besides: loss.kl 1.0, steps 400"
+    )
 
 
 @pytest.mark.parametrize(

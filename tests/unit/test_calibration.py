@@ -155,3 +155,18 @@ def test_other_bytes_than_the_registered_ones_are_refused(tmp_path):
     with pytest.raises(DataError, match="found [0-9a-f]{64}; run `harc data fetch` for it"):
         check_source(tmp_path, path)
     assert find_revision("https://x.org/a/d7bb5bd738c1fcbc36edd83d5e7d1b71a3e2d84d/y.csv") == "d7bb5bd738c1"
+
+
+def test_the_command_writes_both_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    import harc.cli
+    from harc.cli.running import run_command
+
+    monkeypatch.setattr("harc.data.fetch.fetch_datasets", lambda *_, **__: [])
+    for module, columns in ((over_refusal, OVER_REFUSAL), (gibberish, gibberish.COLUMNS)):
+        name = "calibrate_judges" if module is over_refusal else "calibrate_gibberish"
+        monkeypatch.setattr(module, name, lambda *_, columns=columns: [dict.fromkeys(columns, 1)])
+    assert run_command(harc.cli.app, ["judges", "calibrate", "--out", str(tmp_path)]) == 0, (
+        capsys.readouterr().err
+    )
+    for name, columns in (("over_refusal", OVER_REFUSAL), ("gibberish", gibberish.COLUMNS)):
+        assert (tmp_path / f"{name}.csv").read_text().splitlines()[0] == ",".join(columns)

@@ -1,5 +1,6 @@
 """Fetching public data: from a mirror, from a home, and what is refused."""
 
+import contextlib
 import hashlib
 import http.server
 import socket
@@ -103,7 +104,7 @@ def test_download_from_a_home(tmp_path: Path, home: str):
 
 def test_a_home_that_changed_is_refused(tmp_path: Path, home: str):
     with pytest.raises(
-        DataError, match=r"changed.csv: expected 36 bytes .*; found 5 bytes .*the home has changed"
+        DataError, match=r"changed.csv: expected 36 bytes .*; found 5 bytes; the home has changed"
     ):
         fetch_file(make_file(f"{home}/changed.csv"), tmp_path / "data", timeout=5)
     assert list_names(tmp_path / "data") == []
@@ -121,3 +122,33 @@ def test_datasets_are_fetched_by_name_or_all(tmp_path: Path):
     for names in (["toy"], []):
         paths = fetch_datasets(names, tmp_path / "data", mirror=mirror, registry=registry)
         assert paths == [tmp_path / "data" / "toy" / "prompts.csv"]
+
+
+def test_a_home_without_end_is_read_no_further_than_the_files_size(tmp_path: Path):
+    sent = []
+
+    class Endless(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while len(sent) < 5000:
+                    self.wfile.write(bytes(1 << 16))
+                    sent.append(1)
+
+        def log_message(self, *arguments):
+            """Say nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endless)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with pytest.raises(DataError, match=r"expected 36 bytes .*; found 37 bytes"):
+        fetch_file(make_file(f"http://127.0.0.1:{server.server_port}/x"), tmp_path / "data", timeout=5)
+    server.shutdown()
+    server.server_close()
+    assert len(sent) < 5000 and list_names(tmp_path / "data") == []
+
+
+@pytest.mark.parametrize("path", ["../x.csv", "/etc/x", "a/../../x", "a\\b", ".git/config"])
+def test_a_registered_path_stays_below_the_data_folder(path: str):
+    with pytest.raises(ValueError, match="a relative path of a file"):
+        RegisteredFile(path=path, url="http://h/x", sha256="0" * 64, bytes=1)

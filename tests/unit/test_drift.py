@@ -12,19 +12,20 @@ from harc.fingerprint import ROOT
 from harc.versions import PACKAGES, read_versions
 
 HERE = {"python": "3.11.7", "torch": "2.13.0", "trl": "1.16.0"}
-# Third-party modules that cannot change a number or a text: they read, send, print, draw or run things.
+# Third-party modules that cannot change a number, a text or a figure: they read, send, print or run things.
 PLUMBING = {
-    "huggingface_hub",
-    "jaxtyping",
-    "matplotlib",
-    "openai",
-    "pooch",
-    "psutil",
-    "pydantic",
-    "requests",
-    "rich",
-    "typer",
-    "yaml",
+    *(
+        "huggingface_hub",
+        "jaxtyping",
+        "openai",
+        "pooch",
+        "psutil",
+        "pydantic",
+        "requests",
+        "rich",
+        "typer",
+        "yaml",
+    ),
 }
 
 

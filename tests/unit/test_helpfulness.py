@@ -106,11 +106,11 @@ def test_a_right_answer_counts(target, public, monkeypatch):
 def test_humaneval_goes_on_from_the_opened_code_and_runs_in_the_sandbox(target, public, monkeypatch):
     seen = []
 
-    def run_code(code, settings):
+    def run_tests(code, *_, **__):
         seen.append(code)
         return RunResult("passed" if len(seen) == 1 else "timeout")
 
-    monkeypatch.setattr("harc.helpfulness.programs.run_code", run_code)
+    monkeypatch.setattr("harc.helpfulness.programs.run_tests", run_tests)
     records = run_benchmark("humaneval", target, SETTINGS, public)
     prompt = records[0]["prompt"]
     assert (
@@ -301,7 +301,7 @@ def test_everything_is_written_and_finished_benchmarks_survive_a_failure(
     target, public, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(run, "check_sandbox", lambda settings: None)
-    monkeypatch.setattr("harc.helpfulness.programs.run_code", lambda code, settings: RunResult("failed"))
+    monkeypatch.setattr("harc.helpfulness.programs.run_tests", lambda *_, **__: RunResult("failed"))
     settings = HelpfulnessSettings(
         benchmarks=("gsm8k", "mt_bench"), gsm8k=SETTINGS.gsm8k,
         mt_bench=BenchmarkSettings(limit=8, max_new_tokens=4),

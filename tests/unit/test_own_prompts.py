@@ -9,7 +9,7 @@ import pytest
 from tiny_chat import CONTEXT, save_tiny_chat
 from typer.testing import CliRunner
 
-from harc.errors import ConfigError, EnvironmentProblem, HarcError, ModelError, describe_full_disk
+from harc.errors import ConfigError, EnvironmentProblem, HarcError, ModelError, describe_system_problem
 from harc.files import read_json, read_jsonl
 from harc.judges.base import Verdict
 from harc.own_prompts import answers, command, sources
@@ -194,7 +194,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on(options, monkeypatch):
         patch.setattr(os, "fsync", fill)
         with pytest.raises(OSError, match="No space left") as caught:
             evaluate_by_hand(options)
-    assert "expected room on the disk" in str(describe_full_disk(caught.value, "harc evaluate"))
+    assert "expected room on the disk" in str(describe_system_problem(caught.value, "harc evaluate"))
     assert read_json(options.out / "run.json")["format"] == 1
     assert not [path for path in options.out.rglob(".*") if path.is_file()]
     evaluate_by_hand(options)

@@ -5,12 +5,20 @@ import pytest
 from harc.config.sandbox import SandboxSettings
 from harc.errors import EnvironmentProblem
 from harc.sandbox import bubblewrap, run
-from harc.sandbox.run import run_code
+from harc.sandbox.run import RunResult, run_tests
 
 SETTINGS = SandboxSettings(seconds=20, memory_mb=256, processes=4, scratch_mb=4, file_mb=2)
 needs_sandbox = pytest.mark.skipif(
     bubblewrap.find_obstacle() is not None, reason=f"no sandbox here: {bubblewrap.find_obstacle()}"
 )
+TESTS = "def check(candidate):\n    assert candidate(3) == 6\n    assert candidate(-7) == -14\n"
+
+
+def run_code(code: str, settings: SandboxSettings = SETTINGS) -> RunResult:
+    """Code whose function is right, so that it passes if it gets so far."""
+    return run_tests(f"{code}\ndef double(x): return 2 * x\n", TESTS, "double", settings)
+
+
 START_CHILDREN = """
 import os, time
 started = 0

@@ -1,0 +1,115 @@
+"""Running the command so that whatever goes wrong ends in one line on standard error and a fitting exit status.
+
+0: done; 1: a problem of settings, data, models, results or the machine; 2: options that the command does not have;
+130: Ctrl-C; 141: nobody reads the output any more (`harc ... | head -1`).
+"""
+
+import os
+import select
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import Abort, Exit, TyperException
+
+from harc.errors import HarcError, describe_system_problem
+from harc.terminal import show
+from harc.untrusted import escape_control
+
+TRACEBACK = "HARC_TRACEBACK"
+"""Environment variable that shows where an unexpected error came from."""
+
+
+class HelpfulGroup(TyperGroup):
+    """A group of commands that shows its help where no command is named."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take no words at all for --help."""
+        return super().parse_args(ctx, args or ["--help"])
+
+
+def make_app(description: str | None) -> typer.Typer:
+    """An app whose messages are plain and whose groups show their help."""
+    return typer.Typer(
+        cls=HelpfulGroup,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        help=description,
+    )
+
+
+def run_command(app: typer.Typer, words: Sequence[str]) -> int:
+    """Run a command line without its program name; its exit status."""
+    try:
+        status = _invoke(app, words)
+        sys.stdout.flush()
+        return status
+    except (Exception, KeyboardInterrupt) as problem:
+        if isinstance(problem, BrokenPipeError) and _is_unread():
+            return 141
+        text, status = _explain(problem, words)
+        _say(text)
+        return status
+
+
+def _explain(problem: BaseException, words: Sequence[str]) -> tuple[str, int]:
+    """One line for whatever ended a command, and its exit status."""
+    if isinstance(problem, KeyboardInterrupt | Abort):
+        return "stopped by Ctrl-C", 130
+    if isinstance(problem, HarcError):
+        return str(problem), 1
+    if isinstance(problem, OSError):
+        return str(describe_system_problem(problem, " ".join(["harc", *words]))), 1
+    if isinstance(problem, TyperException):
+        context = getattr(problem, "ctx", None)
+        place = context.command_path if context is not None else "harc"
+        text = " ".join(problem.format_message().split()).rstrip(".")
+        return f"{place}: {text[:1].lower()}{text[1:]}; see `{place} --help`", problem.exit_code
+    return _describe_unexpected(problem), 1
+
+
+def _invoke(app: typer.Typer, words: Sequence[str]) -> int:
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("harc", list(words)) as context:
+            command.invoke(context)
+    except Exit as ended:
+        return ended.exit_code
+    return 0
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):  # nobody may read it; the status is all that is left to say then
+        show(f"error: {escape_control(text)}", err=True)
+
+
+def _is_unread() -> bool:
+    """Whether standard output is a pipe without a reader; it then leads nowhere, so that Python ends quietly."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except OSError:  # no file at all, as under a test
+        return False
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    if not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+    return True
+
+
+def _describe_unexpected(problem: BaseException) -> str:
+    """An error that no code foresaw: its kind, its words, and the line of this project that it passed last."""
+    if os.environ.get(TRACEBACK):
+        traceback.print_exception(problem)
+    root, here = Path(__file__).parents[1], Path(__file__)
+    passed = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(problem.__traceback__)]
+    own = [(path, line) for path, line in passed if path.is_relative_to(root) and path != here]
+    place = f"{own[-1][0].relative_to(root.parent)}:{own[-1][1]}" if own else "harc"
+    words = " ".join(str(problem).split())[:300]
+    return f"unexpected {type(problem).__name__} at {place}: {words}; {TRACEBACK}=1 shows the whole way to it"
