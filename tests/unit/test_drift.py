@@ -14,18 +14,21 @@ from harc.versions import PACKAGES, read_versions
 HERE = {"python": "3.11.7", "torch": "2.13.0", "trl": "1.16.0"}
 # Third-party modules that cannot change a number, a text or a figure: they read, send, print or run things.
 PLUMBING = {
-    *(
-        "huggingface_hub",
-        "jaxtyping",
-        "openai",
-        "pooch",
-        "psutil",
-        "pydantic",
-        "requests",
-        "rich",
-        "typer",
-        "yaml",
-    ),
+    "dvc",
+    "httpcore2",
+    "httpx2",
+    "huggingface_hub",
+    "jaxtyping",
+    "openai",
+    "pooch",
+    "psutil",
+    "pydantic",
+    "pydantic_core",
+    "requests",
+    "rich",
+    "typer",
+    "urllib3",
+    "yaml",
 }
 
 
