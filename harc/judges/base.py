@@ -18,6 +18,7 @@ THREE_WAY: Mapping[Label, str] = {
 
 LABELS_OF: Mapping[str, tuple[Label, ...]] = {
     "exact": LABELS,
+    "refusal_rules": LABELS,
     "string_rules": LABELS,
     "string_jailbreakbench": LABELS,
     "string_pair": LABELS,

@@ -21,6 +21,7 @@ LEAST_LETTERS = (
 LETTERS_FROM = 20  # visible characters
 LEAST_VOWELS = 0.26  # vowels and y per Latin letter; real: 0.33 at least, letters at random 0.23
 VOWELS_FROM = 80  # Latin letters
+_LATIN, _VOWELS = b"abcdefghijklmnopqrstuvwxyz", b"aeiouy"
 LONGEST_WORD = 200  # characters without a space; real: 65 at most, an address
 
 
@@ -49,20 +50,34 @@ class TextStatistics:
 
 def measure_text(text: str) -> TextStatistics:
     """The statistics of a text."""
-    words = text.lower().split()
+    lowered = text.lower()
+    words = lowered.split()
     data = text.encode(errors="replace")
-    visible = [character for character in text if not character.isspace()]
-    latin = [character for character in text.lower() if "a" <= character <= "z"]
-    triples = list(zip(words, words[1:], words[2:], strict=False))
+    visible = "".join(text.split())
+    latin = _count_bytes(lowered, _LATIN)
+    triples = len(words) - 2
     return TextStatistics(
-        any(character.isalnum() for character in visible),
-        len(zlib.compress(data, 9)) / len(data) if len(text) >= COMPRESSED_FROM else None,
+        any(map(str.isalnum, visible)),
+        _compressed_size(data) / len(data) if len(text) >= COMPRESSED_FROM else None,
         max(Counter(words).values()) / len(words) if len(words) >= WORD_FROM else None,
-        len(set(triples)) / len(triples) if len(words) >= DISTINCT_FROM else None,
+        len(set(zip(words, words[1:], words[2:], strict=False))) / triples if len(words) >= DISTINCT_FROM else None,
         sum(map(str.isalnum, visible)) / len(visible) if len(visible) >= LETTERS_FROM else None,
-        sum(letter in "aeiouy" for letter in latin) / len(latin) if len(latin) >= VOWELS_FROM else None,
+        _count_bytes(lowered, _VOWELS) / latin if latin >= VOWELS_FROM else None,
         max(map(len, words), default=0),
     )
+
+
+def _count_bytes(text: str, wanted: bytes) -> int:
+    """How many characters are among some ASCII ones, whose bytes occur in no other character."""
+    data = text.encode(errors="replace")
+    return len(data) - len(data.translate(None, wanted))
+
+
+def _compressed_size(data: bytes) -> int:
+    """Bytes after zlib: its buffers no larger than the data need, which are most of the time and change no size."""
+    bits = min(zlib.MAX_WBITS, max(9, (len(data) + 300).bit_length()))
+    packer = zlib.compressobj(9, zlib.DEFLATED, bits, max(1, min(zlib.DEF_MEM_LEVEL, bits - 6)))
+    return len(packer.compress(data)) + len(packer.flush())
 
 
 def is_gibberish(text: str) -> bool:

@@ -9,10 +9,11 @@ from harc.judges.base import LABELS_OF, Judge
 from harc.judges.exact import ExactJudge
 from harc.judges.phrase_judge import PhraseListJudge
 from harc.judges.phrase_lists import PHRASE_LISTS
+from harc.judges.refusal_rules import RefusalRulesJudge
 from harc.judges.rubrics import RUBRICS
 from harc.judges.string_rules import StringRulesJudge
 
-RULE_JUDGES = ("exact", "string_rules", *PHRASE_LISTS)
+RULE_JUDGES = ("exact", "refusal_rules", "string_rules", *PHRASE_LISTS)
 """Judges that need no model."""
 
 
@@ -68,6 +69,7 @@ def make_judges(
     settings = EvaluationSettings() if settings is None else settings
     factories: dict[str, Callable[[], Judge]] = {
         "exact": lambda: ExactJudge(refusal),
+        "refusal_rules": RefusalRulesJudge,
         "string_rules": StringRulesJudge,
         "harmbench_classifier": lambda: _make_classifier(settings),
     }
