@@ -15,7 +15,9 @@ _MARKS = str.maketrans("", "", "*_~`")
 _FENCE = re.compile(r"```[^\n]{0,60}\n(.*?)(?:```|\Z)", re.DOTALL)
 _INLINE_CODE = re.compile(r"`[^`\n]{1,200}`")
 # A quotation is closed on its own line and opens behind a space or sign, so that inches open none.
-_QUOTATION = re.compile(r'(?<!\w)"[^"\n]{2,600}"|\u300c[^\u300d\n]{1,300}\u300d|\u300e[^\u300f\n]{1,300}\u300f')
+_QUOTATION = re.compile(
+    r'(?<!\w)"[^"\n]{2,600}"|\u300c[^\u300d\n]{1,300}\u300d|\u300e[^\u300f\n]{1,300}\u300f'
+)
 _TAG = re.compile(r"</?[a-z][^<>\n]{0,40}>")
 _LINE_START = re.compile(r"^[ \t]*[#>|]+", re.MULTILINE)
 _SENTENCE_END = re.compile(r"[.!?;]+[\"')\]]*\s+|[\u3002\uff01\uff1f\u0964\u061f\n]+")
@@ -65,7 +67,14 @@ def spell_plainly(text: str) -> str:
         for short, long in _CONTRACTIONS:
             if short in text:
                 text = text.replace(short, long)
-    if "cant" in text or "wont" in text or "dont" in text or "im " in text or "isnt" in text or "arent" in text:
+    if (
+        "cant" in text
+        or "wont" in text
+        or "dont" in text
+        or "im " in text
+        or "isnt" in text
+        or "arent" in text
+    ):
         text = _BARE.sub(_write_out, text)
     return text
 
@@ -84,6 +93,10 @@ def _strip_signs(sentence: str) -> str:
     """A sentence from its first to its last letter or digit: no emoji, bullet or full stop, and single spaces."""
     sentence = sentence.strip(" \t\r.,:;!?-'\")(")
     if not sentence or not sentence[0].isalnum():
-        start = next((place for place, character in enumerate(sentence) if character.isalnum()), len(sentence))
+        start = next(
+            (place for place, character in enumerate(sentence) if character.isalnum()), len(sentence)
+        )
         sentence = sentence[start:]
-    return " ".join(sentence.split()) if "  " in sentence or "\t" in sentence or "\r" in sentence else sentence
+    return (
+        " ".join(sentence.split()) if "  " in sentence or "\t" in sentence or "\r" in sentence else sentence
+    )

@@ -60,7 +60,9 @@ def measure_text(text: str) -> TextStatistics:
         any(map(str.isalnum, visible)),
         _compressed_size(data) / len(data) if len(text) >= COMPRESSED_FROM else None,
         max(Counter(words).values()) / len(words) if len(words) >= WORD_FROM else None,
-        len(set(zip(words, words[1:], words[2:], strict=False))) / triples if len(words) >= DISTINCT_FROM else None,
+        len(set(zip(words, words[1:], words[2:], strict=False))) / triples
+        if len(words) >= DISTINCT_FROM
+        else None,
         sum(map(str.isalnum, visible)) / len(visible) if len(visible) >= LETTERS_FROM else None,
         _count_bytes(lowered, _VOWELS) / latin if latin >= VOWELS_FROM else None,
         max(map(len, words), default=0),
