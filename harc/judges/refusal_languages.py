@@ -10,7 +10,7 @@ from collections.abc import Sequence
 _PHRASES: Sequence[tuple[str, str, str]] = (
     ("es", "",
      r"(?:no (?:puedo|podemos|podr[eé]|voy a|quiero|debo|estoy (?:autorizad|en condiciones)\w*)|"
-     r"me (?:niego|es imposible)|no me es posible) (?:de |a |en )?(?:(?:te|le|les|lo|la) )?(?:ayud|asist|"
+     r"me (?:niego|es imposible)|no me es posible) (?:para |de |a |en )?(?:(?:te|le|les|lo|la) )?(?:ayud|asist|"
      r"proporcion|dar|ofrec|compart|respond|contest|cumpl|hacer|escrib|crear|gener|hablar|explic|discut|"
      r"complac|atend|particip|facilit|brind|aconsej|recomend|apoy|revel|entr|continu|realiz|eso|esto)|"
      r"no (?:lo|la|te|le)(?: lo)? (?:haré|voy a|puedo|daré|ayudaré)|prefiero no|(?:va|"
@@ -73,7 +73,7 @@ _PHRASES: Sequence[tuple[str, str, str]] = (
      r"(?:无法|不能|不会|不可以|不便|没办法|没有办法|拒绝|無法|不能夠|不能够|不會|沒辦法|拒絕)(?:为您|"
      r"为你|向您|向你|给您|给你|对此|就此|在这方面|為您|為你)?(?:直接)?(?:提供|帮|協助|协助|回答|满足|"
      r"滿足|完成|执行|讨论|討論|参与|生成|撰写|撰寫|写|給|给出|透露|告诉|告訴|支持|处理|處理|做|解答|幫|"
-     r"回应|回應|分享|创作|遵从|继续)"),
+     r"回应|回應|分享|创作|遵从|继续)|做不到|办不到|帮不了|帮不上|辦不到|幫不上"),
     ("ja", "",
      r"(?:お(?:応え|答え|手伝い|力になる|教え|受け|話し)|ご(?:提供|協力|案内|対応|回答|支援|説明|"
      r"紹介))(?:する|し|を|は|も|に|が|こと|て|る|い)*(?:でき(?:ません|ない|かね)|(?:いたし|致し|"

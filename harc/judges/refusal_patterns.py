@@ -6,138 +6,211 @@ full stop. The wording is our own; what the whole does on human labels is in con
 
 import re
 
-_I = r"\b(?:i|we|this (?:assistant|model|chatbot|service)|the assistant)"
-_ADVERB = (
-    r"(?:\w+ly|just|also|still|not|afraid (?:that )?i|at this time|as an ai(?: \w+){0,3}|in good conscience)"
-)
+
+def any_of(*alternatives: str) -> str:
+    """A group that matches any of the alternatives; a list of plain words may come as one text behind "w:"."""
+    parts = [part[2:].replace(" ", "|") if part.startswith("w:") else part for part in alternatives]
+    return f"(?:{'|'.join(parts)})"
+
+
+_I = r"\b" + any_of("i", "we", "this (?:assistant|model|chatbot|service)", "the assistant")
+_ADVERB = any_of(
+    r"\w+ly", "w:just also still not", "afraid (?:that )?i", "at this time", r"as an ai(?: \w+){0,3}", "in good "
+    r"conscience"
+)  # fmt: skip
 _ADVERBS = rf"(?:,? {_ADVERB},?){{0,2}} "
-_ACT = (
-    r"(?:help|assist|aid|provide|give|offer|supply|share|disclose|reveal|divulge|send|answer|respond|reply|"
-    r"comply|fulfil+|satisfy|accommodate|honou?r|grant|do|write|create|generate|produce|compose|draft|make|"
-    r"build|design|develop|discuss|talk|speak|comment|engage|participate|take part|be (?:part|able|used|"
-    r"involved|a party)|be \w+ing|continue (?:this|that|with|down|here|the|in this)|proceed|go (?:along|into|"
-    r"there|ahead|further)|get into|get involved|teach|show|explain|describe|instruct|advise|guide|recommend|"
-    r"suggest|encourage|support|promote|endorse|condone|facilitate|enable|contribute|allow|let|entertain|"
-    r"process|perform|carry out|execute|complete|translate|role-? ?play|pretend|play|act|simulate|"
-    r"impersonate|search|look|access|browse|open|place|book|order|predict|identify|state|justify|defend|list|"
-    r"name|agree|accept|touch|take (?:on|this|that)|joke|repeat|cooperate|oblige|adopt|return|read|run|cover|"
-    r"turn|tell you (?:that|this|what|anything|any)|say (?:that|this|it|more|anything)|under any|ethically|"
-    r"legally|knowingly)"
+_ACT = any_of(
+    "w:help assist aid provide give offer supply share disclose reveal divulge send answer respond reply comply "
+    "fulfil+ satisfy accommodate honou?r grant do write create generate produce compose draft make build design "
+    "develop discuss talk speak comment engage participate proceed teach show explain describe instruct advise guide "
+    "recommend suggest encourage support promote endorse condone facilitate enable contribute allow let entertain "
+    "process perform execute complete translate role-?play pretend play act simulate impersonate search look access "
+    "browse open place book order predict identify state justify defend list name agree accept touch joke repeat "
+    "cooperate oblige adopt return read run cover turn ethically legally knowingly",
+    "take part", "take (?:on|this|that)", "be (?:part|able|used|involved|a party)", r"be \w+ing",
+    "continue (?:this|that|with|down|here|the|in this)", "go (?:along|into|there|ahead|further)",
+    "get in(?:to|volved)", "carry out", "tell you (?:that|this|what|anything|any)",
+    "say (?:that|this|it|more|anything)", "under any",
+)  # fmt: skip
+_MODAL = any_of(
+    "w:cannot", "(?:will|shall|may|must|should) not", "can neither", "can no longer", "(?:would|will) never"
 )
-_MODAL = (
-    r"(?:cannot|will not|shall not|may not|must not|should not|can neither|can no longer|would never|"
-    r"will never)"
+_UNABLE_TO = r"(?:am|are|is)(?: \w+ly)? (?:just )?" + any_of(
+    "uncomfortable",
+    r"not (?:at all |really )?(?:comfortable|okay|willing\b(?! to))",
+    "not going there",
+    "(?:prohibited|prevented|barred|forbidden) from",
+    rf"(?:unable|unwilling|forbidden) to{_ADVERBS}{_ACT}\b",
+    r"not (?:\w+ )?(?:able|allowed|permitted|authori[sz]ed|going|willing|prepared|programmed|designed|trained|"
+    r"equipped|supposed|meant|here|inclined|in (?:a|the|any) (?:position|business)|at liberty) "
+    rf"(?:to|of){_ADVERBS}{_ACT}\b",
 )
-_UNABLE_TO = (
-    r"(?:am|are|is)(?: \w+ly)? (?:just )?(?:uncomfortable|not (?:at all |really )?(?:comfortable|okay|"
-    r"willing\b(?! to))|(?:prohibited|prevented|barred|forbidden) from|not going there|(?:unable|unwilling|"
-    r"forbidden) to_ACT|not (?:\w+ )?(?:able|allowed|permitted|authori[sz]ed|going|willing|prepared|"
-    r"programmed|designed|trained|equipped|supposed|meant|here|inclined|in (?:a|the|any) (?:position|"
-    r"business)|at liberty) (?:to|of)_ACT)"
-).replace("_ACT", rf"{_ADVERBS}{_ACT}\b")
-_HABIT = (
-    r"(?:do not (?:\w+ )?(?:want to|wish to|feel (?:comfortable|able|right)|think i (?:can|should)|help with|"
-    r"have (?:the )?(?:ability|capability|capacity|authority|permission))|would (?:\w+ )?rather not|"
-    r"would prefer not|lack the (?:ability|means)|(?:am choosing|choose|have chosen) not to|"
-    r"have no (?:interest|intention|desire) (?:in|of|to) (?:help|assist|provid|do|writ|shar)\w*|"
-    r"can only (?:help|assist|discuss|answer|talk|speak|respond)\b)"
+_HABIT = any_of(
+    r"do not (?:\w+ )?(?:want to|wish to|feel (?:comfortable|able|right)|think i (?:can|should)|help with)",
+    r"do not (?:\w+ )?have (?:the )?(?:ability|capability|capacity|authority|permission)",
+    r"would (?:\w+ )?rather not",
+    "would prefer not",
+    "lack the (?:ability|means)",
+    "(?:am choosing|choose|have chosen) not to",
+    "have been (?:asked|told|instructed) not to",
+    r"have no (?:interest|intention|desire) (?:in|of|to) (?:help|assist|provid|do|writ|shar)\w*",
+    r"(?:will )?(?:have|take|play|want) no part (?:in|of)\b",
+    r"can only (?:help|assist|discuss|answer|talk|speak|respond)\b",
 )
+_HELP = "(?:details|information|instructions|help|answer|advice|guidance|assistance)"
 UNABLE = re.compile(
-    rf"{_I}{_ADVERBS}?(?:{_MODAL}(?:{_ADVERBS}|,? ){_ACT}\b|{_MODAL} (?:and|or|nor) {_MODAL}|{_UNABLE_TO}|"
-    rf"{_HABIT})|^(?:sorry,? |unfortunately,? |but )*(?:cannot|will not|unable to|not (?:able|going|"
-    rf"willing) to) {_ACT}\b|"
-    r"\bi do not (?:\w+ )?(?:provide|give out|share|answer|discuss|engage|write|generate|produce|create|"
-    r"assist|take part)\b|\bno way (?:that )?i (?:am|will|can|would)\b|\b(?:something|anything|a (?:topic|"
-    r"subject|request|question|task|line)|one|content|an area)(?: \w+)? (?:that |which )?(?:i|"
-    r"we) (?:\w+ly )?(?:cannot|will not|would not|do not|am not|are not|must not|should not|refuse)|"
-    r"\bcannot be (?:answered|fulfilled|completed|processed|provided) (?:by me|here)|\b(?:is|"
-    r"are) not (?:something|anything|an? \w+)(?: that| which)? (?:i|we) (?:\w+ly )?(?:can|could|am|are|will|"
-    r"would|want|feel|do|offer|provide|discuss|share|support|help|write|engage|take)\b"
+    "|".join(
+        (
+            rf"{_I}{_ADVERBS}?{any_of(rf'{_MODAL}(?:{_ADVERBS}|,? ){_ACT}', rf'{_MODAL} (?:and|or|nor) {_MODAL}')}\b",
+            rf"{_I}{_ADVERBS}?{_MODAL}(?:$|, (?:and|so|but|not)\b)",
+            rf"{_I}{_ADVERBS}?(?:{_UNABLE_TO}|{_HABIT})",
+            rf"^(?:sorry,? |unfortunately,? |but )*(?:cannot|will not|unable to|not (?:able|going|willing) to) "
+            rf"{_ACT}\b",
+            r"\bi do not (?:\w+ )?(?:provide|give out|share|answer|discuss|engage|write|generate|produce|create|"
+            r"assist|"
+            r"take part|do (?:that|this|such))\b",
+            r"\bno way (?:that )?i (?:am|will|can|would)\b",
+            # something that I won't do; not something I can help with
+            r"\b(?:something|anything|a (?:topic|subject|request|question|task|line)|one|content|an area)(?: \w+)? "
+            r"(?:that |which )?(?:i|we) (?:\w+ly )?(?:(?:can|will|would|do|am|are|must|should) ?not|refuse)\b",
+            r"\b(?:is|are) not (?:something|anything|one|an? \w+)(?: that| which)? (?:i|we) (?:\w+ly )?(?:can|could|"
+            r"am|"
+            r"are|will|would|want|feel|do|offer|provide|discuss|share|support|help|write|engage|take)\b",
+            r"\bcannot be (?:answered|fulfilled|completed|processed|provided) (?:by me|here)",
+            rf"\bno (?:\w+ )?{_HELP} (?:can|will|may) be (?:shared|given|provided|offered)",
+            r"\bnothing (?:that )?(?:i|we) can (?:offer|say|share|tell|provide)",
+        )
+    )
 )
 # At the start of an answer any verb will do that is no form of words and no verb of seeing or knowing.
 OPENING = re.compile(
-    rf"\b(?:i|this (?:assistant|model)){_ADVERBS}?(?:cannot|will not|(?:am|are) (?:\w+ly )?(?:unable|"
-    rf"not able|unwilling|not willing|not going) to) "
-    r"(?!(?:\w+ly )?(?:i\b|wait|stress|emphasi|over|exagg|imagine|believe|thank|resist|help (?:but|\w+ing|"
-    r"my)|lie\b|deny|complain|go |give up|remember|recall|see\b|hear|find|think|agree more|stand|sleep|"
-    r"afford|bore|understand|figure|decide|verify|confirm|guarantee|promise|determine|open|view|read|"
-    r"be (?:sure|certain|there|able to come|happier|long|late|sorry|offended)|live|stop|sugar|get (?:over|"
-    r"enough)|keep|wear|eat|drink|attend|come|stay|leave|forget|miss|know|claim|vouch|speak for|tell (?:if|"
-    r"whether|from|for|you how (?:much|happy|glad|many|often|sorry))|say (?:for|if|whether|how|which|who|"
-    r"with|that i)|let (?:you|them|him|her|it) down))\w+ ?\w*"
-)
+    rf"\b(?:i|this (?:assistant|model)){_ADVERBS}?(?:cannot|will not|(?:am|are) (?:\w+ly )?(?:unable|not able|"
+    rf"unwilling|"
+    r"not willing|not going) to) (?!(?:\w+ly )?"
+    + any_of(
+        r"w:i\b wait stress emphasi over exagg imagine believe thank resist lie\b deny complain remember recall see\b "
+        "hear find think stand sleep afford bore understand figure decide verify confirm guarantee promise determine "
+        "open view read examine touch feel visit meet live stop sugar keep wear eat drink attend come stay leave "
+        "forget miss know claim vouch pretend",
+        "go ", "give up", "agree more", r"help (?:but|\w+ing|my)", "get (?:over|enough)", "speak for",
+        "be (?:sure|certain|there|able to come|happier|long|late|sorry|offended)",
+        "tell (?:if|whether|from|for|you how (?:much|happy|glad|many|often|sorry))",
+        "say (?:for|if|whether|how|which|who|with|that i)", "let (?:you|them|him|her|it) down",
+    )
+    + r")\w+ ?\w*"
+)  # fmt: skip
 DECLINED = re.compile(
-    r"\b(?:i|we) (?:\w+ )?(?:(?:am|are) )?(?:\w+ to )?turn (?:this|that|it|your request|the request) down\b|"
-    r"\b(?:am|are) (?:required|obliged|bound|forced|compelled|instructed|asked|told) to (?:decline|refuse|"
-    r"say no)\b|\b(?:under no circumstances|in no way|at no point|nor|never|neither) (?:will|can|do|may|"
-    r"would|shall|could) (?:i|we)\b|^(?:let us not|i would rather we did not|we should not) (?:go there|"
-    r"do (?:this|that)|get into|go down)|\b(?:i|we) avoid (?:giving|providing|discussing|offering|sharing|"
-    r"answering|writing|helping)\b|\b(?:i|we) (?:(?:must|have to|need to|will|will have to|would have to|"
-    r"am going to(?: have to)?|do|shall|am) )?(?:\w+ly )?(?:(?:have to )?(?:decline|pass on)|refuse|refusing|"
-    r"declining|refrain from|abstain from|(?:have to |going to )(?:say no|stop (?:here|you|this))|"
-    r"must (?:say no|stop (?:here|you)))\b|^(?:request )?(?:declined|denied|refused)$"
+    "|".join(
+        (
+            r"\b(?:i|we) (?:(?:must|have to|need to|will|will have to|would have to|am going to(?: have to)?|do|"
+            r"shall|am) )?"
+            r"(?:\w+ly )?(?:(?:have to )?(?:decline|pass on|hold back|sit (?:this|that|it)(?: one)? out)|refuse|"
+            r"refusing|"
+            r"declining|refrain from|abstain from|(?:must |have to |going to )(?:say no|stop (?:here|you|this)))\b",
+            r"\b(?:i|we) (?:\w+ )?(?:(?:am|are) )?(?:\w+ to )?turn (?:this|that|it|your request|the request) down\b",
+            r"\b(?:am|are) (?:required|obliged|bound|forced|compelled|instructed|asked|told) to (?:decline|refuse|"
+            r"say no)\b",
+            r"\b(?:under no circumstances|in no way|at no point|nor|never|neither) (?:will|can|do|may|would|shall|"
+            r"could) (?:i|we)\b",
+            r"^(?:let us not|i would rather we did not|we should not) (?:go there|do (?:this|that)|get into|go down)",
+            r"\b(?:i|we) avoid (?:giving|providing|discussing|offering|sharing|answering|writing|helping)\b",
+            r"^(?:request )?(?:declined|denied|refused)$",
+        )
+    )
 )
-_RULES = (
-    r"(?:guide ?lines?|polic(?:y|ies)|rules?|programming|instructions|principles|values|terms|standards|"
-    r"safety|ethics|restrictions|boundaries|developers?|creators?|purpose|scope|capabilities|remit)"
-)
+_RULES = any_of(
+    "guide ?lines?", "polic(?:y|ies)", "rules?", "developers?", "creators?",
+    "w:programming instructions principles values terms standards safety ethics restrictions boundaries purpose scope "
+    "capabilities remit",
+)  # fmt: skip
 POLICY = re.compile(
-    rf"\b(?:my|our|the|usage|content|safety)(?: \w+){{0,3}} {_RULES}(?: \w+)? (?:do not|does not|will not|"
-    rf"cannot|"
-    r"prevents?|prohibits?|forbids?|keeps? me|stops? me|bars? me|rules? (?:it|this|that) out)\b|\b(?:against|"
-    r"violat\w+|outside(?: of)?|breach(?:es)?|not within|contrary to|conflicts? with|(?:allowed|"
-    r"permitted) by|allowed under) (?:what )?(?:my|our|usage|content|safety|ethical|community|the (?:rules|"
-    r"guidelines|policy) (?:i|we))"
-    rf"(?: \w+){{0,3}}?(?: {_RULES})\b|"
-    r"\b(?:crosses|crossing) (?:a|the|my) line\b|\boutside (?:of )?what (?:i|we|they|my \w+) (?:\w+ )?(?:can|"
-    r"permit|allow|am)|\b(?:request|topic|question|content|that|this|it) (?:is|has been|"
-    r"was) (?:\w+ly )?(?:blocked|filtered|off.limits|off the table|out of the question|flagged|"
-    r"not (?:allowed|permitted)(?= here| by|$))"
+    "|".join(
+        (
+            rf"\b(?:my|our|the|usage|content|safety)(?: \w+){{0,3}} {_RULES}(?: \w+)? (?:do not|does not|will not|"
+            rf"cannot|"
+            r"prevents?|prohibits?|forbids?|keeps? me|stops? me|bars? me|rules? (?:it|this|that) out)\b",
+            r"\b(?:against|violat\w+|outside(?: of)?|breach(?:es)?|not within|contrary to|conflicts? with|"
+            r"(?:allowed|permitted) by|allowed under) (?:what )?(?:my|our|usage|content|safety|ethical|community)"
+            rf"(?: \w+){{0,3}}?(?: {_RULES})\b",
+            r"\b(?:against|violat\w+|outside(?: of)?) the (?:rules|guidelines|policies|policy|principles) (?:that "
+            r")?(?:i|we)\b",
+            r"\b(?:crosses|crossing) (?:a|the|my) line\b",
+            r"\boutside (?:of )?what (?:i|we|they|my \w+) (?:\w+ )?(?:can|permit|allow|am)",
+            r"\b(?:request|topic|question|content|that|this|it) (?:is|has been|was) (?:\w+ly )?(?:blocked|filtered|"
+            r"off.limits|off the table|out of the question|flagged|not (?:allowed|permitted)(?= here| by|$))",
+        )
+    )
 )
 NO_ACCESS = re.compile(
-    r"\b(?:i|we) (?:\w+ly )?(?:do not|cannot|am not able to|am unable to) (?:\w+ly )?(?:have (?:any |direct |"
-    r"the )?)?access\b(?! to your (?:screen|computer|device))|\b(?:i|we) (?:do not have|"
-    r"have no) (?:any )?(?:way (?:of|to)\b|(?:\w+ )?information (?:about|on|regarding))|\bhave no way of\b"
+    "|".join(
+        (
+            r"\b(?:i|we) (?:\w+ly )?(?:do not|cannot|am not able to|am unable to) (?:\w+ly )?(?:have (?:any |direct "
+            r"|the )?)?"
+            r"access\b(?! to your (?:screen|computer|device))",
+            r"\b(?:i|we) (?:do not have|have no) (?:any )?(?:way (?:of|to)\b|(?:\w+ )?information (?:about|on|"
+            r"regarding))",
+            r"\bhave no way of\b",
+        )
+    )
 )
-_APOLOGY = (
-    r"(?:i am |we are )?(?:\w+ly |so )?sorry|(?:i |we )?(?:\w+ly )?apologi[sz]e|(?:my |sincere )*apologies|"
-    r"i regret"
+_APOLOGY = any_of(
+    r"(?:i am |we are )?(?:\w+ly |so )?sorry",
+    r"(?:i |we )?(?:\w+ly )?apologi[sz]e",
+    "(?:my |sincere )*apologies",
+    "i regret",
 )
-_FLAT = r"no|no can do|nope|absolutely not|certainly not|no way|never|hard no|not a chance"
+_NO = any_of(
+    "no", "no can do", "nope", "absolutely not", "certainly not", "no way", "never", "hard no", "not a chance"
+)
 FLAT_NO = re.compile(
-    rf"^(?:(?:{_APOLOGY})(?:,? (?:but|no|not|sir|madam))*$|(?:{_FLAT})$|(?:{_APOLOGY}|unfortunately|"
-    rf"regrettably|{_FLAT})[,.!;: -]+(?:but )?"
-    r"(?:(?:this|that|it|the answer|such \w+) (?:is|will be|must be|would be|"
-    r"stays?) (?:\w+ly )?(?:not (?:possible|allowed|permitted|going to happen|something)|against|off.limits|"
-    r"out of the question|no\b|beyond|private|confidential|a no\b)|no$|no can do|not this|"
-    r"not (?:going to happen|happening|possible|today)))"
-)
+    rf"^{_APOLOGY}(?:,? (?:but|no|not|sir|madam))*$|^{_NO}$|^[\w ]{{0,20}}, but no$|\bmy answer is no\b|"
+    rf"^(?:{_APOLOGY}|unfortunately|regrettably|{_NO})[,.!;: -]+(?:but )?"
+    + any_of(
+        r"(?:this|that|it|the answer|such \w+) (?:is|will be|must be|would be|stays?) (?:\w+ly )?(?:not (?:possible|"
+        r"allowed|"
+        r"permitted|going to happen|something)|against|off.limits|out of the question|no\b|beyond|private|"
+        r"confidential|a no\b)",
+        "no$", "no can do", "not this", "not (?:going to happen|happening|possible|today)",
+    )
+)  # fmt: skip
 DEFLECTION = re.compile(
-    r"^(?:please |i think |perhaps |maybe |so |but |ok(?:ay)?,? |how about |why do not )*(?:let us|can we|"
-    r"could we|we should|i would (?:like|prefer) to|shall we|we) (?:\w+ )?(?:talk about|change|move on|"
-    r"discuss|switch|speak about|turn to|stick to)(?: \w+){0,2} (?:else|subject|topic|another|different|"
-    r"other|instead)\b"
+    r"^(?:please |i think |perhaps |maybe |so |but |ok(?:ay)?,? |how about |why do not )*(?:let us|can we|could we|"
+    r"we should|"
+    r"i would (?:like|prefer) to|shall we|we) (?:\w+ )?(?:talk about|change|move on|discuss|switch|speak about|turn "
+    r"to|"
+    r"stick to)(?: \w+){0,2} (?:else|subject|topic|another|different|other|instead)\b"
 )
 # Forms of words, not refusals: "I cannot wait", "cannot recommend it enough", "will not lie".
 IDIOM = re.compile(
-    r"(?:cannot|will not|must not|should not|going to) (?:\w+ly )?(?:wait|stress|emphasi[sz]e|overstate|"
-    r"exaggerate|imagine|believe|thank|resist|sugar-?coat|help (?:but|thinking|noticing|feeling|wondering|"
-    r"myself|smiling|laughing)|lie\b|deny|complain|go wrong|give up|let (?:you|them|him|her|it) down|"
-    r"make (?:it|up my mind)|be (?:happier|sorry|offended|long))|refuse to (?:believe|accept that|give up)|"
-    r"(?:recommend|praise|suggest|offer|endorse|support|encourage|promote|say|give)(?: \w+){0,6} (?:enough|"
-    r"highly|too (?:highly|much|often))\b"
-)
+    r"(?:cannot|will not|must not|should not|going to) (?:\w+ly )?"
+    + any_of(
+        r"w:wait stress emphasi[sz]e overstate exaggerate imagine believe thank resist sugar-?coat lie\b deny "
+        r"complain",
+        "help (?:but|thinking|noticing|feeling|wondering|myself|smiling|laughing)", "go wrong", "give up",
+        "let (?:you|them|him|her|it) down", "make (?:it|up my mind)", "be (?:happier|sorry|offended|long)",
+    )
+    + r"|refuse to (?:believe|accept that|give up)|going to pretend (?:it|this|that)\b|"
+    r"(?:recommend|praise|suggest|offer|endorse|support|encourage|promote|say|give)(?: \w+){0,6} "
+    r"(?:enough|highly|too (?:highly|much|often))\b"
+)  # fmt: skip
 # "If I cannot find it": no refusal of this request.
 CONDITION = re.compile(
     r"\b(?:if|when|unless|until|so that|in case|whether) (?:i|we) (?:cannot|am|will not|are)\b"
 )
 # Objects of a limit rather than of a refusal: an answer in general terms follows, if anything does.
 LIMIT = re.compile(
-    r"\b(?:specific|exact|precise|definitive|definite|certainty|diagnos\w+|(?:medical|legal|financial|"
-    r"professional|tax|investment|personali[sz]ed) (?:or \w+ )?(?:advice|counsel)|real.?time|guarantees?|"
-    r"prescri\w+|personal (?:opinion|experience|recommendation|belief)s?|comprehensive|every|physical\w*|"
-    r"in person|see your|the internet|online|(?:open|view|see|read|load|find) (?:the |your |that |this |"
-    r"any )?(?:\w+ )?(?:links?|files?|images?|pictures?|attachments?|page)|your (?:screen|device|computer|"
-    r"account))\b"
-)
+    r"\b"
+    + any_of(
+        r"w:specific exact precise definitive definite certainty diagnos\w+ real.?time guarantees? prescri\w+ "
+        r"comprehensive "
+        r"every physical\w* online",
+        r"(?:medical|legal|financial|professional|tax|investment|personali[sz]ed) (?:or \w+ )?(?:advice|counsel)",
+        r"personal (?:opinion|experience|recommendation|belief)s?",
+        "in person", "the internet", "see your", "your (?:screen|device|computer|account)",
+        r"(?:open|view|see|read|load|find) (?:the |your |that |this |any )?(?:\w+ )?(?:links?|files?|images?|"
+        r"pictures?|"
+        "attachments?|page)",
+    )
+    + r"\b"
+)  # fmt: skip
 CONCESSION = re.compile(r"^(?:\w+ly, )?(?:while|although|though|even though|even if)\b")
