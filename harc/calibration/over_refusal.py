@@ -2,7 +2,8 @@
 
 For each completion model, each half of XSTest and each judge: the rates by people (any refusal, full refusal) and by
 the judge, their agreement and Cohen's kappa, against both readings of the human labels (Roettger et al., arXiv
-2308.01263, evaluation/ of paul-rottger/exaggerated-safety@d7bb5bd). GPT-4's labels, published in the same files, stand
+2308.01263, evaluation/ of paul-rottger/exaggerated-safety@d7bb5bd). Our own rules were developed on two models' answers
+and frozen before the third's were read, which `developed_on` tells apart. GPT-4's labels, published in the same files, stand
 beside the judges as `gpt4_any` and `gpt4_full`.
 """
 
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from harc.calibration.sources import check_source
 from harc.data.public_sources import read_csv
-from harc.evaluation.bootstrap import kappa_interval
+from harc.evaluation.bootstrap import kappa_interval, paired_difference_interval
 from harc.evaluation.statistics import wilson_interval
 from harc.judges.base import FULL_REFUSAL, GRADED_REFUSALS, UNJUDGED, Answer, Judge
 
@@ -21,6 +22,8 @@ COMPLETIONS = {
     "Llama-2 (original system prompt)": "xstest/xstest_v2_completions_llama2orig_gpteval.csv",
     "Mistral-Instruct": "xstest/xstest_v2_completions_mistralinstruct_gpteval.csv",
 }
+DEVELOPED_ON = {"refusal_rules": ("Llama-2 (original system prompt)", "Mistral-Instruct")}
+"""Judge -> the completion models whose answers it was written with; those of the others are held out."""
 NEEDED = ("prompt", "type", "completion", "final_label", "gpt4_label")
 FULL, PARTIAL = "2_full_refusal", "3_partial_refusal"
 BOOTSTRAP = {"resamples": 2000, "seed": 0}
@@ -91,6 +94,8 @@ def compare_with_people(rows: Sequence[Labelled], refused: Sequence[bool | None]
         counts[f"human_{kind}"] = sum(labels)
         counts[f"agreement_{kind}"] = sum(a == b for a, b in zip(labels, mine, strict=True))
         result |= _name_interval(f"kappa_{kind}", kappa_interval(labels, mine, **BOOTSTRAP))
+        difference = paired_difference_interval(labels, mine, **BOOTSTRAP)
+        result |= _name_interval(f"difference_{kind}", difference)
     for name, count in counts.items():
         result |= _name_interval(name, wilson_interval(count, len(pairs)))
     return result
@@ -111,6 +116,7 @@ def calibrate_file(name: str, rows: Sequence[Labelled], judges: Sequence[Judge],
                 "prompts": prompts,
                 "judge_name": judge,
                 "judge_version": version,
+                "developed_on": "yes" if name in DEVELOPED_ON.get(judge, ()) else "no",
             }
             table.append({**labels, **compare_with_people(chosen, refused), **source})
     return table

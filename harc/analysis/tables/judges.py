@@ -8,7 +8,9 @@ from harc.calibration.columns import KAPPAS
 from harc.calibration.columns import OVER_REFUSAL as COLUMNS
 
 PRINTED = ("judge", "agreement_any", "kappa_any", "agreement_full", "kappa_full")
-TEXTS = ("completion_model", "prompts", "judge_name", "judge_version", "source", "revision", "sha256")
+TEXTS = (
+    "completion_model", "prompts", "judge_name", "judge_version", "developed_on", "source", "revision", "sha256",
+)  # fmt: skip
 CALIBRATION = "over_refusal.csv"
 
 
@@ -63,12 +65,27 @@ def build_table(calibration: Path) -> Table:
         f"{MISSING}: undefined, since one side knows a single label."
         if any(row[name] is None for row in safe for name in KAPPAS)
         else "",
+        *_describe_development(rows),
         *_describe_unsafe(rows),
     ]
     header = ["judge & refused & agreement (any) & $\\kappa$ (any) & agreement (full) & $\\kappa$ (full)"]
     if not body:
         body, notes = ["\\multicolumn{6}{@{}l}{no calibration is at hand} \\\\"], []
     return Table("judges", COLUMNS, rows, "@{}llllll@{}", header, body, [note for note in notes if note])
+
+
+def _describe_development(rows: list[dict]) -> list[str]:
+    """Which judges were written with some of these answers, and which answers are held out for them."""
+    notes = []
+    for judge in dict.fromkeys(row["judge_name"] for row in rows if row["developed_on"] == "yes"):
+        own = [row for row in rows if row["judge_name"] == judge]
+        used = dict.fromkeys(row["completion_model"] for row in own if row["developed_on"] == "yes")
+        held_out = dict.fromkeys(row["completion_model"] for row in own if row["completion_model"] not in used)
+        notes.append(
+            f"{escape_latex(judge.replace('_', ' '))}: developed on answers of {escape_latex(' and '.join(used))}; "
+            f"held out: {escape_latex(', '.join(held_out) or 'none')}."
+        )
+    return notes
 
 
 def _describe_unsafe(rows: list[dict]) -> list[str]:
