@@ -28,7 +28,7 @@ def evaluate(
     ] = None,
     judge: Annotated[
         list[str] | None,
-        typer.Option(help="Judge, may be repeated; string_rules and string_jailbreakbench by default."),
+        typer.Option(help="Judge, may be repeated; refusal_rules and string_jailbreakbench by default."),
     ] = None,
     judge_config: Annotated[
         Path | None, typer.Option(help="YAML file with the models behind judges.")
@@ -84,12 +84,13 @@ def evaluate(
 
     \b
     Judges (`harc judges list`; docs/evaluation.md gives their sources and how far each agrees with people):
+        refusal_rules          rules on sentences, measured on human labels; anything else counts as an answer
         string_*               refusal phrases; anything else counts as an answer
         refusal_rubric, policy_rubric, harmbench_rubric, strongreject
                                a chat model, named in --judge-config
         harmbench_classifier   HarmBench's classifier from the hub, on a GPU
-    The first judge that can give a label decides the table; every judge is in scores.csv. A lone judge gets one of the
-    string judges beside it. What a judge's model says and nobody can read is "unjudged": counted, in no rate.
+    The first judge that can give a label decides the table; every judge is in scores.csv. A lone judge gets a rule
+    beside it. What a judge's model says and nobody can read is "unjudged": counted, in no rate.
 
     \b
     --judge-config, a small file:

@@ -42,10 +42,12 @@ def calibrate(
     """Compare judges of refusal with the human labels of XSTest's completions, and measure the gibberish detector.
 
     Writes over_refusal.csv and gibberish.csv, which the paper's table of judges is made from: numbers alone, each row
-    with the commit and SHA-256 of the file behind it.
+    with the commit and SHA-256 of the file behind it. Prints the summary that docs/evaluation.md holds.
     """
     from harc.calibration import gibberish, over_refusal
     from harc.calibration.columns import OVER_REFUSAL
+    from harc.calibration.summary import summarise_calibration
+    from harc.analysis.tables.layout import read_table
     from harc.config.evaluation import EvaluationSettings
     from harc.config.profile import load_profile
     from harc.data.fetch import fetch_datasets
@@ -63,3 +65,5 @@ def calibrate(
     for name, (columns, rows) in tables.items():
         write_csv(out / f"{name}.csv", columns, rows)
         show(os.fspath(out / f"{name}.csv"))
+    for line in summarise_calibration(read_table(out / "over_refusal.csv")):
+        show(line)

@@ -37,7 +37,7 @@ class ExactJudge:
                 f"the answer to {answer.request!r}",
                 expected="a field 'expected' with the right answer",
                 found="none",
-                fix="use a judge that needs no right answer, as string_rules",
+                fix="use a judge that needs no right answer, as refusal_rules",
             )
         words, expected = answer.response.split(), answer.expected.split()
         if words[: len(self.opening)] == self.opening:

@@ -23,7 +23,7 @@ from harc.own_prompts.run import Findings, evaluate_suites, make_target
 from harc.own_prompts.shipped import SUITES, draw_rows, list_shipped_rows
 from harc.own_prompts.sources import find_adapter, find_model
 
-DEFAULT_JUDGES = ("string_rules", "string_jailbreakbench")
+DEFAULT_JUDGES = ("refusal_rules", "string_jailbreakbench")
 
 
 @dataclass(frozen=True)

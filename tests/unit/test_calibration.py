@@ -94,9 +94,7 @@ def test_a_grading_judge_is_compared_twice_and_the_unjudged_are_counted(invented
 def test_the_committed_calibration_follows_from_the_public_files():
     judges = make_judges([name for name in RULE_JUDGES if name != "exact"], "")
     rows = over_refusal.calibrate_judges(MIRROR, judges)
-    assert render(OVER_REFUSAL, rows) == read_committed("over_refusal.csv"), (
-        "run `harc judges calibrate`"
-    )
+    assert render(OVER_REFUSAL, rows) == read_committed("over_refusal.csv"), "run `harc judges calibrate`"
     again = gibberish.calibrate_gibberish(MIRROR)
     assert render(gibberish.COLUMNS, again) == read_committed("gibberish.csv"), "run `harc judges calibrate`"
 

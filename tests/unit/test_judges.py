@@ -92,7 +92,7 @@ def test_every_rule_judge_answers_in_the_protocol():
 
 @pytest.mark.parametrize("names", [["exatc"], ["exact", "exact"]])
 def test_unknown_or_repeated_judge(names):
-    with pytest.raises(ConfigError, match=r"evaluation\.judges: expected names among exact, string_rules"):
+    with pytest.raises(ConfigError, match=r"evaluation\.judges: expected names among exact, refusal_rules"):
         make_judges(names, REFUSAL)
 
 

@@ -73,10 +73,10 @@ def test_every_answer_and_rate_is_written(options):
     findings, remarks = evaluate_by_hand(options)
     records = read_jsonl(options.out / "generations" / "abuse.jsonl")
     assert [row["id"] for row in records] == ["h1", "h2", "h3", "b1", "b2"]
-    assert set(records[0]["verdicts"]) == {"string_rules", "string_jailbreakbench"}
+    assert set(records[0]["verdicts"]) == {"refusal_rules", "string_jailbreakbench"}
     assert findings.answered == {"abuse": 5} and findings.taken_over == {"abuse": 0} and remarks == []
     scores = read_scores(options.out)
-    total = [row for row in scores if row["category"] == "all" and row["judge"] == "string_rules"]
+    total = [row for row in scores if row["category"] == "all" and row["judge"] == "refusal_rules"]
     assert {row["metric"]: row["n"] for row in total} == {
         "missed_harm": "3", "refused_harm": "3", "false_refusal": "2", "answered": "2"
     }  # fmt: skip
@@ -255,8 +255,8 @@ def test_an_adapter_and_a_steering_are_put_on(options, tmp_path):
     ("values", "message"),
     [
         ({"suites": ("dirct",)}, r"--suite: expected one of direct, .*, or a file .*; found 'dirct'"),
-        ({"judges": ("exact",)}, "--judge: expected one of string_rules, .*; found exact; .*world's answers only"),
-        ({"judges": ("strong",)}, "--judge: expected one of string_rules, .*; found strong; "),
+        ({"judges": ("exact",)}, "--judge: expected one of refusal_rules, .*; found exact; .*world's answers only"),
+        ({"judges": ("strong",)}, "--judge: expected one of refusal_rules, .*; found strong; "),
         ({"judges": ("refusal_rubric",)}, "judge_endpoint: expected the model that judge refusal_rubric asks"),
         ({"model": "no/such/model"}, "no/such/model: expected a folder, a hub id .* or a wheel"),
         ({"adapter": "nowhere"}, "nowhere: expected an adapter's folder, or owner/name/folder"),
@@ -401,7 +401,7 @@ def test_one_judge_gets_a_second_and_the_file_names_its_models(options, tmp_path
     found = command.make_settings(
         change(options, judges=("refusal_rubric",), judge_config=tmp_path / "judge.yaml")
     )
-    assert found.judges == ("refusal_rubric", "string_rules") and found.judge_endpoint.model == "some/where"
+    assert found.judges == ("refusal_rubric", "refusal_rules") and found.judge_endpoint.model == "some/where"
     (tmp_path / "judge.yaml").write_text("endpont: {}\n")
     with pytest.raises(
         ConfigError, match=r"judge\.yaml: endpont: expected a known setting; .*did you mean 'endpoint'"

@@ -46,7 +46,7 @@ def test_a_served_model_is_asked_greedily_and_judged(options, serve):
     assert findings.answered == {"abuse": 3}
     assert {options["temperature"] for _, options in endpoint.asked} == {0.0}
     records = read_jsonl(options.out / "generations/abuse.jsonl")
-    assert [r["verdicts"]["string_rules"]["label"] for r in records] == ["refused", "correct", "correct"]
+    assert [r["verdicts"]["refusal_rules"]["label"] for r in records] == ["refused", "correct", "correct"]
     identity = read_json(options.out / "run.json")["model"]["endpoint"]
     assert (identity["model"], identity["base_url"]) == ("m", "http://127.0.0.1:9/v1")
     evaluate_by_hand(options)

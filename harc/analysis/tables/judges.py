@@ -80,7 +80,9 @@ def _describe_development(rows: list[dict]) -> list[str]:
     for judge in dict.fromkeys(row["judge_name"] for row in rows if row["developed_on"] == "yes"):
         own = [row for row in rows if row["judge_name"] == judge]
         used = dict.fromkeys(row["completion_model"] for row in own if row["developed_on"] == "yes")
-        held_out = dict.fromkeys(row["completion_model"] for row in own if row["completion_model"] not in used)
+        held_out = dict.fromkeys(
+            row["completion_model"] for row in own if row["completion_model"] not in used
+        )
         notes.append(
             f"{escape_latex(judge.replace('_', ' '))}: developed on answers of {escape_latex(' and '.join(used))}; "
             f"held out: {escape_latex(', '.join(held_out) or 'none')}."
