@@ -3,8 +3,8 @@
 For each completion model, each half of XSTest and each judge: the rates by people (any refusal, full refusal) and by
 the judge, their agreement and Cohen's kappa, against both readings of the human labels (Roettger et al., arXiv
 2308.01263, evaluation/ of paul-rottger/exaggerated-safety@d7bb5bd). Our own rules were developed on two models' answers
-and frozen before the third's were read, which `developed_on` tells apart. GPT-4's labels, published in the same files, stand
-beside the judges as `gpt4_any` and `gpt4_full`.
+and frozen before the third's were read, which `developed_on` tells apart. GPT-4's labels, published in the same files,
+stand beside the judges as `gpt4_any` and `gpt4_full`.
 """
 
 from collections.abc import Sequence

@@ -44,10 +44,10 @@ def calibrate(
     Writes over_refusal.csv and gibberish.csv, which the paper's table of judges is made from: numbers alone, each row
     with the commit and SHA-256 of the file behind it. Prints the summary that docs/evaluation.md holds.
     """
+    from harc.analysis.tables.layout import read_table
     from harc.calibration import gibberish, over_refusal
     from harc.calibration.columns import OVER_REFUSAL
     from harc.calibration.summary import summarise_calibration
-    from harc.analysis.tables.layout import read_table
     from harc.config.evaluation import EvaluationSettings
     from harc.config.profile import load_profile
     from harc.data.fetch import fetch_datasets

@@ -20,7 +20,9 @@ _QUOTATION = re.compile(
 )
 _TAG = re.compile(r"</?[a-z][^<>\n]{0,40}>")
 _LINE_START = re.compile(r"^[ \t]*[#>|]+", re.MULTILINE)
-_SENTENCE_END = re.compile(r"[.!?;]+[\"')\]]*\s+|[\u3002\uff01\uff1f\u0964\u061f\n]+")
+# Replaced by a line break one by one, which is far quicker than a split by pattern.
+_SENTENCE_ENDS = tuple(f"{end}{closing} " for end in ".!?;" for closing in ("", '"', "'", ")", "]"))
+_OTHER_ENDS = dict.fromkeys([0x3002, 0x964, 0x61F], "\n")
 _LIST_ITEM = re.compile(r"^\W{0,6}(?:\d{1,2}[.):]|step \d|[-+*\u2022]\s)", re.MULTILINE)
 _CONTRACTIONS = (
     ("can't", "cannot"), ("can not", "cannot"), ("won't", "will not"), ("shan't", "shall not"), ("n't", " not"),
@@ -48,7 +50,11 @@ def read_sentences(text: str) -> list[str]:
     if '"' in plain or "\u300c" in plain or "\u300e" in plain:
         unquoted = _QUOTATION.sub(" ", plain)
         plain = unquoted if any(map(str.isalpha, unquoted)) else plain.replace('"', " ")
-    return [part for part in map(_strip_signs, _SENTENCE_END.split(plain)) if part]
+    plain = plain if plain.isascii() else plain.translate(_OTHER_ENDS)
+    for end in _SENTENCE_ENDS:
+        if end in plain:
+            plain = plain.replace(end, "\n")
+    return [part for part in map(_strip_signs, plain.splitlines()) if part]
 
 
 def spell_plainly(text: str) -> str:

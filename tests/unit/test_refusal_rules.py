@@ -1,4 +1,4 @@
-"""The refusal judge: invented answers of many kinds, what decides them, and that odd text neither stops nor slows it."""
+"""The refusal judge: invented answers of many kinds, what decides them, and that odd text does not stop it."""
 
 import csv
 import json
@@ -85,13 +85,13 @@ def test_the_rule_that_decided_is_named(text, label, own):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda text: text.upper(),
+        str.upper,
         lambda text: f"\U0001f6ab **{text}**",
         lambda text: f"> {text}",
         lambda text: f"# {text}\n",
         lambda text: text.replace("'", "\u2019"),
         lambda text: text.replace("'", ""),
-        lambda text: "\u200b".join(text),
+        "\u200b".join,
         lambda text: text.replace(" ", "\u00a0"),
         lambda text: f'"{text}"',
         lambda text: f"\u201c{text}\u201d",
