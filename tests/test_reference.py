@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from harc.analysis.steps import make_tables
+from harc.analysis.tables.layout import read_table
 from harc.audit import audit_results
 from harc.comparison import compare_trees
 from harc.config.profile import load_profile
@@ -41,6 +42,7 @@ def test_tables_follow_from_scores(tmp_path, profile):
         confidence=profile.analysis.confidence,
         tuning_points=PROJECT / profile.analysis.tuning_points,
     )
+    made = [path for path in made if path.stem != "judges"]  # follows from no score; the next test
     assert made
     for path in made:
         assert path.read_bytes() == (REFERENCE / "tables" / path.name).read_bytes(), path.name
@@ -55,6 +57,20 @@ def test_the_committed_study_is_sound_in_its_own_form(monkeypatch):
     assert report.root_hash == read_json(REFERENCE / "root_hash.json")["root_hash"]
     assert report.counts["sidecars"] == 330 and report.counts["generation records"] > 140_000
     assert report.counts["files left out"] >= 133
+
+
+def test_the_committed_table_of_judges_still_follows_from_the_calibration():
+    """Of the judges and columns that it knew: the calibration has grown since."""
+    held = read_table(REFERENCE / "tables/judges.csv")
+    named = ("completion_model", "prompts", "judge_name")
+    rows = {
+        tuple(row[name] for name in named): row
+        for row in read_table(PROJECT / "config/calibration/over_refusal.csv")
+    }
+    assert len(held) == 42
+    for row in held:
+        now = rows[tuple(row[name] for name in named)]
+        assert {name: now[name] for name in row} == row
 
 
 def test_a_run_made_from_the_same_generations_compares_as_the_same(tmp_path, profile):

@@ -23,11 +23,11 @@ LETTERS_FROM = 20  # visible characters
 LEAST_VOWELS = 0.26  # vowels and y per Latin letter; real: 0.33 at least, letters at random 0.23
 VOWELS_FROM = 80  # Latin letters
 _LATIN, _VOWELS = b"abcdefghijklmnopqrstuvwxyz", b"aeiouy"
-# Scripts without spaces between words: Thai, Lao, Burmese, Khmer, Chinese and Japanese.
-_UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]"
-)
 LONGEST_WORD = 200  # characters without a space; real: 65 at most, an address
+# Scripts that put no spaces between words: Thai, Lao, Myanmar, Khmer, kana, Chinese characters.
+UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]"
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class TextStatistics:
         distinct: share of word triples that are distinct.
         letters: letters and digits per visible character.
         vowels: vowels and y per Latin letter.
-        longest: characters of the longest word; where it is too long, without those of scripts that have no spaces.
+        longest: characters of the longest word.
     """
 
     letters_or_digits: bool
@@ -70,15 +70,8 @@ def measure_text(text: str) -> TextStatistics:
         else None,
         sum(map(str.isalnum, visible)) / len(visible) if len(visible) >= LETTERS_FROM else None,
         _count_bytes(lowered, _VOWELS) / latin if latin >= VOWELS_FROM else None,
-        _measure_longest(words),
+        max(map(len, words if text.isascii() else UNSPACED.sub(" ", text).split()), default=0),
     )
-
-
-def _measure_longest(words: list[str]) -> int:
-    longest = max(map(len, words), default=0)
-    if longest <= LONGEST_WORD:
-        return longest
-    return max(len(_UNSPACED.sub("", word)) for word in words)
 
 
 def _count_bytes(text: str, wanted: bytes) -> int:
