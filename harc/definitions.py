@@ -9,7 +9,7 @@ import io
 import symtable
 import tokenize
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -188,7 +188,7 @@ class ModuleCode:
         types = frozenset(name for item in fields for name in _list_names(item.annotation))
         return ClassCode(
             self._describe(node.name, [node], left_out=apart),
-            Definition(**{**outline.__dict__, "types": outline.types | types}),
+            replace(outline, name=f"{node.name} (outline)", types=outline.types | types),
             methods,
             tuple(ast.unparse(base) for base in node.bases),
         )

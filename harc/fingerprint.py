@@ -202,8 +202,7 @@ class _Reach:
         for name in definition.files:
             for path in _list_data_files().get(name, ()):
                 if path.suffix != ".py" or path.parent == code.folder:
-                    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-                    self.found.add((f"file {path.relative_to(ROOT).as_posix()}", digest))
+                    self._take_file(path)
 
     def _is_module(self, place: Place) -> bool:
         module, name = place
@@ -221,7 +220,21 @@ class _Reach:
         else:
             for owner, read in definition.chains:
                 if owner == name:
-                    self.reach(f"{module}.{attribute}", read)
+                    self._reach_attribute(f"{module}.{attribute}", read)
+
+    def _reach_attribute(self, module: str, name: str) -> None:
+        """What is read of a module by its name; the whole file where its path is, since the text may be run."""
+        code = _read_module(module)
+        if name == "__file__":
+            self._take_file(_find_module(module))
+        elif name in code.statements or name in code.imports or _find_module(f"{module}.{name}") is not None:
+            self.reach(module, name)
+        else:
+            self.reach_all(module)
+
+    def _take_file(self, path: Path) -> None:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        self.found.add((f"file {path.relative_to(ROOT).as_posix()}", digest))
 
     def _name_attributes(self, names: frozenset[str]) -> None:
         new = names - self._attributes
@@ -250,7 +263,9 @@ def _reach_from(roots: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
 
 
 def list_definitions(roots: Iterable[str]) -> list[str]:
-    """Places of everything that the roots can reach: `module:name`, `module:Class.method`, `file path`; sorted.
+    """Places of everything that the roots can reach, sorted: `module:name`, `module:Class.method`, `file path`.
+
+    A settings class whose values alone matter stands as `module:Class (outline)`.
 
     Args:
         roots: modules (all that they define), or single definitions as `module:name`.

@@ -217,6 +217,14 @@ def test_a_module_that_is_handed_on_counts_whole(package):
     assert compute() != before
 
 
+def test_a_module_whose_path_is_read_counts_as_a_file(package):
+    root, compute = package
+    edit(root, "step", "tools.shape(options.steps)", "print(tools.__file__)")
+    before = compute()
+    edit(root, "tools", "return x", "return x  # a text that may be run")
+    assert compute() != before
+
+
 def test_a_whole_module_may_be_the_root(package):
     root, compute = package
     before = compute("harc.used")
