@@ -25,6 +25,12 @@ class UnreadableAnswer(Exception):
     """An answer with status 200 that holds no reply."""
 
 
+def read_counts(usage: Any) -> dict[str, int]:
+    """The numbers of tokens that a server gives; without those that are none, such as a negative one or a text."""
+    given = usage if isinstance(usage, dict) else {}
+    return {name: value for name, value in given.items() if type(value) is int and 0 <= value <= MOST_TOKENS}
+
+
 def choose_wait(attempt: int, retry_after: str | None, settings: EndpointSettings) -> float:
     """Seconds before the next try: the server's Retry-After (seconds or a date), else doubled each time with jitter.
 
@@ -219,12 +225,6 @@ class ServerEndpoint:
                 found=redact(f"status {error.status_code}: {error.message[:LONGEST_MESSAGE]}", self._key),
                 fix=fix,
             ) from None
-
-
-def read_counts(usage: Any) -> dict[str, int]:
-    """The numbers of tokens that a server gives; without those that are none, such as a negative one or a text."""
-    given = usage if isinstance(usage, dict) else {}
-    return {name: value for name, value in given.items() if type(value) is int and 0 <= value <= MOST_TOKENS}
 
 
 def read_reply(answer: Any) -> Reply:
