@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,14 +14,13 @@ from typing import Any
 import yaml
 
 from harc.audit import audit_results
-from harc.audit.sidecars import Sidecar, hash_tree
-from harc.audit.tree import read_tree
 from harc.cache.pin import Pin, read_pin, write_pin
+from harc.cache.pulled import check_pulled, list_pulled_files
 from harc.cache.records import install_records, read_records, stop_if_running
 from harc.config.profile import Profile
 from harc.errors import ArtifactError, ConfigError, EnvironmentProblem
-from harc.files import read_jsonl, sha256_file, write_jsonl
-from harc.listings import check_names, place_listing
+from harc.files import read_jsonl, write_jsonl
+from harc.listings import check_names
 from harc.provenance import read_git_commit
 from harc.tree_files import UNTRACKED, walk_files
 from harc.yaml_text import parse_yaml
@@ -201,72 +200,15 @@ def pull_results(
     _stop_if_in_the_way(pin, profile, pin_file, force=force)
     stop_if_running()
     with _scratch(root, remote, options) as folder:
-        names = _check_listing(folder, pin)
+        names = list_pulled_files(folder, pin)
         for name, entry in ((TREE, pin.tree), (RECORDS, pin.records)):
             text = yaml.safe_dump({"outs": [{**entry, "path": name}]})
             (folder / f"{name}.dvc").write_text(text, encoding="utf-8")
         _run_dvc(folder, "pull", f"{TREE}.dvc", f"{RECORDS}.dvc")
-        _check_pulled(folder, names, pin)
+        check_pulled(folder / TREE, names, pin)
         with _swap_in(folder / TREE, root, folder / "before"):
             number = install_records(read_jsonl(folder / RECORDS), _list_folders(profile))
     return pin, number
-
-
-def _check_listing(folder: Path, pin: Pin) -> set[str]:
-    """Names of the files that a pin stands for, each fit to be written, before any of them is."""
-    names = set(place_listing(folder, pin.tree["md5"]))
-    surplus = sorted(name for name in names if name.split("/")[0] in UNTRACKED)
-    if len(names) != pin.tree["nfiles"] or surplus:
-        raise ArtifactError(
-            f"listing {pin.tree['md5']}",
-            expected=f"{pin.tree['nfiles']} files, as pinned, none of them a checkpoint or a log",
-            found=repr(surplus[0]) if surplus else str(len(names)),
-            fix="push it again",
-        )
-    return names
-
-
-def _check_pulled(folder: Path, names: set[str], pin: Pin) -> None:
-    """Check what came, still beside the results: its files, their sizes and hashes, and the root hash.
-
-    Raises:
-        ArtifactError: if it is not what was pinned.
-    """
-    tree = folder / TREE
-    files = walk_files(tree)
-    there = {path.relative_to(tree).as_posix() for path in files}
-    size = sum(path.stat().st_size for path in files)
-    sidecars, findings = read_tree(tree)
-    root_hash = hash_tree(sidecars, tree)
-    for expected, found in (
-        (f"{len(names)} files", f"{len(there)}, or others" if there != names else None),
-        (f"{pin.tree['size']} bytes", f"{size}" if size != pin.tree["size"] else None),
-        ("readable sidecars", f"{Path(findings[0].file).name}: {findings[0].found}" if findings else None),
-        (f"root hash {pin.root_hash}", root_hash if root_hash != pin.root_hash else None),
-        ("the files of its sidecars", find_unlike(sidecars, tree, files)),
-    ):
-        if found is not None:
-            raise ArtifactError(
-                "pulled tree", expected=f"{expected}, as pinned", found=found, fix="push it again"
-            )
-
-
-def find_unlike(sidecars: Sequence[Sidecar], tree: Path, files: Sequence[Path]) -> str | None:
-    """The first file of a tree that is not as its sidecar says, that no sidecar names, or that is missing."""
-    claimed = {
-        path: sidecar.record["outputs"][name]
-        for sidecar in sidecars
-        for name, path in sidecar.outputs.items()
-    }
-    own = {sidecar.path for sidecar in sidecars}
-    for path in sorted({*claimed, *files} - own):
-        if not path.is_relative_to(tree):
-            continue
-        if path not in claimed:
-            return f"{path.relative_to(tree)}, which none names"
-        if not path.is_file() or sha256_file(path) != claimed[path]:
-            return f"{path.relative_to(tree)}, {'changed' if path.is_file() else 'missing'}"
-    return None
 
 
 def _stop_if_in_the_way(pin: Pin, profile: Profile, pin_file: Path, *, force: bool) -> None:

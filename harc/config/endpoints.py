@@ -5,10 +5,9 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_core import PydanticCustomError
 
 from harc.config.base import Settings
-from harc.config.loading import SECRET
+from harc.config.loading import SecretValue
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -120,10 +119,7 @@ class EndpointSettings(Settings):
         if url is None:
             return None
         if any(mark in url for mark in "@?#"):
-            # The value is not shown: it may hold a secret.
-            raise PydanticCustomError(
-                SECRET, "an address without user, password or query; name the key's variable instead"
-            )
+            raise SecretValue("an address without user, password or query; name the key's variable instead")
         if not _is_address(url):
             raise ValueError("an address such as http://127.0.0.1:8000/v1")
         return url

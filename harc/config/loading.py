@@ -8,8 +8,9 @@ from pydantic import ValidationError
 from harc.config.base import Settings
 from harc.errors import ConfigError
 
-SECRET = "secret"
-"""Type of a validator's error about a value that must not be shown."""
+
+class SecretValue(ValueError):
+    """A validator's error about a value that may hold a secret, so is not shown."""
 
 
 def _known_keys(model: type[Settings], location: tuple) -> list[str]:
@@ -48,7 +49,9 @@ def explain(problem: ValidationError, model: type[Settings], where: str) -> Conf
         return ConfigError(f"{where}: {key}", expected="a known setting", found="an unknown key", fix=fix)
     if first["type"] == "missing":
         return ConfigError(f"{where}: {key}", expected="a value", found="none", fix="add the setting")
-    hidden = first["type"] == SECRET or key.endswith("key_variable")  # where a key may stand by mistake
+    hidden = isinstance(first.get("ctx", {}).get("error"), SecretValue) or key.endswith(
+        "key_variable"
+    )  # where a key may stand by mistake
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     return ConfigError(
         f"{where}: {key}" if key else where,

@@ -77,11 +77,10 @@ def _read_url(url: str, size: int, timeout: float) -> bytes:
 def _read_block(response: Any, size: int) -> bytes:
     """The next bytes as they were sent, as soon as there are any."""
     import requests
-    import urllib3
 
     try:
         return response.raw.read1(size, decode_content=False)
-    except urllib3.exceptions.HTTPError as problem:
+    except Exception as problem:  # urllib3's own
         raise requests.exceptions.ConnectionError(str(problem)) from None
 
 

@@ -25,6 +25,12 @@ class UnreadableAnswer(Exception):
     """An answer with status 200 that holds no reply."""
 
 
+def read_counts(usage: Any) -> dict[str, int]:
+    """The numbers of tokens that a server gives; without those that are none, such as a negative one or a text."""
+    given = usage if isinstance(usage, dict) else {}
+    return {name: value for name, value in given.items() if type(value) is int and 0 <= value <= MOST_TOKENS}
+
+
 def choose_wait(attempt: int, retry_after: str | None, settings: EndpointSettings) -> float:
     """Seconds before the next try: the server's Retry-After (seconds or a date), else doubled each time with jitter.
 
@@ -168,7 +174,11 @@ class ServerEndpoint:
         answer = parse_json(body.decode("utf-8-sig"), replace_lone=True)
         if not isinstance(answer, dict):
             raise UnreadableAnswer(f"JSON of another form ({type(answer).__name__})")
-        reply, named = read_reply(answer), answer.get("model")
+        answer["usage"] = read_counts(answer.get("usage"))
+        try:
+            reply, named = read_reply(answer), answer.get("model")
+        except (AttributeError, IndexError, KeyError, TypeError, RecursionError) as problem:
+            raise UnreadableAnswer(f"JSON of another form ({type(problem).__name__})") from None
         hidden = {
             field: redact_reply(value, self._key)
             for field, value in vars(reply).items()
@@ -236,15 +246,10 @@ def read_reply(answer: Any) -> Reply:
     return Reply(
         text,
         str(_get(choices[0], "finish_reason") or "stop"),
-        read_count(_get(usage, "prompt_tokens")),
-        read_count(_get(usage, "completion_tokens")),
+        _get(usage, "prompt_tokens"),
+        _get(usage, "completion_tokens"),
     )
 
 
 def _get(value: Any, name: str) -> Any:
     return value.get(name) if isinstance(value, dict) else getattr(value, name, None)
-
-
-def read_count(value: Any) -> int | None:
-    """A number of tokens; None for anything else, such as a negative one or a text."""
-    return value if type(value) is int and 0 <= value <= MOST_TOKENS else None

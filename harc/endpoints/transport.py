@@ -23,6 +23,7 @@ __all__ = ["HTTPError", "ReplyRefused", "bounded", "describe_cause", "describe_r
 
 MOST_BYTES = 16 << 20
 """Of an answer with its headers; the longest answers of today's models are a hundredth of it."""
+LATE = "no whole answer in the time that timeout_s allows"
 PLAIN = ("", "identity")
 LONGEST_HEADER = 200  # characters shown of one
 
@@ -45,7 +46,7 @@ class Bounds(threading.local):
         """
         rest = self.until - time.monotonic()
         if rest <= 0:
-            raise problem("no whole answer in the time that timeout_s allows")
+            raise problem(LATE)
         return rest if wait is None else min(wait, rest)
 
     def count(self, data: bytes) -> bytes:
@@ -81,7 +82,11 @@ class BoundedStream(httpcore2.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read what is there."""
-        return BOUNDS.count(self.stream.read(max_bytes, BOUNDS.find_wait(timeout, httpcore2.ReadTimeout)))
+        wait = BOUNDS.find_wait(timeout, httpcore2.ReadTimeout)
+        try:
+            return BOUNDS.count(self.stream.read(max_bytes, wait))
+        except httpcore2.ReadTimeout:
+            raise httpcore2.ReadTimeout(LATE) from None
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Write everything."""

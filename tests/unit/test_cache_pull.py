@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from harc.audit.sidecars import hash_tree
+from harc.audit.tree import read_tree
 from harc.cache import store
 from harc.cache.pin import Pin, read_pin, write_pin
 from harc.cache.store import pull_results
@@ -62,8 +64,8 @@ def project(tmp_path, monkeypatch):
     ):  # fmt: skip
         (ROOT / "scores").mkdir()
         (ROOT / "scores/scores.csv").write_text("a\n1\n")
-    sidecars, _ = store.read_tree(ROOT)
-    write_json("hash.json", store.hash_tree(sidecars, ROOT))
+    sidecars, _ = read_tree(ROOT)
+    write_json("hash.json", hash_tree(sidecars, ROOT))
     return list_tree(ROOT)
 
 

@@ -68,8 +68,8 @@ SLOW = {
 def test_a_dripping_answer_ends_in_time(where):
     start = time.monotonic()
     reply, _ = ask(drip(SLOW[where], 0.1), timeout_s=0.5)
-    assert "no whole answer in the time that timeout_s allows" in reply.error or "timed out" in reply.error
-    assert time.monotonic() - start < 2
+    assert "no whole answer in the time that timeout_s allows" in reply.error
+    assert time.monotonic() - start < 6  # of ten; the client may have to be imported first
 
 
 def test_an_answer_that_drips_but_ends_in_time_is_read():
