@@ -22,7 +22,7 @@ unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
 
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) $(if $(PROFILE),--config profile=$(PROFILE))
-SOURCES := harc tests benchmarks scripts snakemake_logger_plugin_harc
+SOURCES := harc tests benchmarks scripts snakemake_logger_plugin_harc setup.py
 TORCH := $(shell sed -n 's/^torch==\([^ ]*\).*/\1/p' requirements.lock)
 
 .PHONY: reproduce study test lint venv latex sandbox browser data lock clean help

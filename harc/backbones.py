@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from harc.chat import ChatFormat
+from harc.devices import check_device
 from harc.errors import ModelError
 from harc.loading.adapters import list_remarks, load_adapter
 from harc.loading.models import check_weights, load_causal_lm
@@ -165,6 +166,7 @@ def load_backbone(
         ModelError: if the model, its tokenizer or the adapter cannot be loaded or is not whole and finite, or if
             the adapter was trained on another model.
     """
+    check_device(device)
     model, tokenizer = load_causal_lm(str(source), dtype, device, revision)
     if tokenizer.chat_template is None:
         raise ModelError(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from harc.adapted import load_adapted
+from harc.artifacts import ADAPTER_FILES, STEERING_FILES
 from harc.backbones import load_backbone
 from harc.config.base import list_declared
 from harc.config.by_hand import TrainingFile
@@ -12,9 +13,11 @@ from harc.config.directions import DirectionSettings
 from harc.config.loading import parse_settings
 from harc.config.training import MethodSettings
 from harc.directions import Directions, save_directions
-from harc.errors import DataError
+from harc.errors import ConfigError, DataError
 from harc.extraction import RESPONSE_GROUPS, ResponsePairs, extract_directions
 from harc.files import read_jsonl
+
+LOGS = ("diagnostics.jsonl", "selected_layers.jsonl")
 
 
 def extract_directions_from_files(
@@ -134,6 +137,7 @@ def train_from_files(
         "validation": ("category", "prompt"),
     }
     announce(describe_method(given.method, start_from))
+    check_out(out)
     check_start(given.method, start_from)
     rows = {
         name: read_rows(config.parent / path, fields) if (path := getattr(given, name)) else None
@@ -177,3 +181,21 @@ def _flatten(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
         inner = isinstance(value, dict)
         flat += _flatten(value, f"{prefix}{name}.") if inner else [(f"{prefix}{name}", value)]
     return flat
+
+
+def check_out(out: Path) -> None:
+    """Refuse to write over what `harc train` did not write: the whole folder is replaced at the end.
+
+    Raises:
+        ConfigError: naming a file that would be lost.
+    """
+    own = {*ADAPTER_FILES, *STEERING_FILES, *LOGS}
+    there = [out] if out.is_file() else sorted(out.iterdir()) if out.is_dir() else []
+    others = [path for path in there if path.name not in own or path == out]
+    if others:
+        raise ConfigError(
+            f"--out {out}",
+            expected="a new folder, or one that `harc train` wrote",
+            found=str(others[0]),
+            fix="name another folder; nothing in this one was touched",
+        )

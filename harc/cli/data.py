@@ -8,6 +8,7 @@ import typer
 
 from harc.cli.options import ProfileOption
 from harc.cli.running import make_app
+from harc.errors import ConfigError
 from harc.terminal import show
 
 app = make_app("Build, pin, pull, verify and fetch data.")
@@ -27,6 +28,17 @@ def build(
 
     chosen = load_profile(profile)
     folder = out or chosen.data_dir
+    if (
+        folder.exists()
+        and not (folder / "world.json").is_file()
+        and (folder.is_file() or any(folder.iterdir()))
+    ):
+        raise ConfigError(
+            f"--out {folder}",
+            expected="a new folder, or one that `harc data build` wrote: it is replaced",
+            found="other files",
+            fix="name another folder; nothing in this one was touched",
+        )
     build_world_data(folder, chosen.world)
     show(f"built {folder} from world seed {chosen.world.seed}")
 

@@ -72,6 +72,13 @@ def test_a_clone_pulls_offline_and_its_tree_stays_clean(origin: Path, clone: Pat
     assert status.stdout == ""
 
 
+def test_a_source_archive_without_git_pulls_and_pins(clone: Path):
+    shutil.rmtree(clone / ".git")
+    assert pull_data(clone).problems == []
+    assert pin_data(clone, FOLDER).problems == []
+    assert not (clone / ".git").exists()
+
+
 def test_pinning_again_changes_nothing_and_new_data_replaces_old_objects(clone: Path):
     pull_data(clone)
     before = {path: path.read_bytes() for path in [clone / "data.dvc", *list_objects(clone, "dvc-remote")]}

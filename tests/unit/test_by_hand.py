@@ -6,10 +6,10 @@ import pytest
 import yaml
 from tiny_models import build_backbone
 
-from harc.by_hand import describe_method, extract_directions_from_files, train_from_files
+from harc.by_hand import check_out, describe_method, extract_directions_from_files, train_from_files
 from harc.config.training import MethodSettings
 from harc.directions import load_directions, save_directions
-from harc.errors import ArtifactError, ConfigError, DataError
+from harc.errors import ArtifactError, ConfigError, DataError, EnvironmentProblem
 from harc.files import read_jsonl, sha256_file, write_jsonl
 
 
@@ -117,6 +117,35 @@ def test_methods_that_learn_from_pairs(files: Path):
     for preset in ("cast", "harc", "dpo"):
         with pytest.raises(ConfigError, match="expected no adapter to start from"):
             train(files, {"preset": preset}, "refused", start_from=files / "first")
+
+
+@pytest.mark.parametrize("device", ["foo", "cuda:x", "", "cpu:0", "meta"])
+def test_a_device_that_is_none(files: Path, device: str):
+    sides = (files / "model", files / "harmful.jsonl", files / "harmless.jsonl", files / "out.safetensors")
+    with pytest.raises(ConfigError, match="device: expected cpu, cuda, cuda:1 or auto"):
+        extract_directions_from_files(*sides, device=device)
+    with pytest.raises(EnvironmentProblem, match="device cuda:99: expected a GPU that torch can use"):
+        extract_directions_from_files(*sides, device="cuda:99")
+
+
+def test_what_training_did_not_write_is_never_replaced(files: Path):
+    before = sorted(path.name for path in (files / "model").iterdir())
+    (files / "note").write_text("mine")
+    for out in ("model", "note", "."):
+        with pytest.raises(ConfigError, match="expected a new folder, or one that `harc train` wrote; found"):
+            check_out(files / out)
+    with pytest.raises(ConfigError, match="expected a new folder"):
+        train_again(files, "model")
+    assert sorted(path.name for path in (files / "model").iterdir()) == before
+    for _ in range(2):
+        train_again(files, "own")
+    (files / "own" / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match=r"found .*notes.txt; name another folder"):
+        train_again(files, "own")
+
+
+def train_again(files: Path, out: str) -> None:
+    train(files, {"preset": "sft"}, out)
 
 
 def read_method(files: Path, name: str) -> dict:

@@ -129,3 +129,10 @@ def test_a_reader_that_leaves_is_no_error():
 def test_the_line_is_escaped_and_known_errors_keep_their_class():
     problem = describe_system_problem(OSError(errno.EACCES, "x", "a\x1b[2Jb"), "harc")
     assert isinstance(problem, HarcError) and str(problem).startswith("a\\x1b[2Jb: ")
+
+
+def test_a_folder_of_other_files_is_not_replaced_by_rows(tmp_path: Path, capsys):
+    (tmp_path / "mine.txt").write_text("mine")
+    assert run_command(harc.cli.app, ["data", "build", "--out", str(tmp_path)]) == 1
+    assert "expected a new folder, or one that `harc data build` wrote" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
