@@ -1,6 +1,6 @@
 """Loading a chat model of any decoder family, and reaching its blocks without names of any family."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from harc.chat import ChatFormat
 from harc.errors import ModelError
 from harc.loading.adapters import list_remarks, load_adapter
-from harc.loading.models import check_weights, load_causal_lm
+from harc.loading.models import load_causal_lm
 
 
 @dataclass(frozen=True)
@@ -181,18 +181,3 @@ def load_backbone(
     model.eval()
     chat = ChatFormat(tokenizer, system=system)
     return Backbone(model, tokenizer, chat, str(source), revision, remarks)
-
-
-def merge_adapter(backbone: Backbone, folder: str | Path) -> Backbone:
-    """The backbone with an adapter folded into its weights, which change for good.
-
-    In 16 bits the weights round the update.
-
-    Raises:
-        ModelError: if the adapter cannot be loaded on this model, or the sum is not finite.
-    """
-    adapted = load_adapter(backbone.model, Path(folder))
-    remarks = list_remarks(adapted, Path(folder))
-    merged = adapted.merge_and_unload().eval()
-    check_weights(merged, f"{folder}, merged")
-    return replace(backbone, model=merged, remarks=(*backbone.remarks, *remarks))

@@ -132,8 +132,9 @@ def load_target(paths: EvaluationPaths, settings: EvaluationSettings, *, dtype: 
         from harc.evaluation.endpoint_target import EndpointTarget
 
         return EndpointTarget(create_endpoint(settings.target_endpoint), settings)
-    from harc.adapted import fold_adapter, load_adapted
+    from harc.adapted import load_adapted
     from harc.evaluation.target import Target
+    from harc.merging import fold_adapter
 
     backbone = load_adapted(paths.backbone, paths.adapter, dtype=dtype, device=device)
     return Target(fold_adapter(backbone) if dtype == "float32" else backbone, settings)

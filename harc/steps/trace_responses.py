@@ -40,9 +40,10 @@ def list_outputs(job: Job) -> list[Path]:
 
 def run(job: Job) -> None:
     """Read the answers and write their trajectories."""
-    from harc.adapted import fold_adapter, load_adapted
+    from harc.adapted import load_adapted
     from harc.evaluation.tracing import choose_all, write_trajectories
     from harc.files import read_jsonl
+    from harc.merging import fold_adapter
     from harc.steps.models import find_weights
 
     fields = ("id", "suite", "messages", "response", "verdicts")
