@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harc.decoding_check import check_decoding
+from harc.decoding_step import keep_rows, run_step
 from harc.errors import ModelError
 from harc.finite import check_logits
 from harc.prefill import read_prompts
@@ -75,16 +77,17 @@ def check_lengths(
             )
 
 
-def _decode_batch(
+def decode_batch(
     model: Any,
     prompts: Sequence[Sequence[int]],
     pad: int,
     ends: Tensor,
     max_new_tokens: int,
     pick: Callable[[Tensor, list[int]], Tensor],
+    padding_allowed: int | None = None,
 ) -> list[tuple[list[int], bool]]:
     """Tokens of each prompt (end token left out) and whether the model ended the turn itself."""
-    read = read_prompts(model, prompts, pad)
+    read = read_prompts(model, prompts, pad, padding_allowed)
     cache, mask, positions, logits = read.cache, read.mask, read.last_positions, read.logits
     tokens: list[list[int]] = [[] for _ in prompts]
     stopped = [False] * len(prompts)
@@ -101,19 +104,12 @@ def _decode_batch(
             break
         if len(alive) < COMPACT_BELOW * len(rows):
             kept = torch.tensor(alive, device=model.device)
-            cache.batch_select_indices(kept)
+            keep_rows(cache, kept)
             chosen, mask, positions = chosen[kept], mask[kept], positions[kept]
             rows = [rows[place] for place in alive]
         mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
         positions = positions + 1
-        logits = model(
-            input_ids=chosen[:, None],
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        ).logits[:, -1]
+        logits = run_step(model, chosen[:, None], mask, positions, cache)
     return list(zip(tokens, stopped, strict=True))
 
 
@@ -176,6 +172,7 @@ def generate_greedy(
         sorted(end_token_ids(model, tokenizer) if ends is None else ends), device=model.device
     )
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else int(ends[0])
+    check_decoding(model, pad)
     completions: dict[int, Completion] = {}
     for start in range(0, len(unique), batch_size):
         batch = unique[start : start + batch_size]
@@ -183,7 +180,7 @@ def generate_greedy(
         pick = _pick_likeliest if sampling is None else TokenSampler(batch, sampling)
         labels = [names[copies[prompt][0]] if names else f"prompt {copies[prompt][0]}" for prompt in batch]
         pick = _check_first(pick, labels, model.config._name_or_path)
-        answers = _decode_batch(model, batch, pad, ends, max_new_tokens, pick)
+        answers = decode_batch(model, batch, pad, ends, max_new_tokens, pick)
         for prompt, (tokens, ended) in zip(batch, answers, strict=True):
             text = tokenizer.decode(tokens, skip_special_tokens=True)
             reason = "stop" if ended else "length"
