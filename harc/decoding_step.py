@@ -88,11 +88,3 @@ def run_step(
     if signature.last_only:
         arguments["logits_to_keep"] = 1
     return model(**arguments).logits[:, -1]
-
-
-def keep_rows(past: Any, rows: Int[Tensor, " kept"]) -> None:
-    """Drop the other rows of a cache; layers with a state only know how to reorder."""
-    if all(hasattr(layer, "batch_select_indices") for layer in past.layers):
-        past.batch_select_indices(rows)
-    else:
-        past.reorder_cache(rows)

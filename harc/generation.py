@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from harc.decoding_check import check_decoding
-from harc.decoding_step import keep_rows, run_step
+from harc.decoding_step import run_step
 from harc.errors import ModelError
 from harc.finite import check_logits
 from harc.prefill import read_prompts
@@ -104,7 +104,7 @@ def decode_batch(
             break
         if len(alive) < COMPACT_BELOW * len(rows):
             kept = torch.tensor(alive, device=model.device)
-            keep_rows(cache, kept)
+            cache.reorder_cache(kept)  # unlike batch_select_indices, it knows states beside keys and values
             chosen, mask, positions = chosen[kept], mask[kept], positions[kept]
             rows = [rows[place] for place in alive]
         mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
