@@ -71,7 +71,7 @@ class LocalEndpoint:
             max_new_tokens=limit,
             batch_size=settings.batch_size,
             names=[f"conversation {place}" for place in prompts],
-            ends=end_token_ids(model, tokenizer) | {self.backbone.chat.end_id},
+            ends=end_token_ids(model, tokenizer, self.backbone.chat),
             sampling=sampling,
         )
         for place, done in zip(prompts, completions, strict=True):
