@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from harc.config.base import Settings
+from harc.chat_template import DEFAULT_DATE
+from harc.config.chat import TemplateSettings
 from harc.config.loading import SECRET
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -21,7 +22,7 @@ def _is_address(url: str) -> bool:
         return False
 
 
-class EndpointSettings(Settings):
+class EndpointSettings(TemplateSettings):
     """One chat model: loaded in this process (`local`) or asked over the network (`openai`)."""
 
     kind: Literal["local", "openai"] = Field(
@@ -110,6 +111,8 @@ class EndpointSettings(Settings):
                 "max_new_tokens",
                 "seed",
                 "dtype",
+                "template_options",
+                "template_date",
             },
         )
 
@@ -133,4 +136,8 @@ class EndpointSettings(Settings):
         """An openai endpoint needs an address: there is no default, so that nothing goes to a service unasked."""
         if self.kind == "openai" and self.base_url is None:
             raise ValueError("base_url for an endpoint of kind openai")
+        if self.kind == "openai" and self.template_date != DEFAULT_DATE:
+            raise ValueError(
+                "no template_date for an endpoint of kind openai: its server has a clock of its own"
+            )
         return self

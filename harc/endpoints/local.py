@@ -33,7 +33,7 @@ class LocalEndpoint:
         from harc.loading.models import find_folder
 
         folder = find_folder(settings.model, settings.revision)
-        backbone = load_backbone(folder, dtype=settings.dtype, device=settings.device)
+        backbone = load_backbone(folder, dtype=settings.dtype, device=settings.device, **settings.chat)
         return cls(
             backbone, settings, f"{settings.model} ({settings.dtype}, files {hash_weights(folder)[:16]})"
         )

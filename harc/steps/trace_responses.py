@@ -55,7 +55,9 @@ def run(job: Job) -> None:
     others = None if job.method == BASE else base
     chosen = choose_all(own, others, job.profile.evaluation.judges, settings.prompts_per_class)
     adapter = None if job.method == BASE else job.layout.adapter(job.backbone, job.method, job.seed)
-    backbone = load_adapted(weights.folder, adapter, dtype=weights.dtype, device=weights.device)
+    backbone = load_adapted(
+        weights.folder, adapter, dtype=weights.dtype, device=weights.device, **weights.chat
+    )
     write_trajectories(
         fold_adapter(backbone) if weights.dtype == "float32" else backbone,
         chosen,
