@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -85,11 +86,9 @@ class _Renderer:
 
     def _open(self) -> subprocess.Popen:
         if self._process is None or self._owner != os.getpid():  # a forked child does not share its parent's
-            from harc import template_worker  # imported, so that fingerprints see what renders
-
             kept = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH")  # no keys
             self._process = subprocess.Popen(
-                [sys.executable, "-P", template_worker.__file__],
+                [sys.executable, "-P", str(Path(__file__).with_name("template_worker.py"))],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -157,7 +157,7 @@ def _identify(bench: Bench, settings: MethodSettings | None, rows: Sequence[Mapp
         ["harc.robustness.finetuning:run_finetunings", *list_objective_code(settings)],
         settings=settings,
         evaluation=bench.evaluation,
-        model=[bench.seed, bench.dtype, hash_weights(bench.weights)],
+        model=[bench.seed, bench.dtype, bench.chat, hash_weights(bench.weights)],
         adapter=None if bench.adapter is None else hash_weights(bench.adapter),
         data=[sha256_file(bench.data / name) for name in (f"{bench.evaluation.split}.jsonl", "world.json")],
         rows=list(rows),

@@ -32,6 +32,8 @@ from harc.training.rows import Row, drop_leaked_rows, hold_out_rows, split_extra
 from harc.training.sampling import CategorySampler
 from harc.training.tracking import check_tracker
 
+ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
+
 
 def train_adapter(
     backbone: Backbone,
@@ -94,11 +96,14 @@ def train_adapter(
         directions = _read_base_directions(backbone, directions, extraction_rows, extraction_pairs, reading)
     with attach_adapter(backbone, settings.lora, seed, blocks=count_blocks(settings, backbone)) as adapted:
         sources = Sources(*split_extraction(extraction_rows, extraction_pairs), held_out, reading)
-        first = None if start_from is None else sha256_file(Path(start_from) / "adapter_model.safetensors")
+        first = (
+            None if start_from is None else [sha256_file(Path(start_from) / name) for name in ADAPTER_FILES]
+        )
         identity = identify_work(
             ["harc.training.run:train_adapter", *list_objective_code(settings)],
             settings=settings, reading=reading, seed=seed, base=base, first=first, rows=rows,
             extraction_rows=extraction_rows, extraction_pairs=extraction_pairs, held_out=held_out,
+            chat=[adapted.chat.describe(), adapted.tokenizer.chat_template],
         )  # fmt: skip
         context = Context(adapted, settings, rows, seed, sources, directions)
         run = _prepare_run(context, identity, Path(out_dir), checkpoint_dir)
