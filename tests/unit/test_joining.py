@@ -12,10 +12,10 @@ from tiny_models import build_model, load_tokenizer
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from harc.backbones import Backbone
-from harc.loading.identity import describe_base
 from harc.chat import ChatFormat
 from harc.config.training import LoraSettings, MethodSettings
 from harc.errors import ModelError
+from harc.loading.identity import describe_base
 from harc.training.adapters import attach_adapter, save_adapter
 from harc.training.run import _merge_first
 
@@ -131,7 +131,7 @@ def test_scale_ignored_would_be_seen(tmp_path):
         (LoraConfig(**{**FIRST, "init_lora_weights": "pissa"}), "init_lora_weights: pissa"),
         (LoraConfig(**{**FIRST, "init_lora_weights": "olora"}), "init_lora_weights: olora"),
         (LoraConfig(**{**FIRST, "target_modules": ["embed_tokens"]}), "an update of model.embed_tokens"),
-        (PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2), "an adapter of type PREFIX_TUNING"),
+        (PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2), "PREFIX_TUNING"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
