@@ -1,13 +1,11 @@
 """A model with a method's folder on it: a LoRA adapter, or a fitted steering."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from harc.backbones import Backbone, load_backbone
 from harc.errors import ModelError
 from harc.loading.identity import check_base
-from harc.loading.models import check_weights
 from harc.steering.hooks import SteeringHooks
 from harc.steering.vectors import RULE, load_steering
 
@@ -41,12 +39,3 @@ def load_adapted(source: str | Path, folder: str | Path | None, **options: Any) 
         return backbone
     remark = f"{folder}: this steering adds nothing: every answer is the base model's"
     return replace(backbone, remarks=(*backbone.remarks, remark))
-
-
-def fold_adapter(backbone: Backbone) -> Backbone:
-    """The same model with its LoRA adapter, if it has one, folded into the weights: faster, equal up to rounding."""
-    if not hasattr(backbone.model, "merge_and_unload"):
-        return backbone
-    merged = backbone.model.merge_and_unload()
-    check_weights(merged, f"{backbone.source}, merged with its adapter")
-    return replace(backbone, model=merged)

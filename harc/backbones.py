@@ -1,15 +1,17 @@
 """Loading a chat model of any decoder family, and reaching its blocks without names of any family."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from harc.chat import ChatFormat
+from harc.chat_template import DEFAULT_DATE
 from harc.devices import check_device
 from harc.errors import ModelError
 from harc.loading.adapters import list_remarks, load_adapter
-from harc.loading.models import check_weights, load_causal_lm
+from harc.loading.models import load_causal_lm
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,8 @@ def load_backbone(
     device: str = "cpu",
     revision: str | None = None,
     system: str | None = None,
+    template_options: Mapping[str, Any] | None = None,
+    date: str = DEFAULT_DATE,
 ) -> Backbone:
     """Load a chat model with its tokenizer; never runs code that comes with a model.
 
@@ -161,6 +165,7 @@ def load_backbone(
         device: "cpu", "cuda", "cuda:1", or "auto" to spread the model over all GPUs.
         revision: commit of a hub model.
         system: system turn for every conversation that has none; None leaves it to the template.
+        template_options, date: what the chat template is told; see ChatFormat.
 
     Raises:
         ModelError: if the model, its tokenizer or the adapter cannot be loaded or is not whole and finite, or if
@@ -181,20 +186,5 @@ def load_backbone(
         model = load_adapter(model, Path(adapter))
         remarks = tuple(list_remarks(model, Path(adapter)))
     model.eval()
-    chat = ChatFormat(tokenizer, system=system)
+    chat = ChatFormat(tokenizer, system=system, template_options=template_options or {}, date=date)
     return Backbone(model, tokenizer, chat, str(source), revision, remarks)
-
-
-def merge_adapter(backbone: Backbone, folder: str | Path) -> Backbone:
-    """The backbone with an adapter folded into its weights, which change for good.
-
-    In 16 bits the weights round the update.
-
-    Raises:
-        ModelError: if the adapter cannot be loaded on this model, or the sum is not finite.
-    """
-    adapted = load_adapter(backbone.model, Path(folder))
-    remarks = list_remarks(adapted, Path(folder))
-    merged = adapted.merge_and_unload().eval()
-    check_weights(merged, f"{folder}, merged")
-    return replace(backbone, model=merged, remarks=(*backbone.remarks, *remarks))

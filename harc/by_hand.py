@@ -1,6 +1,6 @@
 """Extraction and training from files, outside the workflow: what `harc directions extract` and `harc train` call."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ def extract_directions_from_files(
     settings: DirectionSettings | None = None,
     dtype: str = "float32",
     device: str = "cpu",
+    chat: Mapping[str, Any] | None = None,
 ) -> Directions:
     """Read a model's directions from JSONL files and write them as safetensors.
 
@@ -44,6 +45,7 @@ def extract_directions_from_files(
         adapter: folder of an adapter or of a steering to put on first.
         settings: in place of the defaults.
         dtype, device: precision and place of the model.
+        chat: what the chat template is told: template_options and date.
 
     Raises:
         DataError, ModelError, ConfigError: for files or models that cannot be used.
@@ -52,7 +54,7 @@ def extract_directions_from_files(
     reading = (settings or DirectionSettings()).override(method.directions)
     prompts = [[row["prompt"] for row in read_rows(path, ("prompt",))] for path in (harmful, harmless)]
     kinds = None if pairs is None else read_pairs(pairs)
-    backbone = load_adapted(model, adapter, dtype=dtype, device=device)
+    backbone = load_adapted(model, adapter, dtype=dtype, device=device, **(chat or {}))
     directions = extract_directions(backbone, *prompts, kinds, reading)
     save_directions(directions, out)
     return directions
@@ -144,7 +146,7 @@ def train_from_files(
         for name, fields in files.items()
     }
     place = "cpu" if given.method.shard else local_device(given.device)
-    backbone = load_backbone(model, dtype=given.dtype, device=place)
+    backbone = load_backbone(model, dtype=given.dtype, device=place, **given.chat)
     if given.method.objective == "cast":
         return fit_steering(backbone, rows["training"] or [], given.method, given.seed, out)
     summary = train_adapter(

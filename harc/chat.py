@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from harc.chat_checks import Turns, check_texts
+from harc.chat_template import DEFAULT_DATE, RESERVED, list_variables, refuse_template, render_template
 from harc.errors import DataError, ModelError
 
 Message = Mapping[str, str]
@@ -43,12 +45,18 @@ class ChatFormat:
         system: text of a system turn put before every conversation that has none; None leaves it to the
             template.
         template_options: further arguments of the chat template (e.g. {"enable_thinking": False}).
+        date: what the template takes for today (YYYY-MM-DD), so that a prompt is the same tomorrow.
     """
 
     tokenizer: Any
     template: str = "chat"
     system: str | None = None
     template_options: Mapping[str, Any] = field(default_factory=dict)
+    date: str = DEFAULT_DATE
+
+    def describe(self) -> dict[str, Any]:
+        """What prompts depend on beside the model's own files."""
+        return {"system": self.system, "template_options": dict(self.template_options), "date": self.date}
 
     def render(self, prompt: str | Sequence[Message]) -> str:
         """The prompt's text with the generation prompt, ready to be tokenized without special tokens."""
@@ -62,19 +70,63 @@ class ChatFormat:
             )
         if self.template == "raw":
             return self._render_raw(messages)
-        if self.system is not None and messages[0]["role"] != "system":
-            messages = [{"role": "system", "content": self.system}, *messages]
+        messages = self._add_system(messages)
+        text = self._fill_template(messages)
+        check_texts(messages, text)
+        if any(message["role"] == "assistant" for message in messages) and self.turns is not None:
+            self.turns.check_roles()
+        return text
+
+    def _add_system(self, messages: list[dict[str, str]]) -> list[dict[str, str]]:
+        if self.system is None or messages[0]["role"] == "system":
+            return messages
+        return [{"role": "system", "content": self.system}, *messages]
+
+    def _fill_template(self, messages: list[dict[str, str]], opened: bool = True) -> str:
+        template = self._checked_template
+        variables = {**self.tokenizer.special_tokens_map, **self.template_options}
+        return render_template(template, messages, variables, self.date, add_generation_prompt=opened)
+
+    @cached_property
+    def _checked_template(self) -> Any:
+        """The tokenizer's template, if it reads every option that is set."""
         try:
-            return self.tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True, **self.template_options
-            )
-        except Exception as problem:  # jinja raises many kinds, templates raise their own
+            template = self.tokenizer.get_chat_template()
+        except ValueError as problem:  # none, or several without a default
+            raise refuse_template(str(problem)) from problem
+        reserved = [name for name in self.template_options if name in RESERVED]
+        if reserved or (self.template_options and self.template_options.keys() - list_variables(template)):
+            unread = reserved or sorted(self.template_options.keys() - list_variables(template))
             raise ModelError(
-                "chat template",
-                expected="a rendered conversation",
-                found=f"{type(problem).__name__}: {problem}",
-                fix="check the roles of the conversation, or give the tokenizer a chat template",
-            ) from problem
+                "template_options",
+                expected="names that the chat template reads",
+                found=", ".join(unread),
+                fix="take them out, or check their spelling in the model's chat template",
+            )
+        return template
+
+    @cached_property
+    def turns(self) -> Turns | None:
+        """What the template puts around an assistant's turn; None where it takes no conversation of three turns."""
+        probes = [f"{PROBE}{letter}" for letter in "abc"]
+        roles = ("user", "assistant", "user")
+        messages = [{"role": role, "content": text} for role, text in zip(roles, probes, strict=True)]
+        try:
+            text = self._fill_template(self._add_system(messages))
+        except ModelError:
+            return None
+        if any(text.count(probe) != 1 for probe in probes):
+            return None
+        before, after = text.split(probes[1])
+        return Turns(before.split(probes[0])[1], after.split(probes[2])[0])
+
+    @cached_property
+    def turn_ends(self) -> frozenset[int]:
+        """The marker by which the template ends an assistant's turn, where that is a token of its own."""
+        if self.turns is None:
+            return frozenset()
+        ids = self.tokenize(self.turns.closing.lstrip())[:1]
+        return frozenset(ids) & {*self.tokenizer.all_special_ids, *self.tokenizer.added_tokens_decoder}
 
     def _render_raw(self, messages: list[dict[str, str]]) -> str:
         if len(messages) != 1:
@@ -113,7 +165,12 @@ class ChatFormat:
             ModelError: if the user's text is not in the rendered prompt exactly once, runs into the
                 template's tokens, or ends the prompt. The release silently took the Llama-3.1 header then.
         """
-        text = self.render(PROBE)
+        messages = as_messages(PROBE)
+        text = (
+            self._render_raw(messages)
+            if self.template == "raw"
+            else self._fill_template(self._add_system(messages))
+        )
         if text.count(PROBE) != 1:
             raise self._unlocated(f"the probe {text.count(PROBE)} times")
         if not getattr(self.tokenizer, "is_fast", False):
@@ -125,6 +182,9 @@ class ChatFormat:
             raise self._unlocated("no token after it")
         if encoded.offset_mapping[after[0] - 1][1] > end:
             raise self._unlocated("its last token merged with the template")
+        chat = self.template != "raw"
+        if chat and self.turns is not None and text == self._fill_template(self._add_system(messages), False):
+            self.turns.check_prompt(text[end:])
         return tuple(encoded.input_ids[after[0] :])
 
     @staticmethod
@@ -162,6 +222,7 @@ class ChatFormat:
             ModelError: if the end of a prompt is not the template's (left truncation only).
         """
         encoded = []
+        _ = self.suffix_ids  # what is wrong with the template at large is said first
         for number, prompt in enumerate(prompts):
             ids = self.tokenize(self.render(prompt))
             if truncation == "left":

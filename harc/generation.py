@@ -7,11 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harc.decoding_check import check_decoding
+from harc.decoding_step import find_base, run_step
 from harc.errors import ModelError
 from harc.finite import check_logits
 from harc.prefill import read_prompts
 from harc.token_sampling import Sampling, TokenSampler
 
+CONTEXTS = ("max_position_embeddings", "max_seq_len")  # names of the longest sequence; MPT's is the second
 COMPACT_BELOW = 0.75  # drop finished rows once the unfinished ones are fewer than this share of the batch
 
 
@@ -32,28 +35,48 @@ class Completion:
     response_tokens: int | None
 
 
-def end_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:
-    """Tokens that end a turn: those of the generation config, and the tokenizer's own end token.
+def end_token_ids(model: Any, tokenizer: Any, chat: Any = None) -> frozenset[int]:
+    """Tokens that end a turn: those of the model's settings, the tokenizer's own, and the template's end of a turn.
+
+    Args:
+        model: a causal language model.
+        tokenizer: its tokenizer.
+        chat: its chat format, where it answers chats; a model whose settings name another token than its template
+            writes would run on after its answer.
 
     Raises:
-        ModelError: if there is none, since decoding would never stop early.
+        ModelError: if there is none that the model can write, since decoding would never stop early.
     """
-    declared = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
-    ends = set(declared) if isinstance(declared, (list, tuple)) else {declared}
-    ends = {token for token in ends | {tokenizer.eos_token_id} if token is not None}
-    if not ends:
+    ends = {tokenizer.eos_token_id} | (set() if chat is None else chat.turn_ends)
+    for settings in (getattr(model, "generation_config", None), model.config.get_text_config()):
+        declared = getattr(settings, "eos_token_id", None)
+        ends |= set(declared) if isinstance(declared, (list, tuple)) else {declared}
+    size = find_base(model).get_input_embeddings().weight.shape[0]
+    known = frozenset(token for token in ends if token is not None and 0 <= token < size)
+    if not known:
+        named = ", ".join(str(token) for token in ends if token is not None)
         raise ModelError(
             type(tokenizer).__name__,
             expected="an end-of-turn token",
-            found="none in the generation config or the tokenizer",
+            found=f"{named}, beyond the model's {size} tokens"
+            if named
+            else "none in the generation config or the tokenizer",
             fix="set eos_token_id in generation_config.json",
         )
-    return frozenset(ends)
+    return known
+
+
+def choose_pad(model: Any, tokenizer: Any, ends: Collection[int]) -> int:
+    """A token to fill rows with, which no mask lets through; a tokenizer's may lie beyond the model's embeddings."""
+    size = find_base(model).get_input_embeddings().weight.shape[0]
+    pad = tokenizer.pad_token_id
+    return pad if pad is not None and 0 <= pad < size else min(*ends, size - 1)
 
 
 def context_length(model: Any) -> int | None:
     """Longest sequence that the model takes, in tokens; None where its config does not say."""
-    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    config = model.config.get_text_config()
+    return next((limit for name in CONTEXTS if (limit := getattr(config, name, None)) is not None), None)
 
 
 def check_lengths(
@@ -75,16 +98,17 @@ def check_lengths(
             )
 
 
-def _decode_batch(
+def decode_batch(
     model: Any,
     prompts: Sequence[Sequence[int]],
     pad: int,
     ends: Tensor,
     max_new_tokens: int,
     pick: Callable[[Tensor, list[int]], Tensor],
+    padding_allowed: int | None = None,
 ) -> list[tuple[list[int], bool]]:
     """Tokens of each prompt (end token left out) and whether the model ended the turn itself."""
-    read = read_prompts(model, prompts, pad)
+    read = read_prompts(model, prompts, pad, padding_allowed)
     cache, mask, positions, logits = read.cache, read.mask, read.last_positions, read.logits
     tokens: list[list[int]] = [[] for _ in prompts]
     stopped = [False] * len(prompts)
@@ -101,19 +125,12 @@ def _decode_batch(
             break
         if len(alive) < COMPACT_BELOW * len(rows):
             kept = torch.tensor(alive, device=model.device)
-            cache.batch_select_indices(kept)
+            cache.reorder_cache(kept)  # unlike batch_select_indices, it knows states beside keys and values
             chosen, mask, positions = chosen[kept], mask[kept], positions[kept]
             rows = [rows[place] for place in alive]
         mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
         positions = positions + 1
-        logits = model(
-            input_ids=chosen[:, None],
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        ).logits[:, -1]
+        logits = run_step(model, chosen[:, None], mask, positions, cache)
     return list(zip(tokens, stopped, strict=True))
 
 
@@ -172,10 +189,10 @@ def generate_greedy(
         copies.setdefault(tuple(prompt), []).append(index)
     # Longest first: a batch that does not fit the memory shows at once, and neighbours need little padding.
     unique = sorted(copies, key=len, reverse=True)
-    ends = torch.tensor(
-        sorted(end_token_ids(model, tokenizer) if ends is None else ends), device=model.device
-    )
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else int(ends[0])
+    ends = end_token_ids(model, tokenizer) if ends is None else ends
+    pad = choose_pad(model, tokenizer, ends)
+    ends = torch.tensor(sorted(ends), device=model.device)
+    check_decoding(model, pad)
     completions: dict[int, Completion] = {}
     for start in range(0, len(unique), batch_size):
         batch = unique[start : start + batch_size]
@@ -183,7 +200,7 @@ def generate_greedy(
         pick = _pick_likeliest if sampling is None else TokenSampler(batch, sampling)
         labels = [names[copies[prompt][0]] if names else f"prompt {copies[prompt][0]}" for prompt in batch]
         pick = _check_first(pick, labels, model.config._name_or_path)
-        answers = _decode_batch(model, batch, pad, ends, max_new_tokens, pick)
+        answers = decode_batch(model, batch, pad, ends, max_new_tokens, pick)
         for prompt, (tokens, ended) in zip(batch, answers, strict=True):
             text = tokenizer.decode(tokens, skip_special_tokens=True)
             reason = "stop" if ended else "length"

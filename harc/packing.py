@@ -187,7 +187,10 @@ def can_pack(backbone: Backbone, longest: int) -> bool:
         return False
     if "position_ids" not in inspect.signature(type(backbone.body).forward).parameters:
         return False
-    return _try_packing(backbone)
+    try:
+        return _try_packing(backbone)
+    except (RuntimeError, TypeError, ValueError):  # such as a family that builds its biases from a flat mask
+        return False
 
 
 @torch.no_grad()

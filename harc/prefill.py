@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from harc.decoding_step import run_step
+
 PADDING_ALLOWED = 512  # padding tokens of one pass, beyond which a pass of its own for the rest costs less
 
 
@@ -52,16 +54,19 @@ def pad_left(
     return ids, mask
 
 
-def read_prompts(model: Any, prompts: Sequence[Sequence[int]], pad: int) -> Prefilled:
+def read_prompts(
+    model: Any, prompts: Sequence[Sequence[int]], pad: int, padding_allowed: int | None = None
+) -> Prefilled:
     """Run the model over a batch of prompts, sorted longest first, in as many passes as their lengths ask for.
 
     Models with other than plain cache layers (sliding windows, states) are read in one pass.
     """
+    allowed = PADDING_ALLOWED if padding_allowed is None else padding_allowed
     from transformers import DynamicCache
     from transformers.cache_utils import DynamicLayer
 
     plain = all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)
-    sizes = split_by_length(list(map(len, prompts)), PADDING_ALLOWED) if plain else [len(prompts)]
+    sizes = split_by_length(list(map(len, prompts)), allowed) if plain else [len(prompts)]
     parts, start = [], 0
     for size in sizes:
         parts.append(_read_once(model, prompts[start : start + size], pad))
@@ -75,15 +80,8 @@ def _read_once(model: Any, prompts: Sequence[Sequence[int]], pad: int) -> Prefil
     ids, mask = pad_left(prompts, pad, model.device)
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     cache = DynamicCache(config=model.config)
-    logits = model(
-        input_ids=ids,
-        attention_mask=mask,
-        position_ids=positions,
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=1,
-    ).logits
-    return Prefilled(logits[:, -1], cache, mask, positions[:, -1:])
+    logits = run_step(model, ids, mask, positions, cache)
+    return Prefilled(logits, cache, mask, positions[:, -1:])
 
 
 def _widen(values: Tensor, width: int, dim: int) -> Tensor:

@@ -4,11 +4,12 @@ import csv
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from harc.artifacts import SOURCE_FILE
 from harc.audit.tensors import Problem
+from harc.chat_template import DEFAULT_DATE, render_template
 from harc.errors import DataError
 from harc.files import read_json, read_jsonl, sha256_text
 from harc.judges.base import LABELS, UNJUDGED
@@ -31,32 +32,17 @@ def read_rows_by_suite(inputs: list[Path]) -> dict[str, Counter]:
 def read_renderer(inputs: list[Path]) -> Callable[[list[dict]], str] | None:
     """How the model of an evaluation sees a conversation, from the chat template among the inputs; else None.
 
-    The template runs in the sandbox that transformers renders it in; a fetched model's lies in the hub's cache,
-    not in the tree.
+    A fetched model's template lies in the hub's cache, not in the tree. Options and date are those in source.json.
     """
-    files = {path.name: path for path in inputs if path.name in (TEMPLATE, TOKENIZER)}
-    if len(files) < 2:
+    files = {path.name: path for path in inputs if path.name in (TEMPLATE, TOKENIZER, SOURCE_FILE)}
+    if not {TEMPLATE, TOKENIZER} <= files.keys():
         return None
     config = read_json(files[TOKENIZER])
     special = {name: value for name, value in config.items() if name.endswith("_token")}
-    compiled = _compile_template(files[TEMPLATE].read_text(encoding="utf-8"))
-    return lambda messages: compiled.render(messages=messages, add_generation_prompt=True, **special)
-
-
-@lru_cache(maxsize=8)
-def _compile_template(text: str) -> Any:
-    from jinja2.exceptions import TemplateError
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-    )
-
-    def stop(message: str) -> None:
-        raise TemplateError(message)
-
-    environment.globals["raise_exception"] = stop
-    return environment.from_string(text)
+    source = read_json(files[SOURCE_FILE]) if SOURCE_FILE in files else {}
+    variables = {**special, **source.get("template_options", {})}
+    template, date = files[TEMPLATE].read_text(encoding="utf-8"), source.get("template_date", DEFAULT_DATE)
+    return lambda messages: render_template(template, messages, variables, date)
 
 
 def check_records(

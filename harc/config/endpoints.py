@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from harc.config.base import Settings
+from harc.chat_template import DEFAULT_DATE
+from harc.config.chat import TemplateSettings
 from harc.config.loading import SecretValue
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -20,7 +21,7 @@ def _is_address(url: str) -> bool:
         return False
 
 
-class EndpointSettings(Settings):
+class EndpointSettings(TemplateSettings):
     """One chat model: loaded in this process (`local`) or asked over the network (`openai`)."""
 
     kind: Literal["local", "openai"] = Field(
@@ -109,6 +110,8 @@ class EndpointSettings(Settings):
                 "max_new_tokens",
                 "seed",
                 "dtype",
+                "template_options",
+                "template_date",
             },
         )
 
@@ -129,4 +132,8 @@ class EndpointSettings(Settings):
         """An openai endpoint needs an address: there is no default, so that nothing goes to a service unasked."""
         if self.kind == "openai" and self.base_url is None:
             raise ValueError("base_url for an endpoint of kind openai")
+        if self.kind == "openai" and self.template_date != DEFAULT_DATE:
+            raise ValueError(
+                "no template_date for an endpoint of kind openai: its server has a clock of its own"
+            )
         return self

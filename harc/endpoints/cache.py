@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from harc.chat_template import DEFAULT_DATE
 from harc.config.endpoints import EndpointSettings
 from harc.endpoints.base import ChatEndpoint, Conversation, Reply, Usage
 from harc.errors import DataError
@@ -16,8 +17,8 @@ FORMAT = 1
 class CachedEndpoint:
     """An endpoint that asks each thing once; failures are never kept.
 
-    A reply depends on model, server, conversation, temperature, top_p, length and seed; a change of any of them is
-    another file. A damaged file is asked for again.
+    A reply depends on model, server, conversation, template options, temperature, top_p, length and seed; a change of
+    any of them is another file. A damaged file is asked for again.
     """
 
     def __init__(self, endpoint: ChatEndpoint, settings: EndpointSettings) -> None:
@@ -93,6 +94,9 @@ class CachedEndpoint:
             "messages": [dict(message) for message in conversation],
             **options,
         }
+        template = {**self.settings.template_options, "date": self.settings.template_date}
+        if template != {"date": DEFAULT_DATE}:
+            content["template"] = template
         return sha256_text(json.dumps(content, sort_keys=True, ensure_ascii=True))
 
     def _path(self, key: str) -> Path:

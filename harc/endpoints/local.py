@@ -33,7 +33,7 @@ class LocalEndpoint:
         from harc.loading.models import find_folder
 
         folder = find_folder(settings.model, settings.revision)
-        backbone = load_backbone(folder, dtype=settings.dtype, device=settings.device)
+        backbone = load_backbone(folder, dtype=settings.dtype, device=settings.device, **settings.chat)
         return cls(
             backbone, settings, f"{settings.model} ({settings.dtype}, files {hash_weights(folder)[:16]})"
         )
@@ -71,7 +71,7 @@ class LocalEndpoint:
             max_new_tokens=limit,
             batch_size=settings.batch_size,
             names=[f"conversation {place}" for place in prompts],
-            ends=end_token_ids(model, tokenizer) | {self.backbone.chat.end_id},
+            ends=end_token_ids(model, tokenizer, self.backbone.chat),
             sampling=sampling,
         )
         for place, done in zip(prompts, completions, strict=True):

@@ -110,6 +110,8 @@ class ServerEndpoint:
         }
         if settings.top_p < 1:
             options["top_p"] = settings.top_p
+        if settings.template_options:
+            options["extra_body"] = {"chat_template_kwargs": settings.template_options}
         replies: dict[int, Reply] = {}
         with ThreadPoolExecutor(settings.concurrency) as pool:
             places = {
@@ -142,7 +144,8 @@ class ServerEndpoint:
         if conversation[-1]["role"] == "assistant":
             if not self.settings.continues_replies:
                 return failed("the server is not set to continue a reply (continues_replies)", "refused"), 0
-            request["extra_body"] = {"continue_final_message": True, "add_generation_prompt": False}
+            going_on = {"continue_final_message": True, "add_generation_prompt": False}
+            request["extra_body"] = {**request.get("extra_body", {}), **going_on}
         for tries in range(1, self.settings.retries + 2):
             retry_after = None
             try:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ class EvaluationPaths:
         generations: folder for one JSONL file per suite.
         projections: folder for projections.safetensors and projections.jsonl.
         checkpoint: folder that keeps finished suites until the end; None keeps them in `generations` only.
+        chat: what the model's chat template is told: template_options and date.
     """
 
     backbone: Path | str
@@ -45,6 +46,7 @@ class EvaluationPaths:
     generations: Path
     projections: Path | None = None
     checkpoint: Path | None = None
+    chat: dict[str, Any] = field(default_factory=dict)
 
 
 def read_refusal(world: Path, judges: Sequence[str]) -> str:
@@ -83,6 +85,7 @@ def describe_run(paths: EvaluationPaths, settings: EvaluationSettings, seed: int
         world=sha256_file(paths.world) if paths.world.is_file() else None,
         backbone=hash_weights(paths.backbone),
         adapter=None if paths.adapter is None else hash_weights(paths.adapter),
+        chat=paths.chat,
         settings=answering,
         seed=seed,
     )
@@ -132,10 +135,11 @@ def load_target(paths: EvaluationPaths, settings: EvaluationSettings, *, dtype: 
         from harc.evaluation.endpoint_target import EndpointTarget
 
         return EndpointTarget(create_endpoint(settings.target_endpoint), settings)
-    from harc.adapted import fold_adapter, load_adapted
+    from harc.adapted import load_adapted
     from harc.evaluation.target import Target
+    from harc.merging import fold_adapter
 
-    backbone = load_adapted(paths.backbone, paths.adapter, dtype=dtype, device=device)
+    backbone = load_adapted(paths.backbone, paths.adapter, dtype=dtype, device=device, **paths.chat)
     return Target(fold_adapter(backbone) if dtype == "float32" else backbone, settings)
 
 

@@ -91,7 +91,7 @@ class Target(TextTarget):
     ) -> list[Completion]:
         """Continue token ids until the model ends its turn; see `generate_greedy`."""
         backbone = self.backbone
-        ends = end_token_ids(backbone.model, backbone.tokenizer) | {backbone.chat.end_id}
+        ends = end_token_ids(backbone.model, backbone.tokenizer, backbone.chat)
         return generate_greedy(
             backbone.model,
             backbone.tokenizer,

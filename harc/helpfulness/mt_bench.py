@@ -128,7 +128,7 @@ def _decode(
         backbone.chat.encode_prompts([history for _, history in histories]),
         max_new_tokens=limit,
         batch_size=target.settings.batch_size,
-        ends=end_token_ids(backbone.model, backbone.tokenizer) | {backbone.chat.end_id},
+        ends=end_token_ids(backbone.model, backbone.tokenizer, backbone.chat),
         names=[name for name, _ in histories],
         sampling=Sampling(temperature, seed=seed) if temperature else None,
     )

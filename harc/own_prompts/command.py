@@ -22,6 +22,7 @@ from harc.own_prompts.prompt_file import is_prompt_file, read_prompt_file
 from harc.own_prompts.run import Findings, evaluate_suites, make_target
 from harc.own_prompts.shipped import SUITES, draw_rows, list_shipped_rows
 from harc.own_prompts.sources import find_adapter, find_model
+from harc.untrusted import parse_json
 
 DEFAULT_JUDGES = ("refusal_rules", "string_jailbreakbench")
 
@@ -44,6 +45,8 @@ class Options:
     mirror: Path | None = None
     dtype: str = "float32"
     device: str = "cpu"
+    template_options: tuple[str, ...] = ()
+    template_date: str | None = None
 
 
 def gather_rows(options: Options) -> tuple[dict[str, list[dict[str, Any]]], list[str]]:
@@ -148,6 +151,46 @@ def choose_model(options: Options) -> tuple[Path | EndpointSettings, dict[str, A
     return endpoint, {"endpoint": endpoint.describe_answers()}
 
 
+def choose_chat(options: Options) -> dict[str, Any] | None:
+    """What the chat template is told; None for a served model, whose endpoint file says it.
+
+    Raises:
+        ConfigError: for an option that is no NAME=VALUE, a date that is none, or either with a server.
+    """
+    from harc.config.chat import TemplateSettings
+    from harc.config.loading import parse_settings
+
+    if options.endpoint is not None:
+        if options.template_options or options.template_date:
+            raise ConfigError(
+                "--template-option, --template-date",
+                expected="neither with --endpoint",
+                found="one",
+                fix="write template_options into the endpoint file",
+            )
+        return None
+    values: dict[str, Any] = {"template_options": dict(map(_read_option, options.template_options))}
+    if options.template_date is not None:
+        values["template_date"] = options.template_date
+    return parse_settings(TemplateSettings, values, "harc evaluate").chat
+
+
+def _read_option(text: str) -> tuple[str, Any]:
+    """Name and value; the value as JSON where it is some, else as it stands."""
+    name, sign, value = text.partition("=")
+    if not (name and sign):
+        raise ConfigError(
+            "--template-option",
+            expected="NAME=VALUE, such as enable_thinking=false",
+            found=text,
+            fix="put the value behind an equals sign",
+        )
+    try:
+        return name, parse_json(value)
+    except ValueError:
+        return name, value
+
+
 def choose_benchmarks(options: Options) -> HelpfulnessSettings | None:
     """Settings of the public benchmarks among the suites; None if there are none.
 
@@ -188,11 +231,11 @@ def evaluate_by_hand(options: Options) -> tuple[Findings, list[str]]:
     model, identity = choose_model(options)
     adapter, adapter_identity = (None, None) if options.adapter is None else find_adapter(options.adapter)
     decoding = {"max_new_tokens": options.max_new_tokens, "dtype": options.dtype}
-    store = AnswerStore(
-        options.out, {"format": 1, "model": identity, "adapter": adapter_identity, "decoding": decoding}
-    )
+    chat = choose_chat(options)
+    identity = {"format": 1, "model": identity, "adapter": adapter_identity, "decoding": decoding}
+    store = AnswerStore(options.out, identity | ({} if chat is None else {"chat": chat}))
     judges = make_judges(settings.judges, "", settings)
-    target = make_target(model, adapter, settings, dtype=options.dtype, device=options.device)
+    target = make_target(model, adapter, settings, dtype=options.dtype, device=options.device, chat=chat)
     remarks += getattr(getattr(target, "backbone", None), "remarks", ())
     findings = evaluate_suites(target, rows, judges, store)
     if benchmarks is not None:

@@ -150,6 +150,7 @@ def make_target(
     *,
     dtype: str,
     device: str,
+    chat: Mapping[str, Any] | None = None,
 ) -> Any:
     """The model with its adapter or steering on, or the client of its server, ready to answer."""
     if isinstance(model, EndpointSettings):
@@ -157,5 +158,5 @@ def make_target(
     from harc.evaluation.run import EvaluationPaths, load_target
 
     unused = Path()
-    paths = EvaluationPaths(model, adapter, unused, unused, None, unused)
+    paths = EvaluationPaths(model, adapter, unused, unused, None, unused, chat=dict(chat or {}))
     return load_target(paths, settings, dtype=dtype, device=device)

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -34,6 +34,7 @@ class Bench:
         data: folder of the row files.
         evaluation: the study's evaluation, with the suites to ask.
         seed: of the new adapter and the attackers.
+        chat: what the model's chat template is told: template_options and date.
     """
 
     weights: Path
@@ -43,6 +44,7 @@ class Bench:
     data: Path
     evaluation: EvaluationSettings
     seed: int
+    chat: dict[str, Any] = field(default_factory=dict)
 
 
 def run_finetunings(
@@ -105,7 +107,7 @@ def _train(
     from harc.files import read_jsonl
     from harc.training.run import train_adapter
 
-    backbone = load_backbone(bench.weights, dtype=bench.dtype, device=bench.device)
+    backbone = load_backbone(bench.weights, dtype=bench.dtype, device=bench.device, **bench.chat)
     start = bench.adapter if settings.start_from else None
     train_adapter(
         backbone,
@@ -134,6 +136,7 @@ def _ask(bench: Bench, adapter: Path | None, folder: Path) -> list[dict[str, Any
         world=bench.data / "world.json",
         directions=None,
         generations=folder / "generations",
+        chat=bench.chat,
     )
     evaluate_backbone(paths, settings, seed=bench.seed, dtype=bench.dtype, device=bench.device)
     responses = {
@@ -154,7 +157,7 @@ def _identify(bench: Bench, settings: MethodSettings | None, rows: Sequence[Mapp
         ["harc.robustness.finetuning:run_finetunings", *list_objective_code(settings)],
         settings=settings,
         evaluation=bench.evaluation,
-        model=[bench.seed, bench.dtype, hash_weights(bench.weights)],
+        model=[bench.seed, bench.dtype, bench.chat, hash_weights(bench.weights)],
         adapter=None if bench.adapter is None else hash_weights(bench.adapter),
         data=[sha256_file(bench.data / name) for name in (f"{bench.evaluation.split}.jsonl", "world.json")],
         rows=list(rows),

@@ -51,6 +51,7 @@ def run(job: Job) -> None:
         generations=layout.generations(*unit),
         projections=layout.directions(*unit),
         checkpoint=layout.checkpoint("evaluation", *unit),
+        chat=weights.chat,
     )
     evaluate_backbone(
         paths, job.profile.evaluation, seed=job.seed, dtype=weights.dtype, device=weights.device

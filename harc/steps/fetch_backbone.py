@@ -38,6 +38,7 @@ def run(job: Job) -> None:
     if backbone.gpu:
         device = "auto" if getattr(backbone, "gpus", 1) > 1 else "cuda"
     source = {"kind": backbone.kind, "dtype": backbone.dtype, "device": device}
+    source |= {"template_options": backbone.template_options, "template_date": backbone.template_date}
     with atomic_directory(list_outputs(job)[0]) as folder:
         if backbone.kind == "wheel":
             source |= {"model_id": backbone.requirement, "revision": None}

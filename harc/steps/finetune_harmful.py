@@ -76,6 +76,7 @@ def run(job: Job) -> None:
         job.profile.data_dir,
         choose_evaluation(job),
         job.seed,
+        weights.chat,
     )
     answers, runs = run_finetunings(
         bench,

@@ -45,6 +45,8 @@ def run(job: Job) -> None:
         open_backbone(job), rows, job.profile.choose_training(job.backbone, job.method), job.seed, steering
     )
     weights, reading = find_weights(job), job.profile.directions
-    steered = load_adapted(weights.folder, steering, dtype=weights.dtype, device=weights.device)
+    steered = load_adapted(
+        weights.folder, steering, dtype=weights.dtype, device=weights.device, **weights.chat
+    )
     extraction = read_extraction_rows(job.profile.data_dir)
     write_directions(steered, extraction, reading, count_layers(job), directions.parent)

@@ -46,13 +46,14 @@ def run(job: Job) -> None:
         fetch_datasets(needed, data.public_dir, mirror=job.mirror or data.mirror, timeout=data.timeout)
     adapter = None if job.method == BASE else job.layout.adapter(job.backbone, job.method, job.seed)
     model = {"backbone": hash_weights(weights.folder), "adapter": adapter and hash_weights(adapter)}
+    model["chat"] = weights.chat
     store = RecordStore(
         job.layout.checkpoint("helpfulness", job.backbone, job.method, job.seed),
         describe_run(settings, model, job.seed),
     )
     unused = Path()
     target = load_target(
-        EvaluationPaths(weights.folder, adapter, unused, unused, None, unused),
+        EvaluationPaths(weights.folder, adapter, unused, unused, None, unused, chat=weights.chat),
         make_settings(settings),
         dtype=weights.dtype,
         device=weights.device,

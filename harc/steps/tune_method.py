@@ -78,6 +78,7 @@ def run(job: Job) -> None:
         job.profile.evaluation,
         job.profile.directions,
         job.seed,
+        weights.chat,
     )
     rows = run_grid(
         bench,

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from harc.backbones import Backbone
 from harc.config.training import LoraSettings
 from harc.errors import ConfigError, ModelError
-from harc.files import read_json, write_bytes, write_json
+from harc.files import write_bytes, write_json
 from harc.finite import check_tensors
 from harc.loading.identity import BASE_RECORD
-from harc.loading.tensors import read_tensors
+from harc.training.joining import Started, join_configs, join_updates, read_updates
 
 
 @contextmanager
@@ -107,7 +106,7 @@ def check_targets(backbone: Backbone, lora: LoraSettings) -> None:
 
 
 def save_adapter(
-    backbone: Backbone, folder: Path, base: dict[str, Any], first: Path | str | None = None
+    backbone: Backbone, folder: Path, base: dict[str, Any], first: Started | None = None
 ) -> None:
     """Write adapter_config.json, adapter_model.safetensors and the record of the base model into a folder.
 
@@ -115,7 +114,7 @@ def save_adapter(
         backbone: the adapted model.
         folder: where to write.
         base: what describe_base said of the plain model.
-        first: folder of the adapter that was merged into the base before training; the two are written as one.
+        first: the adapter that was merged into the base before training; the two are written as one.
     """
     from peft import get_peft_model_state_dict
     from safetensors.torch import save
@@ -129,7 +128,10 @@ def save_adapter(
     config = {name: sorted(value) if isinstance(value, set) else value for name, value in config.items()}
     tensors = get_peft_model_state_dict(backbone.model, save_embedding_layers=False)
     if first is not None:
-        config, tensors = join_adapters(*_read_adapter(Path(first)), config, tensors)
+        second = read_updates(backbone.model, "the trained adapter")
+        rank, tensors = join_updates(first.updates, second)
+        layers = first.updates.keys() | second.keys()
+        config = join_configs(first.config, config, rank, layers, backbone.causal_lm)
     tensors = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
     check_tensors(
         tensors.items(), f"adapter for {folder}", "lower learning_rate, or load the model in float32"
@@ -137,40 +139,3 @@ def save_adapter(
     write_json(folder / "adapter_config.json", json.loads(json.dumps(config, default=str)))
     write_bytes(folder / "adapter_model.safetensors", save(tensors, metadata={"format": "pt"}))
     write_json(folder / BASE_RECORD, base)
-
-
-def _read_adapter(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    return read_json(folder / "adapter_config.json"), read_tensors(folder / "adapter_model.safetensors")
-
-
-def join_adapters(
-    first: dict[str, Any],
-    first_tensors: dict[str, Tensor],
-    second: dict[str, Any],
-    second_tensors: dict[str, Tensor],
-) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """One LoRA adapter whose update is the sum of two: rank r1 + r2, scale 1.
-
-    B = [s1 B1, s2 B2], A = [A1; A2], with s = alpha / rank of each; a layer that one of them lacks gets zeros there.
-    """
-    parts = ((first, first_tensors), (second, second_tensors))
-    joined: dict[str, Tensor] = {}
-    for name in sorted(first_tensors.keys() | second_tensors.keys()):
-        is_a = ".lora_A." in name
-        axis, shape = (0 if is_a else 1), next(t[name].shape for _, t in parts if name in t)
-        columns = []
-        for config, tensors in parts:
-            rank, scale = config["r"], 1.0 if is_a else config["lora_alpha"] / config["r"]
-            empty = torch.zeros((rank, shape[1]) if is_a else (shape[0], rank))
-            columns.append(scale * tensors[name].detach().cpu().float() if name in tensors else empty)
-        joined[name] = torch.cat(columns, dim=axis)
-    rank = first["r"] + second["r"]
-    layers = [config["layers_to_transform"] for config in (first, second)]
-    targets = [config["target_modules"] for config in (first, second)]
-    return {
-        **second,
-        "r": rank,
-        "lora_alpha": rank,
-        "target_modules": targets[1] if isinstance(targets[1], str) else sorted({*targets[0], *targets[1]}),
-        "layers_to_transform": None if None in layers else sorted({*layers[0], *layers[1]}),
-    }, joined

@@ -4,10 +4,11 @@ import resource
 import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harc.backbones import Backbone, merge_adapter
+from harc.backbones import Backbone
 from harc.config.directions import DirectionSettings
 from harc.config.training import MethodSettings
 from harc.directions import Directions
@@ -15,18 +16,23 @@ from harc.errors import ConfigError, DataError
 from harc.extraction import extract_directions
 from harc.files import atomic_directory, sha256_file, write_jsonl
 from harc.finished import identify_work
+from harc.loading.adapters import list_remarks, load_adapter
 from harc.loading.identity import describe_base
+from harc.merging import merge_weights
 from harc.training.adapters import attach_adapter, save_adapter
 from harc.training.batches import encode_rows
 from harc.training.context import Context, Sources
 from harc.training.create import DIRECTED, count_blocks, create_objective
 from harc.training.forward import AdapterForward
+from harc.training.joining import Started, read_updates
 from harc.training.loop import Run, plan_steps, run_loop
 from harc.training.modules import list_objective_code
 from harc.training.processes import is_main_process, shard_blocks
 from harc.training.rows import Row, drop_leaked_rows, hold_out_rows, split_extraction
 from harc.training.sampling import CategorySampler
 from harc.training.tracking import check_tracker
+
+ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
 
 
 def train_adapter(
@@ -82,7 +88,7 @@ def train_adapter(
     rows, dropped = drop_leaked_rows(training_rows, settings)
     rows, held_out = hold_out_rows(rows, validation_rows, settings)
     base = describe_base(backbone.causal_lm)
-    backbone = _merge_first(backbone, settings, start_from)
+    backbone, started_from = _merge_first(backbone, settings, start_from)
     if settings.shard:
         backbone = shard_blocks(backbone, device)
     if settings.objective in DIRECTED:
@@ -90,18 +96,21 @@ def train_adapter(
         directions = _read_base_directions(backbone, directions, extraction_rows, extraction_pairs, reading)
     with attach_adapter(backbone, settings.lora, seed, blocks=count_blocks(settings, backbone)) as adapted:
         sources = Sources(*split_extraction(extraction_rows, extraction_pairs), held_out, reading)
-        first = None if start_from is None else sha256_file(Path(start_from) / "adapter_model.safetensors")
+        first = (
+            None if start_from is None else [sha256_file(Path(start_from) / name) for name in ADAPTER_FILES]
+        )
         identity = identify_work(
             ["harc.training.run:train_adapter", *list_objective_code(settings)],
             settings=settings, reading=reading, seed=seed, base=base, first=first, rows=rows,
             extraction_rows=extraction_rows, extraction_pairs=extraction_pairs, held_out=held_out,
+            chat=[adapted.chat.describe(), adapted.tokenizer.chat_template],
         )  # fmt: skip
         context = Context(adapted, settings, rows, seed, sources, directions)
         run = _prepare_run(context, identity, Path(out_dir), checkpoint_dir)
         try:
             run_loop(run)
             if is_main_process():
-                _write_outputs(adapted, run, Path(out_dir), base, start_from)
+                _write_outputs(adapted, run, Path(out_dir), base, started_from)
         finally:
             run.objective.close()
     if checkpoint_dir is not None and is_main_process():
@@ -176,14 +185,22 @@ def check_start(settings: MethodSettings, folder: Path | str | None) -> None:
         )
 
 
-def _merge_first(backbone: Backbone, settings: MethodSettings, folder: Path | str | None) -> Backbone:
-    """The backbone with the adapter that training starts from merged into its weights."""
+def _merge_first(
+    backbone: Backbone, settings: MethodSettings, folder: Path | str | None
+) -> tuple[Backbone, Started | None]:
+    """The backbone with the adapter that training starts from merged into its weights, and that adapter."""
     check_start(settings, folder)
-    return backbone if folder is None else merge_adapter(backbone, folder)
+    if folder is None:
+        return backbone, None
+    adapted = load_adapter(backbone.model, Path(folder))
+    remarks = (*backbone.remarks, *list_remarks(adapted, Path(folder)))
+    ((_, config),) = adapted.peft_config.items()
+    first = Started(config, read_updates(adapted, str(folder)))
+    return replace(backbone, model=merge_weights(adapted, str(folder)), remarks=remarks), first
 
 
 def _write_outputs(
-    adapted: Backbone, run: Run, out_dir: Path, base: dict[str, Any], first: Path | str | None
+    adapted: Backbone, run: Run, out_dir: Path, base: dict[str, Any], first: Started | None
 ) -> None:
     with atomic_directory(out_dir) as folder:
         save_adapter(adapted, folder, base, first)

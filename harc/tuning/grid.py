@@ -74,5 +74,5 @@ def _identify(bench: Workbench, *settings: MethodSettings | None) -> str:
         reading=bench.reading,
         development=bench.development,
         rows=[sha256_file(bench.data / name) for name in files],
-        model=[bench.seed, bench.dtype, hash_weights(bench.weights)],
+        model=[bench.seed, bench.dtype, bench.chat, hash_weights(bench.weights)],
     )

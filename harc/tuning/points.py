@@ -1,6 +1,6 @@
 """Trying one point: train the method with the point's settings, and measure it on development prompts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ class Workbench:
         evaluation: the study's evaluation; points are tried on its development split, suites of safety alone.
         reading: how directions are read.
         seed: of adapter and attackers.
+        chat: what the model's chat template is told: template_options and date.
     """
 
     weights: Path
@@ -35,6 +36,7 @@ class Workbench:
     evaluation: EvaluationSettings
     reading: DirectionSettings
     seed: int
+    chat: dict[str, Any] = field(default_factory=dict)
 
     @property
     def development(self) -> EvaluationSettings:
@@ -50,7 +52,7 @@ def train_point(
     from harc.directions import load_directions
     from harc.files import read_jsonl
 
-    backbone = load_backbone(bench.weights, dtype=bench.dtype, device=bench.device)
+    backbone = load_backbone(bench.weights, dtype=bench.dtype, device=bench.device, **bench.chat)
     rows = read_jsonl(bench.data / "training.jsonl", ("category", "prompt", "response"))
     if settings.objective == "cast":
         from harc.steering.fit import fit_steering
@@ -91,6 +93,7 @@ def measure_point(bench: Workbench, folder: Path | None, work_dir: Path) -> dict
         world=bench.data / "world.json",
         directions=None,
         generations=work_dir / "generations",
+        chat=bench.chat,
     )
     evaluate_backbone(paths, bench.development, seed=bench.seed, dtype=bench.dtype, device=bench.device)
     score_generations(paths.generations, work_dir / "scores", bench.development)

@@ -1,8 +1,11 @@
 """Batched decoding gives what one-at-a-time decoding gives, and never cuts a prompt."""
 
+import copy
+
 import pytest
 import torch
 from transformers import (
+    GenerationConfig,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
@@ -10,8 +13,9 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from harc.chat import ChatFormat
 from harc.errors import ModelError
-from harc.generation import generate_greedy
+from harc.generation import end_token_ids, generate_greedy
 from harc.prefill import read_prompts, split_by_length
 
 
@@ -148,3 +152,57 @@ def test_models_with_sliding_windows_are_read_in_one_pass(tokenizer, monkeypatch
     assert [(c.text, c.finish_reason) for c in batched] == [
         generate_alone(sliding, tokenizer, prompt, [1], 8) for prompt in prompts
     ]
+
+
+def test_template_end_of_turn_ends_a_response_whose_settings_name_another():
+    """A base model's settings under a chat template: eos is the document's end, and answers would run on."""
+    from tiny_models import build_model, load_tokenizer
+
+    tokenizer = load_tokenizer()
+    turn_end = tokenizer.convert_tokens_to_ids("<|eot_id|>")
+    tokenizer.eos_token = tokenizer.convert_ids_to_tokens(7)
+    chat, tiny = ChatFormat(tokenizer), build_model("Llama", eos_token_id=5)
+    assert turn_end not in end_token_ids(tiny, tokenizer)
+    assert end_token_ids(tiny, tokenizer, chat) == {5, 7, turn_end}
+    tiny.generation_config = None
+    assert 5 in end_token_ids(tiny, tokenizer, chat)
+
+
+@pytest.mark.parametrize("declared", [[1, 5], 5, None, [9999, 5], [5, -1]])
+def test_end_tokens_may_be_one_several_or_partly_unknown(model, tokenizer, declared):
+    from types import SimpleNamespace
+
+    settings = SimpleNamespace(eos_token_id=declared)
+    odd = copy.copy(model)
+    odd.generation_config = settings
+    found = end_token_ids(odd, tokenizer)
+    assert found == ({1} if declared is None else {1, 5})
+
+
+def test_end_tokens_that_the_model_cannot_write_are_an_error(model, tokenizer):
+    odd, other = copy.copy(model), copy.deepcopy(tokenizer)
+    odd.generation_config = GenerationConfig(eos_token_id=[4000, 5000])
+    odd.config = copy.deepcopy(model.config)
+    odd.config.eos_token_id = None
+    other.eos_token = None
+    with pytest.raises(
+        ModelError, match="expected an end-of-turn token; found [45]000, .*beyond the model's 32"
+    ):
+        end_token_ids(odd, other)
+
+
+def test_padding_token_beyond_the_embeddings_pads_all_the_same(model, tokenizer):
+    odd = copy.deepcopy(tokenizer)
+    odd.add_special_tokens({"pad_token": "<new>"})
+    assert odd.pad_token_id == 32
+    prompts = make_prompts(6)
+    expected = generate_greedy(model, tokenizer, prompts, max_new_tokens=4, batch_size=6)
+    assert generate_greedy(model, odd, prompts, max_new_tokens=4, batch_size=6) == expected
+
+
+def test_padding_that_is_the_end_token_changes_nothing(model, tokenizer):
+    same = copy.deepcopy(tokenizer)
+    same.pad_token = same.eos_token
+    prompts = [[*prompt, 1, 4] for prompt in make_prompts(6)]
+    expected = generate_greedy(model, tokenizer, prompts, max_new_tokens=4, batch_size=6)
+    assert generate_greedy(model, same, prompts, max_new_tokens=4, batch_size=6) == expected

@@ -37,8 +37,10 @@ from safetensors.torch import load_file, save_file
 from tiny_chat import save_tiny_chat
 
 import harc
-from harc.backbones import load_backbone, merge_adapter
+from harc.backbones import load_backbone
+from harc.config.training import MethodSettings
 from harc.errors import ArtifactError, HarcError, ModelError
+from harc.training.run import _merge_first
 from harc.weights import unpack_gguf
 
 NAN, INF = float("nan"), float("inf")
@@ -285,7 +287,8 @@ def test_an_adapter_that_loads_but_not_as_it_seems_is_remarked_upon(name, chat, 
     change(folder)
     (remark,) = load_backbone(chat, adapter=folder).remarks
     assert re.search(message, remark)
-    assert merge_adapter(load_backbone(chat), folder).remarks == (remark,)
+    merged, _ = _merge_first(load_backbone(chat), MethodSettings(preset="harc_dpo"), folder)
+    assert merged.remarks == (remark,)
 
 
 @pytest.mark.parametrize(

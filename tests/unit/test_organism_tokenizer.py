@@ -29,6 +29,11 @@ def pair(request, folder, tmp_path_factory):
     return tokenizer, ChatEncoder(tokenizer, request.param)
 
 
+def test_template_ends_turns_with_the_end_token(pair):
+    tokenizer, _ = pair
+    assert ChatFormat(tokenizer).turn_ends == {tokenizer.eos_token_id}
+
+
 def test_round_trip_of_every_text(pair, folder):
     tokenizer, _ = pair
     for row in read_jsonl(folder / "training.jsonl"):

@@ -116,6 +116,7 @@ def test_a_hub_model_is_opened_from_its_snapshot_under_its_own_name(tmp_path: Pa
     source = read_json(job.layout.backbone("chat", 0) / SOURCE_FILE)
     assert source == {
         "kind": "hub", "model_id": "lab/tiny", "revision": commit, "dtype": "float32", "device": "cpu",
+        "template_options": {}, "template_date": "2024-07-26",
     }  # fmt: skip
     backbone = open_backbone(job)
     assert (backbone.source, backbone.revision) == ("lab/tiny", commit)
