@@ -40,7 +40,8 @@ def page(tmp_path_factory) -> Path:
     sidecar = {"command": "harc step score --method '<b>'", "code": "c" * 64, "settings_hash": "s" * 64,
                "git_commit": None, "wall_seconds": 1.5, "peak_memory_mb": 90.0}  # fmt: skip
     write_json(tree / "scores" / "x.provenance.json", sidecar)
-    build_report(Layout(tree), list(BACKBONES), list(METHODS), [0], SETTINGS, "fake")
+    shown = {"figures": outputs[1:], "sidecars": [tree / "scores" / "x.provenance.json"]}
+    build_report(Layout(tree), list(BACKBONES), list(METHODS), [0], SETTINGS, "fake", **shown)
     return tree / "report.html"
 
 
