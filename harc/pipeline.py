@@ -2,8 +2,8 @@
 
 A step is a module under `harc.steps` with four functions of a `Job`: `select_settings` (the values it depends on),
 `list_inputs`, `list_outputs` (the first is the artifact that its sidecar stands beside; named files in it stand for a
-folder) and `run`; `list_unrecorded`, where there is one, names what is read beside the inputs. The workflow's rules take
-inputs and outputs from here, and compare `fingerprint_step` between runs: a change of a step's code or settings
+folder) and `run`. `list_unrecorded`, where there is one, names what is read beside the inputs. The workflow's rules
+take inputs and outputs from here, and compare `fingerprint_step` between runs: a change of a step's code or settings
 reruns that step and its dependants.
 """
 
@@ -64,14 +64,14 @@ GUARDED = (
 
 @dataclass(frozen=True)
 class Job:
-    """One step for one unit of a profile; fields that a step has no use for are None."""
+    """One step for one unit of a profile; fields that a step has no use for are None, or wildcards of the workflow."""
 
     step: str
     profile: Profile
     layout: Layout
     backbone: str | None = None
     method: str | None = None
-    seed: int | None = None
+    seed: int | str | None = None
     figure: str | None = None
     mirror: Path | None = None  # folder that stands in for the network; changes no result
 
@@ -228,8 +228,10 @@ def list_jobs(profile: Profile, layout: Layout) -> list[Job]:
 
 
 def list_tuning_jobs(profile: Profile, layout: Layout) -> list[Job]:
-    """Every job of a profile's tuning: points, of the base too, and what is chosen from them."""
+    """Every job of a profile's tuning: points, of the base too, and what is chosen from them; none without grids."""
     grids = profile.tuning.grids
+    if not grids:
+        return []
     points = [
         Job("tune_method", profile, layout, backbone, method, seed)
         for method in (BASE, *grids)
@@ -303,20 +305,46 @@ def list_code(job: Job) -> list[str]:
 
 def fingerprint_step(profile: Profile, step: str, **unit: Any) -> str:
     """Hash of the code and the settings that a job's result depends on."""
-    job = create_job(step, profile, **unit)
-    settings = load_step(step).select_settings(job)
+    return fingerprint_job(create_job(step, profile, **unit))
+
+
+def fingerprint_job(job: Job) -> str:
+    """The same of a job at hand."""
+    settings = load_step(job.step).select_settings(job)
     text = f"{fingerprint_code(list_code(job))} {hash_settings(settings)}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def run_job(job: Job) -> None:
+def check_fingerprint(job: Job, planned: str | None) -> None:
+    """Stop where code or settings are not those that the workflow was started with.
+
+    The workflow would file the result under the old ones, and take it for theirs when they come back.
+
+    Raises:
+        ConfigError: naming the job.
+    """
+    if planned is not None and planned != fingerprint_job(job):
+        raise ConfigError(
+            job.label,
+            expected=f"the code and the settings of {job.profile.source} that the run was started with",
+            found="others: a file was changed meanwhile",
+            fix="run the workflow again; finished jobs are kept",
+        )
+
+
+def run_job(job: Job, planned: str | None = None) -> None:
     """Run a step and write its sidecar.
+
+    Args:
+        job: the step and its unit.
+        planned: fingerprint under which the workflow will file the result; None for a run by hand.
 
     Raises:
         HarcError: whatever the step finds wrong; nothing is left half-written.
     """
     from harc.provenance import record_step
 
+    check_fingerprint(job, planned)
     check_guards(job)
     step = load_step(job.step)
     settings = step.select_settings(job)

@@ -24,7 +24,7 @@ def list_inputs(job: Job) -> list[Path]:
 
 
 def list_unrecorded(job: Job) -> list[Path]:
-    """Every artifact's sidecar, and every file that no other step reads; a change of the others reruns their readers."""
+    """Every artifact's sidecar, and every file that no other step reads: a change of the others reruns those first."""
     jobs = list_jobs(job.profile, job.layout)
     jobs += [replace(job, step="build_paper")] if find_latex() else []
     read = {path for other in jobs for path in list_needed(other)}

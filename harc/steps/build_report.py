@@ -40,7 +40,7 @@ def list_inputs(job: Job) -> list[Path]:
 
 
 def list_unrecorded(job: Job) -> list[Path]:
-    """The sidecars that the page lists: of a run's artifacts, or of a committed study's and of what is drawn from it."""
+    """The sidecars that the page lists: of a run's artifacts, or of a committed study and of what is drawn from it."""
     kept = job.layout.reference
     jobs = [other for other in list_jobs(job.profile, job.layout) if other.step != job.step]
     made = [

@@ -4,6 +4,7 @@ Inputs: config/config.yaml (or --config profile=...), config/profiles/*.yaml.
 """
 
 import os
+import shlex
 import sys
 import time
 from dataclasses import replace
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from harc.artifacts import BASE, Layout
 from harc.config.profile import load_profile
+from harc.config.workflow import read_workflow_settings
 from harc.errors import HarcError
 from harc.pipeline import (
     create_job,
@@ -27,13 +29,13 @@ from harc.steps.build_paper import PDF, find_latex
 shell.prefix(f'set -euo pipefail; export PATH="{Path(sys.executable).parent}:$PATH"; ')
 
 STARTED = int(time.time())
-PROFILE_SOURCE = config["profile"]
 
 try:
-    PROFILE = load_profile(PROFILE_SOURCE)
+    PROFILE = load_profile(read_workflow_settings(config).profile)
 except HarcError as problem:
     sys.exit(str(problem))
 
+PROFILE_SOURCE = shlex.quote(PROFILE.source)  # a word of shell commands
 LAYOUT = Layout(Path("results") / PROFILE.name)
 BACKBONES = PROFILE.all_backbones
 TRAINED_BACKBONES = [
@@ -86,7 +88,8 @@ def fingerprint(step, profile=PROFILE):
 def run_step(step, *wildcards):
     """Shell command of a step: the line that a person can run by hand, its output shown and kept."""
     options = "".join(f" --{name} {{wildcards.{name}}}" for name in wildcards)
-    return f"harc step {step} --profile {{params.profile}}{options} 2>&1 | tee {{log}}"
+    planned = "HARC_PLANNED={params.fingerprint}"
+    return f"{planned} harc step {step} --profile {{params.profile}}{options} 2>&1 | tee {{log}}"
 
 
 def read_by(step, profile=PROFILE, reference=None):

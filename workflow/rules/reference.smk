@@ -10,7 +10,7 @@ except HarcError as problem:
     sys.exit(str(problem))
 
 # The options that name the study, wherever a rule's command names its profile.
-STUDY_OPTIONS = f"{STUDY.source} --reference {PROFILE.name}"
+STUDY_OPTIONS = f"{shlex.quote(STUDY.source)} --reference {PROFILE.name}"
 
 
 ruleorder: build_paper > build_paper_from_reference
