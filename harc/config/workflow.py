@@ -23,6 +23,5 @@ def read_workflow_settings(values: Mapping[str, Any]) -> WorkflowSettings:
     Raises:
         ConfigError: one line for the first unknown key, missing value or value of another type.
     """
-    return parse_settings(
-        WorkflowSettings, dict(values), "workflow config (config/config.yaml, --configfile, --config)"
-    )
+    where = "workflow config (config/config.yaml, --configfile, --config)"
+    return parse_settings(WorkflowSettings, dict(values), where)

@@ -70,19 +70,14 @@ def test_unknown_profile_names_the_known_ones(fresh):
 
 def test_misspelt_key_of_the_workflow_is_one_line(fresh):
     (fresh.root / "more.yaml").write_text("cores: 3\n")
-    for arguments, message in (
-        (
-            ["--config", "profle=smol"],
-            "profle: expected a known setting; found an unknown key; did you mean 'profile'?",
-        ),
-        (
-            ["--configfile", "more.yaml"],
-            "cores: expected a known setting; found an unknown key; known here: profile",
-        ),
+    for arguments, key, fix in (
+        (["--config", "profle=smol"], "profle", "did you mean 'profile'?"),
+        (["--configfile", "more.yaml"], "cores", "known here: profile"),
     ):
         run = fresh.run("snakemake", "--cores", "1", *arguments)
         assert run.status == 1
-        assert errors_of(run) == [f"workflow config (config/config.yaml, --configfile, --config): {message}"]
+        where = f"workflow config (config/config.yaml, --configfile, --config): {key}"
+        assert errors_of(run) == [f"{where}: expected a known setting; found an unknown key; {fix}"]
     assert list_written(fresh) == []
 
 
