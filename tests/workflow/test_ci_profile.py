@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 import yaml
+from fixtures.step_reads import check_reads
 
 from harc.artifacts import Layout
 from harc.config.profile import load_profile
@@ -114,6 +115,7 @@ def test_tuning_tries_the_points_and_chooses_one(finished):
         assert chosen["sft"] in ({"steps": 2}, {"steps": 3})
         rows = (folder / "points.csv").read_text().splitlines()
         assert len(rows) == 1 + 1 + 2  # header, base, two points
+        assert check_reads(finished, "ci", "tune") == {"misread": [], "unhashed": [], "unread": []}
     finally:
         profile.write_text(text)
         shutil.rmtree(finished.root / "results/ci/tuning", ignore_errors=True)
