@@ -5,6 +5,9 @@ from pathlib import Path
 
 BASE = "base"  # the method name of the backbone without an adapter
 
+DATA_PIN = Path("data.dvc")
+DATA_MANIFEST = Path("config/data_manifest.json")
+
 # Of each artifact first the files that are read to use it, then all that are written.
 MODEL_FILES = (
     "config.json",
