@@ -9,7 +9,16 @@ from harc.pipeline import Job, list_jobs, load_step
 from harc.steps.build_paper import list_compute, list_figure_files
 from harc.steps.make_tables import list_outputs as list_table_files
 from harc.steps.make_tables import list_units
+from harc.steps.seal_results import list_plugins
 
+__all__ = [
+    "list_inputs",
+    "list_outputs",
+    "list_plugins",
+    "list_unrecorded",
+    "run",
+    "select_settings",
+]
 TEMPLATE = ROOT / "analysis" / "templates" / "report.html"
 DRAWN = ("make_tables", "make_figure", "seal_results")  # what is made from a committed study, beside the page
 

@@ -5,6 +5,11 @@ from pathlib import Path
 from harc.pipeline import Job, list_tuning_jobs, load_step
 
 
+def list_plugins(job: Job) -> list[str]:
+    """Which files there are is what the steps of tuning say of their outputs."""
+    return ["harc.steps.tune_method:list_outputs", "harc.steps.choose_point:list_outputs"]
+
+
 def select_settings(job: Job) -> dict:
     """The grids and the criterion."""
     return {"tuning": job.profile.tuning.model_dump(mode="json")}

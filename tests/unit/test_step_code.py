@@ -9,7 +9,7 @@ from harc.artifacts import Layout, sidecar_path
 from harc.config.profile import load_profile
 from harc.errors import ArtifactError, ConfigError
 from harc.files import write_json
-from harc.fingerprint import list_modules
+from harc.fingerprint import list_definitions
 from harc.pipeline import create_job, drop_folders, fingerprint_job, list_code, recreate_job, run_job
 from harc.steps import score
 
@@ -23,7 +23,8 @@ from harc.steps import score
     ],
 )
 def test_rows_depend_on_what_brings_them_and_not_on_how_others_are_made(profile, reached, others):
-    modules = list_modules(list_code(create_job("pull_data", load_profile(profile))))
+    code = list_definitions(list_code(create_job("pull_data", load_profile(profile))))
+    modules = {name.split(":")[0] for name in code}
     assert reached in modules
     assert not set(others) & set(modules)
 

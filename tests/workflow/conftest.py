@@ -12,7 +12,7 @@ NOTED_CALLS = Path(__file__).parents[1] / "fixtures/noted_calls"
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Copy:
-    """A copy in which `snakemake` has run the ci profile to its end, its jobs traced; `calls/` beside it: what they ran."""
+    """A copy in which `snakemake` ran the ci profile to its end, its jobs traced; `calls/` beside it: what they ran."""
     folder = tmp_path_factory.mktemp("finished")
     (folder / "calls").mkdir()
     copy = copy_project(folder / "project")
