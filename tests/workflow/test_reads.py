@@ -75,7 +75,7 @@ def test_a_job_whose_settings_changed_since_the_run_began_is_refused(finished):
     run = finished.run("harc", "step", "score", "--profile", "ci", *unit, HARC_PLANNED="0" * 64)
     assert run.status == 1
     assert run.text.strip() == (
-        "score organism-llama base seed0: expected the code and the settings of ci that the run was started with; "
-        "found others: a file was changed meanwhile; run the workflow again; finished jobs are kept"
+        "error: score organism-llama base seed0: expected the code and the settings of ci that the run was started "
+        "with; found others: a file was changed meanwhile; run the workflow again; finished jobs are kept"
     )
     assert scores.read_bytes() == kept
