@@ -46,11 +46,11 @@ def find_start(job: Job) -> str | None:
 
 
 def list_inputs(job: Job) -> list[Path]:
-    """The backbone, its directions, the splits trained and tried on, the choice of the method to start from."""
+    """The backbone, its directions (not for the base), the splits trained and tried on, the choice to start from."""
     start = find_start(job)
     return [
         *list_backbone_files(job),
-        find_base_directions(job),
+        *([] if job.method == BASE else [find_base_directions(job)]),
         *(job.profile.data_dir / name for name in ROWS),
         *([] if start is None else [job.layout.choice(start)]),
     ]
