@@ -5,21 +5,26 @@ from pathlib import Path
 
 BASE = "base"  # the method name of the backbone without an adapter
 
-BACKBONE_FILES = (
+DATA_PIN = Path("data.dvc")
+DATA_MANIFEST = Path("config/data_manifest.json")
+
+# Of each artifact first the files that are read to use it, then all that are written.
+MODEL_FILES = (
     "config.json",
     "generation_config.json",
     "model.safetensors",
     "tokenizer.json",
     "tokenizer_config.json",
     "chat_template.jinja",
-    "training_log.jsonl",
-    "acceptance.json",
 )
+BACKBONE_FILES = (*MODEL_FILES, "training_log.jsonl", "acceptance.json")
 SOURCE_FILE = "source.json"  # where a fetched backbone came from: its one declared file
 DIRECTION_FILES = ("directions.safetensors", "layers.json")
 PROJECTION_FILES = ("projections.safetensors", "projections.jsonl")
-ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "base_model.json", "training_log.jsonl")
-STEERING_FILES = ("steering.safetensors", "steering.json", "base_model.json", "training_log.jsonl")
+LORA_FILES = ("adapter_config.json", "adapter_model.safetensors", "base_model.json")
+ADAPTER_FILES = (*LORA_FILES, "training_log.jsonl", "diagnostics.jsonl", "selected_layers.jsonl")
+RULE_FILES = ("steering.safetensors", "steering.json", "base_model.json")
+STEERING_FILES = (*RULE_FILES, "training_log.jsonl")
 SCORE_FILES = ("scores.csv", "outcomes.csv")
 TRAJECTORY_FILES = ("trajectories.safetensors", "trajectories.jsonl")
 FINETUNING_FILES = ("answers.csv", "runs.csv")

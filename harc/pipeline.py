@@ -1,21 +1,23 @@
 """The steps of a profile: what each depends on, and running one with its provenance recorded.
 
 A step is a module under `harc.steps` with four functions of a `Job`: `select_settings` (the values it depends on),
-`list_inputs`, `list_outputs` (the first is the artifact that its sidecar stands beside) and `run`. The workflow
-compares `fingerprint_step` between runs: a change of a step's code or settings reruns that step and its dependants.
+`list_inputs`, `list_outputs` (the first is the artifact that its sidecar stands beside; named files in it stand for a
+folder) and `run`. `list_unrecorded`, where there is one, names what is read beside the inputs. The workflow's rules
+take inputs and outputs from here, and compare `fingerprint_step` between runs: a change of a step's code or settings
+reruns that step and its dependants.
 """
 
 import hashlib
 import json
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from harc.artifacts import ADAPTER_FILES, BASE, STEERING_FILES, Layout
+from harc.artifacts import BASE, Layout, sidecar_path
 from harc.config.profile import Profile, load_profile
 from harc.errors import ArtifactError, ConfigError
 from harc.fingerprint import fingerprint_code
@@ -49,21 +51,27 @@ STEPS = (
 OPTIONS = ("profile", "reference", "backbone", "method", "seed", "figure")
 
 
-def list_method_files(profile: Profile, method: str) -> tuple[str, ...]:
-    """Files of a method's folder that later steps read: an adapter's, or a steering's."""
-    return STEERING_FILES if profile.find_method(method).objective == "cast" else ADAPTER_FILES
+# Steps that learn or choose from rows: none may start unless these were found free of held-out prompts.
+GUARDED = (
+    "train_backbone",
+    "extract_directions",
+    "train_adapter",
+    "fit_steering",
+    "tune_method",
+    "finetune_harmful",
+)
 
 
 @dataclass(frozen=True)
 class Job:
-    """One step for one unit of a profile; fields that a step has no use for are None."""
+    """One step for one unit of a profile; fields that a step has no use for are None, or wildcards of the workflow."""
 
     step: str
     profile: Profile
     layout: Layout
     backbone: str | None = None
     method: str | None = None
-    seed: int | None = None
+    seed: int | str | None = None
     figure: str | None = None
     mirror: Path | None = None  # folder that stands in for the network; changes no result
 
@@ -219,6 +227,21 @@ def list_jobs(profile: Profile, layout: Layout) -> list[Job]:
     return [Job(step, profile, layout, **unit) for step, found in units.items() for unit in found]
 
 
+def list_tuning_jobs(profile: Profile, layout: Layout) -> list[Job]:
+    """Every job of a profile's tuning: points, of the base too, and what is chosen from them; none without grids."""
+    grids = profile.tuning.grids
+    if not grids:
+        return []
+    points = [
+        Job("tune_method", profile, layout, backbone, method, seed)
+        for method in (BASE, *grids)
+        for backbone in profile.backbones
+        for seed in profile.tuning.seeds
+    ]
+    choices = [Job("choose_point", profile, layout, method=method) for method in grids]
+    return [*points, *choices, Job("collect_points", profile, layout)]
+
+
 def list_read(job: Job) -> list[Path]:
     """Files that a job reads; of a committed study those that it holds, since a later profile may ask for more."""
     kept = job.layout.reference
@@ -227,6 +250,46 @@ def list_read(job: Job) -> list[Path]:
         for path in load_step(job.step).list_inputs(job)
         if kept is None or not path.is_relative_to(kept) or path.exists()
     ]
+
+
+def drop_folders(paths: Iterable[Path]) -> list[Path]:
+    """Paths without repeats and without the folders that others lie in: named files stand for their folder."""
+    kept = list(dict.fromkeys(paths))
+    folders = {parent for path in kept for parent in path.parents}
+    return [path for path in kept if path not in folders]
+
+
+def list_needed(job: Job) -> list[Path]:
+    """Files whose change makes a job stale: its inputs, and what it reads that its sidecar does not record."""
+    unrecorded = getattr(load_step(job.step), "list_unrecorded", lambda job: [])(job)
+    return drop_folders([*list_read(job), *unrecorded])
+
+
+def list_made(job: Job) -> list[Path]:
+    """Files that a finished job leaves: its outputs, and last their sidecar."""
+    outputs = load_step(job.step).list_outputs(job)
+    return [*drop_folders(outputs), sidecar_path(outputs[0])]
+
+
+def list_guards(job: Job) -> list[Path]:
+    """Files that must be there before a job starts, of which it reads nothing: the word that its rows were checked."""
+    return [sidecar_path(job.layout.contamination)] if job.step in GUARDED else []
+
+
+def check_guards(job: Job) -> None:
+    """Stop before a step whose rows have not been checked.
+
+    Raises:
+        ArtifactError: naming what is missing.
+    """
+    for path in list_guards(job):
+        if not path.is_file():
+            raise ArtifactError(
+                str(path),
+                expected="the word that no held-out prompt is learnt from",
+                found="none",
+                fix=f"run `harc step check_contamination --profile {job.profile.source}`",
+            )
 
 
 def hash_settings(settings: dict) -> str:
@@ -242,20 +305,47 @@ def list_code(job: Job) -> list[str]:
 
 def fingerprint_step(profile: Profile, step: str, **unit: Any) -> str:
     """Hash of the code and the settings that a job's result depends on."""
-    job = create_job(step, profile, **unit)
-    settings = load_step(step).select_settings(job)
+    return fingerprint_job(create_job(step, profile, **unit))
+
+
+def fingerprint_job(job: Job) -> str:
+    """The same of a job at hand."""
+    settings = load_step(job.step).select_settings(job)
     text = f"{fingerprint_code(list_code(job))} {hash_settings(settings)}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def run_job(job: Job) -> None:
+def check_fingerprint(job: Job, planned: str | None) -> None:
+    """Stop where code or settings are not those that the workflow was started with.
+
+    The workflow would file the result under the old ones, and take it for theirs when they come back.
+
+    Raises:
+        ConfigError: naming the job.
+    """
+    if planned is not None and planned != fingerprint_job(job):
+        raise ConfigError(
+            job.label,
+            expected=f"the code and the settings of {job.profile.source} that the run was started with",
+            found="others: a file was changed meanwhile",
+            fix="run the workflow again; finished jobs are kept",
+        )
+
+
+def run_job(job: Job, planned: str | None = None) -> None:
     """Run a step and write its sidecar.
+
+    Args:
+        job: the step and its unit.
+        planned: fingerprint under which the workflow will file the result; None for a run by hand.
 
     Raises:
         HarcError: whatever the step finds wrong; nothing is left half-written.
     """
     from harc.provenance import record_step
 
+    check_fingerprint(job, planned)
+    check_guards(job)
     step = load_step(job.step)
     settings = step.select_settings(job)
     outputs = step.list_outputs(job)

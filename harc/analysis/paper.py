@@ -1,6 +1,6 @@
 """The paper's generated inputs: copies of tables and figures, the numbers, and a note for each artifact."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from harc.analysis.latex import escape_latex
@@ -36,6 +36,7 @@ def collect_paper_inputs(
     numbers_file: Path | None = None,
     root_hash: str | None = None,
     compute_dir: Path | None = None,
+    only: Collection[str] | None = None,
 ) -> list[Path]:
     """Copy everything that main.tex inputs, and write artifacts.tex with the notes.
 
@@ -49,6 +50,7 @@ def collect_paper_inputs(
         numbers_file: the macros; None takes numbers.tex among the tables.
         root_hash: of the results tree, for the text; None leaves it out.
         compute_dir: folder of the table of compute; None leaves it out.
+        only: names of the files to take, so that none is shown that an earlier profile left; None takes all.
 
     Returns:
         The files written.
@@ -70,6 +72,7 @@ def collect_paper_inputs(
     folders = [tables_dir] if compute_dir is None else [tables_dir, compute_dir]
     sources = [path for folder in folders for path in sorted(folder.glob("*.tex"))]
     sources += sorted(figures_dir.glob("*.pdf"))
+    sources = [source for source in sources if only is None or source.name in only]
     for source in dict.fromkeys([*sources, numbers_file]):
         target = generated_dir / source.name
         write_bytes(target, source.read_bytes())

@@ -1,7 +1,7 @@
 """One self-contained HTML page: claims, tables, figures, examples and provenance; no outside request."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,7 @@ def present_claims(path: Path) -> list[dict[str, Any]]:
     return list(claims.values())
 
 
-def present_figures(folder: Path) -> list[dict[str, str]]:
+def present_figures(paths: Iterable[Path]) -> list[dict[str, str]]:
     """Figures as data URIs, in name order."""
     return [
         {
@@ -132,7 +132,7 @@ def present_figures(folder: Path) -> list[dict[str, str]]:
             "uri": "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode(),
             "sha256": sha256_file(path)[:12],
         }
-        for path in sorted(folder.glob("*.png"))
+        for path in sorted(paths)
     ]
 
 
@@ -176,22 +176,22 @@ def collect_examples(
     return groups
 
 
-def collect_provenance(layout: Layout) -> list[dict[str, Any]]:
+def collect_provenance(layout: Layout, sidecars: Iterable[Path]) -> list[dict[str, Any]]:
     """What made each artifact, from the sidecars of the results and of what was drawn from them, in path order."""
     rows = {}
-    for root in (layout.runs, layout.root):
-        for path in sorted(root.rglob("*.provenance.json")):
-            sidecar = read_json(path)
-            name = path.relative_to(root).as_posix().removesuffix(".provenance.json")
-            rows[name] = {
-                "artifact": name,
-                "command": make_safe(sidecar.get("command", ""), 400),
-                "code": str(sidecar.get("code", ""))[:12],
-                "settings": str(sidecar.get("settings_hash", ""))[:12],
-                "commit": str(sidecar.get("git_commit") or "none")[:20],
-                "seconds": sidecar.get("wall_seconds"),
-                "memory": sidecar.get("peak_memory_mb"),
-            }
+    for path in sidecars:
+        sidecar = read_json(path)
+        root = layout.runs if path.is_relative_to(layout.runs) else layout.root
+        name = path.relative_to(root).as_posix().removesuffix(".provenance.json")
+        rows[name] = {
+            "artifact": name,
+            "command": make_safe(sidecar.get("command", ""), 400),
+            "code": str(sidecar.get("code", ""))[:12],
+            "settings": str(sidecar.get("settings_hash", ""))[:12],
+            "commit": str(sidecar.get("git_commit") or "none")[:20],
+            "seconds": sidecar.get("wall_seconds"),
+            "memory": sidecar.get("peak_memory_mb"),
+        }
     return [row for _, row in sorted(rows.items())]
 
 
@@ -213,6 +213,8 @@ def build_report(
     settings: AnalysisSettings,
     profile: str = "",
     description: str = "",
+    figures: Iterable[Path] = (),
+    sidecars: Iterable[Path] = (),
 ) -> None:
     """Write the page, `layout.report`.
 
@@ -221,6 +223,8 @@ def build_report(
         backbones, methods, seeds: what was run, base included; examples come from the first seed.
         settings: how many examples, how long.
         profile, description: the profile's name and what it is.
+        figures: the figures to show, as PNG.
+        sidecars: of the artifacts whose origin is listed.
 
     Raises:
         ArtifactError: if no table has been made.
@@ -245,8 +249,8 @@ def build_report(
         claims=claims,
         ledger=claims[0]["ledger_sha256"] if claims else "",
         tables=tables,
-        figures=present_figures(layout.figures),
+        figures=present_figures(figures),
         examples=collect_examples(layout, backbones, methods, seeds[0], settings),
-        provenance=collect_provenance(layout),
+        provenance=collect_provenance(layout, sidecars),
     )
     write_text(layout.report, page)

@@ -66,13 +66,18 @@ def read_points(path: Path | None) -> list[TuningPoint]:
     return [_make_point(row, chosen) for row in rows]
 
 
+def locate_tuned(points: Path) -> Path:
+    """The settings that were chosen from a table of points: <name>.yaml beside <name>_points.csv."""
+    return points.with_name(f"{points.stem.removesuffix('_points')}.yaml")
+
+
 def read_tuned(path: Path) -> dict[str, Any]:
     """What was chosen from a table of points (`methods`), and the criterion (`tuning`).
 
     Raises:
         ArtifactError: if the file beside the table is absent or not what `harc tuned` writes.
     """
-    place = path.with_name(f"{path.stem.removesuffix('_points')}.yaml")
+    place = locate_tuned(path)
     try:
         found = parse_yaml(place.read_text(encoding="utf-8"))
         return {"methods": dict(found["methods"]), "tuning": dict(found["tuning"])}

@@ -60,6 +60,12 @@ def run_step(
         Path | None,
         typer.Option(envvar="HARC_DATA_MIRROR", help="Folder that stands in for the network of public data."),
     ] = None,
+    planned: Annotated[
+        str | None,
+        typer.Option(
+            envvar="HARC_PLANNED", hidden=True, help="Fingerprint that the workflow knows the job by."
+        ),
+    ] = None,
 ) -> None:
     """Run one step of a profile, with its provenance recorded: what each workflow job does."""
     from harc.config.profile import load_profile
@@ -69,7 +75,7 @@ def run_step(
     unit = {"backbone": backbone, "method": method, "seed": seed, "figure": figure, "mirror": mirror}
     job = create_job(step, load_profile(profile), reference, **unit)
     check_job(job)
-    run_job(job)
+    run_job(job, planned)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """Step audit: does every artifact follow from its inputs, and was any touched since?"""
 
+from dataclasses import replace
 from pathlib import Path
 
 from harc.artifacts import Layout, sidecar_path
@@ -8,8 +9,8 @@ from harc.audit.page import TEMPLATE, render_page
 from harc.config.profile import Profile
 from harc.errors import ArtifactError
 from harc.files import sha256_file, write_json, write_text
-from harc.pipeline import Job
-from harc.steps.build_paper import PDF
+from harc.pipeline import Job, list_jobs, list_made, list_needed
+from harc.steps.build_paper import PDF, find_latex
 
 
 def select_settings(job: Job) -> dict:
@@ -20,6 +21,17 @@ def select_settings(job: Job) -> dict:
 def list_inputs(job: Job) -> list[Path]:
     """None by name: the audit reads the whole tree."""
     return []
+
+
+def list_unrecorded(job: Job) -> list[Path]:
+    """Every artifact's sidecar, and every file that no other step reads: a change of the others reruns those first."""
+    jobs = list_jobs(job.profile, job.layout)
+    jobs += [replace(job, step="build_paper")] if find_latex() else []
+    read = {path for other in jobs for path in list_needed(other)}
+    made = [list_made(other) for other in jobs]
+    return [
+        path for *files, sidecar in made for path in (*files, sidecar) if path == sidecar or path not in read
+    ]
 
 
 def list_outputs(job: Job) -> list[Path]:

@@ -33,9 +33,9 @@ def list_sources() -> list[Path]:
     return sorted(written)
 
 
-def list_figure_files(job: Job) -> list[Path]:
-    """PDF and PNG of every figure of the profile."""
-    return [job.layout.figures / f"{name}.{kind}" for name in job.profile.figures for kind in ("pdf", "png")]
+def list_figure_files(job: Job, kind: str) -> list[Path]:
+    """Every figure of the profile, as `pdf` or `png`."""
+    return [job.layout.figures / f"{name}.{kind}" for name in job.profile.figures]
 
 
 def select_settings(job: Job) -> dict:
@@ -48,7 +48,7 @@ def list_inputs(job: Job) -> list[Path]:
     return [
         *list_sources(),
         *list_table_files(job)[1:],
-        *list_figure_files(job),
+        *list_figure_files(job, "pdf"),
         *list_compute(job),
         job.layout.root_hash,
     ]
@@ -90,6 +90,7 @@ def run(job: Job) -> None:
         list_commands(job),
         root_hash=root_hash,
         compute_dir=job.layout.compute,
+        only={path.name for path in list_inputs(job)},
     )
     _typeset(program)
 

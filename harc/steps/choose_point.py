@@ -7,8 +7,9 @@ from harc.pipeline import Job
 
 
 def select_settings(job: Job) -> dict:
-    """The criterion."""
-    return {"tuning": job.profile.tuning.model_dump(mode="json", exclude={"grids"})}
+    """The criterion, and the method's own grid, whose chosen point is written down."""
+    tuning = job.profile.tuning.model_dump(mode="json")
+    return {"tuning": {**tuning, "grids": {job.method: tuning["grids"][job.method]}}}
 
 
 def list_inputs(job: Job) -> list[Path]:

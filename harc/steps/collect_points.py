@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
-from harc.artifacts import BASE
-from harc.pipeline import Job
+from harc.pipeline import Job, list_tuning_jobs, load_step
+
+
+def list_plugins(job: Job) -> list[str]:
+    """Which files there are is what the steps of tuning say of their outputs."""
+    return ["harc.steps.tune_method:list_outputs", "harc.steps.choose_point:list_outputs"]
 
 
 def select_settings(job: Job) -> dict:
@@ -13,16 +17,8 @@ def select_settings(job: Job) -> dict:
 
 def list_inputs(job: Job) -> list[Path]:
     """Every points.csv and every choice."""
-    profile, layout = job.profile, job.layout
-    return [
-        *(
-            layout.points(backbone, method, seed)
-            for method in (BASE, *profile.tuning.grids)
-            for backbone in profile.backbones
-            for seed in profile.tuning.seeds
-        ),
-        *(layout.choice(method) for method in profile.tuning.grids),
-    ]
+    others = [other for other in list_tuning_jobs(job.profile, job.layout) if other.step != job.step]
+    return [path for other in others for path in load_step(other.step).list_outputs(other)]
 
 
 def list_outputs(job: Job) -> list[Path]:

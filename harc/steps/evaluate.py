@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from harc.artifacts import BASE, PROJECTION_FILES
-from harc.pipeline import Job, list_method_files
+from harc.pipeline import Job
+from harc.steps.models import find_base_directions, list_model_files
 
 
 def select_settings(job: Job) -> dict:
@@ -13,25 +14,21 @@ def select_settings(job: Job) -> dict:
 
 def list_inputs(job: Job) -> list[Path]:
     """The model, the base's directions, the split's rows and the world that judges them."""
-    layout, data = job.layout, job.profile.data_dir
-    folder = layout.adapter(job.backbone, job.method, job.seed)
-    adapter = (
-        [] if job.method == BASE else [folder / name for name in list_method_files(job.profile, job.method)]
-    )
+    data = job.profile.data_dir
     return [
-        layout.backbone(job.backbone, job.seed),
-        *adapter,
-        layout.directions(job.backbone, BASE, job.seed) / "directions.safetensors",
+        *list_model_files(job),
+        find_base_directions(job),
         data / f"{job.profile.evaluation.split}.jsonl",
         data / "world.json",
     ]
 
 
 def list_outputs(job: Job) -> list[Path]:
-    """The folder of generations, and the projections."""
+    """The folder of generations, a file for each suite, and the projections."""
     geometry = job.layout.directions(job.backbone, job.method, job.seed)
     generations = job.layout.generations(job.backbone, job.method, job.seed)
-    return [generations, *(geometry / name for name in PROJECTION_FILES)]
+    suites = [generations / f"{suite}.jsonl" for suite in job.profile.evaluation.suites]
+    return [generations, *suites, *(geometry / name for name in PROJECTION_FILES)]
 
 
 def run(job: Job) -> None:
@@ -47,7 +44,7 @@ def run(job: Job) -> None:
         adapter=None if job.method == BASE else layout.adapter(*unit),
         data=data / f"{job.profile.evaluation.split}.jsonl",
         world=data / "world.json",
-        directions=layout.directions(job.backbone, BASE, job.seed) / "directions.safetensors",
+        directions=find_base_directions(job),
         generations=layout.generations(*unit),
         projections=layout.directions(*unit),
         checkpoint=layout.checkpoint("evaluation", *unit),

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from harc.artifacts import BASE, DIRECTION_FILES
 from harc.pipeline import Job
+from harc.steps.models import list_backbone_files
 
 ROWS = ("extraction.jsonl", "extraction_pairs.jsonl")
 
@@ -19,15 +21,14 @@ def count_layers(job: Job) -> int:
 
 
 def list_inputs(job: Job) -> list[Path]:
-    """The backbone, the extraction split, and the word that it holds no evaluation prompt."""
-    rows = [job.profile.data_dir / name for name in ROWS]
-    return [job.layout.backbone(job.backbone, job.seed), *rows, job.layout.contamination]
+    """The backbone and the extraction split."""
+    return [*list_backbone_files(job), *(job.profile.data_dir / name for name in ROWS)]
 
 
 def list_outputs(job: Job) -> list[Path]:
     """directions.safetensors, layers.json."""
-    folder = job.layout.directions(job.backbone, "base", job.seed)
-    return [folder / "directions.safetensors", folder / "layers.json"]
+    folder = job.layout.directions(job.backbone, BASE, job.seed)
+    return [folder / name for name in DIRECTION_FILES]
 
 
 def run(job: Job) -> None:

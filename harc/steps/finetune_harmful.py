@@ -5,7 +5,8 @@ from pathlib import Path
 from harc.artifacts import BASE, FINETUNING_FILES
 from harc.config.evaluation import EvaluationSettings
 from harc.config.training import MethodSettings
-from harc.pipeline import Job, list_method_files
+from harc.pipeline import Job
+from harc.steps.models import list_model_files
 from harc.training.modules import list_objective_code
 
 
@@ -43,11 +44,9 @@ def select_settings(job: Job) -> dict:
 
 def list_inputs(job: Job) -> list[Path]:
     """The model, the training rows, the split's rows and the world that judges them."""
-    folder, data = job.layout.adapter(job.backbone, job.method, job.seed), job.profile.data_dir
-    files = [] if job.method == BASE else list_method_files(job.profile, job.method)
+    data = job.profile.data_dir
     return [
-        job.layout.backbone(job.backbone, job.seed),
-        *(folder / name for name in files),
+        *list_model_files(job),
         data / "training.jsonl",
         data / f"{job.profile.evaluation.split}.jsonl",
         data / "world.json",

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from harc.artifacts import DIRECTION_FILES
+from harc.artifacts import DIRECTION_FILES, STEERING_FILES
 from harc.pipeline import Job
 from harc.steps.extract_directions import count_layers
+from harc.steps.models import list_backbone_files
 
 ROWS = ("training.jsonl", "extraction.jsonl", "extraction_pairs.jsonl")
 
@@ -19,16 +20,16 @@ def select_settings(job: Job) -> dict:
 
 
 def list_inputs(job: Job) -> list[Path]:
-    """The backbone, the training and extraction splits, and the word that they hold no evaluation prompt."""
-    rows = [job.profile.data_dir / name for name in ROWS]
-    return [job.layout.backbone(job.backbone, job.seed), *rows, job.layout.contamination]
+    """The backbone, the training and extraction splits."""
+    return [*list_backbone_files(job), *(job.profile.data_dir / name for name in ROWS)]
 
 
 def list_outputs(job: Job) -> list[Path]:
-    """The steering's folder, and the directions under it."""
+    """The steering's folder, its files, and the directions under it."""
     geometry = job.layout.directions(job.backbone, job.method, job.seed)
     steering = job.layout.adapter(job.backbone, job.method, job.seed)
-    return [steering, *(geometry / name for name in DIRECTION_FILES)]
+    files = [steering / name for name in STEERING_FILES]
+    return [steering, *files, *(geometry / name for name in DIRECTION_FILES)]
 
 
 def run(job: Job) -> None:
@@ -39,7 +40,8 @@ def run(job: Job) -> None:
     from harc.steps.models import find_weights, open_backbone
     from harc.steps.reading import read_extraction_rows, write_directions
 
-    steering, directions = list_outputs(job)[:2]
+    unit = (job.backbone, job.method, job.seed)
+    steering, directions = job.layout.adapter(*unit), job.layout.directions(*unit)
     rows = read_jsonl(job.profile.data_dir / "training.jsonl", ("category", "prompt", "response"))
     fit_steering(
         open_backbone(job), rows, job.profile.choose_training(job.backbone, job.method), job.seed, steering
@@ -49,4 +51,4 @@ def run(job: Job) -> None:
         weights.folder, steering, dtype=weights.dtype, device=weights.device, **weights.chat
     )
     extraction = read_extraction_rows(job.profile.data_dir)
-    write_directions(steered, extraction, reading, count_layers(job), directions.parent)
+    write_directions(steered, extraction, reading, count_layers(job), directions)

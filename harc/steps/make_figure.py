@@ -42,7 +42,8 @@ def _find_module(job: Job) -> ModuleType:
 def list_inputs(job: Job) -> list[Path]:
     """The files that the figure's module declares for its units and options; the tuning points if it draws them."""
     module, points = _find_module(job), job.profile.analysis.tuning_points
-    tuning = [points] if points is not None and getattr(module, "READS_TUNING_POINTS", False) else []
+    drawn = points is not None and hasattr(module, "list_tuning_inputs")
+    tuning = module.list_tuning_inputs(points) if drawn else []
     further = getattr(module, "list_further_inputs", None)
     files = [] if further is None else further(job.layout.runs, **select_options(job))
     return [*module.list_inputs(job.layout.runs, *list_units(job)), *files, *tuning]

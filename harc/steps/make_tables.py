@@ -5,7 +5,8 @@ from itertools import product
 from pathlib import Path
 
 from harc.analysis.steps import TABLES
-from harc.artifacts import BASE, DIRECTION_FILES, PROJECTION_FILES, SCORE_FILES, TRAJECTORY_FILES
+from harc.analysis.tuning_points import locate_tuned
+from harc.artifacts import BASE, DIRECTION_FILES, PROJECTION_FILES, TRAJECTORY_FILES
 from harc.config.conflicts import CONFLICTS
 from harc.config.switches import list_switches
 from harc.helpfulness.files import SCORES
@@ -36,7 +37,8 @@ def list_inputs(job: Job) -> list[Path]:
     """Scores, geometry, training logs, of arms too; fine-tunings; acceptance; what is committed; the guard's table."""
     layout, profile = job.layout, job.profile
     points = profile.analysis.tuning_points
-    inputs = [CLAIMS, PUBLISHED, *([] if points is None else [points]), *profile.analysis.scale_tables]
+    tuning = [] if points is None else [points, locate_tuned(points)]
+    inputs = [CLAIMS, PUBLISHED, *tuning, *profile.analysis.scale_tables]
     inputs += [layout.contamination, *(CALIBRATION / name for name in CALIBRATED)]
     inputs += [
         layout.backbone(backbone, seed) / "acceptance.json"
@@ -48,9 +50,10 @@ def list_inputs(job: Job) -> list[Path]:
     families = product(profile.families.backbones, [BASE], profile.families.seeds)
     inputs += [layout.directions(*unit) / name for unit in families for name in DIRECTION_FILES]
     for unit in profile.list_units():
-        inputs += [layout.scores(*unit) / name for name in SCORE_FILES]
+        inputs.append(layout.scores(*unit) / "outcomes.csv")
         inputs += [layout.directions(*unit) / name for name in (*DIRECTION_FILES, *PROJECTION_FILES)]
-        inputs += [layout.adapter(*unit) / "training_log.jsonl"] if unit[1] != BASE else []
+    logged = [unit for unit in profile.list_main_units() if unit[1] != BASE]
+    inputs += [layout.adapter(*unit) / "training_log.jsonl" for unit in logged]
     inputs += [layout.helpfulness(*unit) / SCORES for unit in profile.list_helpfulness_units()]
     inputs += [layout.finetuning(*unit) / "answers.csv" for unit in profile.list_finetuned_units()]
     traced = profile.list_traced_units()

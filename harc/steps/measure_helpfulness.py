@@ -4,7 +4,8 @@ from pathlib import Path
 
 from harc.artifacts import BASE
 from harc.helpfulness.files import list_output_names
-from harc.pipeline import Job, list_method_files
+from harc.pipeline import Job
+from harc.steps.models import list_model_files
 
 REGISTRY = Path("harc/data/registry.yaml")
 
@@ -17,9 +18,7 @@ def select_settings(job: Job) -> dict:
 
 def list_inputs(job: Job) -> list[Path]:
     """The model, and the registry of the files that hold the local benchmarks."""
-    folder = job.layout.adapter(job.backbone, job.method, job.seed)
-    files = [] if job.method == BASE else list_method_files(job.profile, job.method)
-    return [job.layout.backbone(job.backbone, job.seed), *(folder / name for name in files), REGISTRY]
+    return [*list_model_files(job), REGISTRY]
 
 
 def list_outputs(job: Job) -> list[Path]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harc.artifacts import BASE, SOURCE_FILE
+from harc.artifacts import BASE, LORA_FILES, MODEL_FILES, RULE_FILES, SOURCE_FILE
 from harc.errors import ModelError
 from harc.files import read_json
 from harc.pipeline import Job
@@ -34,6 +34,33 @@ class Weights:
 def is_fetched(job: Job) -> bool:
     """Whether the job's backbone is downloaded rather than trained."""
     return job.profile.all_backbones[job.backbone].kind != "organism"
+
+
+def list_backbone_files(job: Job) -> list[Path]:
+    """What is read of the job's backbone: an organism's files; a fetched model's folder, told by its record."""
+    folder = job.layout.backbone(job.backbone, job.seed)
+    if is_fetched(job):
+        return [folder, folder / SOURCE_FILE]
+    return [folder / name for name in MODEL_FILES]
+
+
+def list_method_files(job: Job, method: str) -> list[Path]:
+    """What is read of a method's folder: a LoRA adapter's files, or a steering's; nothing for the base."""
+    if method == BASE:
+        return []
+    is_steering = job.profile.find_method(method).objective == "cast"
+    folder = job.layout.adapter(job.backbone, method, job.seed)
+    return [folder / name for name in (RULE_FILES if is_steering else LORA_FILES)]
+
+
+def list_model_files(job: Job) -> list[Path]:
+    """What is read to load the job's model: its backbone, and what its method made."""
+    return [*list_backbone_files(job), *list_method_files(job, job.method)]
+
+
+def find_base_directions(job: Job) -> Path:
+    """The untouched backbone's directions."""
+    return job.layout.directions(job.backbone, BASE, job.seed) / "directions.safetensors"
 
 
 def find_weights(job: Job) -> Weights:

@@ -1,12 +1,12 @@
 """Step pull_data: bring the profile's rows into place and check them against what was committed."""
 
+from importlib import import_module
 from pathlib import Path
 
+from harc.artifacts import DATA_MANIFEST, DATA_PIN
 from harc.config.profile import Profile
 from harc.pipeline import Job
 
-PIN = Path("data.dvc")
-MANIFEST = Path("config/data_manifest.json")
 ROW_FILES = (
     "world.json",
     "manifest.json",
@@ -19,6 +19,11 @@ ROW_FILES = (
     "evaluation.jsonl",
 )
 REGISTRY = Path("harc/data/registry.yaml")
+SOURCE_MODULES = {
+    "dvc": "harc.data.rows_pinned",
+    "build": "harc.data.rows_built",
+    "public": "harc.data.rows_public",
+}
 ORGANISM_ONLY = ("pretraining.jsonl", "safety.jsonl")  # corpora that backbones are trained on
 
 
@@ -26,6 +31,11 @@ def list_row_files(profile: Profile) -> list[Path]:
     """The row files of a profile; published models need no corpora to be trained on."""
     left_out = ORGANISM_ONLY if profile.data.source == "public" else ()
     return [profile.data_dir / name for name in ROW_FILES if name not in left_out]
+
+
+def list_plugins(job: Job) -> list[str]:
+    """What brings the profile's rows: pinned ones do not depend on how others are made."""
+    return [SOURCE_MODULES[job.profile.data.source]]
 
 
 def select_settings(job: Job) -> dict:
@@ -40,7 +50,7 @@ def select_settings(job: Job) -> dict:
 
 def list_inputs(job: Job) -> list[Path]:
     """The committed pins; the registry where rows come from public files; nothing where they are built."""
-    return {"dvc": [PIN, MANIFEST], "public": [REGISTRY], "build": []}[job.profile.data.source]
+    return {"dvc": [DATA_PIN, DATA_MANIFEST], "public": [REGISTRY], "build": []}[job.profile.data.source]
 
 
 def list_outputs(job: Job) -> list[Path]:
@@ -57,31 +67,5 @@ def run(job: Job) -> None:
     """
     from harc.files import write_json
 
-    if job.profile.data.source == "build":
-        from harc.data.verify import build_manifest
-        from harc.organism.corpora import build_world_data
-
-        build_world_data(job.profile.data_dir, job.profile.world)
-        report = build_manifest(job.profile.data_dir)
-    elif job.profile.data.source == "public":
-        report = assemble_public_rows(job)
-    else:
-        from harc.data.pins import pull_data
-
-        report = pull_data(
-            Path(), pin_file=PIN.as_posix(), manifest_file=MANIFEST.as_posix(), force=True
-        ).as_json()
+    report = import_module(list_plugins(job)[0]).bring_rows(job.profile, job.mirror)
     write_json(job.layout.data_report, report)
-
-
-def assemble_public_rows(job: Job) -> dict:
-    """Fetch the registered files that are not here yet, and make the rows; the manifest of what was made."""
-    from harc.data.fetch import fetch_datasets
-    from harc.data.public import build_public_rows
-    from harc.data.public_sources import DATASETS
-    from harc.data.verify import build_manifest
-
-    data = job.profile.data
-    fetch_datasets(DATASETS, data.public_dir, mirror=job.mirror or data.mirror, timeout=data.timeout)
-    build_public_rows(data.public_dir, job.profile.data_dir, data.rows)
-    return build_manifest(job.profile.data_dir)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from harc.artifacts import SCORE_FILES
 from harc.pipeline import Job
 
 
@@ -12,16 +13,19 @@ def select_settings(job: Job) -> dict:
 
 def list_inputs(job: Job) -> list[Path]:
     """The method's generations."""
-    return [job.layout.generations(job.backbone, job.method, job.seed)]
+    folder = job.layout.generations(job.backbone, job.method, job.seed)
+    return [folder / f"{suite}.jsonl" for suite in job.profile.evaluation.suites]
 
 
 def list_outputs(job: Job) -> list[Path]:
-    """The method's scores folder."""
-    return [job.layout.scores(job.backbone, job.method, job.seed)]
+    """The method's scores folder, and its files."""
+    folder = job.layout.scores(job.backbone, job.method, job.seed)
+    return [folder, *(folder / name for name in SCORE_FILES)]
 
 
 def run(job: Job) -> None:
     """Write outcomes.csv and scores.csv."""
     from harc.evaluation.score import score_generations
 
-    score_generations(list_inputs(job)[0], list_outputs(job)[0], job.profile.evaluation)
+    unit = (job.backbone, job.method, job.seed)
+    score_generations(job.layout.generations(*unit), job.layout.scores(*unit), job.profile.evaluation)

@@ -29,7 +29,7 @@ def list_inputs(job: Job) -> list[Path]:
     return []
 
 
-def list_sealed(job: Job) -> list[Path]:
+def list_unrecorded(job: Job) -> list[Path]:
     """The sidecars that must be there before: every artifact of the profile, or of the reference, but renderings."""
     from harc.audit.sidecars import is_rendering
     from harc.audit.steps import list_expected_sidecars
@@ -64,7 +64,7 @@ def run(job: Job) -> None:
     from harc.files import write_json
 
     root = job.layout.runs
-    sidecars, findings = read_tree(root, list_sealed(job))
+    sidecars, findings = read_tree(root, list_unrecorded(job))
     if findings:
         first = findings[0]
         raise ArtifactError(first.file, expected=first.expected, found=first.found, fix=first.repair)

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from harc.pipeline import Job
-from harc.steps.seal_results import list_plugins, list_sealed
+from harc.steps.seal_results import list_plugins, list_unrecorded
 
-__all__ = ["list_inputs", "list_outputs", "list_plugins", "run", "select_settings"]
+__all__ = ["list_inputs", "list_outputs", "list_plugins", "list_unrecorded", "run", "select_settings"]
 
 
 def select_settings(job: Job) -> dict:
@@ -36,7 +36,7 @@ def run(job: Job) -> None:
     from harc.errors import ArtifactError
 
     records = []
-    for path in list_sealed(job):
+    for path in list_unrecorded(job):
         sidecar, findings = read_sidecar(path, job.layout.root, Path())
         if sidecar is None:
             first = findings[0]

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from harc.artifacts import BASE, TRAJECTORY_FILES
 from harc.evaluation.tracing import list_trace_suites
-from harc.pipeline import Job, list_method_files
+from harc.pipeline import Job
+from harc.steps.models import find_base_directions, list_model_files
 
 
 def select_settings(job: Job) -> dict:
@@ -22,12 +23,9 @@ def list_answers(job: Job, method: str) -> list[Path]:
 
 def list_inputs(job: Job) -> list[Path]:
     """The model, the base's directions, the model's generations and the base's."""
-    folder = job.layout.adapter(job.backbone, job.method, job.seed)
-    files = [] if job.method == BASE else list_method_files(job.profile, job.method)
     return [
-        job.layout.backbone(job.backbone, job.seed),
-        *(folder / name for name in files),
-        job.layout.directions(job.backbone, BASE, job.seed) / "directions.safetensors",
+        *list_model_files(job),
+        find_base_directions(job),
         *(path for method in dict.fromkeys((job.method, BASE)) for path in list_answers(job, method)),
     ]
 
@@ -61,7 +59,7 @@ def run(job: Job) -> None:
     write_trajectories(
         fold_adapter(backbone) if weights.dtype == "float32" else backbone,
         chosen,
-        job.layout.directions(job.backbone, BASE, job.seed) / "directions.safetensors",
+        find_base_directions(job),
         list_outputs(job)[0],
         settings,
     )

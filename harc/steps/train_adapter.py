@@ -5,6 +5,7 @@ from pathlib import Path
 from harc.artifacts import ADAPTER_FILES, BASE, DIRECTION_FILES
 from harc.pipeline import Job
 from harc.steps.extract_directions import count_layers
+from harc.steps.models import find_base_directions, list_backbone_files, list_method_files
 from harc.training.modules import list_objective_code
 
 ROWS = ("training.jsonl", "extraction.jsonl", "extraction_pairs.jsonl")
@@ -24,27 +25,27 @@ def select_settings(job: Job) -> dict:
     }
 
 
-def find_start(job: Job) -> Path | None:
-    """Folder of the adapter that training starts from, where the method names one."""
-    first = job.profile.choose_training(job.backbone, job.method).start_from
-    return None if first is None else job.layout.adapter(job.backbone, first, job.seed)
+def find_start(job: Job) -> str | None:
+    """The method whose adapter training starts from, where there is one."""
+    return job.profile.choose_training(job.backbone, job.method).start_from
 
 
 def list_inputs(job: Job) -> list[Path]:
     """The backbone, its directions, the training and extraction splits, the adapter that training starts from."""
     return [
-        job.layout.backbone(job.backbone, job.seed),
-        job.layout.directions(job.backbone, BASE, job.seed) / "directions.safetensors",
+        *list_backbone_files(job),
+        find_base_directions(job),
         *(job.profile.data_dir / name for name in ROWS),
-        *([] if (start := find_start(job)) is None else [start / name for name in ADAPTER_FILES]),
+        *list_method_files(job, find_start(job) or BASE),
     ]
 
 
 def list_outputs(job: Job) -> list[Path]:
-    """The adapter's folder, and the directions under it."""
+    """The adapter's folder, its files, and the directions under it."""
     geometry = job.layout.directions(job.backbone, job.method, job.seed)
     adapter = job.layout.adapter(job.backbone, job.method, job.seed)
-    return [adapter, *(geometry / name for name in DIRECTION_FILES)]
+    files = [adapter / name for name in ADAPTER_FILES]
+    return [adapter, *files, *(geometry / name for name in DIRECTION_FILES)]
 
 
 def run(job: Job) -> None:
@@ -55,19 +56,20 @@ def run(job: Job) -> None:
     from harc.steps.reading import read_extraction_rows, write_directions
     from harc.training.run import train_adapter
 
-    adapter, directions = list_outputs(job)[:2]
+    unit, start = (job.backbone, job.method, job.seed), find_start(job)
     extraction = read_extraction_rows(job.profile.data_dir)
     train_adapter(
         open_backbone(job),
         read_jsonl(job.profile.data_dir / "training.jsonl", ("category", "prompt", "response")),
         *extraction,
-        load_directions(list_inputs(job)[1]),
+        load_directions(find_base_directions(job)),
         job.profile.choose_training(job.backbone, job.method),
         job.seed,
-        adapter,
-        job.layout.checkpoint("training", job.backbone, job.method, job.seed),
+        job.layout.adapter(*unit),
+        job.layout.checkpoint("training", *unit),
         direction_settings=job.profile.directions,
-        start_from=find_start(job),
+        start_from=None if start is None else job.layout.adapter(job.backbone, start, job.seed),
     )
     adapted = open_backbone(job, job.method)
-    write_directions(adapted, extraction, job.profile.directions, count_layers(job), directions.parent)
+    target = job.layout.directions(*unit)
+    write_directions(adapted, extraction, job.profile.directions, count_layers(job), target)

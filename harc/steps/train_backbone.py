@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from harc.artifacts import BACKBONE_FILES
 from harc.pipeline import Job
 
 ROWS = ("world.json", "pretraining.jsonl", "safety.jsonl", "extraction.jsonl", "development.jsonl")
@@ -21,8 +22,9 @@ def list_inputs(job: Job) -> list[Path]:
 
 
 def list_outputs(job: Job) -> list[Path]:
-    """The backbone's folder."""
-    return [job.layout.backbone(job.backbone, job.seed)]
+    """The backbone's folder, and its files."""
+    folder = job.layout.backbone(job.backbone, job.seed)
+    return [folder, *(folder / name for name in BACKBONE_FILES)]
 
 
 def run(job: Job) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from harc.artifacts import BASE
 from harc.config.training import MethodSettings
 from harc.pipeline import Job
+from harc.steps.models import find_base_directions, list_backbone_files
 from harc.training.modules import list_objective_code
 
 ROWS = (
@@ -45,11 +46,11 @@ def find_start(job: Job) -> str | None:
 
 
 def list_inputs(job: Job) -> list[Path]:
-    """The backbone, its directions, the splits trained and tried on, the choice of the method to start from."""
+    """The backbone, its directions (not for the base), the splits trained and tried on, the choice to start from."""
     start = find_start(job)
     return [
-        job.layout.backbone(job.backbone, job.seed),
-        job.layout.directions(job.backbone, BASE, job.seed) / "directions.safetensors",
+        *list_backbone_files(job),
+        *([] if job.method == BASE else [find_base_directions(job)]),
         *(job.profile.data_dir / name for name in ROWS),
         *([] if start is None else [job.layout.choice(start)]),
     ]
@@ -74,7 +75,7 @@ def run(job: Job) -> None:
         weights.dtype,
         weights.device,
         job.profile.data_dir,
-        list_inputs(job)[1],
+        find_base_directions(job),
         job.profile.evaluation,
         job.profile.directions,
         job.seed,

@@ -1,12 +1,10 @@
 """What a step by hand needs: the unit that it is for, and the artifacts that other steps make."""
 
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 
-from harc.artifacts import BASE
 from harc.errors import ArtifactError, ConfigError
-from harc.pipeline import Job, list_jobs, list_read, load_step
+from harc.pipeline import Job, list_jobs, list_read, list_tuning_jobs, load_step
 
 MODEL, RUN = ("backbone", "seed"), ("backbone", "method", "seed")
 UNITS = {
@@ -70,13 +68,7 @@ def check_unit(job: Job) -> None:
 
 def list_all_jobs(job: Job) -> list[Job]:
     """Every job of a job's profile, tuning among them."""
-    profile, grids = job.profile, list(job.profile.tuning.grids)
-    points = product(profile.backbones, [BASE, *grids] if grids else [], profile.tuning.seeds)
-    return [
-        *list_jobs(profile, job.layout),
-        *(Job("tune_method", profile, job.layout, *unit) for unit in points),
-        *(Job("choose_point", profile, job.layout, method=method) for method in grids),
-    ]
+    return [*list_jobs(job.profile, job.layout), *list_tuning_jobs(job.profile, job.layout)]
 
 
 def check_inputs(job: Job) -> None:

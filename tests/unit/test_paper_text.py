@@ -128,6 +128,12 @@ def test_inputs_are_copied_with_a_note_each_and_old_ones_go(inputs, tmp_path):
     )
 
 
+def test_files_that_the_profile_no_longer_has_are_not_taken(inputs, tmp_path):
+    collect_paper_inputs(*inputs, tmp_path / "generated", only={"table1.tex", "numbers.tex"})
+    names = {path.name for path in (tmp_path / "generated").iterdir()}
+    assert names == {"table1.tex", "numbers.tex", "artifacts.tex"}
+
+
 def test_no_numbers_is_an_error_with_the_next_step(tmp_path):
     with pytest.raises(
         ArtifactError, match=r"expected the paper's numbers; found no file; run `harc step make_tables`"

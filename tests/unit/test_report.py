@@ -37,10 +37,12 @@ def page(tmp_path_factory) -> Path:
     make_tables(tree, list(BACKBONES), list(METHODS), [0], SETTINGS, tree / "tables")
     outputs = tree / "figures" / "figure1.pdf", tree / "figures" / "figure1.png"
     figure1.plot(tree, list(BACKBONES), list(METHODS), [0], SETTINGS, *outputs)
+    (tree / "figures/dropped.png").write_bytes(b"a figure that the profile no longer has")
     sidecar = {"command": "harc step score --method '<b>'", "code": "c" * 64, "settings_hash": "s" * 64,
                "git_commit": None, "wall_seconds": 1.5, "peak_memory_mb": 90.0}  # fmt: skip
     write_json(tree / "scores" / "x.provenance.json", sidecar)
-    build_report(Layout(tree), list(BACKBONES), list(METHODS), [0], SETTINGS, "fake")
+    shown = {"figures": outputs[1:], "sidecars": [tree / "scores" / "x.provenance.json"]}
+    build_report(Layout(tree), list(BACKBONES), list(METHODS), [0], SETTINGS, "fake", **shown)
     return tree / "report.html"
 
 
@@ -50,6 +52,12 @@ def test_nothing_is_loaded_from_outside(page):
     assert links.addresses and all(address.startswith(("data:", "#")) for address in links.addresses)
     assert "default-src 'none'" in page.read_text(encoding="utf-8")
     assert links.tags["script"] == 1
+
+
+def test_figures_and_origins_are_those_of_the_profile(page):
+    text = page.read_text(encoding="utf-8")
+    assert "figure1" in text and "dropped" not in text
+    assert "scores/x" in text
 
 
 def test_model_output_is_escaped_and_its_control_characters_shown(page):

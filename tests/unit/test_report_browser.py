@@ -27,7 +27,7 @@ def page(tmp_path_factory):
     make_tables(tree, list(BACKBONES), list(METHODS), [0], SETTINGS, tree / "tables")
     outputs = tree / "figures/figure1.pdf", tree / "figures/figure1.png"
     figure1.plot(tree, list(BACKBONES), list(METHODS), [0], SETTINGS, *outputs)
-    build_report(Layout(tree), list(BACKBONES), list(METHODS), [0], SETTINGS, "fake")
+    build_report(Layout(tree), list(BACKBONES), list(METHODS), [0], SETTINGS, "fake", figures=outputs[1:])
     return tree / "report.html"
 
 

@@ -55,14 +55,24 @@ def test_a_wrong_unit_is_one_line(step: str, unit: dict, message: str):
 @pytest.mark.parametrize(
     ("step", "unit", "missing", "maker"),
     [
-        ("train_adapter", {**LLAMA, "method": "harc"}, "backbones/organism-llama/seed0", "train_backbone"),
+        (
+            "train_adapter",
+            {**LLAMA, "method": "harc"},
+            "backbones/organism-llama/seed0/config.json",
+            "train_backbone",
+        ),
         (
             "train_adapter",
             {**LLAMA, "seed": 7, "method": "harc"},
-            "backbones/organism-llama/seed7",
+            "backbones/organism-llama/seed7/config.json",
             "train_backbone",
         ),
-        ("score", {**LLAMA, "method": "harc"}, "generations/organism-llama/harc/seed0", "evaluate"),
+        (
+            "score",
+            {**LLAMA, "method": "harc"},
+            "generations/organism-llama/harc/seed0/direct.jsonl",
+            "evaluate",
+        ),
         ("make_tables", {}, "data/contamination.csv", "check_contamination"),
         ("build_report", {}, "tables/table1.csv", "make_tables"),
         ("choose_point", {"method": "harc"}, "tuning/organism-llama/harc/seed0/points.csv", "tune_method"),

@@ -68,6 +68,19 @@ def test_unknown_profile_names_the_known_ones(fresh):
     assert len(errors_of(run)) == 1, run.text
 
 
+def test_misspelt_key_of_the_workflow_is_one_line(fresh):
+    (fresh.root / "more.yaml").write_text("cores: 3\n")
+    for arguments, key, fix in (
+        (["--config", "profle=smol"], "profle", "did you mean 'profile'?"),
+        (["--configfile", "more.yaml"], "cores", "known here: profile"),
+    ):
+        run = fresh.run("snakemake", "--cores", "1", *arguments)
+        assert run.status == 1
+        where = f"workflow config (config/config.yaml, --configfile, --config): {key}"
+        assert errors_of(run) == [f"{where}: expected a known setting; found an unknown key; {fix}"]
+    assert list_written(fresh) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -1,11 +1,11 @@
 """The whole workflow on the smallest profile: complete, idle when nothing changed, and rebuilding only what changed."""
 
-import json
 import os
 import shutil
 
 import pytest
 import yaml
+from fixtures.step_reads import check_reads
 
 from harc.artifacts import Layout
 from harc.config.profile import load_profile
@@ -72,27 +72,6 @@ def test_the_audit_sees_changed_code_and_a_changed_setting(finished):
     assert any(line.startswith("stale settings: results/ci/data/verified.json: ") for line in lines)
 
 
-def test_sidecars_agree_with_the_inputs_that_rules_declare(finished):
-    """Rules and steps list inputs each for themselves; a file read but not declared would not trigger a rerun."""
-    plan = finished.snakemake("--dry-run", "--forceall", "--quiet", "host")
-    declared = {}
-    outputs = None
-    for line in plan.text.splitlines():
-        name, _, files = line.strip().partition(": ")
-        if name == "input":
-            inputs = set(files.split(", "))
-        elif name == "output":
-            outputs = files.split(", ")
-            declared.update({output: inputs for output in outputs if output.endswith(".provenance.json")})
-        elif line.startswith(("rule ", "localrule ")):
-            inputs = set()
-    assert outputs is not None
-    for sidecar, inputs in declared.items():
-        read = json.loads((finished.root / sidecar).read_text())["inputs"]
-        used = {name.replace("results://", "results/ci/").replace("project://", "") for name in read}
-        assert used <= inputs, f"{sidecar}: read but not declared by its rule: {sorted(used - inputs)}"
-
-
 def test_tuning_tries_the_points_and_chooses_one(finished):
     """`snakemake tune` on a profile with a grid of its own, whose backbone and directions are there already."""
     profile = finished.root / "config/profiles/ci.yaml"
@@ -114,6 +93,7 @@ def test_tuning_tries_the_points_and_chooses_one(finished):
         assert chosen["sft"] in ({"steps": 2}, {"steps": 3})
         rows = (folder / "points.csv").read_text().splitlines()
         assert len(rows) == 1 + 1 + 2  # header, base, two points
+        assert check_reads(finished, "ci", "tune") == {"misread": [], "unhashed": [], "unread": []}
     finally:
         profile.write_text(text)
         shutil.rmtree(finished.root / "results/ci/tuning", ignore_errors=True)

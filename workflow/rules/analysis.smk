@@ -3,15 +3,12 @@
 Inputs: scores, directions, projections, training logs. Outputs: results/<profile>/{tables,figures}.
 """
 
-TABLES = make_tables.list_outputs(create_job("make_tables", PROFILE))
-
 
 rule make_tables:
     input:
-        make_tables.list_inputs(create_job("make_tables", PROFILE)),
+        read_by("make_tables"),
     output:
-        files=[*map(show_table, TABLES[1:])],
-        sidecar=sidecar_path(LAYOUT.tables),
+        written_by("make_tables"),
     log:
         LAYOUT.root / "logs/make_tables.log",
     benchmark:
@@ -31,18 +28,9 @@ rule make_tables:
 
 rule make_figure:
     input:
-        lambda wildcards: make_figure.list_inputs(
-            create_job("make_figure", PROFILE, **wildcards)
-        ),
+        read_by("make_figure"),
     output:
-        pdf=LAYOUT.figures / "{figure}.pdf",
-        png=report(
-            LAYOUT.figures / "{figure}.png",
-            caption="../report/figure.rst",
-            category="Figures",
-            labels={"figure": "{figure}"},
-        ),
-        sidecar=sidecar_path(LAYOUT.figures / "{figure}.pdf"),
+        written_by("make_figure"),
     log:
         LAYOUT.root / "logs/make_figure/{figure}.log",
     benchmark:

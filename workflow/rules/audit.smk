@@ -6,16 +6,9 @@ Inputs: everything that `rule all` asks for. Outputs: results/<profile>/audit/au
 
 rule audit:
     input:
-        LAYOUT.data_report,
-        PAPER_TARGETS,
-        LAYOUT.report,
-        LAYOUT.root_hash,
-        every(sidecar_path(GENERATIONS)),
-        every(sidecar_path(SCORES)),
+        read_by("audit"),
     output:
-        report=LAYOUT.audit,
-        page=LAYOUT.audit_page,
-        sidecar=sidecar_path(LAYOUT.audit),
+        written_by("audit"),
     log:
         LAYOUT.root / "logs/audit.log",
     benchmark:

@@ -4,15 +4,12 @@ Inputs: the corpora of splits pretraining, safety and development; nothing for a
 Outputs: weights, tokenizer, acceptance figures; source.json, which says what a published model is.
 """
 
-BACKBONE = LAYOUT.backbone("{backbone}", "{seed}")
-
 
 rule train_backbone:
     input:
-        pull_data.list_row_files(PROFILE),
+        read_by("train_backbone"),
     output:
-        files=files_in(BACKBONE, BACKBONE_FILES),
-        sidecar=sidecar_path(BACKBONE),
+        written_by("train_backbone"),
     log:
         LAYOUT.root / "logs/train_backbone/{backbone}-seed{seed}.log",
     benchmark:
@@ -33,9 +30,10 @@ rule train_backbone:
 
 
 rule fetch_backbone:
+    input:
+        read_by("fetch_backbone"),
     output:
-        source=BACKBONE / SOURCE_FILE,
-        sidecar=sidecar_path(BACKBONE),
+        written_by("fetch_backbone"),
     log:
         LAYOUT.root / "logs/fetch_backbone/{backbone}-seed{seed}.log",
     benchmark:

@@ -4,56 +4,38 @@ Inputs: config/config.yaml (or --config profile=...), config/profiles/*.yaml.
 """
 
 import os
+import shlex
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from harc.artifacts import (
-    ADAPTER_FILES,
-    BACKBONE_FILES,
-    BASE,
-    DIRECTION_FILES,
-    FINETUNING_FILES,
-    PROJECTION_FILES,
-    SCORE_FILES,
-    SOURCE_FILE,
-    STEERING_FILES,
-    TRAJECTORY_FILES,
-    Layout,
-    sidecar_path,
-)
+from harc.artifacts import BASE, Layout
 from harc.config.profile import load_profile
+from harc.config.workflow import read_workflow_settings
 from harc.errors import HarcError
-from harc.evaluation.tracing import list_trace_suites
-from harc.helpfulness.files import list_output_names
-from harc.pipeline import create_job, fingerprint_step, list_method_files, list_read
+from harc.pipeline import (
+    create_job,
+    fingerprint_step,
+    list_guards,
+    list_made,
+    list_needed,
+)
 from harc.preflight import Machine, find_profile_lacks, raise_first
 from harc.reference import find_profile, locate_reference, stands_in
-from harc.steps import (
-    build_paper,
-    build_report,
-    check_contamination,
-    choose_point,
-    collect_points,
-    make_figure,
-    make_tables,
-    pull_data,
-    seal_results,
-    tabulate_compute,
-    tune_method,
-)
+from harc.steps.build_paper import PDF, find_latex
 
 # `harc` comes from the environment that runs Snakemake, also where that environment is not activated.
 shell.prefix(f'set -euo pipefail; export PATH="{Path(sys.executable).parent}:$PATH"; ')
 
 STARTED = int(time.time())
-PROFILE_SOURCE = config["profile"]
 
 try:
-    PROFILE = load_profile(PROFILE_SOURCE)
+    PROFILE = load_profile(read_workflow_settings(config).profile)
 except HarcError as problem:
     sys.exit(str(problem))
 
+PROFILE_SOURCE = shlex.quote(PROFILE.source)  # a word of shell commands
 LAYOUT = Layout(Path("results") / PROFILE.name)
 BACKBONES = PROFILE.all_backbones
 TRAINED_BACKBONES = [
@@ -62,8 +44,6 @@ TRAINED_BACKBONES = [
 FETCHED_BACKBONES = [name for name in BACKBONES if name not in TRAINED_BACKBONES]
 ADAPTED = PROFILE.adapted
 FITTED = [name for name, method in ADAPTED.items() if method.objective == "cast"]
-UNITS = PROFILE.list_units()
-DATA = PROFILE.data_dir
 
 
 wildcard_constraints:
@@ -108,27 +88,28 @@ def fingerprint(step, profile=PROFILE):
 def run_step(step, *wildcards):
     """Shell command of a step: the line that a person can run by hand, its output shown and kept."""
     options = "".join(f" --{name} {{wildcards.{name}}}" for name in wildcards)
-    return f"harc step {step} --profile {{params.profile}}{options} 2>&1 | tee {{log}}"
+    planned = "HARC_PLANNED={params.fingerprint}"
+    return f"{planned} harc step {step} --profile {{params.profile}}{options} 2>&1 | tee {{log}}"
 
 
-def files_in(folder, names):
-    """The named files of an artifact's folder, as paths that may hold wildcards."""
-    return [folder / name for name in names]
+def read_by(step, profile=PROFILE, reference=None):
+    """A rule's input: the files whose change makes its step stale, and those that must be there, of whatever age."""
+
+    def of_job(wildcards):
+        unit = {**wildcards}
+        if "seed" in unit:
+            unit["seed"] = int(unit["seed"])
+        job = create_job(step, profile, reference, **unit)
+        return [*list_needed(job), *(ancient(str(path)) for path in list_guards(job))]
+
+    return of_job
 
 
-def every(pattern):
-    """A path pattern, filled with every model that the profile evaluates: backbone, method or arm, seed."""
-    backbones, methods, seeds = zip(*UNITS)
-    return expand(pattern, zip, backbone=backbones, method=methods, seed=seeds)
-
-
-def backbone_of(wildcards):
-    """The files that stand for a backbone: all of an organism's, the one record of a fetched model."""
-    trained = wildcards.backbone in TRAINED_BACKBONES
-    return files_in(
-        LAYOUT.backbone(wildcards.backbone, wildcards.seed),
-        BACKBONE_FILES if trained else [SOURCE_FILE],
-    )
+def written_by(step, profile=PROFILE, reference=None):
+    """A rule's output: the files that its step leaves, as patterns over the unit that the step is for."""
+    unit = {name: f"{{{name}}}" for name in ("backbone", "method", "seed", "figure")}
+    job = replace(create_job(step, profile, reference), **unit)
+    return [show(step, path) for path in list_made(job)]
 
 
 def gpus_of(wildcards):
@@ -142,40 +123,20 @@ def memory_of(wildcards):
     return int(1000 * getattr(BACKBONES[wildcards.backbone], "memory_gb", 2.5))
 
 
-def adapter_of(wildcards):
-    """The adapter's files; none for the base."""
-    if wildcards.method == BASE:
-        return []
-    return files_in(
-        LAYOUT.adapter(wildcards.backbone, wildcards.method, wildcards.seed),
-        list_method_files(PROFILE, wildcards.method),
-    )
-
-
-def choice_of(wildcards):
-    """The tuned choice that a composed method's grid starts from; none for the others and for the base."""
-    method = ADAPTED.get(wildcards.method)
-    return (
-        []
-        if method is None or method.start_from is None
-        else [LAYOUT.choice(method.start_from)]
-    )
-
-
-def start_of(wildcards):
-    """The adapter that a composed method starts from; none for the others."""
-    first = ADAPTED[wildcards.method].start_from
-    if first is None:
-        return []
-    return files_in(
-        LAYOUT.adapter(wildcards.backbone, first, wildcards.seed), ADAPTER_FILES
-    )
-
-
-def show_table(path):
-    """A table's CSV file as it appears in Snakemake's report, with its caption; other files as they are."""
-    if path.suffix != ".csv":
-        return path
-    caption, labels = f"../report/{path.stem}.rst", {"table": path.stem}
-    shown = report(path, caption=caption, category="Tables", labels=labels)
-    return shown
+def show(step, path):
+    """A table or figure with its caption in Snakemake's report; any other file as it is."""
+    if step == "make_figure" and path.suffix == ".png":
+        return report(
+            path,
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        )
+    if step in ("make_tables", "tabulate_compute") and path.suffix == ".csv":
+        return report(
+            path,
+            caption=f"../report/{path.stem}.rst",
+            category="Tables",
+            labels={"table": path.stem},
+        )
+    return path

@@ -7,11 +7,9 @@ results/<profile>/data/contamination.csv, without which nothing is read from a m
 
 rule pull_data:
     input:
-        pull_data.list_inputs(create_job("pull_data", PROFILE)),
+        read_by("pull_data"),
     output:
-        files=pull_data.list_row_files(PROFILE),
-        report=LAYOUT.data_report,
-        sidecar=sidecar_path(LAYOUT.data_report),
+        written_by("pull_data"),
     log:
         LAYOUT.root / "logs/pull_data.log",
     benchmark:
@@ -31,10 +29,9 @@ rule pull_data:
 
 rule check_contamination:
     input:
-        check_contamination.list_inputs(create_job("check_contamination", PROFILE)),
+        read_by("check_contamination"),
     output:
-        table=LAYOUT.contamination,
-        sidecar=sidecar_path(LAYOUT.contamination),
+        written_by("check_contamination"),
     log:
         LAYOUT.root / "logs/check_contamination.log",
     benchmark:

@@ -3,18 +3,12 @@
 Inputs: a backbone, the extraction split, the guard's table. Outputs: directions.safetensors, layers.json.
 """
 
-METHOD_DIRECTIONS = LAYOUT.directions("{backbone}", "{method}", "{seed}")
-BASE_DIRECTIONS = LAYOUT.directions("{backbone}", BASE, "{seed}")
-
 
 rule extract_directions:
     input:
-        backbone=backbone_of,
-        data=files_in(DATA, ["extraction.jsonl", "extraction_pairs.jsonl"]),
-        guard=LAYOUT.contamination,
+        read_by("extract_directions"),
     output:
-        files=files_in(BASE_DIRECTIONS, DIRECTION_FILES),
-        sidecar=sidecar_path(BASE_DIRECTIONS / "directions.safetensors"),
+        written_by("extract_directions"),
     log:
         LAYOUT.root / "logs/extract_directions/{backbone}-seed{seed}.log",
     benchmark:

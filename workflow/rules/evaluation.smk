@@ -4,21 +4,12 @@ Inputs: a backbone, an adapter (none for base), the base directions, the evaluat
 Outputs: generations per suite, projections onto the base directions, outcomes and scores.
 """
 
-GENERATIONS = LAYOUT.generations("{backbone}", "{method}", "{seed}")
-SCORES = LAYOUT.scores("{backbone}", "{method}", "{seed}")
-GENERATION_FILES = [f"{suite}.jsonl" for suite in PROFILE.evaluation.suites]
-
 
 rule evaluate:
     input:
-        backbone=backbone_of,
-        adapter=adapter_of,
-        directions=files_in(BASE_DIRECTIONS, DIRECTION_FILES),
-        data=files_in(DATA, [f"{PROFILE.evaluation.split}.jsonl", "world.json"]),
+        read_by("evaluate"),
     output:
-        generations=files_in(GENERATIONS, GENERATION_FILES),
-        projections=files_in(METHOD_DIRECTIONS, PROJECTION_FILES),
-        sidecar=sidecar_path(GENERATIONS),
+        written_by("evaluate"),
     log:
         LAYOUT.root / "logs/evaluate/{backbone}-{method}-seed{seed}.log",
     benchmark:
@@ -39,10 +30,9 @@ rule evaluate:
 
 rule score:
     input:
-        files_in(GENERATIONS, GENERATION_FILES),
+        read_by("score"),
     output:
-        files=files_in(SCORES, SCORE_FILES),
-        sidecar=sidecar_path(SCORES),
+        written_by("score"),
     log:
         LAYOUT.root / "logs/score/{backbone}-{method}-seed{seed}.log",
     benchmark:

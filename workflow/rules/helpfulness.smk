@@ -3,17 +3,12 @@
 Inputs: a backbone, an adapter (none for base), the registry of public files. Outputs: every sample, and scores.
 """
 
-HELPFULNESS = LAYOUT.helpfulness("{backbone}", "{method}", "{seed}")
-
 
 rule measure_helpfulness:
     input:
-        backbone=backbone_of,
-        adapter=adapter_of,
-        registry="harc/data/registry.yaml",
+        read_by("measure_helpfulness"),
     output:
-        files=files_in(HELPFULNESS, list_output_names(PROFILE.helpfulness)),
-        sidecar=sidecar_path(HELPFULNESS),
+        written_by("measure_helpfulness"),
     log:
         LAYOUT.root / "logs/measure_helpfulness/{backbone}-{method}-seed{seed}.log",
     benchmark:

@@ -3,27 +3,16 @@
 Inputs: tables, figures, paper/*.tex. Outputs: paper/main.pdf (where LaTeX is present), results/<profile>/report.html.
 """
 
-FIGURES = [
-    LAYOUT.figures / f"{name}.{kind}"
-    for name in PROFILE.figures
-    for kind in ("pdf", "png")
-]
-COMPUTE = tabulate_compute.list_outputs(create_job("tabulate_compute", PROFILE))
-PAPER_PDF = "paper/main.pdf"
-PAPER_TARGETS = (
-    [PAPER_PDF]
-    if build_paper.find_latex()
-    else [*TABLES[1:], *FIGURES, *COMPUTE[1:], LAYOUT.root_hash]
-)
+# The PDF, or without LaTeX everything that it would be set from.
+PAPER_TARGETS = [PDF] if find_latex() else read_by("build_paper")({})
 
 
 rule tabulate_compute:
     """What each kind of step cost: times differ from run to run, so the root hash does not cover it."""
     input:
-        seal_results.list_sealed(create_job("tabulate_compute", PROFILE)),
+        read_by("tabulate_compute"),
     output:
-        files=[*map(show_table, COMPUTE[1:])],
-        sidecar=sidecar_path(COMPUTE[0]),
+        written_by("tabulate_compute"),
     log:
         LAYOUT.root / "logs/tabulate_compute.log",
     benchmark:
@@ -44,10 +33,9 @@ rule tabulate_compute:
 rule seal_results:
     """The root hash, which the paper prints: of everything that the paper is made from."""
     input:
-        seal_results.list_sealed(create_job("seal_results", PROFILE)),
+        read_by("seal_results"),
     output:
-        root_hash=LAYOUT.root_hash,
-        sidecar=sidecar_path(LAYOUT.root_hash),
+        written_by("seal_results"),
     log:
         LAYOUT.root / "logs/seal_results.log",
     benchmark:
@@ -67,14 +55,9 @@ rule seal_results:
 
 rule build_paper:
     input:
-        sources=build_paper.list_sources(),
-        tables=TABLES[1:],
-        figures=FIGURES,
-        compute=COMPUTE[1:],
-        root_hash=LAYOUT.root_hash,
+        read_by("build_paper"),
     output:
-        pdf=PAPER_PDF,
-        sidecar=sidecar_path(PAPER_PDF),
+        written_by("build_paper"),
     log:
         LAYOUT.root / "logs/build_paper.log",
     benchmark:
@@ -94,10 +77,9 @@ rule build_paper:
 
 rule build_report:
     input:
-        build_report.list_inputs(create_job("build_report", PROFILE)),
+        read_by("build_report"),
     output:
-        html=LAYOUT.report,
-        sidecar=sidecar_path(LAYOUT.report),
+        written_by("build_report"),
     log:
         LAYOUT.root / "logs/build_report.log",
     benchmark:

@@ -10,13 +10,7 @@ except HarcError as problem:
     sys.exit(str(problem))
 
 # The options that name the study, wherever a rule's command names its profile.
-STUDY_OPTIONS = f"{STUDY.source} --reference {PROFILE.name}"
-SHOWN_TABLES = make_tables.list_outputs(create_job("make_tables", STUDY, PROFILE.name))
-SHOWN_FIGURES = [
-    SHOWN.figures / f"{name}.{kind}"
-    for name in STUDY.figures
-    for kind in ("pdf", "png")
-]
+STUDY_OPTIONS = f"{shlex.quote(STUDY.source)} --reference {PROFILE.name}"
 
 
 ruleorder: build_paper > build_paper_from_reference
@@ -24,10 +18,9 @@ ruleorder: build_paper > build_paper_from_reference
 
 use rule make_tables as make_tables_from_reference with:
     input:
-        list_read(create_job("make_tables", STUDY, PROFILE.name)),
+        read_by("make_tables", STUDY, PROFILE.name),
     output:
-        files=[*map(show_table, SHOWN_TABLES[1:])],
-        sidecar=sidecar_path(SHOWN.tables),
+        written_by("make_tables", STUDY, PROFILE.name),
     log:
         SHOWN.root / "logs/make_tables.log",
     benchmark:
@@ -39,18 +32,9 @@ use rule make_tables as make_tables_from_reference with:
 
 use rule make_figure as make_figure_from_reference with:
     input:
-        lambda wildcards: list_read(
-            create_job("make_figure", STUDY, PROFILE.name, **wildcards)
-        ),
+        read_by("make_figure", STUDY, PROFILE.name),
     output:
-        pdf=SHOWN.figures / "{figure}.pdf",
-        png=report(
-            SHOWN.figures / "{figure}.png",
-            caption="../report/figure.rst",
-            category="Figures",
-            labels={"figure": "{figure}"},
-        ),
-        sidecar=sidecar_path(SHOWN.figures / "{figure}.pdf"),
+        written_by("make_figure", STUDY, PROFILE.name),
     log:
         SHOWN.root / "logs/make_figure/{figure}.log",
     benchmark:
@@ -64,10 +48,9 @@ use rule make_figure as make_figure_from_reference with:
 
 use rule seal_results as seal_results_from_reference with:
     input:
-        seal_results.list_sealed(create_job("seal_results", STUDY, PROFILE.name)),
+        read_by("seal_results", STUDY, PROFILE.name),
     output:
-        root_hash=SHOWN.root_hash,
-        sidecar=sidecar_path(SHOWN.root_hash),
+        written_by("seal_results", STUDY, PROFILE.name),
     log:
         SHOWN.root / "logs/seal_results.log",
     benchmark:
@@ -79,14 +62,9 @@ use rule seal_results as seal_results_from_reference with:
 
 use rule build_paper as build_paper_from_reference with:
     input:
-        sources=build_paper.list_sources(),
-        tables=SHOWN_TABLES[1:],
-        figures=SHOWN_FIGURES,
-        compute=build_paper.list_compute(create_job("build_paper", STUDY, PROFILE.name)),
-        root_hash=SHOWN.root_hash,
+        read_by("build_paper", STUDY, PROFILE.name),
     output:
-        pdf=PAPER_PDF,
-        sidecar=sidecar_path(PAPER_PDF),
+        written_by("build_paper", STUDY, PROFILE.name),
     log:
         SHOWN.root / "logs/build_paper.log",
     benchmark:
@@ -98,10 +76,9 @@ use rule build_paper as build_paper_from_reference with:
 
 use rule build_report as build_report_from_reference with:
     input:
-        list_read(create_job("build_report", STUDY, PROFILE.name)),
+        read_by("build_report", STUDY, PROFILE.name),
     output:
-        html=SHOWN.report,
-        sidecar=sidecar_path(SHOWN.report),
+        written_by("build_report", STUDY, PROFILE.name),
     log:
         SHOWN.root / "logs/build_report.log",
     benchmark:
@@ -111,12 +88,12 @@ use rule build_report as build_report_from_reference with:
         profile=STUDY_OPTIONS,
 
 
-# Named by their rules: the run's own rules make the same PDF.
+# Named by its rule: the run's own rule makes the same PDF.
 SHOWN_TARGETS = [
     *(
-        [rules.build_paper_from_reference.output.pdf]
-        if build_paper.find_latex()
-        else [*SHOWN_TABLES[1:], *SHOWN_FIGURES, SHOWN.root_hash]
+        [rules.build_paper_from_reference.output[0]]
+        if find_latex()
+        else read_by("build_paper", STUDY, PROFILE.name)({})
     ),
-    rules.build_report_from_reference.output.html,
+    SHOWN.report,
 ]

@@ -4,23 +4,12 @@ Inputs: a backbone, an adapter (none for base); the base directions and the gene
 splits. Outputs: a trajectory per answer; answers and training losses by number of harmful examples.
 """
 
-TRAJECTORIES = LAYOUT.trajectories("{backbone}", "{method}", "{seed}")
-FINETUNING = LAYOUT.finetuning("{backbone}", "{method}", "{seed}")
-TRACED_FILES = [
-    f"{suite}.jsonl" for suite in list_trace_suites(PROFILE.evaluation.suites)
-]
-
 
 rule trace_responses:
     input:
-        backbone=backbone_of,
-        adapter=adapter_of,
-        directions=files_in(BASE_DIRECTIONS, DIRECTION_FILES),
-        own=files_in(GENERATIONS, TRACED_FILES),
-        base=files_in(LAYOUT.generations("{backbone}", BASE, "{seed}"), TRACED_FILES),
+        read_by("trace_responses"),
     output:
-        files=files_in(TRAJECTORIES, TRAJECTORY_FILES),
-        sidecar=sidecar_path(TRAJECTORIES),
+        written_by("trace_responses"),
     log:
         LAYOUT.root / "logs/trace_responses/{backbone}-{method}-seed{seed}.log",
     benchmark:
@@ -41,15 +30,9 @@ rule trace_responses:
 
 rule finetune_harmful:
     input:
-        backbone=backbone_of,
-        adapter=adapter_of,
-        data=files_in(
-            DATA,
-            ["training.jsonl", f"{PROFILE.evaluation.split}.jsonl", "world.json"],
-        ),
+        read_by("finetune_harmful"),
     output:
-        files=files_in(FINETUNING, FINETUNING_FILES),
-        sidecar=sidecar_path(FINETUNING),
+        written_by("finetune_harmful"),
     log:
         LAYOUT.root / "logs/finetune_harmful/{backbone}-{method}-seed{seed}.log",
     benchmark:

@@ -5,21 +5,13 @@ from. Outputs: the adapter and its logs (CAST: its vectors and condition), and t
 """
 
 TRAINED = [name for name in ADAPTED if name not in FITTED]
-ADAPTER = LAYOUT.adapter("{backbone}", "{method}", "{seed}")
 
 
 rule train_adapter:
     input:
-        backbone=backbone_of,
-        directions=files_in(BASE_DIRECTIONS, DIRECTION_FILES),
-        data=files_in(
-            DATA, ["training.jsonl", "extraction.jsonl", "extraction_pairs.jsonl"]
-        ),
-        start=start_of,
+        read_by("train_adapter"),
     output:
-        files=files_in(ADAPTER, ADAPTER_FILES),
-        directions=files_in(METHOD_DIRECTIONS, DIRECTION_FILES),
-        sidecar=sidecar_path(ADAPTER),
+        written_by("train_adapter"),
     log:
         LAYOUT.root / "logs/train_adapter/{backbone}-{method}-seed{seed}.log",
     benchmark:
@@ -42,15 +34,9 @@ rule train_adapter:
 
 rule fit_steering:
     input:
-        backbone=backbone_of,
-        data=files_in(
-            DATA, ["training.jsonl", "extraction.jsonl", "extraction_pairs.jsonl"]
-        ),
-        guard=LAYOUT.contamination,
+        read_by("fit_steering"),
     output:
-        files=files_in(ADAPTER, STEERING_FILES),
-        directions=files_in(METHOD_DIRECTIONS, DIRECTION_FILES),
-        sidecar=sidecar_path(ADAPTER),
+        written_by("fit_steering"),
     log:
         LAYOUT.root / "logs/fit_steering/{backbone}-{method}-seed{seed}.log",
     benchmark:

@@ -4,19 +4,12 @@ Inputs: backbones, base directions, the training, extraction and development spl
 No part of `rule all`: profiles hold what was chosen (config/tuned).
 """
 
-TUNED = list(PROFILE.tuning.grids)
-TUNING_ROWS = files_in(DATA, tune_method.ROWS)
-
 
 rule tune_method:
     input:
-        backbone=backbone_of,
-        directions=files_in(BASE_DIRECTIONS, DIRECTION_FILES),
-        data=TUNING_ROWS,
-        start=choice_of,
+        read_by("tune_method"),
     output:
-        points=LAYOUT.points("{backbone}", "{method}", "{seed}"),
-        sidecar=sidecar_path(LAYOUT.points("{backbone}", "{method}", "{seed}")),
+        written_by("tune_method"),
     log:
         LAYOUT.root / "logs/tune_method/{backbone}-{method}-seed{seed}.log",
     benchmark:
@@ -37,12 +30,9 @@ rule tune_method:
 
 rule choose_point:
     input:
-        lambda wildcards: choose_point.list_inputs(
-            create_job("choose_point", PROFILE, **wildcards)
-        ),
+        read_by("choose_point"),
     output:
-        choice=LAYOUT.choice("{method}"),
-        sidecar=sidecar_path(LAYOUT.choice("{method}")),
+        written_by("choose_point"),
     log:
         LAYOUT.root / "logs/choose_point/{method}.log",
     benchmark:
@@ -62,11 +52,9 @@ rule choose_point:
 
 rule collect_points:
     input:
-        collect_points.list_inputs(create_job("collect_points", PROFILE)),
+        read_by("collect_points"),
     output:
-        tuned=LAYOUT.tuning / "tuned.yaml",
-        points=LAYOUT.tuning / "points.csv",
-        sidecar=sidecar_path(LAYOUT.tuning / "tuned.yaml"),
+        written_by("collect_points"),
     log:
         LAYOUT.root / "logs/collect_points.log",
     benchmark:

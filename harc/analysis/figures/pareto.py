@@ -7,12 +7,10 @@ from matplotlib.lines import Line2D
 
 from harc.analysis.figures.style import GREY, open_figure, say_missing, style_method, write_corner
 from harc.analysis.front import find_front
-from harc.analysis.tuning_points import TuningPoint, read_points, read_tuned
+from harc.analysis.tuning_points import TuningPoint, locate_tuned, read_points, read_tuned
 from harc.analysis.vocabulary import name_backbone, name_method, sort_methods
 from harc.artifacts import BASE
 from harc.config.analysis import AnalysisSettings
-
-READS_TUNING_POINTS = True
 
 
 def list_inputs(
@@ -20,6 +18,11 @@ def list_inputs(
 ) -> list[Path]:
     """None of the run's own: the points come with the settings that were chosen from them."""
     return []
+
+
+def list_tuning_inputs(points: Path) -> list[Path]:
+    """The points, and what was chosen from them."""
+    return [points, locate_tuned(points)]
 
 
 def _draw_method(
