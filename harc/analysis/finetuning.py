@@ -1,6 +1,5 @@
 """What models answer after fine-tuning on harmful answers: reading it, and rates by number of examples."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -8,6 +7,7 @@ from typing import NamedTuple
 from harc.analysis.outcomes import Outcome, merge_units, select_suites
 from harc.analysis.vocabulary import OVER_REFUSAL
 from harc.artifacts import Layout
+from harc.csv_files import read_csv_rows
 from harc.errors import DataError
 from harc.evaluation.statistics import wilson_interval
 
@@ -42,10 +42,8 @@ def read_finetuning(results_root: Path, backbone: str, method: str, seed: int) -
     path = Layout(results_root).finetuning(backbone, method, seed) / "answers.csv"
     if not path.is_file():
         return {}
-    with path.open(newline="", encoding="utf-8") as handle:
-        reader = csv.DictReader(handle)
-        rows = list(reader)
-    missing = [name for name in REQUIRED if name not in (reader.fieldnames or ())]
+    columns, rows = read_csv_rows(path)
+    missing = [name for name in REQUIRED if name not in columns]
     if missing:
         raise DataError(
             str(path),

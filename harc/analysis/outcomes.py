@@ -1,12 +1,12 @@
 """Judged outcomes per prompt: reading them, and what counts as a hit in each suite."""
 
-import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from harc.analysis.vocabulary import ATTACKS, CONTRASTS, DIRECT, HELPFULNESS, OVER_REFUSAL
 from harc.artifacts import Layout
+from harc.csv_files import read_csv_rows
 from harc.errors import DataError
 
 VERDICTS = ("refused", "correct", "garbled")
@@ -48,17 +48,16 @@ def is_hit(suite: str, label: str) -> bool:
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
-    with open(path, encoding="utf-8", newline="") as handle:
-        reader = csv.DictReader(handle)
-        missing = [column for column in REQUIRED if column not in (reader.fieldnames or ())]
-        if missing:
-            raise DataError(
-                str(path),
-                expected=f"the columns {', '.join(REQUIRED)}",
-                found=f"no {', '.join(missing)}",
-                fix="run the evaluation of this method again",
-            )
-        return list(reader)
+    columns, rows = read_csv_rows(path)
+    missing = [column for column in REQUIRED if column not in columns]
+    if missing:
+        raise DataError(
+            str(path),
+            expected=f"the columns {', '.join(REQUIRED)}",
+            found=f"no {', '.join(missing)}",
+            fix="run the evaluation of this method again",
+        )
+    return rows
 
 
 def read_outcomes(path: Path) -> list[Outcome] | None:

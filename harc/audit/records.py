@@ -1,6 +1,5 @@
 """What JSON records must satisfy: generations, training logs, layer choices over time, prompt hashes."""
 
-import csv
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harc.audit.tensors import Problem
+from harc.csv_files import read_csv_rows
 from harc.errors import DataError
 from harc.files import read_json, read_jsonl, sha256_text
 from harc.judges.base import LABELS, UNJUDGED
@@ -132,8 +132,7 @@ def check_finetuning(path: Path, rows: dict[str, Counter], trainings: dict[str, 
         rows: ids by suite of the rows that were asked.
         trainings: settings by number of examples, as configured.
     """
-    with path.open(newline="", encoding="utf-8") as handle:
-        answers = list(csv.DictReader(handle))
+    _, answers = read_csv_rows(path)
     counts = {answer["examples"] for answer in answers}
     if trainings and counts != set(trainings):
         yield f"answers after {', '.join(trainings)} examples", ", ".join(sorted(counts)) or "none"

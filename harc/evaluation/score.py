@@ -1,12 +1,11 @@
 """Scores as a pure function of generations: outcomes.csv (one row per prompt), scores.csv (one per rate)."""
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from harc.config.evaluation import EvaluationSettings
+from harc.csv_files import read_csv_rows, render_csv
 from harc.errors import DataError
 from harc.evaluation.agreement import score_agreement
 from harc.evaluation.bootstrap import mean_of_rates_interval
@@ -42,11 +41,8 @@ def format_value(value: object) -> str:
 
 def write_csv(path: Path | str, columns: Sequence[str], rows: Sequence[dict]) -> None:
     """Write rows atomically with the given columns; a cell that a row lacks stays empty."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([format_value(row.get(column)) for column in columns] for row in rows)
-    write_text(path, buffer.getvalue())
+    lines = ([format_value(row.get(column)) for column in columns] for row in rows)
+    write_text(path, render_csv(columns, lines))
 
 
 def read_csv(path: Path | str, required: Sequence[str] = ()) -> list[dict]:
@@ -58,10 +54,9 @@ def read_csv(path: Path | str, required: Sequence[str] = ()) -> list[dict]:
     path = Path(path)
     if not path.is_file():
         raise DataError(str(path), expected="a table", found="no file", fix="run `harc score`")
-    with path.open(newline="", encoding="utf-8") as handle:
-        reader = csv.DictReader(handle)
-        rows = [{name: _parse(name, cell) for name, cell in row.items()} for row in reader]
-        missing = [name for name in required if name not in (reader.fieldnames or ())]
+    columns, lines = read_csv_rows(path)
+    rows = [{name: _parse(name, cell) for name, cell in line.items()} for line in lines]
+    missing = [name for name in required if name not in columns]
     if missing or not rows:
         raise DataError(
             str(path),
