@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from harc.config.endpoints import EndpointSettings
 from harc.config.evaluation import EvaluationSettings
 from harc.errors import ConfigError, DataError
 from harc.evaluation.prompt_store import PromptStore, run_in_parts
@@ -76,7 +77,7 @@ def describe_run(paths: EvaluationPaths, settings: EvaluationSettings, seed: int
     )  # fmt: skip
     for role in ENDPOINTS:
         endpoint = getattr(settings, role)
-        answering[role] = None if endpoint is None else endpoint.describe_answers()
+        answering[role] = None if endpoint is None else _identify(endpoint)
     return describe_work(
         ["harc.evaluation.run:evaluate_backbone"],
         data=sha256_file(paths.data),
@@ -86,6 +87,12 @@ def describe_run(paths: EvaluationPaths, settings: EvaluationSettings, seed: int
         settings=answering,
         seed=seed,
     )
+
+
+def _identify(endpoint: EndpointSettings) -> dict:
+    """What an endpoint's answers depend on: of a model that is loaded here, its weights too."""
+    weights = {"weights": hash_weights(endpoint.model)} if endpoint.kind == "local" else {}
+    return endpoint.describe_answers() | weights
 
 
 class SuiteStore:

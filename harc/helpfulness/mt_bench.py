@@ -10,7 +10,6 @@ from typing import Any
 
 from harc.errors import DataError
 from harc.files import read_jsonl
-from harc.generation import end_token_ids, generate_greedy
 from harc.token_sampling import Sampling
 
 TEMPERATURES = {
@@ -121,14 +120,9 @@ def _decode(
 ) -> list[Any]:
     if not histories:
         return []
-    backbone = target.backbone
-    return generate_greedy(
-        backbone.model,
-        backbone.tokenizer,
-        backbone.chat.encode_prompts([history for _, history in histories]),
+    return target.decode(
+        target.backbone.chat.encode_prompts([history for _, history in histories]),
         max_new_tokens=limit,
-        batch_size=target.settings.batch_size,
-        ends=end_token_ids(backbone.model, backbone.tokenizer) | {backbone.chat.end_id},
         names=[name for name, _ in histories],
         sampling=Sampling(temperature, seed=seed) if temperature else None,
     )

@@ -17,23 +17,24 @@ def write(path: Path, text: str | bytes) -> Path:
 def test_csv_and_jsonl_give_the_same_rows(tmp_path):
     table = write(
         tmp_path / "My abuse-list.csv",
-        '\ufeffprompt,id,category,kind,expected,owner\r\n"how, said ""he""\nagain?",a1,fraud,Harmful,,me\r\n'
+        '\ufeffPrompt,ID,category,kind,contains,owner\r\n"how, said ""he""\nagain?",a1,fraud,Harmful,,me\r\n'
         "\r\nhello,,,,hi,\r\n",
     )
     lines = write(
         tmp_path / "My abuse-list.jsonl",
         json.dumps({"prompt": 'how, said "he"\nagain?', "id": "a1", "category": "fraud", "kind": "harmful"})
         + "\n\n"
-        + json.dumps({"prompt": "hello", "id": None, "expected": "hi", "owner": "me"})
+        + json.dumps({"prompt": "hello", "id": None, "contains": "hi", "owner": "me"})
         + "\n",
     )
     rows, ignored = read_prompt_file(table)
-    assert ignored == ["owner"]
+    assert ignored == [f"{table}: columns that nothing reads: 'owner'", f"{table}: 1 rows are of no kind, and in "
+        "neither missed harm nor false refusals"]  # fmt: skip
     first, second = rows
     assert first["suite"] == "my_abuse_list" and first["id"] == "a1"
     assert (first["category"], first["kind"], first["expected"]) == ("fraud", "harmful", "")
     assert first["messages"] == [{"role": "user", "content": 'how, said "he"\nagain?'}]
-    assert (second["category"], second["kind"], second["expected"]) == ("uncategorised", None, "hi")
+    assert (second["category"], second["kind"], second["expected"]) == ("", None, "hi")
     assert second["id"] == "my_abuse_list-00005" and second["place"] == f"{table}:5: column prompt"
     others, _ = read_prompt_file(lines)
     assert others[1]["id"] == "my_abuse_list-00003"
@@ -54,7 +55,7 @@ def test_csv_and_jsonl_give_the_same_rows(tmp_path):
         ('prompt\n"never closed\n', r"a\.csv:2: expected a CSV row; found unexpected end of data"),
         ("prompt,id\na,1\n  ,2\n,3\n", r"a\.csv:3: column prompt: expected a prompt; found an empty cell; .*1 more"),
         ("prompt,id\na,1\nb,1\n", r"a\.csv:3: column id: expected a value of its own; found the one of row 2"),
-        ("prompt,id\na,1\na ,2\n", r"a\.csv:3: column prompt: expected a value of its own; found the one of row 2"),
+        ("prompt,kind\na,harmful\na ,benign\n", r"a\.csv:3: column prompt: .*benign here and harmful in row 2"),
         ("prompt,kind\na,bad\n", r"a\.csv:2: column kind: expected harmful or benign; found 'bad'"),
         ("prompt\na\x00b\n", r"a\.csv:2: column prompt: expected printable text; found the control character U\+0000"),
         ("prompt\na\x1b[31mb\n", r"column prompt: expected printable text; found the control character U\+001B"),
