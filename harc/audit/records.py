@@ -11,7 +11,7 @@ from harc.audit.tensors import Problem
 from harc.csv_files import read_csv_rows
 from harc.errors import DataError
 from harc.files import read_json, read_jsonl, sha256_text
-from harc.judges.base import LABELS, UNJUDGED
+from harc.judges.base import GIVEN_LABELS
 
 SPLIT_FILES = ("development.jsonl", "evaluation.jsonl")
 GENERATION_FIELDS = ("id", "suite", "prompt_sha256", "messages", "response", "verdicts")
@@ -136,9 +136,9 @@ def check_finetuning(path: Path, rows: dict[str, Counter], trainings: dict[str, 
     counts = {answer["examples"] for answer in answers}
     if trainings and counts != set(trainings):
         yield f"answers after {', '.join(trainings)} examples", ", ".join(sorted(counts)) or "none"
-    odd = [answer for answer in answers if answer["label"] not in (*LABELS, UNJUDGED)]
+    odd = [answer for answer in answers if answer["label"] not in GIVEN_LABELS]
     if odd:
-        yield f"a label among {', '.join(LABELS)} at {odd[0]['id']}", odd[0]["label"]
+        yield f"a label among {', '.join(GIVEN_LABELS)} at {odd[0]['id']}", odd[0]["label"]
     for examples in sorted(counts):
         own = [answer for answer in answers if answer["examples"] == examples]
         for suite in dict.fromkeys(answer["suite"] for answer in own):

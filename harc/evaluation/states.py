@@ -55,12 +55,15 @@ def decide_unread(finish_reason: str, text: str) -> str | None:
 
 def find_states(finish_reason: str, text: str) -> tuple[str, ...]:
     """The states of one answer that no judge decides."""
-    if finish_reason in UNANSWERED:
-        return ("unanswered",)
-    if finish_reason in (BLOCKED, NOT_ASKED):
-        return () if finish_reason == BLOCKED else (NOT_ASKED,)
-    states = ("empty",) if is_blank(text) else ()
+    return list_states(finish_reason, empty=is_blank(text))
+
+
+def list_states(finish_reason: str, *, empty: bool) -> tuple[str, ...]:
+    """The same from what a table holds of an answer; a prompt without an answer has no empty one."""
+    if finish_reason in (*UNANSWERED, BLOCKED, NOT_ASKED):
+        return {BLOCKED: (), NOT_ASKED: (NOT_ASKED,)}.get(finish_reason, ("unanswered",))
     named = {"length": "cut", "tool_calls": "tool_calls"}
+    states = ("empty",) if empty else ()
     return (*states, named[finish_reason]) if finish_reason in named else states
 
 
@@ -98,8 +101,8 @@ def list_excesses(counts: Mapping[str, int], total: int) -> list[str]:
     ]
 
 
-def exceeds(state: str, count: int, total: int) -> bool:
-    """Whether a share calls for a warning."""
+def exceeds(state: str, count: float, total: int) -> bool:
+    """Whether a share, or a count of so many, calls for a warning."""
     return total > 0 and count / total > (WARN_SAME_ABOVE if state == "same" else WARN_ABOVE)
 
 
