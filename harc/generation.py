@@ -72,9 +72,11 @@ def check_lengths(
     limit = context_length(model)
     for index, length in enumerate(lengths):
         if length == 0 or (limit is not None and length + max_new_tokens > limit):
+            room = None if limit is None else limit - max_new_tokens
+            fits = f"1 to {'any number of' if room is None else room} tokens"
             raise ModelError(
                 names[index] if names else f"prompt {index}",
-                expected=f"1 to {limit - max_new_tokens if limit else 'any number of'} tokens",
+                expected=fits if room is None or room > 0 else f"a max_new_tokens below the context, {limit}",
                 found=f"{length} (context {limit}, response up to {max_new_tokens})",
                 fix="shorten the prompt, lower max_new_tokens, or use a model with a longer context",
             )

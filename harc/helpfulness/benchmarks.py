@@ -8,6 +8,7 @@ from typing import Any
 
 from harc.config.helpfulness import HelpfulnessSettings
 from harc.evaluation.harness import quiet_harness
+from harc.evaluation.states import find_states
 from harc.evaluation.statistics import wilson_interval
 from harc.files import sha256_text
 from harc.helpfulness.model import make_lm
@@ -15,6 +16,7 @@ from harc.helpfulness.tasks import MAIN_METRICS, load_tasks
 
 SCORE_COLUMNS = (
     "suite", "metric", "n", "successes", "rate", "stderr", "ci_low", "ci_high", "interval", "unjudged",
+    "share_empty", "share_cut",
 )  # fmt: skip
 
 
@@ -86,12 +88,23 @@ def score_benchmark(benchmark: str, records: Sequence[Mapping[str, Any]]) -> lis
     key, title = MAIN_METRICS[benchmark]
     main = key.partition(",")[0]
     names = [main, *(name for name in records[0]["metrics"] if name != main)]
-    rows = []
+    rows, shares = [], share_states(records)
     for name in names:
         values = [record["metrics"][name] for record in records]
         label = title if name == main else name
-        rows.append({"suite": benchmark, "metric": label, **summarize(values)})
+        rows.append({"suite": benchmark, "metric": label, **summarize(values), **shares})
     return rows
+
+
+def share_states(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Shares of empty and of cut answers among samples: a model that says nothing scores 0 for another reason."""
+    found = [
+        find_states(record.get("finish_reason", "stop"), str(record.get("response", "-")))
+        for record in records
+    ]
+    return {
+        f"share_{state}": sum(state in states for states in found) / len(found) for state in ("empty", "cut")
+    }
 
 
 def summarize(values: Sequence[Any]) -> dict[str, Any]:

@@ -152,6 +152,41 @@ def test_a_prompt_longer_than_the_context_stops_before_any_answer(options, tmp_p
     assert not options.out.exists()
 
 
+def test_the_advice_for_a_prompt_that_does_not_fit_works(options):
+    """An answer longer than the context leaves no room at all; lowering it as told runs in the same folder."""
+    with pytest.raises(
+        ModelError, match=r"expected a --max-new-tokens below the context .*; set --max-new"
+    ) as caught:
+        evaluate_by_hand(change(options, max_new_tokens=CONTEXT + 128))
+    assert "-1" not in str(caught.value).replace("--", "")
+    room = int(str(caught.value).partition("--max-new-tokens to ")[2].split()[0])
+    assert evaluate_by_hand(change(options, max_new_tokens=room))[0].answered == {"abuse": 5}
+
+
+def test_thoughts_of_a_local_model_are_kept_apart(options, monkeypatch):
+    from harc.generation import Completion
+
+    said = [
+        "<think>step 1</think>\nI'm sorry, but I can't help",
+        "<think>step 1 and",
+        "Gladly, so",
+        "Gladly",
+        "ok then",
+    ]
+
+    def decode(model, tokenizer, prompts, **_):
+        return [Completion(said.pop(0), "length" if "and" in said[0] else "stop", 3, 4) for _ in prompts]
+
+    monkeypatch.setattr("harc.evaluation.target.generate_greedy", decode)
+    evaluate_by_hand(change(options, batch_size=8))
+    records = read_jsonl(options.out / "generations/abuse.jsonl")
+    found = {record.get("thought"): record for record in records}
+    assert found["step 1"]["response"] == "I'm sorry, but I can't help"
+    assert found["step 1"]["verdicts"]["string_rules"]["label"] == "refused"
+    assert found["step 1 and"]["verdicts"]["string_rules"]["label"] == "garbled"
+    assert sum("thought" in record for record in records) == 2
+
+
 @pytest.mark.parametrize(
     ("verdicts", "message"),
     [
