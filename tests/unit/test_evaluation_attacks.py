@@ -156,7 +156,9 @@ def test_a_missing_attacker_is_named(suite):
 
 
 def test_a_prompt_that_a_server_cannot_answer_or_blocks_ends_nothing():
-    answers = iter(["fine", failed("too long", "refused"), Reply("", "blocked")])
+    answers = iter(
+        ["Gladly, here is all of it as you asked.", failed("too long", "refused"), Reply("", "blocked")]
+    )
     records = run_suite("persona", serve_text(lambda *_: next(answers)), make_rows("persona"), examine())
     labels = [{verdict["label"] for verdict in record["verdicts"].values()} for record in records]
     assert labels == [{"correct"}, {"unjudged"}, {"blocked"}]
@@ -181,7 +183,7 @@ def test_suites_of_a_served_model_are_taken_over_only_with_a_cache(tmp_path, mon
     values = {
         "target_endpoint": served,
         "attacker_endpoint": None,
-        "attacker": "rules",
+        "attacker": "organism",
         "suites": ("persona",),
     }
     settings = EvaluationSettings.model_validate(SETTINGS.model_dump() | values)

@@ -175,7 +175,7 @@ def test_thoughts_of_a_local_model_are_kept_apart(options, monkeypatch):
     ]
 
     def decode(model, tokenizer, prompts, **_):
-        return [Completion(said.pop(0), "length" if "and" in said[0] else "stop", 3, 4) for _ in prompts]
+        return [Completion(said.pop(0), "stop", 3, 4) for _ in prompts]
 
     monkeypatch.setattr("harc.evaluation.target.generate_greedy", decode)
     evaluate_by_hand(change(options, batch_size=8))

@@ -125,7 +125,7 @@ def test_expected_means_the_kind(tmp_path, cell, kind):
         ("prompt,Prompt\na,b\n", "each once; found prompt, prompt"),
         (b"PK\x03\x04rest", r"a\.csv:1: expected UTF-8 text; found an Excel workbook or zip archive"),
         (b"\x1f\x8brest", "found a gzip archive"),
-        ('prompt,kind\n"a,harmful\nb,benign\n', r"a\.csv:\d: expected a CSV row; found unexpected end of data; .*quote"),
+        ('prompt,kind\n"a,harmful\nb,benign\n', r"a\.csv:\d: expected a CSV row; found unexpected end of data"),
         ("prompt,id\na,a-00003\nb,\n", r"a\.csv:3: column id: expected a value of its own; found the one of row 2"),
     ],
 )  # fmt: skip
