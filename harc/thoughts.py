@@ -5,6 +5,7 @@ gpt-oss) unless their server takes them out. A thought that the limit cut holds 
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -134,3 +135,14 @@ def separate_thought(completion: Any, *, opened: bool = False) -> Any:
         return completion
     thought = "\n".join(part for part in (completion.thought, said.thought) if part)
     return replace(completion, text=said.answer, thought=thought)
+
+
+def separate_thoughts(
+    completions: Sequence[Any], prompts: Sequence[Sequence[int]], tokenizer: Any
+) -> list[Any]:
+    """Completions of a model that is loaded here, with their thoughts apart, those that a prompt opened too."""
+    ends = [tokenizer.decode(ids[-LONGEST_MARK:]) for ids in prompts]
+    return [
+        separate_thought(completion, opened=opens_thought(end))
+        for completion, end in zip(completions, ends, strict=True)
+    ]

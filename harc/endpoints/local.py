@@ -9,7 +9,7 @@ from harc.config.endpoints import EndpointSettings
 from harc.endpoints.base import Conversation, Reply, Usage, failed
 from harc.errors import DataError, ModelError
 from harc.generation import check_lengths, end_token_ids, generate_greedy
-from harc.thoughts import LONGEST_MARK, opens_thought, separate_thought
+from harc.thoughts import separate_thoughts
 from harc.token_sampling import Sampling
 
 
@@ -77,8 +77,7 @@ class LocalEndpoint:
         )
         for place, done in zip(prompts, completions, strict=True):
             reply = Reply(done.text, done.finish_reason, done.prompt_tokens, done.response_tokens)
-            opened = opens_thought(tokenizer.decode(prompts[place][-LONGEST_MARK:]))
-            replies[place] = separate_thought(reply, opened=opened)
+            (replies[place],) = separate_thoughts([reply], [prompts[place]], tokenizer)
         for place, reply in sorted(replies.items()):
             self.usage.add(reply, 0.0, 0.0)
             if on_reply is not None:

@@ -93,7 +93,8 @@ def _count_same(records: Sequence[Mapping[str, Any]], judge: str) -> int:
 
 
 def list_excesses(counts: Mapping[str, int], total: int) -> list[str]:
-    """Every state whose share is too large, in words."""
+    """Every state whose share is too large, in words; what has no answer is not held against a judge."""
+    counts = {**counts, "unjudged": counts.get("unjudged", 0) - counts.get("unanswered", 0)}
     return [
         f"{counts[state]} of {total} ({counts[state] / total:.0%}) {words}"
         for state, words in STATES.items()

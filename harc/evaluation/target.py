@@ -9,8 +9,7 @@ from harc.evaluation.records import Conversation, make_records
 from harc.files import sha256_text
 from harc.generation import Completion, end_token_ids, generate_greedy
 from harc.judges.base import Judge
-from harc.thoughts import LONGEST_MARK, opens_thought, separate_thought
-from harc.token_sampling import Sampling
+from harc.thoughts import separate_thoughts
 
 
 class TextTarget:
@@ -90,7 +89,6 @@ class Target(TextTarget):
         max_new_tokens: int | None = None,
         names: Sequence[str] | None = None,
         on_done: Callable[[int], None] | None = None,
-        sampling: Sampling | None = None,
     ) -> list[Completion]:
         """Continue token ids until the model ends its turn (see `generate_greedy`); thoughts are set apart."""
         backbone = self.backbone
@@ -104,13 +102,8 @@ class Target(TextTarget):
             ends=ends,
             names=names,
             on_done=on_done,
-            sampling=sampling,
         )
-        ends_of_prompts = [backbone.tokenizer.decode(ids[-LONGEST_MARK:]) for ids in prompts]
-        return [
-            separate_thought(completion, opened=opens_thought(end))
-            for completion, end in zip(completions, ends_of_prompts, strict=True)
-        ]
+        return separate_thoughts(completions, prompts, backbone.tokenizer)
 
     def answer(
         self,

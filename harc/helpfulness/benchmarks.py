@@ -88,23 +88,25 @@ def score_benchmark(benchmark: str, records: Sequence[Mapping[str, Any]]) -> lis
     key, title = MAIN_METRICS[benchmark]
     main = key.partition(",")[0]
     names = [main, *(name for name in records[0]["metrics"] if name != main)]
-    rows, shares = [], share_states(records)
+    rows = []
     for name in names:
         values = [record["metrics"][name] for record in records]
         label = title if name == main else name
-        rows.append({"suite": benchmark, "metric": label, **summarize(values), **shares})
+        rows.append({"suite": benchmark, "metric": label, **summarize(values)})
     return rows
 
 
 def share_states(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Shares of empty and of cut answers among samples: a model that says nothing scores 0 for another reason."""
-    found = [
-        find_states(record.get("finish_reason", "stop"), str(record.get("response", "-")))
-        for record in records
-    ]
-    return {
-        f"share_{state}": sum(state in states for states in found) / len(found) for state in ("empty", "cut")
-    }
+    """Shares of empty and of cut answers among samples: a model that says nothing scores 0 for another reason.
+
+    MT-Bench's samples hold an answer a turn.
+    """
+    found = []
+    for record in records:
+        answers = record.get("answers") or [record.get("response", "-")]
+        reasons = record.get("finish_reasons") or [record.get("finish_reason", "stop")]
+        found += [find_states(reason, str(answer)) for reason, answer in zip(reasons, answers, strict=True)]
+    return {f"share_{state}": sum(state in one for one in found) / len(found) for state in ("empty", "cut")}
 
 
 def summarize(values: Sequence[Any]) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from typing import Any
 
 from harc.errors import DataError
 from harc.files import read_jsonl
+from harc.generation import end_token_ids, generate_greedy
+from harc.thoughts import separate_thoughts
 from harc.token_sampling import Sampling
 
 TEMPERATURES = {
@@ -120,9 +122,16 @@ def _decode(
 ) -> list[Any]:
     if not histories:
         return []
-    return target.decode(
-        target.backbone.chat.encode_prompts([history for _, history in histories]),
+    backbone = target.backbone
+    prompts = backbone.chat.encode_prompts([history for _, history in histories])
+    completions = generate_greedy(
+        backbone.model,
+        backbone.tokenizer,
+        prompts,
         max_new_tokens=limit,
+        batch_size=target.settings.batch_size,
+        ends=end_token_ids(backbone.model, backbone.tokenizer) | {backbone.chat.end_id},
         names=[name for name, _ in histories],
         sampling=Sampling(temperature, seed=seed) if temperature else None,
     )
+    return separate_thoughts(completions, prompts, backbone.tokenizer)

@@ -116,7 +116,9 @@ def list_warnings(rows: Sequence[dict[str, Any]]) -> list[str]:
         place = (row["suite"], row["kind"], row["metric"])
         if row["level"] != WHOLE or row["judge"] == "text":
             continue
-        counts = row["counts"] if place not in decided else {"unjudged": row["counts"]["unjudged"]}
+        counts = row["counts"]
+        if place in decided:
+            counts = {"unjudged": counts["unjudged"] - counts["unanswered"]}
         decided.add(place)
         found = list_excesses(counts, row["prompts"])
         if found:
