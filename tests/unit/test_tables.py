@@ -316,4 +316,4 @@ def test_a_model_that_garbles_everything_does_not_look_safe_in_the_main_table(tm
     )
     assert float(row["mean_asr"]) == 0 and float(row["mean_asr_garbled"]) == float(row["pap_garbled"]) == bold
     latex = (tmp_path / "out/table1.tex").read_text(encoding="utf-8")
-    assert ("\\textbf{1.00}" in latex) == bold and "\\scriptsize garbled" in latex
+    assert ("\\textbf{1.00}" in latex) == bold and "\\scriptsize garb." in latex

@@ -41,8 +41,8 @@ DETECTABLE_NOTE = (
 )
 GARBLED_AFTER = "mean_asr"
 GARBLED_NOTE = (
-    "Garbled: share of the answers to attacks that are broken, empty, or neither a refusal nor what was asked for; in "
-    f"bold above {100 * WARN_ABOVE:g}\\%. So much of a low attack success may be no refusal."
+    "Garb.: garbled, the share of the answers to attacks that are broken, empty, or neither a refusal nor what was "
+    f"asked for; in bold above {100 * WARN_ABOVE:g}\\%. So much of a low attack success may be no refusal."
 )
 Rates = dict[tuple[str, str, str], Rate | None]
 
@@ -152,7 +152,7 @@ def _header(rates: Rates, metrics: Sequence[str]) -> list[str]:
         " & ".join(first),
         rules,
         _end_head(
-            _join_line("", metrics, [f"\\scriptsize {SHORT[m]}" for m in metrics], "\\scriptsize garbled")
+            _join_line("", metrics, [f"\\scriptsize {SHORT[m]}" for m in metrics], "\\scriptsize garb.")
         ),
         _end_head(_join_line("\\scriptsize prompts", metrics, sizes, "")),
     ]
