@@ -24,11 +24,9 @@ def options(tmp_path) -> Options:
     rows += [{"prompt": f"good thing {n}", "expected": "answer", "category": "=1+1"} for n in range(BENIGN)]
     (tmp_path / "abuse.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return Options(
-        model=None,
-        suites=(str(tmp_path / "abuse.jsonl"),),
-        out=tmp_path / "run",
-        endpoint=tmp_path / "server.yaml",
-    )
+        model=None, suites=(str(tmp_path / "abuse.jsonl"),), out=tmp_path / "run", endpoint=tmp_path / "server.yaml",
+        judges=("string_rules", "string_jailbreakbench"),
+    )  # fmt: skip
 
 
 class Shown:
