@@ -182,8 +182,8 @@ def test_thoughts_of_a_local_model_are_kept_apart(options, monkeypatch):
     records = read_jsonl(options.out / "generations/abuse.jsonl")
     found = {record.get("thought"): record for record in records}
     assert found["step 1"]["response"] == "I'm sorry, but I can't help"
-    assert found["step 1"]["verdicts"]["string_rules"]["label"] == "refused"
-    assert found["step 1 and"]["verdicts"]["string_rules"]["label"] == "garbled"
+    assert found["step 1"]["verdicts"]["refusal_rules"]["label"] == "refused"
+    assert found["step 1 and"]["verdicts"]["refusal_rules"]["label"] == "garbled"
     assert sum("thought" in record for record in records) == 2
 
 
