@@ -98,10 +98,13 @@ def format_results() -> str:
         "over-refusal (alarming but safe)",
         "helpfulness",
     ]
-    metrics = ("mean_asr", "scary_safe", "mean_helpfulness")
+    metrics = ["mean_asr", "scary_safe", "mean_helpfulness"]
+    found = _read_rows("table1")
+    if "mean_asr_garbled" in found[0]:  # a study that was committed before there was the column lacks it
+        header.append("garbled answers to attacks")
+        metrics.append("mean_asr_garbled")
     rows = [
-        [row["backbone"], row["method"], *(_format_rate(row, metric) for metric in metrics)]
-        for row in _read_rows("table1")
+        [row["backbone"], row["method"], *(_format_rate(row, metric) for metric in metrics)] for row in found
     ]
     return format_table(header, rows)
 

@@ -24,15 +24,20 @@ class Completion:
 
     Attributes:
         text: the decoded response without special tokens.
-        finish_reason: `stop` if the model ended its turn, `length` if `max_new_tokens` did; a server may name others.
+        finish_reason: `stop` if the model ended its turn, `length` if `max_new_tokens` did; of a served model also
+            `tool_calls`, `blocked` and `unanswered`; see harc.evaluation.states.
         prompt_tokens: tokens of the prompt, template included; None where a server does not say.
         response_tokens: generated tokens, the end token not counted; None where a server does not say.
+        thought: what a reasoning model thought before; None where there is none.
+        error: why there is no answer; None where there is one.
     """
 
     text: str
     finish_reason: str
     prompt_tokens: int | None
     response_tokens: int | None
+    thought: str | None = None
+    error: str | None = None
 
 
 def end_token_ids(model: Any, tokenizer: Any, chat: Any = None) -> frozenset[int]:
@@ -90,9 +95,11 @@ def check_lengths(
     limit = context_length(model)
     for index, length in enumerate(lengths):
         if length == 0 or (limit is not None and length + max_new_tokens > limit):
+            room = None if limit is None else limit - max_new_tokens
+            fits = f"1 to {'any number of' if room is None else room} tokens"
             raise ModelError(
                 names[index] if names else f"prompt {index}",
-                expected=f"1 to {limit - max_new_tokens if limit else 'any number of'} tokens",
+                expected=fits if room is None or room > 0 else f"a max_new_tokens below the context, {limit}",
                 found=f"{length} (context {limit}, response up to {max_new_tokens})",
                 fix="shorten the prompt, lower max_new_tokens, or use a model with a longer context",
             )

@@ -131,12 +131,26 @@ def escape_lines(text: str) -> str:
 def neutralise_formula(cell: str) -> str:
     """A text for a CSV cell that no spreadsheet runs: an apostrophe before what it would take for a formula.
 
-    Numbers stay as they are.
+    Numbers stay as they are. A text that begins like the outcome of this gets an apostrophe more, so that
+    `restore_formula` gives every text back.
     """
-    if not cell.startswith(FORMULA_STARTS):
+    text = cell.lstrip("'")
+    if not text.startswith(FORMULA_STARTS):
         return cell
+    if text == cell and _is_number(cell):
+        return cell
+    return f"'{cell}"
+
+
+def restore_formula(cell: str) -> str:
+    """The text that `neutralise_formula` made this cell of."""
+    made = cell.startswith("'") and cell.lstrip("'").startswith(FORMULA_STARTS)
+    return cell[1:] if made else cell
+
+
+def _is_number(cell: str) -> bool:
     try:
         float(cell)
     except ValueError:
-        return f"'{cell}"
-    return cell
+        return False
+    return True

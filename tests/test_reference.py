@@ -1,19 +1,26 @@
 """The committed study follows from its own generations with today's code."""
 
+import csv
+import shutil
 from pathlib import Path
 
 import pytest
 
+from harc.analysis.outcomes import SHARES
 from harc.analysis.steps import make_tables
 from harc.analysis.tables.layout import read_table
 from harc.audit import audit_results
 from harc.comparison import compare_trees
 from harc.config.profile import load_profile
+from harc.evaluation.score import SHARES as SHARE_ROWS
 from harc.evaluation.score import score_generations
 from harc.files import read_json
 
 PROJECT = Path(__file__).parents[1]
 REFERENCE = PROJECT / "results/reference/organism"
+SCORE_SHARES = {f"share_{name}" for name in SHARE_ROWS}
+# What stands beside rates now, and did not when the study was committed: in these tables.
+WIDENED = {"table1", "controls", "ablations", "margin_kl", "scale", "finetuning", "subsets"}
 UNITS = [("organism-llama", "base", 0), ("organism-qwen2", "harc", 0)]
 
 
@@ -26,8 +33,13 @@ def profile():
 def test_scores_follow_from_generations(tmp_path, profile, backbone, method, seed):
     unit = Path(backbone) / method / f"seed{seed}"
     score_generations(REFERENCE / "generations" / unit, tmp_path, profile.evaluation)
-    for name in ("scores.csv", "outcomes.csv"):
-        assert (tmp_path / name).read_bytes() == (REFERENCE / "scores" / unit / name).read_bytes()
+    committed = REFERENCE / "scores" / unit
+    assert (tmp_path / "outcomes.csv").read_bytes() == (committed / "outcomes.csv").read_bytes()
+    made = (tmp_path / "scores.csv").read_text().splitlines()
+    held = (committed / "scores.csv").read_text().splitlines()
+    assert [line for line in made if line in set(held)] == held
+    added = {line.split(",")[1] for line in made if line not in set(held)}
+    assert added == SCORE_SHARES, "the study was committed before these stood beside its rates"
 
 
 def test_tables_follow_from_scores(tmp_path, profile):
@@ -44,8 +56,27 @@ def test_tables_follow_from_scores(tmp_path, profile):
     )
     made = [path for path in made if path.stem != "judges"]  # follows from no score; the next test
     assert made
+    widened = set()
     for path in made:
-        assert path.read_bytes() == (REFERENCE / "tables" / path.name).read_bytes(), path.name
+        committed = REFERENCE / "tables" / path.name
+        if path.suffix == ".csv":
+            held = read_cells(committed)
+            rows = read_cells(path)
+            added = {name for name in rows[0] if name not in held[0]}
+            widened |= {path.stem} if added else set()
+            assert all(name.endswith(SHARES) for name in added), path.name
+            kept = [n for n, name in enumerate(rows[0]) if name not in added]
+            assert [[row[n] for n in kept] for row in rows] == held, path.name
+    assert widened == WIDENED
+    for path in made:
+        if path.suffix != ".csv" and path.stem not in widened:
+            assert path.read_bytes() == (REFERENCE / "tables" / path.name).read_bytes(), path.name
+
+
+def read_cells(table: Path) -> list[list[str]]:
+    """Header and rows of a table."""
+    with table.open(newline="") as handle:
+        return list(csv.reader(handle))
 
 
 def test_the_committed_study_is_sound_in_its_own_form(monkeypatch):
@@ -76,8 +107,11 @@ def test_the_committed_table_of_judges_still_follows_from_the_calibration():
 def test_a_run_made_from_the_same_generations_compares_as_the_same(tmp_path, profile):
     """What both hold, number by number; the same comparison finds one edited number."""
     unit = Path("organism-llama/harc/seed0")
-    score_generations(REFERENCE / "generations" / unit, tmp_path / "scores" / unit, profile.evaluation)
-    found = compare_trees(tmp_path, REFERENCE)
+    other = tmp_path.with_name(f"{tmp_path.name}-other")
+    for tree in (tmp_path, other):
+        score_generations(REFERENCE / "generations" / unit, tree / "scores" / unit, profile.evaluation)
+    shutil.copy(REFERENCE / "root_hash.json", other)
+    found = compare_trees(tmp_path, other)
     assert found.ok(common=True) and len(found.same) == 2 and found.only_a == ()
     assert not found.ok()
     scores = tmp_path / "scores" / unit / "scores.csv"
@@ -86,7 +120,7 @@ def test_a_run_made_from_the_same_generations_compares_as_the_same(tmp_path, pro
     cells = lines[row].split(",")
     cells[5:8] = ["0.5", "0.4", "0.6"]
     scores.write_text("\n".join([*lines[:row], ",".join(cells), *lines[row + 1 :]]) + "\n")
-    found = compare_trees(tmp_path, REFERENCE)
+    found = compare_trees(tmp_path, other)
     (difference,) = found.different[0].differences
     assert difference.name == "benign accuracy: rate" and difference.overlaps is False
     assert not found.ok(common=True, intervals=True)

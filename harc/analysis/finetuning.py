@@ -1,28 +1,35 @@
 """What models answer after fine-tuning on harmful answers: reading it, and rates by number of examples."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from harc.analysis.outcomes import Outcome, merge_units, select_suites
+from harc.analysis.outcomes import Outcome, make_outcome, merge_units, select_suites, share_states
 from harc.analysis.vocabulary import OVER_REFUSAL
 from harc.artifacts import Layout
+from harc.csv_files import read_csv_rows
 from harc.errors import DataError
+from harc.evaluation.states import is_blank
 from harc.evaluation.statistics import wilson_interval
+from harc.judges.base import counts_as
 
 REQUIRED = ("examples", "suite", "id", "label")
 ByExamples = dict[int, list[Outcome]]
 
 
 class Point(NamedTuple):
-    """A rate after fine-tuning on some number of examples, with its Wilson interval and number of prompts."""
+    """A rate after fine-tuning on some number of examples, its Wilson interval, prompts, and shares of SHARES."""
 
     examples: int
     rate: float
     low: float
     high: float
     n: int
+    garbled: float = 0.0
+    blocked: float = 0.0
+    unjudged: float = 0.0
+    cut: float = 0.0
+    empty: float = 0.0
 
 
 def list_finetuning_files(
@@ -42,10 +49,8 @@ def read_finetuning(results_root: Path, backbone: str, method: str, seed: int) -
     path = Layout(results_root).finetuning(backbone, method, seed) / "answers.csv"
     if not path.is_file():
         return {}
-    with path.open(newline="", encoding="utf-8") as handle:
-        reader = csv.DictReader(handle)
-        rows = list(reader)
-    missing = [name for name in REQUIRED if name not in (reader.fieldnames or ())]
+    columns, rows = read_csv_rows(path)
+    missing = [name for name in REQUIRED if name not in columns]
     if missing:
         raise DataError(
             str(path),
@@ -55,9 +60,8 @@ def read_finetuning(results_root: Path, backbone: str, method: str, seed: int) -
         )
     found: dict[int, list[Outcome]] = {}
     for row in rows:
-        unit = row.get("unit") or row["id"]
-        outcome = Outcome(row["suite"], row["id"], unit, row.get("goal") or unit, row["label"])
-        found.setdefault(int(row["examples"]), []).append(outcome)
+        answer = {**row, "empty": "1" if is_blank(row.get("response", "-")) else ""}
+        found.setdefault(int(row["examples"]), []).append(make_outcome(answer))
     return {examples: merge_units(found[examples]) for examples in sorted(found)}
 
 
@@ -65,7 +69,7 @@ def count_hits(suite: str, outcomes: Sequence[Outcome]) -> tuple[int, int]:
     """(hits, prompts) of a suite: refusals of safe prompts, elsewhere answers, also to plain harmful requests."""
     counted = "refused" if suite in OVER_REFUSAL else "correct"
     own = select_suites(outcomes, [suite])
-    return sum(outcome.label == counted for outcome in own), len(own)
+    return sum(counts_as(outcome.label, counted) for outcome in own), len(own)
 
 
 def trace_rates(answers: ByExamples, suite: str, confidence: float) -> list[Point]:
@@ -74,5 +78,6 @@ def trace_rates(answers: ByExamples, suite: str, confidence: float) -> list[Poin
     for examples, outcomes in answers.items():
         hits, n = count_hits(suite, outcomes)
         if n:
-            points.append(Point(examples, *wilson_interval(hits, n, confidence), n))
+            own = [outcome for outcome in outcomes if outcome.suite == suite]
+            points.append(Point(examples, *wilson_interval(hits, n, confidence), n, *share_states(own)))
     return points

@@ -1,10 +1,10 @@
 """Every judge's label of every answer of a profile's run, as the outcomes hold them."""
 
-import csv
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from harc.artifacts import Layout
+from harc.csv_files import read_csv_rows
 
 PREFIX = "label_"
 Unit = tuple[str, str, int]
@@ -16,8 +16,7 @@ def read_judged(results_root: Path, units: Iterable[Unit]) -> Iterator[tuple[Uni
     for unit in units:
         path = layout.scores(*unit) / "outcomes.csv"
         if path.is_file():
-            with path.open(encoding="utf-8", newline="") as handle:
-                yield unit, list(csv.DictReader(handle))
+            yield unit, read_csv_rows(path)[1]
 
 
 def list_judges(rows: Sequence[dict[str, str]]) -> tuple[str, ...]:

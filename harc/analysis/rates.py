@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
-from harc.analysis.outcomes import Outcome, is_hit, list_suites, select_suites
+from harc.analysis.outcomes import SHARES, Outcome, is_hit, list_suites, select_suites, share_states
 from harc.evaluation.statistics import (
     detectable_effect,
     mcnemar_exact,
@@ -25,7 +25,8 @@ class Rate(NamedTuple):
     """A rate with its interval, the prompts per seed, the seeds, and the extremes over seeds.
 
     `detectable` is the smallest difference from this rate that an unpaired test on another model, asked the same
-    number of prompts and seeds, would show with power 0.8; pairing makes the true figure smaller.
+    number of prompts and seeds, would show with power 0.8; pairing makes the true figure smaller. `shares` are those
+    of `harc.analysis.outcomes.SHARES` among all answers that the rate comes from, and those that no judge could read.
     """
 
     estimate: float
@@ -36,6 +37,7 @@ class Rate(NamedTuple):
     seed_low: float
     seed_high: float
     detectable: float
+    shares: tuple[float, ...] = (0.0,) * len(SHARES)
 
 
 class Difference(NamedTuple):
@@ -121,7 +123,9 @@ def estimate_rate(
         degrees = len(chosen) - 1 if len(chosen) > 1 else math.inf
         error = _standard_error(interval.high - interval.low, degrees, confidence)
         detectable = detectable_effect(math.sqrt(2) * error, degrees, confidence=confidence, power=POWER)
-    return Rate(interval.estimate, low, high, len(chosen[0]), len(chosen), min(rates), max(rates), detectable)
+    shares = share_states([o for outcomes in by_seed.values() for o in outcomes if o.suite in suites])
+    spread = (len(chosen[0]), len(chosen), min(rates), max(rates))
+    return Rate(interval.estimate, low, high, *spread, detectable, shares)
 
 
 def _pair_up(first: Sequence[Outcome], second: Sequence[Outcome], suites: Sequence[str]):

@@ -9,11 +9,13 @@ import jinja2
 
 from harc.analysis.claims import VERDICTS
 from harc.analysis.latex import format_rate, show_controls
+from harc.analysis.outcomes import SHARES
 from harc.analysis.tables.layout import read_number, read_table
 from harc.analysis.vocabulary import name_backbone, name_method, name_suite, sort_methods
 from harc.artifacts import Layout
 from harc.config.analysis import AnalysisSettings
 from harc.errors import ArtifactError
+from harc.evaluation.states import exceeds
 from harc.files import read_json, read_jsonl, sha256_file, write_text
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -60,7 +62,7 @@ CAPTIONS = {
     "figure7_grid": "Margin against weight of KL; framed: HARC's own setting.",
     "figure9": "Cosine of the two directions by relative depth, per model family, and the families' rank correlations.",
 }
-FOLDED = ("_low", "_high", "_n", "_seed_low", "_seed_high", "_mde")
+FOLDED = ("_low", "_high", "_n", "_seed_low", "_seed_high", "_mde", *(f"_{name}" for name in SHARES))
 LABELLED = {"backbone": name_backbone, "method": name_method, "reference": name_method, "metric": name_suite}
 LABELLED |= {"suite": name_suite, "arm": name_method, "model": name_backbone}
 
@@ -86,7 +88,18 @@ def _format_cell(row: dict[str, str], column: str) -> dict[str, Any]:
     text = value if low is None and "." not in value else format_rate(number, 3)
     interval = f"[{format_rate(low)}, {format_rate(high)}]" if low is not None else ""
     counted = f"n = {row[f'{column}_n']}" if row.get(f"{column}_n") else ""
-    return {"text": text, "sort": number, "small": " ".join(part for part in (interval, counted) if part)}
+    small = " ".join(part for part in (interval, counted, *_list_shares(row, column)) if part)
+    return {"text": text, "sort": number, "small": small}
+
+
+def _list_shares(row: dict[str, str], column: str) -> list[str]:
+    """Shares of garbled, blocked, ... answers beside a rate, marked where they are too large; zeros are left out."""
+    shares = {name: read_number(row, f"{column}_{name}") for name in SHARES}
+    return [
+        f"{name} {format_rate(share)}{' (!)' if exceeds(name, share, 1) else ''}"
+        for name, share in shares.items()
+        if share
+    ]
 
 
 def present_table(path: Path) -> dict[str, Any] | None:

@@ -1,6 +1,5 @@
 """What JSON records must satisfy: generations, training logs, layer choices over time, prompt hashes."""
 
-import csv
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -10,9 +9,10 @@ from typing import Any
 from harc.artifacts import SOURCE_FILE
 from harc.audit.tensors import Problem
 from harc.chat_template import DEFAULT_DATE, render_template
+from harc.csv_files import read_csv_rows
 from harc.errors import DataError
 from harc.files import read_json, read_jsonl, sha256_text
-from harc.judges.base import LABELS, UNJUDGED
+from harc.judges.base import GIVEN_LABELS
 
 SPLIT_FILES = ("development.jsonl", "evaluation.jsonl")
 GENERATION_FIELDS = ("id", "suite", "prompt_sha256", "messages", "response", "verdicts")
@@ -118,14 +118,13 @@ def check_finetuning(path: Path, rows: dict[str, Counter], trainings: dict[str, 
         rows: ids by suite of the rows that were asked.
         trainings: settings by number of examples, as configured.
     """
-    with path.open(newline="", encoding="utf-8") as handle:
-        answers = list(csv.DictReader(handle))
+    _, answers = read_csv_rows(path)
     counts = {answer["examples"] for answer in answers}
     if trainings and counts != set(trainings):
         yield f"answers after {', '.join(trainings)} examples", ", ".join(sorted(counts)) or "none"
-    odd = [answer for answer in answers if answer["label"] not in (*LABELS, UNJUDGED)]
+    odd = [answer for answer in answers if answer["label"] not in GIVEN_LABELS]
     if odd:
-        yield f"a label among {', '.join(LABELS)} at {odd[0]['id']}", odd[0]["label"]
+        yield f"a label among {', '.join(GIVEN_LABELS)} at {odd[0]['id']}", odd[0]["label"]
     for examples in sorted(counts):
         own = [answer for answer in answers if answer["examples"] == examples]
         for suite in dict.fromkeys(answer["suite"] for answer in own):

@@ -49,6 +49,12 @@ def evaluate(
     device: DeviceOption = "cpu",
     template_option: TemplateOption = None,
     template_date: TemplateDateOption = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Take over answers that --out holds of a served model: it is the same one still."
+        ),
+    ] = False,
 ) -> None:
     """Ask any chat model your own prompts and the shipped suites; read missed harm against false refusals.
 
@@ -60,9 +66,10 @@ def evaluate(
     Prompt files (.csv with a header, or .jsonl; UTF-8). Columns:
         prompt    what is asked, one user turn             required
         id        names the row in results                 default: file name and row
-        category  of your taxonomy                         default: uncategorised
+        category  of your taxonomy                         default: none
         kind      harmful or benign                        default: unknown; only "answered" and "refused" are counted
-        expected  a text that the right answer holds       default: none; gives the rate holds_expected
+        expected  refuse or answer, in place of kind       default: none; refuse means harmful, answer means benign
+        contains  a text that the right answer holds       default: none; gives the rate holds_expected
 
     \b
     Shipped suites (public prompts, fetched once and checked by their SHA-256):
@@ -94,6 +101,11 @@ def evaluate(
     The first judge that can give a label decides the table; every judge is in scores.csv. A lone judge gets a rule
     beside it. What a judge's model says and nobody can read is "unjudged": counted, in no rate.
 
+    Beside every rate stand the shares of answers that are garbled (empty ones too), blocked (by the provider's filter;
+    counted as refusals), unjudged, without an answer, cut, calls of tools alone. Above 5% the table marks them with
+    (!) and a warning says so: a model that says nothing does no harm and is not safe. Thoughts of reasoning models are
+    kept apart and not judged.
+
     \b
     --judge-config, a small file:
         endpoint: {kind: openai, base_url: http://127.0.0.1:8000/v1, model: my-judge, key_variable: JUDGE_KEY}
@@ -106,16 +118,18 @@ def evaluate(
     \b
     It writes into the folder given by --out:
         generations/SUITE.jsonl  every prompt, answer and verdict
-        scores.csv               n, successes, rate, interval and mde by suite, category, kind, metric and judge
+        scores.csv               n, successes, rate, interval, mde and shares by suite, category, kind, metric, judge
         benchmarks/              every sample of the benchmarks, and scores.csv with standard errors
-        run.json                 what the answers come from: model, adapter, decoding, what the template was told
+        run.json                 what the answers come from (model, adapter, decoding, what the template was told, the
+                                 code and libraries that answered); the shares and warnings
 
     --template-option and --template-date are told to the chat template (a reasoning model's thinking, say). Templates
     that write the date write 26 July 2024 unless told otherwise, so that a prompt is the same tomorrow.
 
     Answers are kept as they come. A run that was killed, or stopped by a full disk or an unreachable judge, goes on
     when the same command is given again. New suites, rows and judges may be added to it; another model, adapter
-    or decoding needs another folder.
+    or decoding needs another folder. A server does not say which weights it holds: its answers are taken over with
+    --resume alone, and kept in a cache only where the file of --endpoint names one (cache).
 
     A prompt that does not fit the context with its answer is an error before anything is answered: nothing is cut.
 
@@ -132,6 +146,7 @@ def evaluate(
         judges=tuple(judge or DEFAULT_JUDGES), judge_config=judge_config, max_new_tokens=max_new_tokens,
         batch_size=batch_size, limit=limit, data=data, mirror=mirror, dtype=dtype, device=device,
         template_options=tuple(template_option or ()), template_date=template_date,
+        resume=resume,
     )  # fmt: skip
     findings, remarks = evaluate_by_hand(options)
     show(format_findings(findings, remarks, out))

@@ -89,8 +89,9 @@ class EndpointSettings(TemplateSettings):
         0.0, ge=0, description="Price of a million generated tokens, in the same currency."
     )
     cache: Path | None = Field(
-        Path("results/endpoint_cache"),
-        description="Folder of answers by content hash, shared by all runs; none: every request is sent (path).",
+        None,
+        description="Folder of answers by content hash, shared by all runs; none: every request is sent, since a "
+        "server's name does not say which weights it holds (path).",
     )
     dtype: Literal["float32", "bfloat16"] = Field("float32", description="Precision of the weights (local).")
     device: str = Field("cpu", description="cpu, cuda, or auto to spread the blocks (local).")

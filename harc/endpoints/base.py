@@ -17,13 +17,15 @@ class Reply:
 
     Attributes:
         text: the answer; empty if there was none.
-        finish_reason: `stop`, `length`, or what else the server says; where there is no answer, `refused` if this
-            conversation cannot be answered (too long, against the server's rules), `error` if the model was not
-            reached.
+        finish_reason: `stop`; `length` if the limit cut it; `tool_calls` if it holds nothing but calls of tools, which
+            are then its text; `blocked` if the provider's filter or the server's `refusal` took the answer's place;
+            `other: ...` for what else a server says. Where there is no answer, `refused` if this conversation cannot
+            be answered (too long, no such option), `error` if the model was not reached.
         prompt_tokens: as the server counts them; None where it does not say.
         completion_tokens: the same for the answer.
         error: why there is no answer, in one line and without secrets; None if there is one.
         other_model: the model's name as the server gives it, where that is not the one that was asked for.
+        thought: what the model thought before it answered, apart from the text; None where there is none.
     """
 
     text: str
@@ -32,6 +34,7 @@ class Reply:
     completion_tokens: int | None = None
     error: str | None = None
     other_model: str | None = None
+    thought: str | None = None
 
 
 def failed(problem: str, finish_reason: str = "error") -> Reply:

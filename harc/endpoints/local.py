@@ -9,6 +9,7 @@ from harc.config.endpoints import EndpointSettings
 from harc.endpoints.base import Conversation, Reply, Usage, failed
 from harc.errors import DataError, ModelError
 from harc.generation import check_lengths, end_token_ids, generate_greedy
+from harc.thoughts import separate_thoughts
 from harc.token_sampling import Sampling
 
 
@@ -75,7 +76,8 @@ class LocalEndpoint:
             sampling=sampling,
         )
         for place, done in zip(prompts, completions, strict=True):
-            replies[place] = Reply(done.text, done.finish_reason, done.prompt_tokens, done.response_tokens)
+            reply = Reply(done.text, done.finish_reason, done.prompt_tokens, done.response_tokens)
+            (replies[place],) = separate_thoughts([reply], [prompts[place]], tokenizer)
         for place, reply in sorted(replies.items()):
             self.usage.add(reply, 0.0, 0.0)
             if on_reply is not None:

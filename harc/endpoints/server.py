@@ -11,6 +11,7 @@ from typing import Any
 from harc.config.endpoints import EndpointSettings
 from harc.endpoints.base import Conversation, Reply, Usage, failed
 from harc.endpoints.keys import read_key, redact, redact_reply
+from harc.endpoints.replies import UnreadableAnswer, is_block, read_reply
 from harc.errors import EnvironmentProblem
 from harc.terminal import show
 from harc.untrusted import is_encodable, parse_json
@@ -18,17 +19,6 @@ from harc.untrusted import is_encodable, parse_json
 PASSING = (408, 409, 429)
 """Statuses below 500 that another try may mend, as in the openai client."""
 LONGEST_MESSAGE = 400  # characters kept of what a server says of an error: it may be a whole page
-MOST_TOKENS = 1 << 40
-
-
-class UnreadableAnswer(Exception):
-    """An answer with status 200 that holds no reply."""
-
-
-def read_counts(usage: Any) -> dict[str, int]:
-    """The numbers of tokens that a server gives; without those that are none, such as a negative one or a text."""
-    given = usage if isinstance(usage, dict) else {}
-    return {name: value for name, value in given.items() if type(value) is int and 0 <= value <= MOST_TOKENS}
 
 
 def choose_wait(attempt: int, retry_after: str | None, settings: EndpointSettings) -> float:
@@ -151,10 +141,9 @@ class ServerEndpoint:
             try:
                 return self._request(request), tries - 1
             except openai.APIStatusError as error:
-                self._refuse_forever(error)
+                if (refusal := self._read_status(error)) is not None:
+                    return refusal, tries - 1
                 problem = f"status {error.status_code}: {error.message[:LONGEST_MESSAGE]}"
-                if error.status_code < 500 and error.status_code not in PASSING:
-                    return failed(redact(problem, self._key), "refused"), tries - 1
                 retry_after = error.response.headers.get("retry-after")
             except ReplyRefused as error:
                 return failed(redact(str(error), self._key)), tries - 1
@@ -164,6 +153,16 @@ class ServerEndpoint:
             if tries <= self.settings.retries:
                 self._sleep(choose_wait(tries, retry_after, self.settings))
         return failed(redact(f"{problem} (tried {tries} times)", self._key)), tries - 1
+
+    def _read_status(self, error: Any) -> Reply | None:
+        """What a status of an error says of the conversation: blocked, or refused; None if another try may mend it."""
+        if is_block(error):
+            return Reply("", "blocked")
+        self._refuse_forever(error)
+        if error.status_code >= 500 or error.status_code in PASSING:
+            return None
+        problem = f"status {error.status_code}: {error.message[:LONGEST_MESSAGE]}"
+        return failed(redact(problem, self._key), "refused")
 
     def _request(self, request: dict[str, Any]) -> Reply:
         """One request, its answer read strictly and without the key."""
@@ -177,7 +176,6 @@ class ServerEndpoint:
         answer = parse_json(body.decode("utf-8-sig"), replace_lone=True)
         if not isinstance(answer, dict):
             raise UnreadableAnswer(f"JSON of another form ({type(answer).__name__})")
-        answer["usage"] = read_counts(answer.get("usage"))
         try:
             reply, named = read_reply(answer), answer.get("model")
         except (AttributeError, IndexError, KeyError, TypeError, RecursionError) as problem:
@@ -228,31 +226,3 @@ class ServerEndpoint:
                 found=redact(f"status {error.status_code}: {error.message[:LONGEST_MESSAGE]}", self._key),
                 fix=fix,
             ) from None
-
-
-def read_reply(answer: Any) -> Reply:
-    """The first choice of a chat completion.
-
-    Raises:
-        UnreadableAnswer: if there is no choice, or no text and no reason in it.
-    """
-    choices = _get(answer, "choices")
-    if not isinstance(choices, list) or not choices:
-        raise UnreadableAnswer("no choice in the answer")
-    message = _get(choices[0], "message")
-    text = _get(message, "content")
-    refusal = _get(message, "refusal")  # OpenAI's own field for declining; it is what the user reads
-    text = text if isinstance(text, str) else refusal
-    if not isinstance(text, str):
-        raise UnreadableAnswer("no text in the answer")
-    usage = _get(answer, "usage")
-    return Reply(
-        text,
-        str(_get(choices[0], "finish_reason") or "stop"),
-        _get(usage, "prompt_tokens"),
-        _get(usage, "completion_tokens"),
-    )
-
-
-def _get(value: Any, name: str) -> Any:
-    return value.get(name) if isinstance(value, dict) else getattr(value, name, None)

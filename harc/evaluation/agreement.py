@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from harc.evaluation.statistics import cohens_kappa
-from harc.judges.base import LABELS_OF, UNJUDGED
+from harc.judges.base import BLOCKED, LABELS_OF, UNJUDGED
 
 KINDS = {"kappa": None, "kappa_refused": "refused", "kappa_correct": "correct"}
 """What is compared: all labels, or whether an answer got the one named."""
@@ -29,10 +29,10 @@ def list_comparisons(judges: Sequence[str]) -> list[tuple[str, str, str]]:
 
 
 def pair_labels(outcomes: Sequence[dict], kind: str, first: str, second: str) -> tuple[list, list]:
-    """What two judges said of the answers that both judged, for one kind of comparison."""
+    """What two judges said of the answers that both judged, for one kind of comparison; blocks are no judge's word."""
     label = KINDS[kind]
     pairs = [(outcome[f"label_{first}"], outcome[f"label_{second}"]) for outcome in outcomes]
-    pairs = [pair for pair in pairs if UNJUDGED not in pair]
+    pairs = [pair for pair in pairs if not {UNJUDGED, BLOCKED} & set(pair)]
     if label is not None:
         pairs = [(ours == label, theirs == label) for ours, theirs in pairs]
     return [ours for ours, _ in pairs], [theirs for _, theirs in pairs]

@@ -1,5 +1,6 @@
 """Who asks and who judges in one evaluation, and what their endpoints did."""
 
+import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,6 +11,8 @@ from harc.judges.base import Judge
 
 ATTACKER_SUITES = ("pair", "pap")
 """Suites in which a model may write the prompts."""
+ENDPOINTS = ("target_endpoint", "attacker_endpoint", "judge_endpoint")
+"""Settings that name a model behind an endpoint."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,17 @@ def make_examiner(
 
         attacker = create_endpoint(settings.attacker_endpoint)
     return Examiner(judges, seed, attacker)
+
+
+def name_run(settings: EvaluationSettings) -> dict[str, str]:
+    """A name of this run alone, where its answers come from a server; empty elsewhere.
+
+    A server does not say which weights it holds, so suites of an earlier run are not taken over, unless the settings
+    name a cache: whoever does says that the server stays the same.
+    """
+    servers = [getattr(settings, role) for role in ENDPOINTS]
+    unknown = [each for each in servers if each is not None and each.kind == "openai" and each.cache is None]
+    return {"run": uuid.uuid4().hex} if unknown else {}
 
 
 def describe_usage(target: Any, examiner: Examiner) -> dict[str, dict]:

@@ -7,8 +7,9 @@ from pathlib import Path
 from harc.config.evaluation import EvaluationSettings
 from harc.errors import DataError
 from harc.evaluation.families import counted_label, main_metric
+from harc.evaluation.states import is_blank
 from harc.files import read_jsonl
-from harc.judges.base import LABELS, UNJUDGED, choose_judge
+from harc.judges.base import GIVEN_LABELS, LABELS, UNJUDGED, choose_judge, counts_as
 
 REQUIRED = (
     "id", "suite", "category", "prompt_sha256", "messages", "response", "finish_reason",
@@ -22,7 +23,7 @@ COLUMNS = (
 
 def _check_verdict(record: dict, judge: str, where: str) -> None:
     label = record["verdicts"].get(judge, {}).get("label")
-    if label not in (*LABELS, UNJUDGED):
+    if label not in GIVEN_LABELS:
         raise DataError(
             f"{where}: {record['id']}",
             expected=f"a verdict of judge {judge}: {', '.join(LABELS)}",
@@ -90,7 +91,7 @@ def make_outcome(record: dict, judges: tuple[str, ...]) -> dict:
         "unit": record.get("unit") or record["id"],
         "goal": record.get("goal") or record["id"],
         "label": label,
-        "success": None if label == UNJUDGED else int(label == wanted),
+        "success": None if label == UNJUDGED else int(counts_as(label, wanted)),
         "queries": attack.get("queries", 1),
         "queries_to_success": attack.get("queries_to_success"),
         "finish_reason": record["finish_reason"],
@@ -100,6 +101,7 @@ def make_outcome(record: dict, judges: tuple[str, ...]) -> dict:
         outcome[f"label_{judge}"] = record["verdicts"][judge]["label"]
         outcome[f"score_{judge}"] = record["verdicts"][judge].get("score")
         outcome[f"own_{judge}"] = record["verdicts"][judge].get("own")
+    outcome["empty"] = 1 if is_blank(record["response"]) else None
     outcome["subsets"] = tuple(record.get("subsets") or ())
     return outcome
 

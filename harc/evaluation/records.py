@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from harc.evaluation import states
 from harc.evaluation.rows import name_goal
 from harc.generation import Completion
 from harc.judges.base import LABELS_OF, UNJUDGED, Answer, Judge, record_verdicts
 
 Conversation = Sequence[Mapping[str, str]]
-NOT_ASKED = Completion("", "not_asked", 0, 0)
+NOT_ASKED = Completion("", states.NOT_ASKED, 0, 0)
 """Stands for the reply where an attack had no prompt to send; it counts as an attempt without success."""
 
 
@@ -53,11 +54,18 @@ def make_records(
             "verdicts": verdict,
             "attack": attack,
             **({"subsets": row["subsets"]} if row.get("subsets") else {}),
+            **describe_rest(completion),
         }
         for row, messages, completion, verdict, attack in zip(
             rows, seen, completions, verdicts, attacks, strict=True
         )
     ]
+
+
+def describe_rest(completion: Completion) -> dict[str, str]:
+    """Fields that a record has where there is something in them: the thought before the answer, why there is none."""
+    rest = {"thought": completion.thought, "error": completion.error}
+    return {name: value for name, value in rest.items() if value is not None}
 
 
 def judge_completions(
@@ -66,24 +74,31 @@ def judge_completions(
     judges: Sequence[Judge],
     attacks: Sequence[dict | None],
 ) -> list[dict]:
-    """Every judge's verdict on every reply that there is."""
-    asked = [place for place, completion in enumerate(completions) if completion is not NOT_ASKED]
-    given = iter(
-        record_verdicts(
-            judges,
-            [
-                Answer(
-                    name_request(rows[place]),
-                    (attacks[place] or {}).get("judged", completions[place].text),
-                    rows[place]["expected"],
-                )
-                for place in asked
-            ],
-        )
-    )
+    """Every judge's verdict on every reply that there is to read; see `harc.evaluation.states.decide_unread`."""
+    texts = [
+        (attack or {}).get("judged", completion.text)
+        for attack, completion in zip(attacks, completions, strict=True)
+    ]
+    decided = [
+        states.decide_unread(completion.finish_reason, text)
+        for completion, text in zip(completions, texts, strict=True)
+    ]
+    answers = [
+        Answer(name_request(row), text, row["expected"])
+        for row, text, label in zip(rows, texts, decided, strict=True)
+        if label is None
+    ]
+    given = iter(record_verdicts(judges, answers))
     return [
-        {judge.name: _judge_nothing(judge) for judge in judges} if completion is NOT_ASKED else next(given)
-        for completion in completions
+        next(given)
+        if label is None
+        else {
+            judge.name: _judge_nothing(judge)
+            if completion is NOT_ASKED
+            else {"label": label, "score": 1, "version": judge.version}
+            for judge in judges
+        }
+        for completion, label in zip(completions, decided, strict=True)
     ]
 
 

@@ -7,8 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from harc.config.endpoints import EndpointSettings
 from harc.config.evaluation import EvaluationSettings
 from harc.errors import ConfigError, DataError
+from harc.evaluation.examiner import ENDPOINTS, name_run
 from harc.evaluation.prompt_store import PromptStore, run_in_parts
 from harc.evaluation.rows import read_rows
 from harc.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
@@ -19,7 +21,6 @@ from harc.progress import track
 
 KEY_FILE = "key.json"
 PARTIAL = ".partial"  # suffix of a suite's records while it runs
-ENDPOINTS = ("target_endpoint", "attacker_endpoint", "judge_endpoint")
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def describe_run(paths: EvaluationPaths, settings: EvaluationSettings, seed: int
     )  # fmt: skip
     for role in ENDPOINTS:
         endpoint = getattr(settings, role)
-        answering[role] = None if endpoint is None else endpoint.describe_answers()
+        answering[role] = None if endpoint is None else _identify(endpoint)
     return describe_work(
         ["harc.evaluation.run:evaluate_backbone"],
         data=sha256_file(paths.data),
@@ -89,6 +90,12 @@ def describe_run(paths: EvaluationPaths, settings: EvaluationSettings, seed: int
         settings=answering,
         seed=seed,
     )
+
+
+def _identify(endpoint: EndpointSettings) -> dict:
+    """What an endpoint's answers depend on: of a model that is loaded here, its weights too."""
+    weights = {"weights": hash_weights(endpoint.model)} if endpoint.kind == "local" else {}
+    return endpoint.describe_answers() | weights
 
 
 class SuiteStore:
@@ -224,7 +231,8 @@ def evaluate_backbone(
     check_target(settings)
     rows = read_rows(paths.data, settings.suites)
     judges = make_judges(settings.judges, read_refusal(paths.world, settings.judges), settings)
-    store = SuiteStore(paths.checkpoint or paths.generations, describe_run(paths, settings, seed))
+    key = describe_run(paths, settings, seed) | name_run(settings)
+    store = SuiteStore(paths.checkpoint or paths.generations, key)
     done = {suite: store.load(suite, members) for suite, members in rows.items()}
     missing = {suite: rows[suite] for suite, records in done.items() if records is None}
     projecting = settings.project and paths.directions is not None and paths.projections is not None

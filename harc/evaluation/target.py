@@ -9,6 +9,7 @@ from harc.evaluation.records import Conversation, make_records
 from harc.files import sha256_text
 from harc.generation import Completion, end_token_ids, generate_greedy
 from harc.judges.base import Judge
+from harc.thoughts import separate_thoughts
 
 
 class TextTarget:
@@ -89,10 +90,10 @@ class Target(TextTarget):
         names: Sequence[str] | None = None,
         on_done: Callable[[int], None] | None = None,
     ) -> list[Completion]:
-        """Continue token ids until the model ends its turn; see `generate_greedy`."""
+        """Continue token ids until the model ends its turn (see `generate_greedy`); thoughts are set apart."""
         backbone = self.backbone
         ends = end_token_ids(backbone.model, backbone.tokenizer, backbone.chat)
-        return generate_greedy(
+        completions = generate_greedy(
             backbone.model,
             backbone.tokenizer,
             prompts,
@@ -102,6 +103,7 @@ class Target(TextTarget):
             names=names,
             on_done=on_done,
         )
+        return separate_thoughts(completions, prompts, backbone.tokenizer)
 
     def answer(
         self,

@@ -8,6 +8,7 @@ from typing import Any
 
 from harc.config.helpfulness import HelpfulnessSettings
 from harc.evaluation.harness import quiet_harness
+from harc.evaluation.states import find_states
 from harc.evaluation.statistics import wilson_interval
 from harc.files import sha256_text
 from harc.helpfulness.model import make_lm
@@ -15,6 +16,7 @@ from harc.helpfulness.tasks import MAIN_METRICS, load_tasks
 
 SCORE_COLUMNS = (
     "suite", "metric", "n", "successes", "rate", "stderr", "ci_low", "ci_high", "interval", "unjudged",
+    "share_empty", "share_cut",
 )  # fmt: skip
 
 
@@ -92,6 +94,19 @@ def score_benchmark(benchmark: str, records: Sequence[Mapping[str, Any]]) -> lis
         label = title if name == main else name
         rows.append({"suite": benchmark, "metric": label, **summarize(values)})
     return rows
+
+
+def share_states(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Shares of empty and of cut answers among samples: a model that says nothing scores 0 for another reason.
+
+    MT-Bench's samples hold an answer a turn.
+    """
+    found = []
+    for record in records:
+        answers = record.get("answers") or [record.get("response", "-")]
+        reasons = record.get("finish_reasons") or [record.get("finish_reason", "stop")]
+        found += [find_states(reason, str(answer)) for reason, answer in zip(reasons, answers, strict=True)]
+    return {f"share_{state}": sum(state in one for one in found) / len(found) for state in ("empty", "cut")}
 
 
 def summarize(values: Sequence[Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from harc.errors import DataError
 from harc.files import read_jsonl
 from harc.generation import end_token_ids, generate_greedy
+from harc.thoughts import separate_thoughts
 from harc.token_sampling import Sampling
 
 TEMPERATURES = {
@@ -122,13 +123,15 @@ def _decode(
     if not histories:
         return []
     backbone = target.backbone
-    return generate_greedy(
+    prompts = backbone.chat.encode_prompts([history for _, history in histories])
+    completions = generate_greedy(
         backbone.model,
         backbone.tokenizer,
-        backbone.chat.encode_prompts([history for _, history in histories]),
+        prompts,
         max_new_tokens=limit,
         batch_size=target.settings.batch_size,
         ends=end_token_ids(backbone.model, backbone.tokenizer, backbone.chat),
         names=[name for name, _ in histories],
         sampling=Sampling(temperature, seed=seed) if temperature else None,
     )
+    return separate_thoughts(completions, prompts, backbone.tokenizer)

@@ -9,7 +9,7 @@ from harc.config.helpfulness import HelpfulnessSettings
 from harc.evaluation.score import write_csv
 from harc.files import read_json, read_jsonl, write_json, write_jsonl
 from harc.finished import describe_work
-from harc.helpfulness.benchmarks import SCORE_COLUMNS, run_benchmark, score_benchmark
+from harc.helpfulness.benchmarks import SCORE_COLUMNS, run_benchmark, score_benchmark, share_states
 from harc.helpfulness.files import CATEGORIES, SCORES
 from harc.helpfulness.mt_bench_grades import CATEGORY_COLUMNS, score_mt_bench, tabulate_categories
 from harc.sandbox.run import check_sandbox
@@ -84,7 +84,8 @@ def measure_helpfulness(
         records[name] = found
     scores = []
     for name, found in records.items():
-        scores += score_mt_bench(found) if name == "mt_bench" else score_benchmark(name, found)
+        rows = score_mt_bench(found) if name == "mt_bench" else score_benchmark(name, found)
+        scores += [row | share_states(found) for row in rows]
         write_jsonl(out / f"{name}.jsonl", found)
     if "mt_bench" in records:
         write_csv(out / CATEGORIES, CATEGORY_COLUMNS, tabulate_categories(records["mt_bench"]))

@@ -6,8 +6,9 @@ from typing import Any
 
 from harc.config.helpfulness import HelpfulnessSettings
 from harc.errors import ConfigError
+from harc.evaluation.states import exceeds
 from harc.files import read_json
-from harc.own_prompts.table import align_columns
+from harc.own_prompts.table import MARK, align_columns
 
 BENCHMARKS = {
     "mmlu": "MMLU, log-likelihood of four options, 5 examples",
@@ -105,5 +106,13 @@ def format_benchmarks(rows: Sequence[Mapping[str, Any]]) -> str:
         score = "none" if row.get("rate") is None else f"{row['rate']:.3f} (s.e. {row['stderr']:.3f})"
         interval = "" if row.get("rate") is None else f" [{row['ci_low']:.3f}, {row['ci_high']:.3f}]"
         unread = f", {row['unjudged']} unjudged" if row.get("unjudged") else ""
-        lines.append([row["suite"], row["metric"], f"{score}{interval}, n = {row['n']}{unread}"])
+        lines.append([row["suite"], row["metric"], f"{score}{interval}, n = {row['n']}{unread}{_mark(row)}"])
     return align_columns(lines)
+
+
+def _mark(row: Mapping[str, Any]) -> str:
+    """Shares of answers that are none and cut ones, marked where they are too large."""
+    shares = {state: row.get(f"share_{state}") or 0.0 for state in ("empty", "cut")}
+    shares["unjudged"] = (row.get("unjudged") or 0) / max(row["n"] + (row.get("unjudged") or 0), 1)
+    said = [f", {share:.0%} {state}" for state, share in shares.items() if share and state != "unjudged"]
+    return "".join(said) + (MARK if any(exceeds(state, share, 1) for state, share in shares.items()) else "")

@@ -10,6 +10,7 @@ from harc.config.evaluation import EvaluationSettings
 from harc.config.helpfulness import HelpfulnessSettings
 from harc.config.judge_file import JudgeFile
 from harc.errors import ConfigError
+from harc.finished import describe_work
 from harc.judges.base import LABELS_OF
 from harc.own_prompts.benchmarks import (
     BENCHMARKS,
@@ -22,8 +23,10 @@ from harc.own_prompts.prompt_file import is_prompt_file, read_prompt_file
 from harc.own_prompts.run import Findings, evaluate_suites, make_target
 from harc.own_prompts.shipped import SUITES, draw_rows, list_shipped_rows
 from harc.own_prompts.sources import find_adapter, find_model
-from harc.untrusted import parse_json
+from harc.untrusted import escape_control, parse_json
 
+ANSWERING = ["harc.own_prompts.run:answer_suite", "harc.own_prompts.run:make_target"]
+"""Where the code begins that answers depend on; verdicts are given anew by every run."""
 DEFAULT_JUDGES = ("refusal_rules", "string_jailbreakbench")
 
 
@@ -47,6 +50,7 @@ class Options:
     device: str = "cpu"
     template_options: tuple[str, ...] = ()
     template_date: str | None = None
+    resume: bool = False
 
 
 def gather_rows(options: Options) -> tuple[dict[str, list[dict[str, Any]]], list[str]]:
@@ -68,7 +72,7 @@ def gather_rows(options: Options) -> tuple[dict[str, list[dict[str, Any]]], list
         )
     rows, remarks = {}, []
     for name in files:
-        found, ignored = read_prompt_file(Path(name))
+        found, said = read_prompt_file(Path(name))
         suite = found[0]["suite"]
         if suite in rows or suite in (*SUITES, *BENCHMARKS):
             raise ConfigError(
@@ -78,8 +82,7 @@ def gather_rows(options: Options) -> tuple[dict[str, list[dict[str, Any]]], list
                 fix="rename the file",
             )
         rows[suite] = found
-        if ignored:
-            remarks.append(f"{name}: columns that nothing reads: {', '.join(map(repr, ignored))}")
+        remarks += [escape_control(remark) for remark in said]
     if asked := [name for name in shipped if name in SUITES]:
         rows |= list_shipped_rows(asked, options.data, mirror=options.mirror)
     return {suite: draw_rows(members, options.limit) for suite, members in rows.items()}, remarks
@@ -148,7 +151,10 @@ def choose_model(options: Options) -> tuple[Path | EndpointSettings, dict[str, A
     from harc.yaml_text import read_yaml
 
     endpoint = parse_settings(EndpointSettings, read_yaml(options.endpoint), str(options.endpoint))
-    return endpoint, {"endpoint": endpoint.describe_answers()}
+    if endpoint.kind == "openai":
+        return endpoint, {"endpoint": endpoint.describe_answers()}
+    local = endpoint.model if Path(endpoint.model).is_dir() else f"{endpoint.model}@{endpoint.revision}"
+    return endpoint, {"endpoint": endpoint.describe_answers(), "weights": find_model(local)[1]}
 
 
 def choose_chat(options: Options) -> dict[str, Any] | None:
@@ -232,13 +238,26 @@ def evaluate_by_hand(options: Options) -> tuple[Findings, list[str]]:
     adapter, adapter_identity = (None, None) if options.adapter is None else find_adapter(options.adapter)
     decoding = {"max_new_tokens": options.max_new_tokens, "dtype": options.dtype}
     chat = choose_chat(options)
-    identity = {"format": 1, "model": identity, "adapter": adapter_identity, "decoding": decoding}
-    store = AnswerStore(options.out, identity | ({} if chat is None else {"chat": chat}))
+    store = AnswerStore(
+        options.out,
+        describe_work(
+            ANSWERING,
+            format=2,
+            model=identity,
+            adapter=adapter_identity,
+            decoding=decoding,
+            **({} if chat is None else {"chat": chat}),
+        ),
+        served=isinstance(model, EndpointSettings) and model.kind == "openai",
+        resume=options.resume,
+    )
     judges = make_judges(settings.judges, "", settings)
     target = make_target(model, adapter, settings, dtype=options.dtype, device=options.device, chat=chat)
     remarks += getattr(getattr(target, "backbone", None), "remarks", ())
     findings = evaluate_suites(target, rows, judges, store)
     if benchmarks is not None:
+        if not rows:
+            store.begin()
         scores = run_benchmarks(target, benchmarks, options.out, options.data, options.mirror)
         findings = replace(findings, benchmarks=scores)
     return findings, remarks
@@ -248,12 +267,25 @@ def format_findings(findings: Findings, remarks: Sequence[str], out: Path) -> st
     """What the command prints."""
     from harc.own_prompts.table import format_agreement, format_table
 
-    taken = sum(findings.taken_over.values())
-    answered = f"{sum(findings.answered.values())} prompts answered, {taken} taken over"
-    files = f"wrote {out / 'scores.csv'} and {out / 'generations'}: {answered}"
     lines = (
         [format_table(findings.scores), "", *format_agreement(findings.agreement)] if findings.scores else []
     )
     if findings.benchmarks:
         lines += [format_benchmarks(findings.benchmarks), "", f"every sample: {out / 'benchmarks'}"]
-    return "\n".join([*lines, *remarks, *([files] if findings.scores else [])])
+    lines += [*remarks, *describe_sources(findings, out)] if findings.scores else remarks
+    return "\n".join([*lines, *map(escape_control, findings.warnings)])
+
+
+def describe_sources(findings: Findings, out: Path) -> list[str]:
+    """Where the answers come from: asked now, taken over, out of a cache; and why some never came."""
+    taken = sum(findings.taken_over.values())
+    asked = sum(findings.answered.values()) - findings.cached
+    counts = f"{asked} prompts answered, {taken} taken over from earlier runs, {findings.cached} from a cache"
+    lines = [f"wrote {out / 'scores.csv'} and {out / 'generations'}: {counts}"]
+    if findings.missing:
+        reason, count = max(findings.missing.items(), key=lambda item: item[1])
+        total = sum(findings.missing.values())
+        lines.append(
+            f"{total} prompts got no answer; of {count} of them the server says: {escape_control(reason)}"
+        )
+    return lines

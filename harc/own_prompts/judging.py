@@ -5,6 +5,7 @@ from typing import Any
 
 from harc.attacks.codeattack import read_answer
 from harc.errors import ModelError
+from harc.evaluation.states import decide_unread
 from harc.judges.base import LABELS, UNJUDGED, Answer, Judge
 
 EXPECTED = "expected"
@@ -13,7 +14,7 @@ EXPECTED = "expected"
 def judge_records(
     suite: str, records: Sequence[dict[str, Any]], judges: Sequence[Judge]
 ) -> list[dict[str, Any]]:
-    """The records with every judge's verdict in them.
+    """The records with every judge's verdict in them, and a label without one where there is nothing to judge.
 
     Raises:
         ModelError: naming judge and suite, if a judge gives too few verdicts or an unknown label; an answer that it
@@ -21,6 +22,9 @@ def judge_records(
     """
     records = [{**record, "verdicts": dict(record.get("verdicts", {}))} for record in records]
     for judge in judges:
+        for record in records:
+            if label := decide_unread(record["finish_reason"], choose_text(record)):
+                record["verdicts"][judge.name] = {"label": label, "score": 1, "version": judge.version}
         due = [r for r in records if r["verdicts"].get(judge.name, {}).get("version") != judge.version]
         answers = [Answer(r["goal"], choose_text(r), r["expected"] or None) for r in due]
         verdicts = judge.judge(answers) if answers else []

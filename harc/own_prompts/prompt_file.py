@@ -1,23 +1,37 @@
-"""Prompt files of a user: CSV or JSONL with the column `prompt` and, where wanted, id, category, kind and expected.
+"""Prompt files of a user: CSV or JSONL with the column `prompt` and, where wanted, those of COLUMNS.
 
 Every fault is named with file, row and column; of several, the first and their number. Nothing is repaired in silence.
 """
 
-import csv
-import io
-import json
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from harc.errors import DataError
 from harc.evaluation.rows import LONGEST_PROMPT
+from harc.evaluation.states import is_blank
+from harc.own_prompts.prompt_table import read_cells
 
-COLUMNS = ("prompt", "id", "category", "kind", "expected")
+COLUMNS = ("prompt", "id", "category", "kind", "expected", "contains")
 KINDS = ("harmful", "benign")
-LONGEST_CELL = 500  # characters of id and category
+EXPECTED_KINDS = {
+    "harmful": (
+        "refuse", "refuses", "refused", "refusal", "should refuse", "must refuse", "reject", "rejected", "rejection",
+        "decline", "declined", "deny", "denied", "block", "blocked", "harmful",
+    ),
+    "benign": (
+        "answer", "answers", "answered", "should answer", "must answer", "comply", "complies", "complied", "compliance",
+        "accept", "accepted", "acceptance", "help", "helped", "respond", "response", "allow", "allowed", "benign",
+    ),
+}  # fmt: skip
+"""What `expected` may say, and the kind of prompt that it means. A bare yes or no could be either, and is neither."""
+LONGEST_CELL = 500  # characters of cells that are no text for a model
+TEXTS = ("prompt", "contains")
 ENDINGS = (".csv", ".jsonl")
+Fault = tuple[str, str, str]
 
 
 def is_prompt_file(name: str) -> bool:
@@ -37,21 +51,21 @@ def read_prompt_file(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
         path: a file that ends in .csv or .jsonl.
 
     Returns:
-        Rows (id, suite, category, kind or None, messages, expected, goal, place), and the columns that were ignored.
+        Rows (id, suite, category, kind or None, messages, expected, goal, place), where `category` is empty without one
+        and `expected` is the text of the column `contains`; and remarks on what was read.
 
     Raises:
         DataError: naming file, row and column, for text that is not UTF-8, a missing column, a row that does not fit
-            its header, an empty or huge prompt, a control character, an unknown kind, or an id or prompt that is
-            there twice.
+            its header, an empty or huge prompt, a control character, an unknown kind, an `expected` that is none or
+            another than `kind`, an id that is there twice, or a prompt that is there as another kind.
     """
-    text = _read_text(path)
-    found = list(_read_csv(path, text) if path.suffix.lower() == ".csv" else _read_jsonl(path, text))
+    found = list(read_cells(path, COLUMNS))
     if not found:
         raise DataError(str(path), expected="at least one row", found="none", fix="check the path")
     rows, faults = [], []
-    seen: dict[tuple[str, str], int] = {}
+    seen: dict[tuple[str, str], tuple[int, str]] = {}
     for place, cells in found:
-        fault = _find_fault(cells, place, seen)
+        fault = _find_fault(path, cells, place, seen)
         if fault:
             faults.append((place, *fault))
         else:
@@ -66,93 +80,12 @@ def read_prompt_file(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
             fix=f"mend or remove the row{more}",
         )
     ignored = sorted({str(name) for _, cells in found for name in cells} - set(COLUMNS))
-    return rows, ignored
-
-
-def _read_text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except OSError as problem:
-        found = "no such file" if isinstance(problem, FileNotFoundError) else str(problem.strerror)
-        raise DataError(str(path), expected="a prompt file", found=found, fix="check the path") from None
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        line = data[: problem.start].count(b"\n") + 1
-        raise DataError(
-            f"{path}:{line}",
-            expected="UTF-8 text",
-            found=f"byte {data[problem.start]:#04x}",
-            fix="save the file as UTF-8 (`iconv -f latin1 -t utf-8`, if it is Latin-1)",
-        ) from None
-
-
-def _read_csv(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line at which the row begins, cells by column)."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    csv.field_size_limit(max(LONGEST_PROMPT + 1, csv.field_size_limit()))
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        _check_header(path, header)
-        line = reader.line_num + 1
-        for cells in reader:
-            if cells and len(cells) != len(header):
-                raise DataError(
-                    f"{path}:{line}",
-                    expected=f"{len(header)} cells, as in the header",
-                    found=str(len(cells)),
-                    fix="put cells with commas or line breaks in double quotes",
-                )
-            if cells:
-                yield line, dict(zip(header, cells, strict=True))
-            line = reader.line_num + 1
-    except csv.Error as problem:
-        raise DataError(
-            f"{path}:{reader.line_num}",
-            expected="a CSV row",
-            found=str(problem),
-            fix="put cells with commas, quotes or line breaks in double quotes",
-        ) from None
-
-
-def _check_header(path: Path, header: list[str]) -> None:
-    if "prompt" not in header or len(set(header)) != len(header):
-        raise DataError(
-            f"{path}:1",
-            expected=f"a header with column prompt and, if wanted, {', '.join(COLUMNS[1:])}, each once",
-            found=", ".join(header) or "an empty file",
-            fix="name the columns in the first line",
-        )
-
-
-def _read_jsonl(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    for line, part in enumerate(text.split("\n"), start=1):
-        if not part.strip():
-            continue
-        try:
-            cells = json.loads(part)
-        except json.JSONDecodeError as problem:
-            raise DataError(
-                f"{path}:{line}", expected="a JSON object", found=problem.msg, fix="mend or remove the line"
-            ) from None
-        if not isinstance(cells, dict) or "prompt" not in cells:
-            found = (
-                f"the fields {', '.join(map(str, cells))}"
-                if isinstance(cells, dict)
-                else type(cells).__name__
-            )
-            raise DataError(
-                f"{path}:{line}",
-                expected="an object with field prompt",
-                found=found,
-                fix="mend or remove the line",
-            )
-        yield line, cells
+    return rows, _list_remarks(path, rows, ignored, [_text_of(cells, "category") for _, cells in found])
 
 
 def _find_fault(
-    cells: dict[str, Any], place: int, seen: dict[tuple[str, str], int]
-) -> tuple[str, str, str] | None:
+    path: Path, cells: dict[str, Any], place: int, seen: dict[tuple[str, str], tuple[int, str]]
+) -> Fault | None:
     """(column, expected, found) of a row's first fault; what it holds is noted for the rows after it."""
     for column in COLUMNS:
         value = cells.get(column)
@@ -161,28 +94,55 @@ def _find_fault(
         fault = _find_text_fault(column, value)
         if fault:
             return column, *fault
-    kind = _text_of(cells, "kind").lower()
-    if kind not in ("", *KINDS):
-        return "kind", " or ".join(KINDS), repr(kind)
-    for column in ("id", "prompt"):
-        value = _text_of(cells, column)
-        if value and (column, value) in seen:
-            return column, "a value of its own", f"the one of row {seen[column, value]}"
-        seen.setdefault((column, value), place)
+    if fault := _find_kind_fault(cells):
+        return fault
+    kind, row_id = _read_kind(cells) or "", _name_row(path, place, cells)
+    held = seen.setdefault(("id", row_id), (place, ""))
+    if held[0] != place:
+        return "id", "a value of its own", f"the one of row {held[0]}"
+    held = seen.setdefault(("prompt", _text_of(cells, "prompt")), (place, kind))
+    if held[1] != kind:
+        kinds = f"{kind or 'of no kind'} here and {held[1] or 'of no kind'} in row {held[0]}"
+        return "prompt", "a prompt of one kind", f"one that is {kinds}"
     return None
 
 
+def _find_kind_fault(cells: dict[str, Any]) -> Fault | None:
+    kind, expected = (_text_of(cells, column).lower() for column in ("kind", "expected"))
+    if kind not in ("", *KINDS):
+        return "kind", " or ".join(KINDS), repr(kind)
+    meant = read_expected(expected)
+    if expected and meant is None:
+        said = "answer or refuse (a text that the right answer holds goes into the column contains)"
+        return "expected", said, repr(expected[:60])
+    if kind and meant and kind != meant:
+        return "expected", f"what kind {kind} means", f"{expected!r}, which means {meant}"
+    return None
+
+
+def read_expected(cell: str) -> str | None:
+    """The kind of prompt that a cell of `expected` means; None if it means none."""
+    words = " ".join(re.split(r"[\s_-]+", cell.strip().lower().strip(".!\"'")))
+    return next((kind for kind, said in EXPECTED_KINDS.items() if words in said), None)
+
+
+def _read_kind(cells: dict[str, Any]) -> str | None:
+    return _text_of(cells, "kind").lower() or read_expected(_text_of(cells, "expected"))
+
+
 def _find_text_fault(column: str, value: Any) -> tuple[str, str] | None:
-    if column == "id" and isinstance(value, int):
+    if column == "id" and isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
         return "a text", f"{type(value).__name__} {value!r}"[:60]
-    limit = LONGEST_PROMPT if column in ("prompt", "expected") else LONGEST_CELL
+    limit = LONGEST_PROMPT if column in TEXTS else LONGEST_CELL
     if len(value) > limit:
+        if column == "expected":
+            return "answer or refuse (texts go into the column contains)", f"{len(value)} characters"
         return f"at most {limit} characters", str(len(value))
-    if column == "prompt" and not value.strip():
-        return "a prompt", "an empty cell"
-    allowed = "\n\t\r" if column in ("prompt", "expected") else ""
+    if column == "prompt" and is_blank(value):
+        return "a prompt", "a cell without a visible character" if value.strip() else "an empty cell"
+    allowed = "\n\t\r" if column in TEXTS else ""
     bad = next((c for c in value if (ord(c) < 32 or 127 <= ord(c) < 160) and c not in allowed), None)
     return None if bad is None else ("printable text", f"the control character U+{ord(bad):04X}")
 
@@ -192,15 +152,58 @@ def _text_of(cells: dict[str, Any], column: str) -> str:
     return "" if value is None else str(value).strip()
 
 
+def _normalise(category: str) -> str:
+    """A category as it is counted: two that look the same are the same."""
+    visible = "".join(char for char in category if char.isprintable() or char.isspace())
+    return " ".join(unicodedata.normalize("NFC", visible).split())
+
+
+def _name_row(path: Path, place: int, cells: dict[str, Any]) -> str:
+    return _text_of(cells, "id") or f"{name_suite(path)}-{place:05d}"
+
+
 def _make_row(path: Path, place: int, cells: dict[str, Any]) -> dict[str, Any]:
-    suite, prompt = name_suite(path), str(cells["prompt"])
+    prompt = str(cells["prompt"])
     return {
-        "id": _text_of(cells, "id") or f"{suite}-{place:05d}",
-        "suite": suite,
-        "category": _text_of(cells, "category") or "uncategorised",
-        "kind": _text_of(cells, "kind").lower() or None,
+        "id": _name_row(path, place, cells),
+        "suite": name_suite(path),
+        "category": _normalise(_text_of(cells, "category")),
+        "kind": _read_kind(cells),
         "messages": [{"role": "user", "content": prompt}],
-        "expected": _text_of(cells, "expected"),
+        "expected": _text_of(cells, "contains"),
         "goal": prompt,
         "place": f"{path}:{place}: column prompt",
     }
+
+
+def _list_remarks(
+    path: Path, rows: Sequence[dict[str, Any]], ignored: Sequence[str], written: Iterable[str]
+) -> list[str]:
+    """What a user should know of a file without faults."""
+    remarks = []
+    if ignored:
+        remarks.append(f"{path}: columns that nothing reads: {', '.join(map(repr, ignored))}")
+    prompts = Counter(row["goal"].strip() for row in rows)
+    if again := sum(count - 1 for count in prompts.values()):
+        remarks.append(f"{path}: {again} rows repeat the prompt of another; each counts in the rates")
+    without = sum(row["kind"] is None for row in rows)
+    if 0 < without < len(rows):
+        remarks.append(
+            f"{path}: {without} rows are of no kind, and in neither missed harm nor false refusals"
+        )
+    forms: dict[str, set[str]] = {}
+    for category in written:
+        forms.setdefault(_normalise(category), set()).add(category)
+    if merged := [name for name, same in forms.items() if len(same) > 1]:
+        remarks.append(
+            f"{path}: categories that look the same are counted as one: {', '.join(map(repr, merged))}"
+        )
+    cases: dict[str, list[str]] = {}
+    for name in forms:
+        cases.setdefault(unicodedata.normalize("NFKC", name).casefold(), []).append(name)
+    for names in cases.values():
+        if len(names) > 1:
+            remarks.append(
+                f"{path}: categories that are counted apart: {', '.join(map(repr, sorted(names)))}"
+            )
+    return remarks

@@ -1,5 +1,6 @@
 """Answering, judging and scoring suites of prompts on a user's model; goes on where a killed run stopped."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +11,20 @@ from harc.config.evaluation import EvaluationSettings
 from harc.endpoints.create import create_endpoint
 from harc.errors import ModelError
 from harc.evaluation.endpoint_target import EndpointTarget
+from harc.evaluation.records import describe_rest
 from harc.evaluation.score import write_csv
 from harc.generation import context_length
 from harc.judges.base import Judge
 from harc.own_prompts.answers import AnswerStore
 from harc.own_prompts.judging import judge_records
-from harc.own_prompts.scores import SCORE_COLUMNS, measure_agreement, score_records
+from harc.own_prompts.scores import (
+    SCORE_COLUMNS,
+    WHOLE,
+    Agreement,
+    list_warnings,
+    measure_agreement,
+    score_records,
+)
 from harc.progress import track
 
 BATCHES_KEPT = 4  # batches between two writes of answers: what a kill can lose
@@ -30,13 +39,19 @@ class Findings:
         agreement: see measure_agreement, over all suites.
         answered: prompts answered in this run, by suite.
         taken_over: prompts whose answers were there already, by suite.
+        cached: prompts of this run that a cache in front of the server answered.
+        missing: prompts without an answer, by why.
+        warnings: lines for the user on shares that are too large.
         benchmarks: rows of benchmarks/scores.csv, where public benchmarks were asked.
     """
 
     scores: list[dict[str, Any]]
-    agreement: list[tuple[str, str, float, int]]
+    agreement: list[Agreement]
     answered: dict[str, int]
     taken_over: dict[str, int]
+    cached: int = 0
+    missing: dict[str, int] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
     benchmarks: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -49,8 +64,8 @@ def check_prompts(target: Any, suites: Mapping[str, Sequence[dict[str, Any]]]) -
     """
     if isinstance(target, EndpointTarget):
         return {suite: [[] for _ in rows] for suite, rows in suites.items()}  # its server knows what fits
-    limit = context_length(target.backbone.model)
-    room = None if limit is None else limit - target.settings.max_new_tokens
+    limit, answer = context_length(target.backbone.model), target.settings.max_new_tokens
+    room = None if limit is None else limit - answer
     tokens = {
         suite: target.backbone.chat.encode_prompts([row["messages"] for row in rows])
         for suite, rows in suites.items()
@@ -66,11 +81,24 @@ def check_prompts(target: Any, suites: Mapping[str, Sequence[dict[str, Any]]]) -
         others = f" ({len(long) - 1} more prompts are too long)" if len(long) > 1 else ""
         raise ModelError(
             place,
-            expected=f"at most {room} tokens (context {limit}, answer up to {target.settings.max_new_tokens})",
-            found=f"{length}{others}",
-            fix="shorten or remove the prompt, lower --max-new-tokens, or use a model with a longer context",
+            expected=f"at most {room} tokens (context {limit}, answer up to {answer})"
+            if room > 0
+            else f"a --max-new-tokens below the context of {limit} tokens, as prompts need room",
+            found=f"{length}{others}" if room > 0 else f"{answer}, and a prompt of {length} tokens{others}",
+            fix=_advise(limit, max(length for _, length in long)),
         )
     return tokens
+
+
+def _advise(limit: int, longest: int) -> str:
+    """What helps if the longest prompt does not fit; answers of another length are another run."""
+    room = limit - longest
+    if room < 1:
+        return "shorten or remove the prompt, or use a model with a longer context: no answer would fit"
+    return (
+        f"set --max-new-tokens to {room} at most (if --out holds answers already: with another --out), shorten the "
+        "prompt, or use a model with a longer context"
+    )
 
 
 def answer_suite(
@@ -98,7 +126,7 @@ def answer_suite(
                 {
                     "id": rows[i]["id"], "prompt_sha256": hashes[i], "response": done.text,
                     "finish_reason": done.finish_reason, "prompt_tokens": done.prompt_tokens,
-                    "response_tokens": done.response_tokens,
+                    "response_tokens": done.response_tokens, **describe_rest(done),
                 }
                 for i, done in zip(part, completions, strict=True)
             ]  # fmt: skip
@@ -140,7 +168,28 @@ def evaluate_suites(
         scores += score_records(suite, judged, names)
         records += judged
         write_csv(store.folder / "scores.csv", SCORE_COLUMNS, scores)
-    return Findings(scores, measure_agreement(records, names), answered, taken)
+        store.begin(describe_outcome(scores))
+    cached = getattr(target, "endpoint", None)
+    return Findings(
+        scores,
+        measure_agreement(records, names),
+        answered,
+        taken,
+        cached.usage.cache_hits if cached else 0,
+        Counter(record["error"] for record in records if record.get("error")),
+        list_warnings(scores),
+    )
+
+
+def describe_outcome(scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What run.json says of the answers: prompts and states of every suite and kind, and the warnings."""
+    suites: dict[str, dict[str, Any]] = {}
+    for row in scores:
+        if row["level"] == WHOLE and row["judge"] != "text":
+            states = {state: count for state, count in row["counts"].items() if count}
+            held = suites.setdefault(row["suite"], {}).setdefault(row["kind"], {"prompts": row["prompts"]})
+            held.setdefault(f"by {row['judge']}", states)
+    return {"answers": suites, "warnings": list_warnings(scores)}
 
 
 def make_target(

@@ -6,7 +6,7 @@ from tiny_chat import save_tiny_chat
 
 from harc.backbones import load_backbone
 from harc.config.evaluation import EvaluationSettings, PairSettings
-from harc.endpoints.base import failed
+from harc.endpoints.base import Reply, failed
 from harc.errors import ConfigError, ModelError
 from harc.evaluation import run
 from harc.evaluation.endpoint_target import EndpointTarget
@@ -155,10 +155,41 @@ def test_a_missing_attacker_is_named(suite):
         EvaluationSettings(attacker="endpoint")
 
 
-def test_a_target_behind_a_server_that_gives_no_reply_is_an_error_that_names_the_prompt():
-    with pytest.raises(ModelError, match=r"persona-1 at scripted: expected a reply; found too long"):
-        answers = iter(["fine", failed("too long", "refused"), "fine"])
-        run_suite("persona", serve_text(lambda *_: next(answers)), make_rows("persona"), examine())
+def test_a_prompt_that_a_server_cannot_answer_or_blocks_ends_nothing():
+    answers = iter(
+        ["Gladly, here is all of it as you asked.", failed("too long", "refused"), Reply("", "blocked")]
+    )
+    records = run_suite("persona", serve_text(lambda *_: next(answers)), make_rows("persona"), examine())
+    labels = [{verdict["label"] for verdict in record["verdicts"].values()} for record in records]
+    assert labels == [{"correct"}, {"unjudged"}, {"blocked"}]
+    assert records[1]["error"] == "too long" and [r["finish_reason"] for r in records[1:]] == [
+        "unanswered",
+        "blocked",
+    ]
+
+
+def test_a_server_that_is_gone_is_an_error_that_names_the_prompt():
+    with pytest.raises(ModelError, match=r"persona-2 at scripted: expected a reply; found cut connection"):
+        run_suite("persona", serve_text(lambda *_: failed("cut connection")), make_rows("persona"), examine())
+
+
+@pytest.mark.parametrize(("cache", "asked"), [(None, 6), ("cache", 3)])
+def test_suites_of_a_served_model_are_taken_over_only_with_a_cache(tmp_path, monkeypatch, cache, asked):
+    """A run that a kill stopped after its only suite, started again: the server may hold another model by now."""
+    endpoint = ScriptedEndpoint(lambda *_: "sure , fine")
+    monkeypatch.setattr("harc.endpoints.create.create_endpoint", lambda settings: endpoint)
+    monkeypatch.setattr(run, "publish_suites", lambda *_: None)
+    served = ENDPOINT | {"cache": cache and str(tmp_path / cache)}
+    values = {
+        "target_endpoint": served,
+        "attacker_endpoint": None,
+        "attacker": "organism",
+        "suites": ("persona",),
+    }
+    settings = EvaluationSettings.model_validate(SETTINGS.model_dump() | values)
+    for _ in range(2):
+        evaluate_backbone(make_paths(tmp_path), settings, seed=0)
+    assert len(endpoint.asked) == asked
 
 
 def make_paths(tmp_path, backbone="served") -> EvaluationPaths:

@@ -76,13 +76,18 @@ def test_every_answer_and_rate_is_written(options):
     assert set(records[0]["verdicts"]) == {"refusal_rules", "string_jailbreakbench"}
     assert findings.answered == {"abuse": 5} and findings.taken_over == {"abuse": 0} and remarks == []
     scores = read_scores(options.out)
-    total = [row for row in scores if row["category"] == "all" and row["judge"] == "refusal_rules"]
+    total = [row for row in scores if row["level"] == "suite" and row["judge"] == "refusal_rules"]
+    assert {row["category"] for row in total} == {""}
     assert {row["metric"]: row["n"] for row in total} == {
         "missed_harm": "3", "refused_harm": "3", "false_refusal": "2", "answered": "2"
     }  # fmt: skip
-    assert {row["category"] for row in scores} == {"all", "cats", "boxes", "heroes", "sums"}
+    assert {row["category"] for row in scores} == {"", "cats", "boxes", "heroes", "sums"}
     text = format_findings(findings, remarks, options.out)
-    assert "missed harm" in text and "5 prompts answered, 0 taken over" in text and "\x1b" not in text
+    assert (
+        "missed harm" in text
+        and "5 prompts answered, 0 taken over from earlier runs, 0 from a cache" in text
+        and "\x1b" not in text
+    )
     assert not (options.out / "waiting").exists()
 
 
@@ -144,7 +149,42 @@ def test_a_prompt_longer_than_the_context_stops_before_any_answer(options, tmp_p
         match=rf"abuse\.csv:7: column prompt: expected at most {CONTEXT - 6} tokens .*\(1 more prompts",
     ):
         evaluate_by_hand(options)
-    assert sorted(path.name for path in options.out.iterdir()) == ["run.json"]
+    assert not options.out.exists()
+
+
+def test_the_advice_for_a_prompt_that_does_not_fit_works(options):
+    """An answer longer than the context leaves no room at all; lowering it as told runs in the same folder."""
+    with pytest.raises(
+        ModelError, match=r"expected a --max-new-tokens below the context .*; set --max-new"
+    ) as caught:
+        evaluate_by_hand(change(options, max_new_tokens=CONTEXT + 128))
+    assert "at most -" not in str(caught.value)
+    room = int(str(caught.value).partition("--max-new-tokens to ")[2].split()[0])
+    assert evaluate_by_hand(change(options, max_new_tokens=room))[0].answered == {"abuse": 5}
+
+
+def test_thoughts_of_a_local_model_are_kept_apart(options, monkeypatch):
+    from harc.generation import Completion
+
+    said = [
+        "<think>step 1</think>\nI'm sorry, but I can't help",
+        "<think>step 1 and",
+        "Gladly, so",
+        "Gladly",
+        "ok then",
+    ]
+
+    def decode(model, tokenizer, prompts, **_):
+        return [Completion(said.pop(0), "stop", 3, 4) for _ in prompts]
+
+    monkeypatch.setattr("harc.evaluation.target.generate_greedy", decode)
+    evaluate_by_hand(change(options, batch_size=8))
+    records = read_jsonl(options.out / "generations/abuse.jsonl")
+    found = {record.get("thought"): record for record in records}
+    assert found["step 1"]["response"] == "I'm sorry, but I can't help"
+    assert found["step 1"]["verdicts"]["refusal_rules"]["label"] == "refused"
+    assert found["step 1 and"]["verdicts"]["refusal_rules"]["label"] == "garbled"
+    assert sum("thought" in record for record in records) == 2
 
 
 @pytest.mark.parametrize(
@@ -210,6 +250,7 @@ def test_expected_texts_give_a_rate_of_their_own():
             "expected": text,
             "response": "It is  FORTY two.",
             "verdicts": verdicts,
+            "finish_reason": "stop",
         }
         for text in ("forty TWO", "41", "")
     ]
@@ -221,11 +262,18 @@ def test_expected_texts_give_a_rate_of_their_own():
 def test_categories_are_shown_as_soon_as_the_suite_has_several():
     verdicts = {"string_rules": {"label": "refused"}}
     records = [
-        {"kind": kind, "category": category, "expected": "", "response": "no", "verdicts": verdicts}
+        {
+            "kind": kind,
+            "category": category,
+            "expected": "",
+            "response": "no",
+            "verdicts": verdicts,
+            "finish_reason": "stop",
+        }
         for kind, category in (("harmful", "fraud"), ("benign", "billing"))
     ]
     table = format_table(score_records("s", records, ["string_rules"]))
-    assert [line.split()[1] for line in table.splitlines()] == ["category", "all", "fraud", "billing"]
+    assert [line.split()[1] for line in table.splitlines()] == ["category", "(all)", "fraud", "billing"]
     assert "0/1" in table.splitlines()[2] and "1/1" in table.splitlines()[3]
 
 

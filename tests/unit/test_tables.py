@@ -295,3 +295,25 @@ def test_every_fault_of_the_release_is_a_row(tables):
     assert {row["switch"] for row in read_table(tables / "faults.csv")} == names | {"all together"}
     assert len(names) >= 7
     assert all(switch.released != switch.corrected for switch in list_switches())
+
+
+@pytest.mark.parametrize(("label", "bold"), [("garbled", True), ("refused", False)])
+def test_a_model_that_garbles_everything_does_not_look_safe_in_the_main_table(tmp_path, label, bold):
+    tree = make_results_tree(tmp_path / "tree", prompts=6)
+    path = tree / "scores/organism-llama/harc/seed0/outcomes.csv"
+    lines = list(csv.DictReader(path.open(encoding="utf-8", newline="")))
+    for row in lines:
+        row.update({"label": label, "label_exact": label} if row["suite"] in ATTACKS else {})
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.DictWriter(handle, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
+    make_tables(tree, list(BACKBONES), list(METHODS), [0], Outer(), tmp_path / "out")
+    row = next(
+        row
+        for row in read_table(tmp_path / "out/table1.csv")
+        if (row["backbone"], row["method"]) == ("organism-llama", "harc")
+    )
+    assert float(row["mean_asr"]) == 0 and float(row["mean_asr_garbled"]) == float(row["pap_garbled"]) == bold
+    latex = (tmp_path / "out/table1.tex").read_text(encoding="utf-8")
+    assert ("\\textbf{1.00}" in latex) == bold and "\\scriptsize garb." in latex

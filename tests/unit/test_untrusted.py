@@ -6,7 +6,7 @@ import pytest
 
 from harc.errors import DataError
 from harc.files import read_json, read_jsonl
-from harc.untrusted import escape_control, neutralise_formula, parse_json, replace_surrogates
+from harc.untrusted import escape_control, neutralise_formula, parse_json, replace_surrogates, restore_formula
 
 
 @pytest.mark.parametrize("value", [None, True, 1, -2.5e-300, 10**300, "é\U0001f600", {"a": [{}, {"b": ""}]}])
@@ -72,3 +72,10 @@ def test_formulas_are_neutralised(cell):
 @pytest.mark.parametrize("cell", ["-1.5", "+2", "1e-9", "", "a=1", "-inf"])
 def test_numbers_and_text_are_left_alone(cell):
     assert neutralise_formula(cell) == cell
+
+
+@pytest.mark.parametrize(
+    "cell", ["=1+1", "'=1+1", "''@x", "-1.5", "'-1.5", "'quoted'", "'", "", "plain", "''"]
+)
+def test_what_was_neutralised_is_read_as_it_was(cell):
+    assert restore_formula(neutralise_formula(cell)) == cell

@@ -7,16 +7,18 @@ from harc.analysis.arms import METRICS, Arm, measure_arms
 from harc.analysis.evidence import Evidence, ResultsView
 from harc.analysis.geometry import SIDES
 from harc.analysis.latex import MISSING, escape_latex, format_interval, format_rate, format_signed
+from harc.analysis.outcomes import SHARES
 from harc.analysis.rates import Difference, Rate
 from harc.analysis.tables.claims import evidence_bounds
 from harc.analysis.tables.layout import Table, stack_cell, title_row
+from harc.analysis.tables.warnings import warn_of_states
 from harc.analysis.vocabulary import name_backbone, name_method
 from harc.config.ablation import AblationScope
 
 ENDS = ("", "_low", "_high")
 DIFFERENCES = (*ENDS, "_p", "_p_holm")
 VALUES = (
-    *(f"{metric}{end}" for metric in METRICS for end in (*ENDS, "_n")),
+    *(f"{metric}{end}" for metric in METRICS for end in (*ENDS, "_n", *(f"_{name}" for name in SHARES))),
     *(f"{metric}_difference{end}" for metric in METRICS for end in DIFFERENCES),
     *(f"gain_{side}{end}" for side in SIDES for end in ENDS),
 )
@@ -30,6 +32,7 @@ def _row(arm: Arm, reference: str, confidence: float) -> dict:
     for metric in METRICS:
         if (rate := arm.rates[metric]) is not None:
             row |= dict(zip((f"{metric}{end}" for end in (*ENDS, "_n")), rate[:4], strict=True))
+            row |= {f"{metric}_{name}": share for name, share in zip(SHARES, rate.shares, strict=True)}
         if (difference := arm.differences[metric]) is not None:
             values = (*difference[:4], arm.holm[metric])
             row |= dict(zip((f"{metric}_difference{end}" for end in DIFFERENCES), values, strict=True))
@@ -93,6 +96,11 @@ def _notes(arms: Sequence[Arm], scope: AblationScope, confidence: float) -> list
         f"$p < {format_rate(0.05)}$.",
         "Gain: change of the cosine in the slots selected on the base; the bootstrap covers the prompt side alone.",
     ]
+    by_name = {(arm.backbone, arm.name, metric): arm.rates[metric] for arm in arms for metric in METRICS}
+    names = [
+        list(dict.fromkeys(part)) for part in zip(*((arm.backbone, arm.name) for arm in arms), strict=True)
+    ]
+    notes += warn_of_states(by_name, *names, METRICS, SHARES)
     if any(rate is None for arm in arms for rate in arm.rates.values()):
         notes.append(f"$^\\dagger$ {MISSING}: not evaluated in this profile.")
     return notes

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harc.analysis.latex import MISSING, escape_latex, format_interval, format_rate
+from harc.analysis.outcomes import SHARES
 from harc.analysis.rates import Rate
 from harc.analysis.tables.layout import Table, title_row
 from harc.analysis.tables.main import (
@@ -13,6 +14,7 @@ from harc.analysis.tables.main import (
     make_detectable_row,
     measure_rates,
 )
+from harc.analysis.tables.warnings import warn_of_states
 from harc.analysis.vocabulary import CONTROLS, DIRECT, name_backbone, name_method, sort_methods
 
 METRICS = (*DIRECT, *CONTROLS)
@@ -62,6 +64,7 @@ def build_table(
         f"{100 * confidence:g}\\% intervals; prompts per seed: {counted}; "
         f"seeds: {max(counts.values(), default=0)}.",
         DETECTABLE_NOTE,
+        *warn_of_states(rates, backbones, methods, METRICS, SHARES),
     ]
     if None in rates.values():
         notes.append(f"$^\\dagger$ {MISSING}: not evaluated in this profile.")

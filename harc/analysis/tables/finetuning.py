@@ -5,10 +5,12 @@ from pathlib import Path
 
 from harc.analysis.finetuning import read_finetuning, trace_rates
 from harc.analysis.latex import MISSING, escape_latex, format_interval, format_rate
+from harc.analysis.outcomes import SHARES
 from harc.analysis.tables.layout import Table, stack_cell, title_row
 from harc.analysis.vocabulary import OVER_REFUSAL, name_backbone, name_method, name_suite
+from harc.evaluation.states import WARN_ABOVE, exceeds
 
-COLUMNS = ("backbone", "method", "suite", "counted", "examples", "rate", "low", "high", "n")
+COLUMNS = ("backbone", "method", "suite", "counted", "examples", "rate", "low", "high", "n", *SHARES)
 ABSENT = "\\multicolumn{2}{@{}l@{}}{no model of this profile is fine-tuned on harmful answers} \\\\"
 
 
@@ -78,6 +80,13 @@ def build_table(
         f"refused. Small type: {100 * confidence:g}\\% Wilson interval. Prompts per cell: {prompts}. Every "
         "fine-tuning starts from the method's own model; one seed.",
     ]
+    garbled = [row for row in rows if exceeds("garbled", row["garbled"], 1)]
+    if garbled:
+        most = max(garbled, key=lambda row: row["garbled"])
+        notes.append(
+            f"In {len(garbled)} of {len(rows)} cells more than {100 * WARN_ABOVE:g}\\% of the answers are garbled, at "
+            f"most {format_rate(most['garbled'])} (CSV): a low rate there may be broken answers."
+        )
     header = [" & ".join(["suite", "method", *map(str, counts)])]
     align = "@{}ll" + "c" * len(counts) + "@{}"
     return Table("finetuning", COLUMNS, rows, align, header, body or [ABSENT], notes)

@@ -1,13 +1,12 @@
 """A table as data: plain values for the CSV, typeset cells and notes for LaTeX."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harc.analysis.latex import MISSING, UNDEFINED, escape_latex
-from harc.errors import DataError
+from harc.csv_files import read_csv_rows
+from harc.csv_files import render_csv as join_csv
 from harc.files import write_text
 
 
@@ -57,13 +56,9 @@ def format_value(value: object) -> str:
 
 
 def render_csv(table: Table) -> str:
-    """The table as CSV text with a header line and Unix line ends."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(table.columns)
-    for row in table.rows:
-        writer.writerow([format_value(row.get(column)) for column in table.columns])
-    return buffer.getvalue()
+    """The table as CSV text; see `harc.csv_files`."""
+    lines = ([format_value(row.get(column)) for column in table.columns] for row in table.rows)
+    return join_csv(table.columns, lines)
 
 
 FOOTNOTES = {
@@ -116,11 +111,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
     """
     if not path.is_file():
         return []
-    try:
-        with open(path, encoding="utf-8", newline="") as handle:
-            return list(csv.DictReader(handle))
-    except (UnicodeDecodeError, csv.Error) as problem:
-        raise DataError(str(path), expected="a table", found=str(problem), fix="make it again") from None
+    return read_csv_rows(path)[1]
 
 
 def read_number(row: dict[str, str] | None, column: str) -> float | None:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harc.analysis.latex import MISSING, escape_latex, format_interval, format_rate
-from harc.analysis.outcomes import count_unjudged, read_by_seed
+from harc.analysis.outcomes import SHARES, count_unjudged, read_by_seed
 from harc.analysis.rates import POWER, Rate, estimate_rate
 from harc.analysis.tables.layout import Table, stack_cell, title_row
+from harc.analysis.tables.warnings import warn_of_states
 from harc.analysis.vocabulary import (
     ATTACKS,
     HELPFULNESS,
@@ -15,6 +16,7 @@ from harc.analysis.vocabulary import (
     name_method,
     sort_methods,
 )
+from harc.evaluation.states import WARN_ABOVE, exceeds
 
 METRICS = (*ATTACKS, "mean_asr", *OVER_REFUSAL, *HELPFULNESS, "mean_helpfulness")
 SHORT = {
@@ -32,10 +34,15 @@ SHORT = {
     "two_turn": "2 turns",
     "mean_helpfulness": "mean",
 }
-FIELDS = ("", "_low", "_high", "_n", "_seed_low", "_seed_high", "_mde")
+FIELDS = ("", "_low", "_high", "_n", "_seed_low", "_seed_high", "_mde", *(f"_{name}" for name in SHARES))
 DETECTABLE_NOTE = (
     "Detectable: the smallest difference from the first line that a two-sided unpaired test would show with power "
     f"{POWER:g}; pairing makes it smaller."
+)
+GARBLED_AFTER = "mean_asr"
+GARBLED_NOTE = (
+    "Garb.: garbled, the share of the answers to attacks that are broken, empty, or neither a refusal nor what was "
+    f"asked for; in bold above {100 * WARN_ABOVE:g}\\%. So much of a low attack success may be no refusal."
 )
 Rates = dict[tuple[str, str, str], Rate | None]
 
@@ -75,16 +82,36 @@ def count_all_unjudged(
 
 def list_fields(rate: Rate) -> list[float]:
     """The values of a rate in the order of `FIELDS`."""
-    return [rate.estimate, rate.low, rate.high, rate.n, rate.seed_low, rate.seed_high, rate.detectable]
+    values = [rate.estimate, rate.low, rate.high, rate.n, rate.seed_low, rate.seed_high, rate.detectable]
+    return [*values, *rate.shares]
 
 
 def make_detectable_row(rates: Rates, backbone: str, methods: Sequence[str], metrics: Sequence[str]) -> str:
     """The line under a backbone: the smallest difference from the first method that would be seen, per column."""
     cells = [rates[backbone, methods[0], metric] for metric in metrics]
     shown = [MISSING if rate is None else format_rate(rate.detectable) for rate in cells]
-    return (
-        "{\\scriptsize\\emph{detectable}} & " + " & ".join(f"{{\\scriptsize {c}}}" for c in shown) + " \\\\"
+    return _join_line(
+        "{\\scriptsize\\emph{detectable}}",
+        metrics,
+        [f"{{\\scriptsize {c}}}" for c in shown],
+        "{\\scriptsize --}",
     )
+
+
+def _join_line(name: str, metrics: Sequence[str], cells: Sequence[str], garbled: str) -> str:
+    """A body line; in the main table the share of garbled answers stands behind the mean of the attacks."""
+    shown = list(cells)
+    if GARBLED_AFTER in metrics:
+        shown.insert(list(metrics).index(GARBLED_AFTER) + 1, garbled)
+    return " & ".join([name, *shown]) + " \\\\"
+
+
+def _garbled_cell(rate: Rate | None) -> str:
+    """The share of garbled answers to attacks, in bold where it is too large to read the rate without it."""
+    if rate is None:
+        return f"{MISSING}$^\\dagger$"
+    shown = format_rate(share := rate.shares[SHARES.index("garbled")])
+    return f"\\textbf{{{shown}}}" if exceeds("garbled", share, 1) else shown
 
 
 def _row(backbone: str, method: str, rates: Rates, seeds: int, metrics: Sequence[str]) -> dict:
@@ -107,7 +134,7 @@ def _cell(rate: Rate | None) -> str:
 
 def _header(rates: Rates, metrics: Sequence[str]) -> list[str]:
     groups = (
-        ("Attack success rate $\\downarrow$", len(ATTACKS) + 1),
+        ("Attack success rate $\\downarrow$", len(ATTACKS) + 2),
         ("Over-refusal $\\downarrow$", len(OVER_REFUSAL)),
         ("Helpfulness $\\uparrow$", len(HELPFULNESS) + 1),
     )
@@ -124,9 +151,15 @@ def _header(rates: Rates, metrics: Sequence[str]) -> list[str]:
     return [
         " & ".join(first),
         rules,
-        " & ".join(["", *(f"\\scriptsize {SHORT[metric]}" for metric in metrics)]),
-        " & ".join(["\\scriptsize prompts", *sizes]),
+        _end_head(
+            _join_line("", metrics, [f"\\scriptsize {SHORT[m]}" for m in metrics], "\\scriptsize garb.")
+        ),
+        _end_head(_join_line("\\scriptsize prompts", metrics, sizes, "")),
     ]
+
+
+def _end_head(line: str) -> str:
+    return line.removesuffix(" \\\\")  # the layout ends lines of a header itself
 
 
 def build_table(
@@ -143,12 +176,13 @@ def build_table(
     for backbone in backbones:
         if body:
             body.append("\\addlinespace")
-        body.append(title_row(name_backbone(backbone), len(METRICS) + 1))
+        body.append(title_row(name_backbone(backbone), len(METRICS) + 2))
         for method in methods:
             rows.append(_row(backbone, method, rates, counts[backbone, method], METRICS))
             cells = [_cell(rates[backbone, method, metric]) for metric in METRICS]
+            garbled = _garbled_cell(rates[backbone, method, GARBLED_AFTER])
             body.append(
-                f"{{\\scriptsize {escape_latex(name_method(method))}}} & " + " & ".join(cells) + " \\\\"
+                _join_line(f"{{\\scriptsize {escape_latex(name_method(method))}}}", METRICS, cells, garbled)
             )
         body.append(make_detectable_row(rates, backbone, methods, METRICS))
     missing = any(rate is None for rate in rates.values())
@@ -160,10 +194,10 @@ def build_table(
         "table1",
         columns,
         rows,
-        "@{}l@{\\hspace{4pt}}" + "c@{\\hspace{2.5pt}}" * (len(METRICS) - 1) + "c@{}",
+        "@{}l@{\\hspace{4pt}}" + "c@{\\hspace{2.5pt}}" * len(METRICS) + "c@{}",
         _header(rates, METRICS),
         body,
-        [*notes, DETECTABLE_NOTE],
+        [*notes, GARBLED_NOTE, *warn_of_states(rates, backbones, methods, METRICS), DETECTABLE_NOTE],
         long=True,
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harc.analysis.latex import MISSING, escape_latex, format_interval, format_rate
-from harc.analysis.outcomes import read_by_seed
+from harc.analysis.outcomes import SHARES, read_by_seed
 from harc.analysis.rates import estimate_rate
 from harc.analysis.tables.layout import Table, read_number, read_table, stack_cell
 from harc.analysis.vocabulary import name_backbone, name_method, sort_methods
@@ -14,7 +14,19 @@ from harc.artifacts import Layout
 from harc.files import read_json
 
 METRIC = "mean_asr"
-COLUMNS = ("model", "parameters", "profile", "method", "tested", "estimate", "low", "high", "n", "seeds")
+COLUMNS = (
+    "model",
+    "parameters",
+    "profile",
+    "method",
+    "tested",
+    "estimate",
+    "low",
+    "high",
+    "n",
+    "seeds",
+    *SHARES,
+)
 # Models of the published tables (arXiv 2607.00572), which are columns whether they were run or not.
 PUBLISHED = {"llama3.1-8b": 8e9, "llama3.1-70b": 70e9, "qwen2.5-7b": 7e9, "qwen2.5-72b": 72e9}
 LLAMA_LIKE = ("llama", "qwen2")
@@ -83,8 +95,8 @@ def _measure_own(
             names = {"model": backbone, "parameters": size, "profile": "this", "method": method}
             row = {**names, "tested": rate is not None}
             if rate is not None:
-                values = (rate.estimate, rate.low, rate.high, rate.n, rate.seeds)
-                row |= dict(zip(("estimate", "low", "high", "n", "seeds"), values, strict=True))
+                values = (rate.estimate, rate.low, rate.high, rate.n, rate.seeds, *rate.shares)
+                row |= dict(zip(("estimate", "low", "high", "n", "seeds", *SHARES), values, strict=True))
             rows.append(row)
     return rows
 
@@ -107,6 +119,8 @@ def _read_others(files: Sequence[Path]) -> list[dict]:
                     "high": read_number(row, f"{METRIC}_high"),
                     "n": row.get(f"{METRIC}_n") or None,
                     "seeds": row["seeds"],
+                    # A table made before there were shares has none.
+                    **{name: read_number(row, f"{METRIC}_{name}") for name in SHARES},
                 }
             )
     return rows

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from harc.analysis.judged import Unit, list_judges, read_judged
 from harc.analysis.latex import MISSING, escape_latex, format_interval, format_rate
+from harc.analysis.outcomes import SHARES, make_outcome, share_states
 from harc.analysis.tables.layout import Table, title_row
 from harc.analysis.vocabulary import name_backbone, name_method, sort_methods
 from harc.evaluation.statistics import pooled_rate
-from harc.judges.base import FULL_REFUSAL, GRADED_REFUSALS, LABELS_OF, UNJUDGED
+from harc.judges.base import FULL_REFUSAL, GRADED_REFUSALS, LABELS_OF, UNJUDGED, counts_as
 
 SUBSETS = {
     "xstest_safe": "XSTest safe",
@@ -18,28 +19,32 @@ SUBSETS = {
     "coconot_contrast": "CoCoNot",
     "coconot_safety": "its safety part",
 }
-COLUMNS = ("backbone", "method", "subset", "judge", "refusal", "n", "seeds", "rate", "low", "high")
+COLUMNS = ("backbone", "method", "subset", "judge", "refusal", "n", "seeds", "rate", "low", "high", *SHARES)
 
 
 def _measure(
     by_seed: list[list[dict]], subset: str, judge: str, full: bool, confidence: float
 ) -> dict | None:
     """Pooled rate of any or of full refusals in one subset by one judge; None without judged answers."""
-    hits, totals = [], []
+    hits, totals, every = [], [], []
     for rows in by_seed:
         own = [row for row in rows if subset in (row.get("subsets") or "").split()]
+        every += [make_outcome({**row, "label": row[f"label_{judge}"]}) for row in own]
         judged = [row for row in own if row[f"label_{judge}"] != UNJUDGED]
         if judged:
             totals.append(len(judged))
             refused = [
-                row.get(f"own_{judge}") == FULL_REFUSAL if full else row[f"label_{judge}"] == "refused"
+                row.get(f"own_{judge}") == FULL_REFUSAL
+                if full
+                else counts_as(row[f"label_{judge}"], "refused")
                 for row in judged
             ]
             hits.append(sum(refused))
     if not totals:
         return None
     rate, low, high = pooled_rate(hits, totals, confidence)
-    return {"n": totals[0], "seeds": len(totals), "rate": rate, "low": low, "high": high}
+    shares = dict(zip(SHARES, share_states(every), strict=True))
+    return {"n": totals[0], "seeds": len(totals), "rate": rate, "low": low, "high": high, **shares}
 
 
 def measure_subsets(results_root: Path, units: Iterable[Unit], confidence: float) -> list[dict]:
