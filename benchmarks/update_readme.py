@@ -10,9 +10,12 @@ import argparse
 import csv
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 
 from harc.analysis.comparisons import describe_change
+from harc.evaluation.families import ATTACK_SUITES
+from harc.evaluation.states import WARN_ABOVE
 from harc.files import write_text
 
 PROJECT = Path(__file__).parents[1]
@@ -97,16 +100,42 @@ def format_results() -> str:
         "attack success (mean of four)",
         "over-refusal (alarming but safe)",
         "helpfulness",
+        "garbled answers to attacks",
     ]
-    metrics = ["mean_asr", "scary_safe", "mean_helpfulness"]
-    found = _read_rows("table1")
-    if "mean_asr_garbled" in found[0]:  # a study that was committed before there was the column lacks it
-        header.append("garbled answers to attacks")
-        metrics.append("mean_asr_garbled")
     rows = [
-        [row["backbone"], row["method"], *(_format_rate(row, metric) for metric in metrics)] for row in found
+        [
+            row["backbone"],
+            row["method"],
+            *(_format_rate(row, metric) for metric in ("mean_asr", "scary_safe", "mean_helpfulness")),
+            "{:.2f} of {:,}".format(*count_garbled(row["method"], row["backbone"])),
+        ]
+        for row in _read_rows("table1")
     ]
     return format_table(header, rows)
+
+
+def count_garbled(method: str, backbone: str = "*") -> tuple[float, int]:
+    """(share, number) of a method's answers to attacks that are no readable answer, over all seeds.
+
+    Read from the outcomes, since attack success counts such answers as withstood.
+    """
+    labels: Counter[str] = Counter()
+    for path in sorted(REFERENCE.glob(f"scores/{backbone}/{method}/seed*/outcomes.csv")):
+        with path.open(newline="") as handle:
+            labels.update(row["label"] for row in csv.DictReader(handle) if row["suite"] in ATTACK_SUITES)
+    return labels["garbled"] / labels.total(), labels.total()
+
+
+def _format_garbled() -> str:
+    """Methods by the share of their answers to attacks that are broken, where it is above the bound of a warning."""
+    methods = dict.fromkeys(row["method"] for row in _read_rows("table1"))
+    shares = {method: count_garbled(method) for method in methods}
+    broken = sorted((m for m in methods if shares[m][0] > WARN_ABOVE), key=lambda m: -shares[m][0])
+    return (
+        "- Answers to attacks that are **garbled**, which attack success counts as withstood (all seeds, "
+        f"{max(n for _, n in shares.values()):,} answers a method): "
+        f"{', '.join(f'{method} {shares[method][0]:.2f}' for method in broken)}"
+    )
 
 
 SIGNIFICANT = 0.05
@@ -176,7 +205,7 @@ def format_findings() -> str:
         if not found:
             continue
         lines.append(f"- {words} is {'; '.join(map(_format_difference, found))}")
-    lines += _format_arms()
+    lines += [*_format_arms(), _format_garbled()]
     verdicts = {row["claim"]: row["overall"] for row in _read_rows("claims")}
     counts = ", ".join(
         f"{sum(verdict == kind for verdict in verdicts.values())} {kind}"
