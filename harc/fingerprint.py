@@ -21,6 +21,7 @@ import hashlib
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import no_type_check
 
 from harc.definitions import INERT_BASES, ClassCode, Definition, ModuleCode, Place
 
@@ -64,6 +65,7 @@ def clear_caches() -> None:
         function.cache_clear()
 
 
+@no_type_check  # by the tests: some hundred thousand calls
 class _Reach:
     """Everything that some definitions can reach, found step by step until nothing new turns up.
 

@@ -17,6 +17,8 @@ from harc.untrusted import escape_control, is_encodable, parse_json
 MOST_BYTES = 64 << 20
 """Of a listing; 100 bytes a file, so some 600,000 files."""
 LONGEST_PART, LONGEST_NAME = 255, 4000  # characters
+NO_SCM = {"core": {"no_scm": True}}
+"""What tells DVC that a tree without `.git` (a source archive) is no mistake."""
 FIX = "do not use this pin or remote; ask for results pushed again"
 
 
@@ -154,13 +156,17 @@ def place_listing(repository: Path, md5: str) -> dict[str, str]:
     return found
 
 
+def _has_git(repository: Path) -> bool:
+    return any((folder / ".git").exists() for folder in (repository, *repository.absolute().parents))
+
+
 def _read_remote(repository: Path, md5: str) -> bytes:
     """The bytes of an object of the default remote, none of them trusted."""
     from dvc.repo import Repo
 
     where = f"listing {md5}"
     try:
-        with Repo(str(repository)) as repo:
+        with Repo(str(repository), config=None if _has_git(repository) else NO_SCM) as repo:
             store = repo.cloud.get_remote_odb()
             with store.fs.open(store.oid_to_path(md5), "rb") as handle:
                 data = handle.read(MOST_BYTES + 1)

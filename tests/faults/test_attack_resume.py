@@ -13,6 +13,7 @@ from fixtures.misbehaving_server import answer, serve, status
 
 from harc.config.evaluation import EvaluationSettings
 from harc.errors import ModelError
+from harc.evaluation import endpoint_target
 from harc.evaluation.prompt_store import PromptStore, run_in_parts
 from harc.evaluation.run import EvaluationPaths, evaluate_backbone
 from harc.files import read_jsonl, write_json, write_jsonl
@@ -29,16 +30,17 @@ SCRIPT = """
 import sys
 from test_attack_resume import make_paths, make_settings
 from harc.evaluation.run import evaluate_backbone
-evaluate_backbone(make_paths(sys.argv[1]), make_settings(sys.argv[2]), seed=0)
+evaluate_backbone(make_paths(sys.argv[1]), make_settings(sys.argv[2], cache=sys.argv[3]), seed=0)
 """
 
 
-def make_settings(url: str, **changes) -> EvaluationSettings:
+def make_settings(url: str, cache: str | None = None, **changes) -> EvaluationSettings:
+    """Settings; whoever names a cache says that the server stays the same."""
     endpoint = {
         "kind": "openai",
         "model": "m",
         "base_url": url,
-        "cache": None,
+        "cache": cache,
         "retries": 0,
         "concurrency": 1,
     }
@@ -73,7 +75,8 @@ def test_a_kill_loses_only_the_prompts_in_flight(folder):
     with serve([answer(wait=0.2)]) as (url, server):
         here = Path(__file__).parent
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (here, *here.parents[:2])))}
-        child = subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder), url], env=environment)
+        cache = str(folder / "cache")
+        child = subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder), url, cache], env=environment)
         while not partial.is_file() or partial.read_bytes().count(b"\n") < 2 * IN_FLIGHT:
             assert child.poll() is None, "the run ended before it could be killed"
             time.sleep(0.02)
@@ -83,31 +86,50 @@ def test_a_kill_loses_only_the_prompts_in_flight(folder):
         assert not (folder / "generations").exists()
         assert 2 * IN_FLIGHT <= len(kept) < len(ROWS) and len(asked) - len(kept) <= IN_FLIGHT
         server.requests.clear()
-        evaluate_backbone(make_paths(str(folder)), make_settings(url), seed=0)
-        assert set(list_goals(server)) == {row["goal"] for row in ROWS} - {r["goal"] for r in kept.values()}
+        evaluate_backbone(make_paths(str(folder)), make_settings(url, cache), seed=0)
+        again, goals = set(list_goals(server)), {row["goal"] for row in ROWS}
+        assert not again & {r["goal"] for r in kept.values()}
+        assert again >= goals - asked  # those in flight may have left their reply in the cache
     records = read_jsonl(folder / "generations/direct.jsonl")
     assert [record["id"] for record in records] == [row["id"] for row in ROWS]
     assert list((folder / "checkpoint").iterdir()) == []
 
 
-def test_a_server_that_goes_away_stops_the_run_and_what_was_answered_is_kept(folder):
+@pytest.fixture
+def impatient(monkeypatch):
+    """A run that gives a server up after four prompts in turn without a reply."""
+    monkeypatch.setattr(endpoint_target, "STOP_AFTER", 4)
+
+
+def test_an_earlier_run_on_a_server_is_taken_over_only_where_a_cache_is_named(folder):
+    with serve([answer()]) as (url, server):
+        for expected in (len(ROWS), 2 * len(ROWS)):
+            evaluate_backbone(make_paths(str(folder)), make_settings(url), seed=0)
+            assert len(server.requests) == expected
+
+
+def test_a_server_that_goes_away_stops_the_run(folder, impatient):
     with (
         serve([answer(), answer(), status(500)]) as (url, _),
-        pytest.raises(ModelError, match=r"direct-2 at m at .*found status 500.*what was answered is kept"),
+        pytest.raises(
+            ModelError, match=r"direct-5 at m at .*found status 500.*4 prompts in turn without one"
+        ),
     ):
         evaluate_backbone(make_paths(str(folder)), make_settings(url), seed=0)
+    assert set(PromptStore(folder / "checkpoint/direct.partial").load()) >= {"direct-0", "direct-1"}
     with serve([answer()]) as (other, server):
         # Another address is another target: nothing is taken over.
         evaluate_backbone(make_paths(str(folder)), make_settings(other), seed=0)
         assert len(server.requests) == len(ROWS)
 
 
-def test_records_of_other_settings_are_not_taken_over(folder):
-    with serve([answer(), answer(), status(500), answer()]) as (url, server):
+def test_records_of_other_settings_are_not_taken_over(folder, impatient):
+    cache = str(folder / "cache")
+    with serve([answer(), answer(), *[status(500)] * 4, answer()]) as (url, server):
         with pytest.raises(ModelError):
-            evaluate_backbone(make_paths(str(folder)), make_settings(url), seed=0)
+            evaluate_backbone(make_paths(str(folder)), make_settings(url, cache), seed=0)
         before = len(server.requests)
-        evaluate_backbone(make_paths(str(folder)), make_settings(url, max_new_tokens=7), seed=0)
+        evaluate_backbone(make_paths(str(folder)), make_settings(url, cache, max_new_tokens=7), seed=0)
         assert len(server.requests) == before + len(ROWS)
 
 

@@ -370,6 +370,7 @@ LOADERS = {
     "harc.training.create:create_objective",
     "harc.pipeline:load_step",
     "harc.steps.make_figure:_find_module",
+    "harc.steps.pull_data:run",
 }
 
 

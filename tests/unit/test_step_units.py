@@ -117,6 +117,9 @@ def test_summary_of_nothing_and_of_a_tree(tmp_path: Path, monkeypatch, capsys):
         "error: results/organism: expected results of profile organism; found none; run `snakemake"
     )
     (tmp_path / "results/organism/tables").mkdir(parents=True)
+    assert run_command(harc.cli.app, ["summary"]) == 1  # empty folders are no results
+    capsys.readouterr()
+    (tmp_path / "results/organism/tables.provenance.json").write_text("{}")
     assert run_command(harc.cli.app, ["summary"]) == 0
     said = capsys.readouterr().err
     assert "finished" not in said and "tables   results/organism/tables" in said

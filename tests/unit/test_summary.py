@@ -92,6 +92,8 @@ def test_a_damaged_verdict_is_none(layout: Layout, content: str):
 def test_nothing_run_has_no_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     profile = load_profile("ci")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ArtifactError, match="results/ci: expected a results tree; found nothing"):
+    with pytest.raises(
+        ArtifactError, match="results/ci: expected results of profile ci; found none; run `snakemake"
+    ):
         format_summary(profile, started=0, failed=False)
     assert "stopped" in format_summary(profile, started=0, failed=True)

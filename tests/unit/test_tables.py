@@ -13,7 +13,6 @@ from statsmodels.stats.proportion import proportion_confint
 
 from harc.analysis.comparisons import POOLED, compare_methods, describe_change, list_pairs
 from harc.analysis.latex import escape_latex, format_p, format_rate, format_signed, make_breakable
-from harc.analysis.numbers import collect_macros
 from harc.analysis.outcomes import Outcome, merge_units, read_outcomes
 from harc.analysis.rates import estimate_difference, estimate_rate
 from harc.analysis.steps import TABLES, make_tables
@@ -243,18 +242,13 @@ def test_the_guard_sees_a_blank_cell_and_an_unexplained_mark():
     assert list_unexplained("a & undef. \\\\\n\\end{tabular} a note") == ["undef."]
 
 
-def test_a_nan_in_a_log_is_shown_as_undefined(tmp_path):
+def test_a_nan_in_a_log_is_an_error_that_names_its_line(tmp_path):
     tree = make_results_tree(tmp_path / "tree", prompts=4)
     for path in tree.rglob("harc/seed0/training_log.jsonl"):
         rows = [json.loads(line) | {"couple": math.nan} for line in path.read_text().splitlines()]
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    make_tables(tree, list(BACKBONES), list(METHODS), [0], Outer(), tmp_path / "out")
-    text = (tmp_path / "out/training.tex").read_text(encoding="utf-8")
-    assert "undef." in text.partition("\\end{tabular}")[0] and list_unexplained(text) == []
-    row = next(r for r in read_table(tmp_path / "out/training.csv") if r["method"] == "harc")
-    assert row["couple_first"] == "nan"
-    macros = collect_macros(tmp_path / "out")
-    assert macros["CoupleFirstHarcLlama"] == "undef."
+    with pytest.raises(DataError, match=r"training_log.jsonl:1: .*NaN, which JSON does not have"):
+        make_tables(tree, list(BACKBONES), list(METHODS), [0], Outer(), tmp_path / "out")
 
 
 def test_numbers_look_as_in_the_published_table():
