@@ -31,12 +31,14 @@ def read_csv_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """
     try:
         with path.open(newline="", encoding="utf-8") as handle:
-            reader = csv.DictReader(handle, restval="")
-            rows = list(reader)
+            text = handle.read()
+        reader = csv.DictReader(io.StringIO(text, newline=""), restval="")
+        rows = list(reader)
     except (UnicodeDecodeError, csv.Error) as problem:
         raise DataError(str(path), expected="a table in UTF-8", found=str(problem), fix=AGAIN) from None
     long = next((number for number, row in enumerate(rows, start=2) if None in row), None)
     if long is not None:
         raise DataError(f"{path}: row {long}", expected="a cell a column", found="more", fix=AGAIN)
-    texts = [{name: restore_formula(cell) for name, cell in row.items()} for row in rows]
-    return list(reader.fieldnames or ()), texts
+    if "'" in text:  # without one nothing was neutralised
+        rows = [{name: restore_formula(cell) for name, cell in row.items()} for row in rows]
+    return list(reader.fieldnames or ()), rows

@@ -1,6 +1,7 @@
 """Judged outcomes per prompt: reading them, and what counts as a hit in each suite."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,6 +74,13 @@ def read_outcomes(path: Path) -> list[Outcome] | None:
     """
     if not path.is_file():
         return None
+    found = path.stat()
+    return list(_read_version(path, found.st_mtime_ns, found.st_size))
+
+
+@lru_cache(maxsize=512)
+def _read_version(path: Path, _changed: int, _size: int) -> tuple[Outcome, ...]:
+    """Outcomes of one version of a file: a dozen tables ask for the same ones."""
     outcomes = []
     for number, row in enumerate(_read_rows(path), start=2):
         if row["label"] not in (*VERDICTS, UNJUDGED):
@@ -83,7 +91,7 @@ def read_outcomes(path: Path) -> list[Outcome] | None:
                 fix="run the evaluation of this method again",
             )
         outcomes.append(make_outcome(row))
-    return outcomes
+    return tuple(outcomes)
 
 
 def make_outcome(row: Mapping[str, str]) -> Outcome:
