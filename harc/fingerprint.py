@@ -254,7 +254,7 @@ def _reach_from(roots: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     for root in roots:
         module, _, name = root.partition(":")
         code = _read_module(module)
-        if code is None or (name and name not in code.statements):
+        if code is None or (name and name not in code.statements and name not in code.imports):
             raise ModuleNotFoundError(f"no {'definition' if code else 'module'} {root} under {ROOT}")
         if name:
             reach.load(module)

@@ -51,9 +51,10 @@ def test_the_audit_sees_one_edited_score(finished):
 
 
 def test_the_audit_sees_changed_code_and_a_changed_setting(finished):
-    module, profile = finished.root / "harc/losses.py", finished.root / "config/profiles/ci.yaml"
+    module, profile = finished.root / "harc/training/loop.py", finished.root / "config/profiles/ci.yaml"
     kept = module.read_text(), profile.read_text()
-    append(module, "\nUNUSED = 1\n")
+    before, name, after = kept[0].partition("def learning_rate(")
+    module.write_text(f"{before}{name}{after.replace('return ', 'return  ', 1)}\nUNUSED = 1\n")
     profile.write_text(kept[1].replace("safety_benign_rows: 500", "safety_benign_rows: 499"))
     try:
         audit = finished.run("harc", "audit", "--profile", "ci")
@@ -63,7 +64,7 @@ def test_the_audit_sees_changed_code_and_a_changed_setting(finished):
     assert audit.status == 1
     lines = audit.text.splitlines()
     stale = {line.split(": ")[1] for line in lines if line.startswith("stale code: ")}
-    # CAST is fitted: no loss is in reach of it. Arms and fine-tunings on harmful answers are trained.
+    # CAST is fitted: no rate of learning is in reach of it. Arms and fine-tunings on harmful answers are trained.
     trained = ("sft", "harc", "harc_dpo", "permuted_label", "released_kl_first_token", "margin0p5_kl1")
     adapters = {f"results/ci/adapters/organism-llama/{method}/seed0" for method in trained}
     assert stale == adapters | {

@@ -74,12 +74,15 @@ def one_of(names):
     return "|".join(names) or "(?!)"
 
 
-def fingerprint(step, profile=PROFILE):
+def fingerprint(step, profile=PROFILE, reference=None):
     """Hash of the code and settings behind a step, for `params`: when it changes, and only then, the step reruns."""
 
     def of_job(wildcards):
         return fingerprint_step(
-            profile, step, **{k: v for k, v in wildcards.items() if k != "seed"}
+            profile,
+            step,
+            reference=reference,
+            **{k: v for k, v in wildcards.items() if k != "seed"},
         )
 
     return of_job

@@ -26,7 +26,7 @@ use rule make_tables as make_tables_from_reference with:
     benchmark:
         SHOWN.root / "benchmarks/make_tables.tsv"
     params:
-        fingerprint=fingerprint("make_tables", STUDY),
+        fingerprint=fingerprint("make_tables", STUDY, PROFILE.name),
         profile=STUDY_OPTIONS,
 
 
@@ -42,7 +42,7 @@ use rule make_figure as make_figure_from_reference with:
     wildcard_constraints:
         figure="|".join(STUDY.figures),
     params:
-        fingerprint=fingerprint("make_figure", STUDY),
+        fingerprint=fingerprint("make_figure", STUDY, PROFILE.name),
         profile=STUDY_OPTIONS,
 
 
@@ -56,7 +56,7 @@ use rule seal_results as seal_results_from_reference with:
     benchmark:
         SHOWN.root / "benchmarks/seal_results.tsv"
     params:
-        fingerprint=fingerprint("seal_results", STUDY),
+        fingerprint=fingerprint("seal_results", STUDY, PROFILE.name),
         profile=STUDY_OPTIONS,
 
 
@@ -70,7 +70,7 @@ use rule build_paper as build_paper_from_reference with:
     benchmark:
         SHOWN.root / "benchmarks/build_paper.tsv"
     params:
-        fingerprint=fingerprint("build_paper", STUDY),
+        fingerprint=fingerprint("build_paper", STUDY, PROFILE.name),
         profile=STUDY_OPTIONS,
 
 
@@ -84,7 +84,7 @@ use rule build_report as build_report_from_reference with:
     benchmark:
         SHOWN.root / "benchmarks/build_report.tsv"
     params:
-        fingerprint=fingerprint("build_report", STUDY),
+        fingerprint=fingerprint("build_report", STUDY, PROFILE.name),
         profile=STUDY_OPTIONS,
 
 
