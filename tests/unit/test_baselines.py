@@ -178,7 +178,7 @@ def test_dpo_leaves_no_patch_and_no_adapter_behind(tmp_path: Path):
     assert torch.equal(backbone.model(ids).logits, before)
 
 
-def test_pairs_are_the_tokens_that_trl_makes_of_conversations():
+def test_pairs_are_the_tokens_that_trl_makes_of_conversations(tmp_path):
     import tiny_chat
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
@@ -201,7 +201,7 @@ def test_pairs_are_the_tokens_that_trl_makes_of_conversations():
     trainer = DPOTrainer(
         model=tiny_chat.make_model(tokenizer),
         ref_model=tiny_chat.make_model(tokenizer),
-        args=DPOConfig(output_dir="unused", use_cpu=True, bf16=False, report_to=[], disable_tqdm=True),
+        args=DPOConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, report_to=[], disable_tqdm=True),
         train_dataset=Dataset.from_list([conversation]),
         processing_class=tokenizer,
     )
