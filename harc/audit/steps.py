@@ -11,7 +11,18 @@ from harc.audit.report import Finding
 from harc.audit.sidecars import Sidecar
 from harc.config.profile import Profile, load_profile
 from harc.errors import ArtifactError, HarcError
-from harc.pipeline import hash_settings, list_code, list_jobs, load_step, parse_command, recreate_job
+from harc.pipeline import (
+    Job,
+    drop_folders,
+    hash_settings,
+    list_code,
+    list_jobs,
+    list_read,
+    load_step,
+    parse_command,
+    recreate_job,
+)
+from harc.provenance import name_path
 
 # Steps whose outputs follow byte for byte from their inputs, in seconds.
 PURE_STEPS = ("score", "make_tables")
@@ -26,11 +37,13 @@ class StepState:
         code: fingerprint of its code.
         settings_hash: hash of its settings.
         rerun: runs it with another results root; None for a step that is not repeated here.
+        job: the step for its unit, where the project has it.
     """
 
     code: str
     settings_hash: str
     rerun: Callable[[Path], None] | None = None
+    job: Job | None = None
 
 
 def describe_step(sidecar: Sidecar, root: Path, load: Callable[[str], Profile] = load_profile) -> StepState:
@@ -64,7 +77,33 @@ def describe_step(sidecar: Sidecar, root: Path, load: Callable[[str], Profile] =
         _fingerprint(tuple(list_code(job))),
         hash_settings(module.select_settings(job)),
         rerun if job.step in PURE_STEPS else None,
+        job,
     )
+
+
+def find_undeclared(sidecar: Sidecar, job: Job) -> tuple[str, str] | None:
+    """(expected, found) of the first thing that a sidecar says more, or less, than its step has: seed, outputs, inputs.
+
+    Args:
+        sidecar: with the names of files.
+        job: its step, as the project has it; the tree may lie elsewhere by now.
+    """
+    if sidecar.record["seed"] != job.seed:
+        return f"seed {job.seed}, as the command says", str(sidecar.record["seed"])
+    for side, declared in (("outputs", load_step(job.step).list_outputs(job)), ("inputs", list_read(job))):
+        names = {name_path(path, job.layout.root) for path in declared}
+        needed = {name_path(path, job.layout.root) for path in drop_folders(declared)}
+        places = {name: {name, *_list_parents(name)} for name in sidecar.record[side]}
+        surplus = sorted(name for name, above in places.items() if not above & names)
+        lacking = sorted(needed - set().union(*places.values()))
+        if surplus or lacking:
+            return f"the {side} of its step", f"{surplus[0]} besides" if surplus else f"no {lacking[0]}"
+    return None
+
+
+def _list_parents(name: str) -> list[str]:
+    """Names of the folders that a file lies in."""
+    return [name[:place] for place, char in enumerate(name) if char == "/"]
 
 
 @cache

@@ -11,9 +11,9 @@ from typing import Any
 
 from harc.artifacts import sidecar_path
 from harc.audit.report import Finding
-from harc.audit.sidecars import Sidecar
+from harc.audit.sidecars import Sidecar, read_record
 from harc.errors import DataError
-from harc.files import encode_json, read_json
+from harc.files import encode_json
 from harc.provenance import seal_record
 
 FORMAT = 1
@@ -95,7 +95,7 @@ def _find_fault(record: Any, text: bytes) -> tuple[str, str] | None:
 def _read_kept(path: Path) -> tuple[Study | None, list[Finding]]:
     repair = "restore it from where the study is published, or run `harc reference`"
     try:
-        record = read_json(path)
+        record = read_record(path)
         fault = _find_fault(record, path.read_bytes())
     except (DataError, OSError) as problem:
         fault = ("a record that can be read", getattr(problem, "found", str(problem)))

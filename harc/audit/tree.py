@@ -15,7 +15,7 @@ from harc.audit.report import AuditReport, Finding
 from harc.audit.root_hash import ROOT_HASH_FILE, check_root_hash, hash_results
 from harc.audit.sidecars import Sidecar, read_sidecar
 from harc.audit.sources import find_unlinked_inputs
-from harc.audit.steps import StepState, describe_step, recompute_step
+from harc.audit.steps import StepState, describe_step, find_undeclared, recompute_step
 from harc.audit.study import KEPT_FILE, WITHOUT_WEIGHTS, Study, find_incomplete, read_study
 from harc.config.profile import load_profile
 from harc.errors import ConfigError, HarcError
@@ -77,6 +77,11 @@ def _check_state(sidecar: Sidecar, state: StepState, study: Study, drift: Drift)
             words = f"{field} {expected} as now in the project", found
             repair = f"{sidecar.repair} again, and what follows from it"
             findings.append(Finding(str(sidecar.artifact), kind, *words, repair))
+    # A step of other code may have other files.
+    same = state.job is not None and not findings and not study.kept
+    difference = find_undeclared(sidecar, state.job) if same else None
+    if difference is not None:
+        findings.append(Finding(str(sidecar.path), "sidecar", *difference, f"{sidecar.repair} again"))
     return findings
 
 

@@ -46,6 +46,8 @@ NOTHING = {
     "docs": "found a folder without sidecars of artifacts",
     "docs/results.md": "found a file",
     "results": "found a folder without sidecars of artifacts; did you mean results/organism?",
+    "results/organism/scores": "found a folder without sidecars of artifacts; did you mean results/organism?",
+    "results/organism/scores/a.provenance.json": "found a file; did you mean results/organism?",
     ".": "found a folder without sidecars",
 }
 
