@@ -85,14 +85,17 @@ def _check_state(sidecar: Sidecar, state: StepState, study: Study, drift: Drift)
     return findings
 
 
-def _advise_removal(path: Path, root: Path) -> str:
+def _advise_removal(path: Path, root: Path, whole: bool) -> str:
     """A command only for a file in its place in the tree, and only if a shell takes the name as it is shown."""
+    if not whole:  # a good result may have lost its sidecar
+        return "mend what the other findings name, sidecars first; then audit again"
     if is_in_place(path, root) and str(path).isprintable():
         return f"rm -- {shlex.quote(str(path))}"
     return "move it out of the tree"
 
 
-def _check_owners(sidecars: list[Sidecar], files: list[Path], root: Path) -> list[Finding]:
+def _check_owners(sidecars: list[Sidecar], files: list[Path], root: Path, whole: bool) -> list[Finding]:
+    """Files that two sidecars name, or none does; `whole`: every sidecar is there and sound."""
     owners = Counter(path for sidecar in sidecars for path in sidecar.outputs.values())
     findings = [
         Finding(
@@ -106,7 +109,13 @@ def _check_owners(sidecars: list[Sidecar], files: list[Path], root: Path) -> lis
         if count > 1
     ]
     findings += [
-        Finding(str(path), "orphan", "a sidecar that names it as output", "none", _advise_removal(path, root))
+        Finding(
+            str(path),
+            "orphan",
+            "a sidecar that names it as output",
+            "none",
+            _advise_removal(path, root, whole),
+        )
         for path in files
         if path not in owners and path != root / KEPT_FILE
     ]
@@ -232,9 +241,10 @@ def audit_results(
     study, of_record = read_study(root, sidecars)
     findings += _report_odd_entries(scan) + ([] if partial_tree else of_record)
     findings += _check_complete(study, paths, wanted, root, partial_tree)
+    whole = not findings and not partial_tree
     hash_of = Hasher(scan.files)
     of_steps, repeatable = _check_steps(sidecars, hash_of, describe, root, study, drift)
-    findings += of_steps + _check_owners(sidecars, files, root)
+    findings += of_steps + _check_owners(sidecars, files, root, whole)
     made = _list_made(sidecars)
     findings += find_unlinked_inputs(sidecars, set(made), project)
     sound = [path for path in made if hash_of(path) == made[path]]

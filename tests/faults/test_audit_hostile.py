@@ -230,6 +230,15 @@ def test_a_repair_removes_nothing_but_files_of_the_tree(tree: list[Path]):
     }
 
 
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+@pytest.mark.parametrize("name", ["generations/toy/sft/seed0", "figures/figure1.pdf"])
+def test_results_that_lost_their_sidecar_are_not_to_be_removed(tree: list[Path], name: str, damage: str):
+    sidecar = sidecar_path(ROOT / name)
+    sidecar.unlink() if damage == "gone" else sidecar.write_text("{")
+    orphans = [finding for finding in audit().findings if finding.kind == "orphan"]
+    assert len(orphans) >= 2 and not any("rm " in finding.repair for finding in orphans)
+
+
 LINKS = {
     "a unit's folder": "scores/toy/sft/seed0",
     "a kind of artifact": "generations",

@@ -110,14 +110,16 @@ def test_scores_are_computed_again_where_their_code_is_the_same(kept: Path):
     assert [finding.file for finding in found] == [str(path)]
 
 
-def excuse(record: dict) -> dict:
-    name = "results://generations/toy/sft/seed0/direct.jsonl"
+def excuse(record: dict, name: str = "results://generations/toy/sft/seed0/direct.jsonl") -> dict:
     return seal_record(record | {"left_out": [*record["left_out"], name]})
 
 
 DAMAGE: dict[str, Callable[[dict], dict]] = {
     "an unsealed change": lambda record: record | {"artifacts": record["artifacts"][1:]},
     "a generation left out": excuse,
+    "the same by way of a folder of weights": lambda record: excuse(
+        record, "results://backbones/../generations/toy/x.safetensors"
+    ),
     "another form": lambda record: seal_record(record | {"form": "without scores"}),
     "another format": lambda record: seal_record(record | {"format": 2}),
     "no list": lambda record: seal_record(record | {"artifacts": "all"}),
