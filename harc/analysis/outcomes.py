@@ -74,11 +74,11 @@ def read_outcomes(path: Path) -> list[Outcome] | None:
     if not path.is_file():
         return None
     found = path.stat()
-    return list(_read_version(path, found.st_mtime_ns, found.st_size))
+    return list(_read_version(path, found.st_ino, found.st_mtime_ns, found.st_size))
 
 
 @lru_cache(maxsize=512)
-def _read_version(path: Path, _changed: int, _size: int) -> tuple[Outcome, ...]:
+def _read_version(path: Path, _file: int, _changed: int, _size: int) -> tuple[Outcome, ...]:
     """Outcomes of one version of a file: a dozen tables ask for the same ones."""
     outcomes = []
     for number, row in enumerate(_read_rows(path), start=2):
