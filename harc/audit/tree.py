@@ -253,17 +253,11 @@ def audit_results(
     findings += of_content + check_root_hash(root / ROOT_HASH_FILE, root_hash)
     reruns = _choose_reruns(repeatable, root, study, drift, root_hash) if recompute else []
     findings += [finding for pair in reruns for finding in recompute_step(*pair, root)]
-    counts = {
-        "sidecars": len(sidecars),
-        "files hashed": len(hash_of.known),
-        **content_counts,
-        "files left out": len(drift.left_out),
-        "steps recomputed": len(reruns),
-    }
+    counts = {"sidecars": len(sidecars), "files hashed": len(hash_of.known), **content_counts}
     return AuditReport(
         str(root),
         root_hash,
-        counts,
+        counts | {"files left out": len(drift.left_out), "steps recomputed": len(reruns)},
         tuple(sorted(set(findings))),
         form=WITHOUT_WEIGHTS if study.kept else "",
         state=digest_state(_name_files(scan, root, hash_of)),
