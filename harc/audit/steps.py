@@ -26,6 +26,7 @@ from harc.provenance import name_path
 
 # Steps whose outputs follow byte for byte from their inputs, in seconds.
 PURE_STEPS = ("score", "make_tables")
+STUDY = "study"  # in a shadow tree: what is read of a committed study
 LARGEST_PROFILE = 2**20
 
 
@@ -71,7 +72,8 @@ def describe_step(sidecar: Sidecar, root: Path, load: Callable[[str], Profile] =
         )
 
     def rerun(other: Path) -> None:
-        module.run(replace(job, layout=Layout(other)))
+        kept = job.layout.reference
+        module.run(replace(job, layout=Layout(other, None if kept is None else other / STUDY / kept.name)))
 
     return StepState(
         _fingerprint(tuple(list_code(job))),
@@ -144,6 +146,19 @@ def _describe_difference(expected: bytes, found: bytes) -> tuple[str, str]:
     return f"{len(ours)} lines as recomputed", f"{len(theirs)} lines"
 
 
+def _link_inputs(sidecar: Sidecar, state: StepState, root: Path, shadow: Path) -> None:
+    """Links to a step's declared inputs where a run in the shadow tree looks for them."""
+    kept = state.job.layout.reference if state.job is not None else None
+    places = {root: shadow} | ({} if kept is None else {kept: shadow / STUDY / kept.name})
+    for path in sidecar.inputs.values():
+        for base, place in places.items():
+            if path.is_relative_to(base):
+                link = place / path.relative_to(base)
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(path.absolute())
+                break
+
+
 def recompute_step(sidecar: Sidecar, state: StepState, root: Path) -> list[Finding]:
     """Run a step again in a shadow tree with links to its declared inputs alone, and compare its outputs.
 
@@ -156,11 +171,7 @@ def recompute_step(sidecar: Sidecar, state: StepState, root: Path) -> list[Findi
     findings = []
     with TemporaryDirectory() as folder:
         shadow = Path(folder)
-        for path in sidecar.inputs.values():
-            if path.is_relative_to(root):
-                link = shadow / path.relative_to(root)
-                link.parent.mkdir(parents=True, exist_ok=True)
-                link.symlink_to(path.absolute())
+        _link_inputs(sidecar, state, root, shadow)
         try:
             state.rerun(shadow)
         except Exception as problem:  # whatever stops a step on files that anyone may have made is a finding
