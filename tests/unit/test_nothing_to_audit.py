@@ -81,7 +81,7 @@ def test_an_audit_of_nothing_is_an_error(here, monkeypatch, capsys, path: str, o
 )
 def test_so_is_every_other_question_about_it(here, monkeypatch, capsys, words: tuple):
     line = run(monkeypatch, capsys, *words)
-    expected = ("a results tree", "computed verdicts", "one of study")
+    expected = ("a results tree", "results of profile ci", "computed verdicts", "one of study")
     assert any(f"expected {words}" in line for words in expected), line
     assert sorted(path.name for path in (here / "results").iterdir()) == ["organism", "reference"]
 
