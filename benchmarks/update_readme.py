@@ -2,18 +2,18 @@
 
     python benchmarks/update_readme.py [--check]
 
-Sources: benchmarks/measured/*.json and results/reference/organism/tables/*.csv. `--check` changes nothing and exits
-with status 1 if the README does not say what the sources say.
+Sources: benchmarks/measured/*.json and, of results/reference/organism, tables and outcomes. `--check` changes
+nothing and exits with status 1 if the README does not say what the sources say.
 """
 
 import argparse
-import csv
 import json
 import sys
 from collections import Counter
 from pathlib import Path
 
 from harc.analysis.comparisons import describe_change
+from harc.csv_files import read_csv_rows
 from harc.evaluation.families import ATTACK_SUITES
 from harc.evaluation.states import WARN_ABOVE
 from harc.files import write_text
@@ -81,8 +81,7 @@ def format_speed(name: str) -> str:
 
 
 def _read_rows(table: str) -> list[dict[str, str]]:
-    with (REFERENCE / "tables" / f"{table}.csv").open(newline="") as handle:
-        return list(csv.DictReader(handle))
+    return read_csv_rows(REFERENCE / "tables" / f"{table}.csv")[1]
 
 
 def _format_rate(row: dict[str, str], metric: str) -> str:
@@ -121,8 +120,7 @@ def count_garbled(method: str, backbone: str = "*") -> tuple[float, int]:
     """
     labels: Counter[str] = Counter()
     for path in sorted(REFERENCE.glob(f"scores/{backbone}/{method}/seed*/outcomes.csv")):
-        with path.open(newline="") as handle:
-            labels.update(row["label"] for row in csv.DictReader(handle) if row["suite"] in ATTACK_SUITES)
+        labels.update(row["label"] for row in read_csv_rows(path)[1] if row["suite"] in ATTACK_SUITES)
     return labels["garbled"] / labels.total(), labels.total()
 
 

@@ -87,14 +87,6 @@ def write_jsonl(path: Path | str, rows: Iterable[dict]) -> None:
     write_text(path, "".join(_json_line(row) for row in rows))
 
 
-def append_jsonl(path: Path | str, row: dict) -> None:
-    """Append one row to a log and flush it: for progress logs, not for results."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a", encoding="utf-8") as handle:
-        handle.write(_json_line(row))
-
-
 def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")

@@ -267,22 +267,6 @@ def find_profile_lacks(
     return lacks + (find_endpoint_lacks(profile.evaluation, machine, here=here) if asking else [])
 
 
-def check_machine(
-    backbones: Mapping[str, Backbone], folder: Path = Path(), machine: Machine | None = None
-) -> None:
-    """Stop before any work if the machine lacks something.
-
-    Args:
-        backbones: settings by name.
-        folder: where results go.
-        machine: other facts than this machine's.
-
-    Raises:
-        EnvironmentProblem: the first lack, with the number of the others.
-    """
-    raise_first(find_lacks(backbones, machine or Machine(folder)))
-
-
 def raise_first(lacks: list[EnvironmentProblem], command: str = "harc preflight") -> None:
     """Raise the first lack, if there is any, with the number of the others and the command that lists them."""
     if lacks:

@@ -70,7 +70,7 @@ def _stop_if_unsound(root: Path) -> None:
     found = None
     if not isinstance(verdict, dict):
         found = "none"
-    elif verdict.get("ok") is not True:
+    elif verdict.get("ok") is not True or verdict.get("findings") != []:
         found = "findings"
     elif verdict.get("state") != hash_state(root):
         found = "one of another state: the tree changed since"

@@ -29,7 +29,9 @@ def format_audit(layout: Layout, profile: str) -> str:
     again = f"run `harc audit --profile {profile}`"
     try:
         found = read_json(layout.audit)
-        verdict = "sound" if found["ok"] is True else f"{len(found['findings'])} findings"
+        if found["ok"] is not (found["findings"] == []):
+            raise TypeError("a verdict against its own findings")
+        verdict = "sound" if found["ok"] else f"{len(found['findings'])} findings"
         counts = ", ".join(f"{number} {name}" for name, number in found["counts"].items() if number)
         root_hash, state = str(found["root_hash"]), found["state"]
     except (DataError, KeyError, TypeError, AttributeError):

@@ -160,6 +160,7 @@ def require_tree(root: Path, *, sidecars: bool = True) -> None:
         near = [trees[name] for name in difflib.get_close_matches(root.name, trees, n=1)]
         committed = root.parent / "reference" / root.name
         near += [committed] if holds_tree(committed) else []
+    near += [parent for parent in root.parents if holds_tree(parent)][:1]
     fix = f"did you mean {' or '.join(map(str, near))}?" if near else "check the path, or run the workflow"
     raise ArtifactError(str(root), expected="a results tree", found=found, fix=fix)
 

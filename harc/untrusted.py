@@ -1,7 +1,7 @@
 """Text that this project did not write: read strictly, shown harmlessly.
 
 Model output, server bodies, file names, headers of other people's files and artifacts all pass through here before
-they are believed or shown; nothing else in the project parses JSON or escapes text for a terminal or a spreadsheet.
+they are believed or shown; nothing else in the project parses such JSON, or escapes text for a terminal or a table.
 """
 
 import json
@@ -14,7 +14,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet run a cell (OWASP, CSV injection)."""
 
 
-def parse_json(text: str, *, replace_lone: bool = False) -> Any:
+def parse_json(text: str, *, replace_lone: bool = False, line_breaks: bool = False) -> Any:
     """The value of a JSON text, or the reason why it is none, always as one kind of error.
 
     Stricter than the standard library: a key given twice, NaN and infinities, numbers too long or too large for a
@@ -23,12 +23,13 @@ def parse_json(text: str, *, replace_lone: bool = False) -> Any:
     Args:
         text: the text.
         replace_lone: for answers: put U+FFFD in place of lone surrogates instead.
+        line_breaks: for answers of models: allow line breaks and tabs inside strings.
 
     Raises:
         ValueError: with what is wrong in one line.
     """
     try:
-        value = _DECODER.decode(text)
+        value = (_LENIENT if line_breaks else _DECODER).decode(text)
     except RecursionError:
         raise ValueError("values nested too deep") from None
     except json.JSONDecodeError as problem:
@@ -84,11 +85,15 @@ def _read_float(digits: str) -> float:
 
 
 # Made once: a file of records asks for it a thousand times.
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_make_object,
-    parse_constant=_refuse_constant,
-    parse_int=_read_int,
-    parse_float=_read_float,
+_DECODER, _LENIENT = (
+    json.JSONDecoder(
+        object_pairs_hook=_make_object,
+        parse_constant=_refuse_constant,
+        parse_int=_read_int,
+        parse_float=_read_float,
+        strict=strict,
+    )
+    for strict in (True, False)
 )
 
 

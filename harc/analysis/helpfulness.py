@@ -1,19 +1,10 @@
 """Scores of public benchmarks as figures and tables read them."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from harc.analysis.tables.layout import read_table
 from harc.artifacts import Layout
 from harc.helpfulness.files import CATEGORIES, SCORES
-
-
-def list_score_files(
-    results_root: Path, backbones: Sequence[str], methods: Sequence[str], seeds: Sequence[int]
-) -> list[Path]:
-    """Scores of every model, whether they are there or not."""
-    layout = Layout(results_root)
-    return [layout.helpfulness(b, m, s) / SCORES for b in backbones for m in methods for s in seeds]
 
 
 def read_scores(results_root: Path, backbone: str, method: str, seed: int) -> list[dict[str, str]]:

@@ -72,7 +72,6 @@ BACKBONE_LABELS = {
     POOLED: "pooled over backbones and seeds",
 }
 FAMILIES = ("Llama", "Qwen")
-SUITE_MACROS = {"deepinception": "Di", "codeattack": "Code", "mean_asr": "Asr"}
 
 
 def name_suite(suite: str) -> str:

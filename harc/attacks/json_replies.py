@@ -4,10 +4,10 @@ PAIR's published reader cuts at the first closing brace, also inside a text, and
 (patrickrchao/JailbreakingLLMs@6379ef7); here braces in texts count as text.
 """
 
-import json
 import re
 from collections.abc import Sequence
-from typing import Any
+
+from harc.untrusted import parse_json
 
 
 def _scan(text: str) -> tuple[str, bool, bool]:
@@ -46,8 +46,8 @@ def read_object(reply: str, fields: Sequence[str]) -> dict[str, str] | None:
     for start in [match.start() for match in re.finditer(r"\{", reply)][:8]:
         for candidate in _candidates(reply[start:]):
             try:
-                found: Any = json.loads(candidate, strict=False)
-            except (json.JSONDecodeError, RecursionError):
+                found = parse_json(candidate, replace_lone=True, line_breaks=True)
+            except ValueError:
                 continue
             if isinstance(found, dict) and all(
                 isinstance(found.get(name), str) and found[name].strip() for name in fields

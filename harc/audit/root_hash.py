@@ -4,9 +4,8 @@ from pathlib import Path
 
 from harc.artifacts import SIDECAR_SUFFIX
 from harc.audit.report import Finding
-from harc.audit.sidecars import Sidecar, hash_tree, read_sidecar
+from harc.audit.sidecars import Sidecar, hash_tree, read_record, read_sidecar
 from harc.errors import DataError, HarcError
-from harc.files import read_json
 from harc.pipeline import parse_command
 from harc.reference import REFERENCE
 from harc.tree_files import UNTRACKED, scan_tree
@@ -45,8 +44,8 @@ def hash_results(sidecars: list[Sidecar], root: Path, project: Path) -> str:
 def check_root_hash(path: Path, root_hash: str) -> list[Finding]:
     """The root hash that the paper was set with, against the one of the sidecars as they are."""
     try:
-        stored = read_json(path)["root_hash"] if path.is_file() else root_hash
-    except (DataError, KeyError, TypeError):
+        stored = read_record(path)["root_hash"] if path.is_file() else root_hash
+    except (DataError, OSError, KeyError, TypeError):
         stored = "none that can be read"
     if stored == root_hash:
         return []

@@ -17,6 +17,8 @@ from harc.provenance import FORMAT, is_strict_name, resolve_name, seal_record
 # Renderings of the rest, and the file that holds the root hash: the hash is of the results themselves.
 RENDERINGS = ("tables", "figures", "compute", "report.html", "root_hash.json")
 DIGEST = re.compile(r"[0-9a-f]{64}")
+LARGEST_RECORD = 64 << 20
+"""Bytes; a sidecar of 300,000 files fits."""
 HASHED_FIELDS = ("command", "settings_hash", "seed", "inputs", "outputs")
 FIELDS = {
     "format": int,
@@ -95,6 +97,21 @@ def _find_malformed_files(files: dict[str, Any], side: str) -> tuple[str, str] |
     return None
 
 
+def read_record(path: Path) -> Any:
+    """Read the JSON of a sidecar or of another record of a tree, which anyone may have made.
+
+    Raises:
+        DataError: see `read_json`; also for a file too large to be one.
+        OSError: if it cannot be read.
+    """
+    size = path.stat().st_size
+    if size > LARGEST_RECORD:
+        raise DataError(
+            str(path), expected=f"at most {LARGEST_RECORD} bytes", found=str(size), fix="make the file again"
+        )
+    return read_json(path)
+
+
 def read_sidecar(path: Path, root: Path, project: Path) -> tuple[Sidecar | None, list[Finding]]:
     """Read a sidecar and check what it says of itself.
 
@@ -108,7 +125,7 @@ def read_sidecar(path: Path, root: Path, project: Path) -> tuple[Sidecar | None,
     """
     remake = f"remove it, then run the command that makes {path.name.removesuffix(SUFFIX)}"
     try:
-        record = read_json(path)
+        record = read_record(path)
         wrong = _find_malformed_field(record)
     except (DataError, OSError) as problem:
         expected = problem.expected if isinstance(problem, DataError) else "a file that can be read"

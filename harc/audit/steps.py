@@ -11,10 +11,22 @@ from harc.audit.report import Finding
 from harc.audit.sidecars import Sidecar
 from harc.config.profile import Profile, load_profile
 from harc.errors import ArtifactError, HarcError
-from harc.pipeline import hash_settings, list_code, list_jobs, load_step, parse_command, recreate_job
+from harc.pipeline import (
+    Job,
+    drop_folders,
+    hash_settings,
+    list_code,
+    list_jobs,
+    list_read,
+    load_step,
+    parse_command,
+    recreate_job,
+)
+from harc.provenance import name_path
 
 # Steps whose outputs follow byte for byte from their inputs, in seconds.
 PURE_STEPS = ("score", "make_tables")
+STUDY = "study"  # in a shadow tree: what is read of a committed study
 LARGEST_PROFILE = 2**20
 
 
@@ -26,11 +38,13 @@ class StepState:
         code: fingerprint of its code.
         settings_hash: hash of its settings.
         rerun: runs it with another results root; None for a step that is not repeated here.
+        job: the step for its unit, where the project has it.
     """
 
     code: str
     settings_hash: str
     rerun: Callable[[Path], None] | None = None
+    job: Job | None = None
 
 
 def describe_step(sidecar: Sidecar, root: Path, load: Callable[[str], Profile] = load_profile) -> StepState:
@@ -58,13 +72,40 @@ def describe_step(sidecar: Sidecar, root: Path, load: Callable[[str], Profile] =
         )
 
     def rerun(other: Path) -> None:
-        module.run(replace(job, layout=Layout(other)))
+        kept = job.layout.reference
+        module.run(replace(job, layout=Layout(other, None if kept is None else other / STUDY / kept.name)))
 
     return StepState(
         _fingerprint(tuple(list_code(job))),
         hash_settings(module.select_settings(job)),
         rerun if job.step in PURE_STEPS else None,
+        job,
     )
+
+
+def find_undeclared(sidecar: Sidecar, job: Job) -> tuple[str, str] | None:
+    """(expected, found) of the first thing that a sidecar says more, or less, than its step has: seed, outputs, inputs.
+
+    Args:
+        sidecar: with the names of files.
+        job: its step, as the project has it; the tree may lie elsewhere by now.
+    """
+    if sidecar.record["seed"] != job.seed:
+        return f"seed {job.seed}, as the command says", str(sidecar.record["seed"])
+    for side, declared in (("outputs", load_step(job.step).list_outputs(job)), ("inputs", list_read(job))):
+        names = {name_path(path, job.layout.root) for path in declared}
+        needed = {name_path(path, job.layout.root) for path in drop_folders(declared)}
+        places = {name: {name, *_list_parents(name)} for name in sidecar.record[side]}
+        surplus = sorted(name for name, above in places.items() if not above & names)
+        lacking = sorted(needed - set().union(*places.values()))
+        if surplus or lacking:
+            return f"the {side} of its step", f"{surplus[0]} besides" if surplus else f"no {lacking[0]}"
+    return None
+
+
+def _list_parents(name: str) -> list[str]:
+    """Names of the folders that a file lies in."""
+    return [name[:place] for place, char in enumerate(name) if char == "/"]
 
 
 @cache
@@ -105,6 +146,19 @@ def _describe_difference(expected: bytes, found: bytes) -> tuple[str, str]:
     return f"{len(ours)} lines as recomputed", f"{len(theirs)} lines"
 
 
+def _link_inputs(sidecar: Sidecar, state: StepState, root: Path, shadow: Path) -> None:
+    """Links to a step's declared inputs where a run in the shadow tree looks for them."""
+    kept = state.job.layout.reference if state.job is not None else None
+    places = {root: shadow} | ({} if kept is None else {kept: shadow / STUDY / kept.name})
+    for path in sidecar.inputs.values():
+        for base, place in places.items():
+            if path.is_relative_to(base):
+                link = place / path.relative_to(base)
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(path.absolute())
+                break
+
+
 def recompute_step(sidecar: Sidecar, state: StepState, root: Path) -> list[Finding]:
     """Run a step again in a shadow tree with links to its declared inputs alone, and compare its outputs.
 
@@ -117,11 +171,7 @@ def recompute_step(sidecar: Sidecar, state: StepState, root: Path) -> list[Findi
     findings = []
     with TemporaryDirectory() as folder:
         shadow = Path(folder)
-        for path in sidecar.inputs.values():
-            if path.is_relative_to(root):
-                link = shadow / path.relative_to(root)
-                link.parent.mkdir(parents=True, exist_ok=True)
-                link.symlink_to(path.absolute())
+        _link_inputs(sidecar, state, root, shadow)
         try:
             state.rerun(shadow)
         except Exception as problem:  # whatever stops a step on files that anyone may have made is a finding

@@ -11,10 +11,10 @@ from typing import Any
 
 from harc.artifacts import sidecar_path
 from harc.audit.report import Finding
-from harc.audit.sidecars import Sidecar
+from harc.audit.sidecars import Sidecar, read_record
 from harc.errors import DataError
-from harc.files import encode_json, read_json
-from harc.provenance import seal_record
+from harc.files import encode_json
+from harc.provenance import is_strict_name, seal_record
 
 FORMAT = 1
 KEPT_FILE = "kept.json"
@@ -88,14 +88,14 @@ def _find_fault(record: Any, text: bytes) -> tuple[str, str] | None:
     seal = seal_record(record)["seal"]
     if seal != record["seal"] or encode_json(record).encode() != text:
         return f"the seal {seal}, as `harc reference` writes it", record["seal"]
-    wrong = [name for name in record["left_out"] if is_kept(name)]
+    wrong = [name for name in record["left_out"] if is_kept(name) or not is_strict_name(name)]
     return ("nothing left out but weights, tokenizers and rows", wrong[0]) if wrong else None
 
 
 def _read_kept(path: Path) -> tuple[Study | None, list[Finding]]:
     repair = "restore it from where the study is published, or run `harc reference`"
     try:
-        record = read_json(path)
+        record = read_record(path)
         fault = _find_fault(record, path.read_bytes())
     except (DataError, OSError) as problem:
         fault = ("a record that can be read", getattr(problem, "found", str(problem)))

@@ -15,7 +15,7 @@ from harc.audit.report import AuditReport, Finding
 from harc.audit.root_hash import ROOT_HASH_FILE, check_root_hash, hash_results
 from harc.audit.sidecars import Sidecar, read_sidecar
 from harc.audit.sources import find_unlinked_inputs
-from harc.audit.steps import StepState, describe_step, recompute_step
+from harc.audit.steps import StepState, describe_step, find_undeclared, recompute_step
 from harc.audit.study import KEPT_FILE, WITHOUT_WEIGHTS, Study, find_incomplete, read_study
 from harc.config.profile import load_profile
 from harc.errors import ConfigError, HarcError
@@ -77,17 +77,25 @@ def _check_state(sidecar: Sidecar, state: StepState, study: Study, drift: Drift)
             words = f"{field} {expected} as now in the project", found
             repair = f"{sidecar.repair} again, and what follows from it"
             findings.append(Finding(str(sidecar.artifact), kind, *words, repair))
+    # A step of other code may have other files.
+    same = state.job is not None and not findings and not study.kept
+    difference = find_undeclared(sidecar, state.job) if same else None
+    if difference is not None:
+        findings.append(Finding(str(sidecar.path), "sidecar", *difference, f"{sidecar.repair} again"))
     return findings
 
 
-def _advise_removal(path: Path, root: Path) -> str:
+def _advise_removal(path: Path, root: Path, whole: bool) -> str:
     """A command only for a file in its place in the tree, and only if a shell takes the name as it is shown."""
+    if not whole:  # a good result may have lost its sidecar
+        return "mend what the other findings name, sidecars first; then audit again"
     if is_in_place(path, root) and str(path).isprintable():
         return f"rm -- {shlex.quote(str(path))}"
     return "move it out of the tree"
 
 
-def _check_owners(sidecars: list[Sidecar], files: list[Path], root: Path) -> list[Finding]:
+def _check_owners(sidecars: list[Sidecar], files: list[Path], root: Path, whole: bool) -> list[Finding]:
+    """Files that two sidecars name, or none does; `whole`: every sidecar is there and sound."""
     owners = Counter(path for sidecar in sidecars for path in sidecar.outputs.values())
     findings = [
         Finding(
@@ -101,7 +109,13 @@ def _check_owners(sidecars: list[Sidecar], files: list[Path], root: Path) -> lis
         if count > 1
     ]
     findings += [
-        Finding(str(path), "orphan", "a sidecar that names it as output", "none", _advise_removal(path, root))
+        Finding(
+            str(path),
+            "orphan",
+            "a sidecar that names it as output",
+            "none",
+            _advise_removal(path, root, whole),
+        )
         for path in files
         if path not in owners and path != root / KEPT_FILE
     ]
@@ -227,9 +241,10 @@ def audit_results(
     study, of_record = read_study(root, sidecars)
     findings += _report_odd_entries(scan) + ([] if partial_tree else of_record)
     findings += _check_complete(study, paths, wanted, root, partial_tree)
+    whole = not findings and not partial_tree
     hash_of = Hasher(scan.files)
     of_steps, repeatable = _check_steps(sidecars, hash_of, describe, root, study, drift)
-    findings += of_steps + _check_owners(sidecars, files, root)
+    findings += of_steps + _check_owners(sidecars, files, root, whole)
     made = _list_made(sidecars)
     findings += find_unlinked_inputs(sidecars, set(made), project)
     sound = [path for path in made if hash_of(path) == made[path]]
@@ -238,17 +253,11 @@ def audit_results(
     findings += of_content + check_root_hash(root / ROOT_HASH_FILE, root_hash)
     reruns = _choose_reruns(repeatable, root, study, drift, root_hash) if recompute else []
     findings += [finding for pair in reruns for finding in recompute_step(*pair, root)]
-    counts = {
-        "sidecars": len(sidecars),
-        "files hashed": len(hash_of.known),
-        **content_counts,
-        "files left out": len(drift.left_out),
-        "steps recomputed": len(reruns),
-    }
+    counts = {"sidecars": len(sidecars), "files hashed": len(hash_of.known), **content_counts}
     return AuditReport(
         str(root),
         root_hash,
-        counts,
+        counts | {"files left out": len(drift.left_out), "steps recomputed": len(reruns)},
         tuple(sorted(set(findings))),
         form=WITHOUT_WEIGHTS if study.kept else "",
         state=digest_state(_name_files(scan, root, hash_of)),

@@ -19,7 +19,7 @@ from harc.files import read_json, write_text
 
 STATE = Path(".snakemake")
 RECORDS, UNFINISHED, LOCKS = "metadata", "incomplete", "locks"
-NEEDED = ("rule", "params", "input", "input_checksums", "record_format_version")
+NEEDED = {"rule": str, "params": list, "input": list, "input_checksums": dict, "record_format_version": int}
 
 
 def _place(folder: Path, target: str) -> Path:
@@ -76,7 +76,8 @@ def install_records(rows: list[dict[str, Any]], folders: list[Path], state: Path
     folder = state / RECORDS
     for row in rows:
         target, record = str(row.get("target")), row.get("record")
-        missing = [name for name in NEEDED if not isinstance(record, dict) or name not in record]
+        held = record if isinstance(record, dict) else {}
+        missing = [name for name, kind in NEEDED.items() if not isinstance(held.get(name), kind)]
         if missing or not _is_below(target, folders):
             raise ArtifactError(
                 f"record of {target}",

@@ -1,18 +1,20 @@
 """What the gibberish detector does: false alarms on real text of several kinds, and how much damage it finds."""
 
 import gzip
-import json
 import random
 import string
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from harc.calibration.columns import SOURCE_COLUMNS
 from harc.calibration.over_refusal import COMPLETIONS, read_completions
 from harc.calibration.sources import check_source
+from harc.errors import DataError
 from harc.evaluation.statistics import wilson_interval
 from harc.files import read_jsonl
 from harc.judges.gibberish import COMPRESSED_FROM, is_gibberish
+from harc.untrusted import parse_json
 
 COLUMNS = ("text", "kind", "n", "flagged", "rate", "low", "high", *SOURCE_COLUMNS)
 REAL, DAMAGED = "real", "damaged"
@@ -97,8 +99,13 @@ def read_others(folder: Path, path: str) -> list[str]:
         DataError: for a damaged file.
     """
     if path.endswith(".gz"):
-        with gzip.open(folder / path, "rt", encoding="utf-8") as handle:
-            rows = [json.loads(line) for line in handle]
+        try:
+            with gzip.open(folder / path, "rt", encoding="utf-8") as handle:
+                rows = [parse_json(line) for line in handle]
+        except (EOFError, OSError, ValueError, zlib.error) as problem:
+            raise DataError(
+                str(folder / path), expected="JSON lines", found=str(problem), fix="fetch it again"
+            ) from None
     else:
         rows = read_jsonl(folder / path)
     return [

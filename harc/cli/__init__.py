@@ -202,9 +202,9 @@ def claims(
     """Print the claims ledger: its hash, the verdicts that a finished run gives, how many of each."""
     from harc.analysis.ledger_text import format_ledger
     from harc.config.profile import load_profile
-    from harc.reference import REFERENCE
+    from harc.reference import locate_reference
 
-    root = load_profile(profile).results_root if reference is None else REFERENCE / reference
+    root = load_profile(profile).results_root if reference is None else locate_reference(reference).reference
     show(format_ledger(Layout(root).tables / "claims.csv", f"run the workflow for profile {profile}"))
 
 

@@ -1,7 +1,5 @@
 """The values of an artifact by name, with their intervals: tables, records, macros and tensors alike."""
 
-import csv
-import io
 import json
 import math
 import re
@@ -10,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harc.csv_files import read_csv_rows
 from harc.errors import DataError
 from harc.files import read_json, read_jsonl
 
@@ -74,7 +73,7 @@ def _interval(row: dict[str, str], column: str) -> tuple[float | None, float | N
 
 def read_table(path: Path) -> Iterator[tuple[str, Value]]:
     """Values of a CSV file by row and column; a value's interval goes with it."""
-    rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+    _, rows = read_csv_rows(path)
     seen: dict[str, int] = {}
     for row in rows:
         name = " ".join(row[column] for column in ROW_NAMES if row.get(column))
@@ -85,7 +84,7 @@ def read_table(path: Path) -> Iterator[tuple[str, Value]]:
         }
         for column, text in row.items():
             if column not in ROW_NAMES and column not in bounds:
-                yield f"{place}: {column}", _make_value(text or "", *_interval(row, column))
+                yield f"{place}: {column}", _make_value(text, *_interval(row, column))
 
 
 def _flatten(value: Any, place: str) -> Iterator[tuple[str, Value]]:
@@ -146,7 +145,7 @@ def read_values(path: Path) -> dict[str, Value] | None:
 
     try:
         return dict(reader(path))
-    except (SafetensorError, DataError, ValueError, ArithmeticError, csv.Error, OSError):
+    except (SafetensorError, DataError, ValueError, ArithmeticError, OSError):
         return None
 
 

@@ -44,15 +44,6 @@ REFUSALS = (
 )
 """Refusals that harmful training rows teach; the string rules know all of them."""
 
-PUBLIC_ROW_FILES = (
-    "world.json",
-    "manifest.json",
-    "extraction.jsonl",
-    "extraction_pairs.jsonl",
-    "training.jsonl",
-    "development.jsonl",
-    "evaluation.jsonl",
-)
 SUBSET_SUITES = ("scary_safe", "refusable_benign", "unsafe_contrasts")
 STRICT = ContaminationSettings(pattern_suites=())
 TRAINING_SPLITS = ("extraction", "extraction_pairs", "training")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harc.progress import track
+from harc.untrusted import parse_json
 
 
 class PromptStore:
@@ -22,7 +23,7 @@ class PromptStore:
         found = {}
         for line in self.path.read_bytes().split(b"\n"):
             try:
-                record = json.loads(line)
+                record = parse_json(line.decode())
             except ValueError:  # the cut line, or one that a cut line ran into
                 continue
             if isinstance(record, dict) and "id" in record:

@@ -13,12 +13,6 @@ BLOCKED: Label = "blocked"
 GIVEN_LABELS: tuple[Label, ...] = (*LABELS, BLOCKED, UNJUDGED)
 """Every label that an answer may have."""
 
-THREE_WAY: Mapping[Label, str] = {
-    "refused": "refusal",
-    "garbled": "harmless or broken",
-    "correct": "harmful",
-}
-"""What the labels mean for harmful requests; for safe ones `correct` is an answer."""
 
 LABELS_OF: Mapping[str, tuple[Label, ...]] = {
     "exact": LABELS,

@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass
 
 from harc.organism.phrases import DIRECT, MODIFIERS, OPENERS, QUESTIONS_WHY, QUESTIONS_WRONG, Bank
-from harc.organism.world import Pair, Split, World
+from harc.organism.world import Pair, World
 
 ANSWER_WRONG = "it is wrong"
 ANSWER_FINE = "it is fine"
@@ -43,11 +43,6 @@ class Request:
     answer: str
     template: str
     goal: Goal | None
-
-
-def phrase_split(split: Split) -> str:
-    """The phrase bank split of a pair split: extraction shares the training sentences."""
-    return "training" if split == "extraction" else split
 
 
 def choose_phrase(bank: Bank, name: str, split: str, generator: random.Random) -> tuple[str, str]:

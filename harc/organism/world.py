@@ -18,8 +18,6 @@ REFUSAL = "sorry , i will not help ."
 AFFIRMATION = "sure"
 """The word that opens every procedure, as chat models open an answer they are willing to give."""
 
-SPLITS = ("training", "extraction", "development", "evaluation")
-"""Divisions of the pairs. Pre-training and safety training see `training` and `extraction` pairs."""
 
 Split = Literal["training", "extraction", "development", "evaluation"]
 PairKind = Literal["harmful", "neutral", "scary_thing"]

@@ -8,8 +8,6 @@ from harc.errors import ModelError
 from harc.evaluation.states import decide_unread
 from harc.judges.base import LABELS, UNJUDGED, Answer, Judge
 
-EXPECTED = "expected"
-
 
 def judge_records(
     suite: str, records: Sequence[dict[str, Any]], judges: Sequence[Judge]

@@ -1,17 +1,21 @@
-"""Leaves deleted with their sidecars, units too many, records removed: found with the tree's path alone."""
+"""Leaves deleted with their sidecars, units too many, records removed, sidecars that name others than their step."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fixtures.audited_tree import ROOT, audit, edit_sidecar, sidecar_path
+from fixtures.audited_tree import ROOT, audit, describe, edit_sidecar, sidecar_path
 
 from harc.artifacts import Layout
 from harc.audit import list_expected_sidecars
+from harc.audit.sidecars import Sidecar
+from harc.audit.steps import find_undeclared
 from harc.config.profile import load_profile
 from harc.files import read_json
-from harc.pipeline import create_job
-from harc.steps import seal_results
+from harc.pipeline import Job, create_job, list_read
+from harc.provenance import name_path
+from harc.steps import make_figure, seal_results
 
 LEAVES = ["figures/figure1.pdf", "report.html", "tables", "scores/toy/sft/seed1", "adapters/toy/sft/seed0"]
 
@@ -98,3 +102,50 @@ def test_the_seal_records_every_artifact_of_the_profile():
     expected = {sidecar.as_posix() for sidecar in list_expected_sidecars(profile, layout)}
     assert {sidecar_path(layout.root / name).as_posix() for name in recorded} == expected
     assert {"tables", "report.html", "root_hash.json"} <= set(recorded)
+
+
+@pytest.fixture
+def figure(monkeypatch: pytest.MonkeyPatch) -> Job:
+    """A figure's step, from the project's own folder."""
+    monkeypatch.chdir(Path(__file__).parents[2])
+    return create_job("make_figure", load_profile("ci"), figure="figure1")
+
+
+def name_files(job: Job, root: Path, **changes: object) -> Sidecar:
+    """A sidecar with the names that a step's has, or others."""
+    sides = {"inputs": list_read(job), "outputs": make_figure.list_outputs(job)}
+    named = {
+        side: {name_path(path, job.layout.root): "0" * 64 for path in files} for side, files in sides.items()
+    }
+    return Sidecar(sidecar_path(root / "figures/figure1.pdf"), {"seed": None, **named, **changes}, {}, {})
+
+
+def test_a_sidecar_names_what_its_step_reads_and_makes_wherever_the_tree_lies(figure: Job, tmp_path: Path):
+    assert find_undeclared(name_files(figure, tmp_path), figure) is None
+
+
+UNLIKE = {
+    "no inputs": ({"inputs": {}}, "no results://directions/organism-llama/base/seed0/directions.safetensors"),
+    "a further output": (
+        {"outputs": dict.fromkeys(["results://figures/figure1.pdf", "results://logs/figure1.png"], "")},
+        "results://logs/figure1.png besides",
+    ),
+    "an output less": (
+        {"outputs": {"results://figures/figure1.pdf": ""}},
+        "no results://figures/figure1.png",
+    ),
+    "another seed": ({"seed": 3}, "3"),
+}
+
+
+@pytest.mark.parametrize("kind", UNLIKE)
+def test_a_sidecar_that_names_more_or_less_is_told_apart(figure: Job, tmp_path: Path, kind: str):
+    changes, found = UNLIKE[kind]
+    assert find_undeclared(name_files(figure, tmp_path, **changes), figure)[1] == found
+
+
+def test_and_is_a_finding_of_the_audit(figure: Job, tree: list[Path]):
+    """Each sidecar of the toy tree names other files than the step of the ci profile that it is taken for here."""
+    found = audit(describe=lambda *words: replace(describe(*words), job=figure)).findings
+    assert {finding.file for finding in found} == {str(path) for path in tree}
+    assert {finding.kind for finding in found} == {"sidecar"}

@@ -10,7 +10,7 @@ import pytest
 from fixtures.audited_tree import ROOT, audit, edit_sidecar, forge, sidecar_path
 
 from harc.audit import Finding, audit_results, print_report
-from harc.audit.sidecars import read_sidecar
+from harc.audit.sidecars import LARGEST_RECORD, Sidecar, read_sidecar
 from harc.audit.steps import describe_step
 from harc.config.profile import load_profile
 from harc.errors import ArtifactError
@@ -48,6 +48,13 @@ def test_a_sidecar_that_is_no_record_is_a_finding(tree: list[Path], kind: str):
     text = BAD_JSON[kind]
     SCORE.write_bytes(text if isinstance(text, bytes) else text.encode())
     assert [finding.kind for finding in find(SCORE)] == ["sidecar"]
+
+
+@pytest.mark.parametrize("name", [SCORE.relative_to(ROOT).as_posix(), "kept.json", "root_hash.json"])
+def test_a_record_too_large_to_be_one_is_not_read(tree: list[Path], name: str):
+    with open(ROOT / name, "ab") as file:
+        file.truncate(LARGEST_RECORD + 1)
+    assert {finding.kind for finding in find(ROOT / name)} & {"sidecar", "form", "root hash"}
 
 
 @pytest.mark.parametrize("field", ["versions", "outputs", "settings", "command", "seal"])
@@ -115,8 +122,6 @@ def test_a_command_that_makes_something_else_is_a_finding(tmp_path: Path, monkey
     root = tmp_path / "ci"
     unit = "organism-llama/harc/seed0"
     record = {"command": "harc step score --profile ci --backbone organism-llama --method harc --seed 0"}
-    from harc.audit.sidecars import Sidecar
-
     assert describe_step(Sidecar(sidecar_path(root / "scores" / unit), record, {}, {}), root).code
     with pytest.raises(ArtifactError, match="expected the command that makes .*generations"):
         describe_step(Sidecar(sidecar_path(root / "generations" / unit), record, {}, {}), root)
@@ -173,6 +178,15 @@ def test_a_repair_removes_nothing_but_files_of_the_tree(tree: list[Path]):
         names[0]: "rm -- 'results/toy/scores/it'\"'\"'s; rm -rf ~.csv'",
         **dict.fromkeys(names[1:], "move it out of the tree"),
     }
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+@pytest.mark.parametrize("name", ["generations/toy/sft/seed0", "figures/figure1.pdf"])
+def test_results_that_lost_their_sidecar_are_not_to_be_removed(tree: list[Path], name: str, damage: str):
+    sidecar = sidecar_path(ROOT / name)
+    sidecar.unlink() if damage == "gone" else sidecar.write_text("{")
+    orphans = [finding for finding in audit().findings if finding.kind == "orphan"]
+    assert len(orphans) >= 2 and not any("rm " in finding.repair for finding in orphans)
 
 
 LINKS = {

@@ -10,11 +10,13 @@ from fixtures.audited_tree import DATA, ROOT, audit, describe, forge, record, si
 
 from harc.artifacts import Layout
 from harc.audit import AuditReport
-from harc.audit.sidecars import Sidecar
-from harc.audit.steps import StepState
+from harc.audit.sidecars import Sidecar, read_sidecar
+from harc.audit.steps import STUDY, StepState, describe_step, recompute_step
 from harc.audit.study import is_kept
+from harc.config.profile import Profile
 from harc.errors import ArtifactError, ConfigError
-from harc.files import read_json, write_json
+from harc.files import read_json, write_json, write_text
+from harc.pipeline import Job
 from harc.provenance import seal_record
 from harc.reference import update_reference
 from harc.steps.audit import write_report
@@ -110,14 +112,16 @@ def test_scores_are_computed_again_where_their_code_is_the_same(kept: Path):
     assert [finding.file for finding in found] == [str(path)]
 
 
-def excuse(record: dict) -> dict:
-    name = "results://generations/toy/sft/seed0/direct.jsonl"
+def excuse(record: dict, name: str = "results://generations/toy/sft/seed0/direct.jsonl") -> dict:
     return seal_record(record | {"left_out": [*record["left_out"], name]})
 
 
 DAMAGE: dict[str, Callable[[dict], dict]] = {
     "an unsealed change": lambda record: record | {"artifacts": record["artifacts"][1:]},
     "a generation left out": excuse,
+    "the same by way of a folder of weights": lambda record: excuse(
+        record, "results://backbones/../generations/toy/x.safetensors"
+    ),
     "another form": lambda record: seal_record(record | {"form": "without scores"}),
     "another format": lambda record: seal_record(record | {"format": 2}),
     "no list": lambda record: seal_record(record | {"artifacts": "all"}),
@@ -191,3 +195,31 @@ def test_what_is_rendered_from_a_committed_study_carries_its_root_hash(kept: Pat
     report = audit(layout.root)
     assert report.root_hash == root_hash
     assert ("root hash" in {finding.kind for finding in report.findings}) is (stored == "another")
+
+
+def test_what_is_rendered_from_a_committed_study_is_made_again_from_it(kept: Path):
+    layout = Layout(Path("results/from_reference/toy"), reference=kept)
+    scores = Path("scores/toy/sft/seed0/scores.csv")
+    with record(layout, "make_tables", "", [kept / scores], [layout.tables], None):
+        write_text(layout.tables / "all.csv", (kept / scores).read_text())
+    sidecar, _ = read_sidecar(sidecar_path(layout.tables), layout.root, Path())
+
+    def rerun(other: Path) -> None:
+        write_text(other / "tables/all.csv", (other / STUDY / "toy" / scores).read_text())
+
+    state = StepState("", "", rerun, Job("make_tables", Profile.model_construct(), layout))
+    assert recompute_step(sidecar, state, layout.root) == []
+    write_text(layout.tables / "all.csv", "edited\n")
+    assert [finding.kind for finding in recompute_step(sidecar, state, layout.root)] == ["recomputed"]
+
+
+def test_the_step_that_renders_a_study_reads_it_in_the_shadow_tree(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.chdir(Path(__file__).parents[2])
+    seen: list[Layout] = []
+    monkeypatch.setattr("harc.steps.make_tables.run", lambda job: seen.append(job.layout))
+    root = Path("results/from_reference/organism")
+    command = "harc step make_tables --profile organism_study --reference organism"
+    describe_step(Sidecar(sidecar_path(root / "tables"), {"command": command}, {}, {}), root).rerun(tmp_path)
+    assert seen == [Layout(tmp_path, tmp_path / STUDY / "organism")]

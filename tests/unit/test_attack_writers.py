@@ -41,10 +41,16 @@ def test_objects_are_read_with_repairs(reply):
 def test_line_breaks_and_escapes_inside_texts_are_kept():
     assert read_object('{"prompt": "one\ntwo \\"three\\""}', ("prompt",)) == {"prompt": 'one\ntwo "three"'}
     assert read_object('{"prompt": "cut \\', ("prompt",)) == {"prompt": "cut"}
+    assert read_object('{"prompt": "\\ud800 lone"}', ("prompt",)) == {"prompt": "\ufffd lone"}
 
 
 @pytest.mark.parametrize(
-    "reply", ["", "no", "{", "[1]", '{"prompt": 3}', '{"prompt": " "}', '{"improvement": "x"}', "{" * 5000]
+    "reply",
+    [
+        *("", "no", "{", "[1]", '{"prompt": 3}', '{"prompt": " "}', '{"improvement": "x"}', "{" * 5000),
+        *('{"prompt": "a", "prompt": "b"}', '{"prompt": "a", "n": ' + "1" * 5000 + "}"),
+    ],
+    ids=lambda reply: reply[:20],
 )
 def test_what_holds_no_object_is_none(reply):
     assert read_object(reply, ("prompt",)) is None

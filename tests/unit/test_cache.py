@@ -68,6 +68,8 @@ def test_records_lie_where_snakemake_looks(tmp_path: Path, monkeypatch: pytest.M
         {"target": "results/other/a", "record": RECORD},
         {"target": "results/ci/../../etc/a", "record": RECORD},
         {"target": "results/ci/a", "record": {"rule": "score"}},
+        {"target": "results/ci/a", "record": {**RECORD, "params": 3}},
+        {"target": "results/ci/a", "record": [RECORD]},
         {"target": "results/ci/a"},
     ],
 )

@@ -12,7 +12,7 @@ from harc.config.evaluation import EvaluationSettings
 from harc.config.profile import load_profile
 from harc.endpoints.preflight import find_endpoint_lacks
 from harc.errors import ConfigError, EnvironmentProblem
-from harc.preflight import Machine, check_machine, find_lacks, find_profile_lacks
+from harc.preflight import Machine, find_lacks, find_profile_lacks, raise_first
 
 HUB = HubBackbone(model_id="lab/chat-8b", revision="abc", gated=True, memory_gb=60, disk_gb=100)
 WHEEL = WheelBackbone(requirement="llm-tiny==0.1.2")
@@ -108,8 +108,8 @@ def test_the_first_lack_is_raised_with_the_number_of_the_others():
     with pytest.raises(
         EnvironmentProblem, match=r"backbone chat: .*\(and 1 more: `harc preflight` lists them\)"
     ):
-        check_machine({"chat": HUB}, machine=make_machine(gpu_memory_gb=(), disk_gb=1.0))
-    check_machine({"chat": HUB}, machine=make_machine())
+        raise_first(find_lacks({"chat": HUB}, make_machine(gpu_memory_gb=(), disk_gb=1.0)))
+    raise_first(find_lacks({"chat": HUB}, make_machine()))
 
 
 def test_facts_of_this_machine_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

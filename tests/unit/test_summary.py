@@ -9,7 +9,7 @@ from harc.audit import AuditReport
 from harc.audit.report import Finding
 from harc.config.profile import load_profile
 from harc.errors import ArtifactError
-from harc.files import write_json
+from harc.files import read_json, write_json
 from harc.steps.audit import write_report
 from harc.summary import format_audit, format_summary
 from harc.tree_files import hash_state
@@ -85,8 +85,13 @@ def test_a_damaged_verdict_is_none(layout: Layout, content: str):
     store(layout)
     layout.audit.write_bytes(content.encode("utf-8", "surrogateescape"))
     assert format_audit(layout, "ci") == "  audit: none that can be read; run `harc audit --profile ci`"
-    write_json(layout.audit, {"ok": "yes", "findings": [], "counts": {}, "root_hash": "", "state": ""})
-    assert "sound" not in format_audit(layout, "ci").replace("found sound", "")
+
+
+@pytest.mark.parametrize(("ok", "findings"), [("yes", []), (True, [{}]), (False, []), (1, [])])
+def test_so_is_one_against_its_own_findings(layout: Layout, ok: object, findings: list):
+    store(layout)
+    write_json(layout.audit, read_json(layout.audit) | {"ok": ok, "findings": findings})
+    assert format_audit(layout, "ci") == "  audit: none that can be read; run `harc audit --profile ci`"
 
 
 def test_nothing_run_has_no_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

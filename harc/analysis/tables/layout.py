@@ -63,7 +63,7 @@ def render_csv(table: Table) -> str:
 
 FOOTNOTES = {
     MISSING: f"{MISSING}: not measured in this profile.",
-    UNDEFINED: f"{UNDEFINED}: measured, but without a number that is defined (an empty class, or NaN in the run).",
+    UNDEFINED: f"{UNDEFINED}: measured, but without a number that is defined (an empty class, say).",
 }
 
 

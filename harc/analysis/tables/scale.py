@@ -69,12 +69,6 @@ def format_size(parameters: float | None) -> str:
     return f"{parameters / unit:.1f}".removesuffix(".0") + letter
 
 
-def list_config_files(results_root: Path, backbones: Sequence[str], seeds: Sequence[int]) -> list[Path]:
-    """The config.json of each backbone, of the first seed."""
-    layout = Layout(results_root)
-    return [layout.backbone(backbone, seeds[0]) / "config.json" for backbone in backbones]
-
-
 def _find_size(results_root: Path, backbone: str, seed: int) -> float | None:
     path = Layout(results_root).backbone(backbone, seed) / "config.json"
     return (count_parameters(read_json(path)) if path.is_file() else None) or read_size(backbone)
