@@ -5,27 +5,26 @@ module. Everything is read from the source; nothing is imported or run.
 """
 
 import ast
-import io
 import symtable
-import tokenize
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-PLAIN_DECORATORS = frozenset(
-    {
-        "property",
-        "cached_property",
-        "staticmethod",
-        "classmethod",
-        "abstractmethod",
-        "contextmanager",
-        "cache",
-    }
-    | {"lru_cache", "setter", "override"}
+from harc.syntax import (
+    blank_parts,
+    find_first_line,
+    is_guard,
+    list_annotations,
+    list_bound_names,
+    list_decorators,
+    list_descriptions,
+    list_names,
+    runs_by_name,
+    strip_remarks,
+    walk_nodes,
 )
-"""Decorators that leave a method to be run by name; under any other one it may be run by whoever decorates it."""
+
 INERT_BASES = frozenset(
     {"object", "Protocol", "NamedTuple", "TypedDict", "Generic", "Enum", "StrEnum", "BaseModel"}
     | {"Exception", "RuntimeError", "ValueError"}
@@ -115,7 +114,7 @@ class ModuleCode:
         """Statements at the top by the name that they bind."""
         bound: dict[str, list[ast.stmt]] = {}
         for node in self.tree.body:
-            for name in _list_bound(node):
+            for name in list_bound_names(node):
                 bound.setdefault(name, []).append(node)
         return bound
 
@@ -137,9 +136,9 @@ class ModuleCode:
             self._describe("<statement>", [node])
             for node in self.tree.body
             if not isinstance(node, skipped)
-            and not _list_bound(node)
+            and not list_bound_names(node)
             and not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
-            and not (isinstance(node, ast.If) and _is_guard(node.test))
+            and not (isinstance(node, ast.If) and is_guard(node.test))
         ]
 
     @cached_property
@@ -176,7 +175,7 @@ class ModuleCode:
 
     def _split_class(self, node: ast.ClassDef) -> ClassCode:
         functions = [item for item in node.body if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef)]
-        apart = [item for item in functions if _runs_by_name(item)]
+        apart = [item for item in functions if runs_by_name(item)]
         fields = [item for item in node.body if isinstance(item, ast.AnnAssign)]
         checks = [item for item in functions if item not in apart]
         methods: dict[str, Definition] = {}
@@ -185,7 +184,7 @@ class ModuleCode:
             before = methods.get(item.name)  # a property and its setter
             methods[item.name] = own if before is None else _join(before, own)
         outline = self._describe(node.name, [node], left_out=[*apart, *fields, *checks])
-        types = frozenset(name for item in fields for name in _list_names(item.annotation))
+        types = frozenset(name for item in fields for name in list_names(item.annotation))
         return ClassCode(
             self._describe(node.name, [node], left_out=apart),
             replace(outline, name=f"{node.name} (outline)", types=outline.types | types),
@@ -195,8 +194,8 @@ class ModuleCode:
 
     def _describe(self, name: str, nodes: list[ast.stmt], left_out: Iterable[ast.AST] = ()) -> Definition:
         hidden = set(left_out)
-        kept = [node for statement in nodes for node in _walk(statement, hidden)]
-        annotations = [part for node in kept for part in _list_annotations(node)]
+        kept = [node for statement in nodes for node in walk_nodes(statement, hidden)]
+        annotations = [part for node in kept for part in list_annotations(node)]
         in_annotations = {id(part) for annotation in annotations for part in ast.walk(annotation)}
         used = {
             node.id
@@ -216,7 +215,7 @@ class ModuleCode:
         }
         owners = {id(node.value) for node in kept if isinstance(node, ast.Attribute)}
         bare = {node.id for node in kept if isinstance(node, ast.Name) and id(node) not in owners}
-        types = frozenset(found for annotation in annotations for found in _list_names(annotation))
+        types = frozenset(found for annotation in annotations for found in list_names(annotation))
         local = {found for statement in nodes for found in self._list_local_names(statement)}
         return Definition(
             name,
@@ -245,17 +244,20 @@ class ModuleCode:
             *statement.args.defaults,
             *filter(None, statement.args.kw_defaults),
         ]
-        return local - outside - {name for part in outer for name in _list_names(part)}
+        return local - outside - {name for part in outer for name in list_names(part)}
 
     def _cut(self, nodes: list[ast.stmt], hidden: set[ast.AST]) -> str:
-        gone = [(n.lineno, n.end_lineno) if not _decorators(n) else (_start(n), n.end_lineno) for n in hidden]
-        descriptions = [part for node in nodes for part in _list_descriptions(node)]
+        gone = [
+            (n.lineno, n.end_lineno) if not list_decorators(n) else (find_first_line(n), n.end_lineno)
+            for n in hidden
+        ]
+        descriptions = [part for node in nodes for part in list_descriptions(node)]
         pieces = []
         for node in nodes:
-            for number in range(_start(node), node.end_lineno + 1):
+            for number in range(find_first_line(node), node.end_lineno + 1):
                 line = self._plain_lines[number - 1]
                 if line.strip() and not any(first <= number <= last for first, last in gone):
-                    pieces.append(_blank(number, line, descriptions))
+                    pieces.append(blank_parts(number, line, descriptions))
         return "\n".join(piece for piece in pieces if piece.strip())
 
     def _walk_top(self, *, typing: bool) -> Iterator[ast.AST]:
@@ -314,123 +316,3 @@ def _join(first: Definition, second: Definition) -> Definition:
         {**first.imports, **second.imports},
         first.files | second.files,
     )
-
-
-def _walk(node: ast.AST, hidden: set[ast.AST]) -> Iterator[ast.AST]:
-    waiting = [node]
-    while waiting:
-        item = waiting.pop()
-        if item in hidden:
-            continue
-        yield item
-        waiting.extend(ast.iter_child_nodes(item))
-
-
-def _list_bound(node: ast.stmt) -> list[str]:
-    """Names that a statement at the top binds, if binding names is all it does."""
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return [node.name]
-    targets: list[ast.expr] = []
-    if isinstance(node, ast.Assign):
-        targets = [
-            t for target in node.targets for t in (target.elts if isinstance(target, ast.Tuple) else [target])
-        ]
-    elif isinstance(node, ast.AnnAssign | ast.AugAssign):
-        targets = [node.target]
-    return (
-        [t.id for t in targets if isinstance(t, ast.Name)]
-        if all(isinstance(t, ast.Name) for t in targets)
-        else []
-    )
-
-
-def _is_guard(test: ast.expr) -> bool:
-    """Whether a condition at the top is for type checkers, or for running the file as a program."""
-    return "TYPE_CHECKING" in ast.unparse(test) or "__name__" in ast.unparse(test)
-
-
-def _decorators(node: ast.AST) -> list[ast.expr]:
-    return getattr(node, "decorator_list", [])
-
-
-def _start(node: ast.AST) -> int:
-    return min([node.lineno, *(decorator.lineno for decorator in _decorators(node))])
-
-
-def _runs_by_name(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Whether nothing runs a method but code that names it."""
-    if node.name.startswith("__") and node.name.endswith("__"):
-        return False
-    words = [d.func if isinstance(d, ast.Call) else d for d in node.decorator_list]
-    return all(getattr(word, "attr", getattr(word, "id", "")) in PLAIN_DECORATORS for word in words)
-
-
-def _list_annotations(node: ast.AST) -> list[ast.expr]:
-    if isinstance(node, ast.AnnAssign):
-        return [node.annotation]
-    if isinstance(node, ast.arg):
-        return [node.annotation] if node.annotation else []
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        return [node.returns] if node.returns else []
-    return []
-
-
-def _list_names(node: ast.AST) -> set[str]:
-    """Names in an expression, also inside annotations that are texts."""
-    found = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
-    for part in ast.walk(node):
-        if isinstance(part, ast.Constant) and isinstance(part.value, str):
-            try:
-                found |= {
-                    n.id for n in ast.walk(ast.parse(part.value, mode="eval")) if isinstance(n, ast.Name)
-                }
-            except SyntaxError:
-                continue
-    return found
-
-
-def _list_descriptions(node: ast.AST) -> list[ast.expr]:
-    """Texts that describe a setting: remarks, though not by their form."""
-    return [
-        keyword.value
-        for part in ast.walk(node)
-        if isinstance(part, ast.Call) and getattr(part.func, "id", "") == "Field"
-        for keyword in part.keywords
-        if keyword.arg == "description"
-    ]
-
-
-def _blank(number: int, line: str, parts: list[ast.expr]) -> str:
-    """A line without what belongs to the given expressions."""
-    data = line.encode()
-    for part in sorted(parts, key=lambda part: part.col_offset, reverse=True):
-        if part.lineno <= number <= part.end_lineno:
-            first = part.col_offset if number == part.lineno else 0
-            last = part.end_col_offset if number == part.end_lineno else len(data)
-            data = data[:first] + data[last:]
-    return data.decode(errors="replace").rstrip()
-
-
-def _list_docstrings(tree: ast.AST) -> set[int]:
-    lines: set[int] = set()
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if not isinstance(body, list):
-            continue
-        for statement in body:
-            value = getattr(statement, "value", None) if isinstance(statement, ast.Expr) else None
-            if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                lines.update(range(statement.lineno, statement.end_lineno + 1))
-    return lines
-
-
-def strip_remarks(source: str, tree: ast.AST) -> list[str]:
-    """Lines of a source, empty where they hold nothing but comments and docstrings; numbers of lines stay."""
-    lines = source.split("\n")  # not splitlines(), which breaks at more characters than Python does
-    if "#" in source:
-        for token in tokenize.generate_tokens(io.StringIO(source).readline):
-            if token.type == tokenize.COMMENT:
-                row, column = token.start
-                lines[row - 1] = lines[row - 1][:column]
-    docstrings = _list_docstrings(tree)
-    return ["" if number in docstrings else line.rstrip() for number, line in enumerate(lines, start=1)]
