@@ -9,8 +9,15 @@ import pytest
 from tiny_chat import CONTEXT, save_tiny_chat
 from typer.testing import CliRunner
 
-from harc.errors import ConfigError, EnvironmentProblem, HarcError, ModelError, describe_system_problem
-from harc.files import read_json, read_jsonl
+from harc.errors import (
+    ConfigError,
+    DataError,
+    EnvironmentProblem,
+    HarcError,
+    ModelError,
+    describe_system_problem,
+)
+from harc.files import read_json, read_jsonl, write_jsonl
 from harc.judges.base import Verdict
 from harc.own_prompts import answers, command, sources
 from harc.own_prompts.command import Options, evaluate_by_hand, format_findings
@@ -139,6 +146,25 @@ def test_another_model_or_decoding_needs_another_folder(options, tmp_path):
     assert (options.out / "generations/abuse.jsonl").read_bytes() == before
     with pytest.raises(ConfigError, match="found files of something else"):
         evaluate_by_hand(change(options, out=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("response", None), ("id", 5), ("finish_reason", 5), ("verdicts", {"string_rules": "x"}),
+     ("verdicts", {"refusal_rules": {"label": "fine"}}), ("verdicts", [])],
+)  # fmt: skip
+def test_kept_answers_that_no_run_wrote_are_named(options, field, value):
+    evaluate_by_hand(options)
+    path = options.out / "generations" / "abuse.jsonl"
+    first, *others = read_jsonl(path)
+    write_jsonl(path, [{**first, field: value}, *others])
+    with pytest.raises(DataError, match=rf"abuse\.jsonl:1: {field}: expected what a run wrote there; found"):
+        evaluate_by_hand(options)
+    write_jsonl(path, others)
+    assert evaluate_by_hand(options)[0].answered == {"abuse": 1}
+    (options.out / "run.json").write_text("[]")
+    with pytest.raises(ConfigError, match=r"found a run\.json that is no object"):
+        evaluate_by_hand(options)
 
 
 def test_a_prompt_longer_than_the_context_stops_before_any_answer(options, tmp_path):
