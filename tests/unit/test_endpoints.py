@@ -97,6 +97,11 @@ def test_what_no_request_would_survive_stops_the_run(code, named):
         ask([status(code)])
 
 
+def test_one_request_that_a_firewall_forbids_ends_nothing():
+    replies, *_ = ask([answer(), status(403, text="WAF")], count=2, concurrency=1)
+    assert [reply.finish_reason for reply in replies] == ["stop", "refused"] and "403" in replies[1].error
+
+
 def test_retry_after_is_obeyed_up_to_a_limit():
     _, _, waits, _ = ask([status(429, {"retry-after": "7"}), status(429, {"retry-after": "900"}), answer()])
     assert waits == [7.0, 60.0]
