@@ -102,6 +102,12 @@ def test_one_request_that_a_firewall_forbids_ends_nothing():
     assert [reply.finish_reason for reply in replies] == ["stop", "refused"] and "403" in replies[1].error
 
 
+@pytest.mark.parametrize("name", ["timeout_s", "first_wait_s", "longest_wait_s"])
+def test_a_wait_beyond_every_clock_is_refused(name):
+    with pytest.raises(ConfigError, match=f"{name}: expected less than or equal to 86400"):
+        parse_settings(EndpointSettings, {"kind": "local", "model": "m", name: 1e308}, "mine.yaml")
+
+
 def test_retry_after_is_obeyed_up_to_a_limit():
     _, _, waits, _ = ask([status(429, {"retry-after": "7"}), status(429, {"retry-after": "900"}), answer()])
     assert waits == [7.0, 60.0]
