@@ -61,7 +61,7 @@ def extract_directions_from_files(
 
 
 def read_rows(path: Path | str, fields: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Rows of a JSONL file, each field a text.
+    """Rows of a JSONL file, each field a text, and `rejected`, where there is one.
 
     Raises:
         DataError: with file and line.
@@ -76,6 +76,13 @@ def read_rows(path: Path | str, fields: tuple[str, ...]) -> list[dict[str, Any]]
                     found=repr(row[name]),
                     fix="mend the line",
                 )
+        if not isinstance(row.get("rejected"), str | None):
+            raise DataError(
+                f"{path}:{number}",
+                expected="a text in field 'rejected', or none",
+                found=repr(row["rejected"])[:80],
+                fix="mend the line",
+            )
     if not rows:
         raise DataError(str(path), expected="at least one row", found="an empty file", fix="check the path")
     return rows

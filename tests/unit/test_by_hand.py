@@ -74,6 +74,34 @@ def test_training_from_files(files: Path):
         train_from_files(files / "model", files / "train.yaml", files / "adapter")
 
 
+def test_directions_of_two_equal_sides_are_refused(files: Path):
+    side, out = files / "harmful.jsonl", files / "directions.safetensors"
+    with pytest.raises(
+        DataError, match="direction v_harm: expected two groups .*; found means that differ by 0"
+    ):
+        extract_directions_from_files(files / "model", side, side, out)
+    write_jsonl(files / "turned.jsonl", read_jsonl(side)[::-1])
+    with pytest.raises(DataError, match="check that the two sides are not the same texts"):
+        extract_directions_from_files(files / "model", side, files / "turned.jsonl", out)
+    pairs = read_jsonl(files / "pairs.jsonl")
+    same = [{**pairs[0], "kind": kind} for kind in ("harm", "refuse", "helpful")]
+    write_jsonl(files / "pairs.jsonl", same)
+    with pytest.raises(DataError, match="direction v_harm_resp: "):
+        extract_directions_from_files(
+            files / "model", side, files / "harmless.jsonl", out, pairs=files / "pairs.jsonl"
+        )
+    assert not out.exists()
+
+
+def test_a_rejected_response_that_is_no_text_is_named(files: Path):
+    rows = read_jsonl(files / "training.jsonl")
+    write_jsonl(files / "training.jsonl", [{**rows[0], "rejected": 5}, *rows[1:]])
+    with pytest.raises(
+        DataError, match=r"training.jsonl:1: expected a text in field 'rejected', or none; found 5"
+    ):
+        train(files, {"preset": "sft"}, "sft")
+
+
 def train(files: Path, method: dict, out: str, **options) -> list[str]:
     """Train one step with a method as a file gives it; what was announced."""
     config = {
