@@ -204,7 +204,20 @@ def test_the_cache_keeps_no_failures_and_mends_damage(tmp_path):
         file.write_text(damage)
         answers = iter(["again"])
         assert cached.complete([GREETING])[0].text == "again", damage
-    assert json.loads(file.read_text())["reply"]["text"] == "again"
+    kept = json.loads(file.read_text())
+    assert kept["reply"]["text"] == "again"
+    for name, value in (
+        ("text", None),
+        ("finish_reason", 5),
+        ("thought", 5),
+        ("prompt_tokens", "x"),
+        ("error", "x"),
+    ):
+        file.write_text(json.dumps({**kept, "reply": {**kept["reply"], name: value}}))
+        answers = iter(["again"])
+        assert cached.complete([GREETING])[0].text == "again", name
+    answers = iter([])
+    assert cached.complete([GREETING])[0].text == "again", "a whole one is not asked for"
 
 
 def test_what_was_answered_before_a_failure_is_kept(tmp_path):
