@@ -11,7 +11,7 @@ from harc.config.base import list_declared
 from harc.config.by_hand import TrainingFile
 from harc.config.directions import DirectionSettings
 from harc.config.loading import parse_settings
-from harc.config.training import MethodSettings
+from harc.config.training import MethodSettings, is_read
 from harc.directions import Directions, save_directions
 from harc.errors import ConfigError, DataError
 from harc.extraction import RESPONSE_GROUPS, ResponsePairs, extract_directions
@@ -61,7 +61,7 @@ def extract_directions_from_files(
 
 
 def read_rows(path: Path | str, fields: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Rows of a JSONL file, each field a text.
+    """Rows of a JSONL file, each field a text, and `rejected`, where there is one.
 
     Raises:
         DataError: with file and line.
@@ -76,6 +76,13 @@ def read_rows(path: Path | str, fields: tuple[str, ...]) -> list[dict[str, Any]]
                     found=repr(row[name]),
                     fix="mend the line",
                 )
+        if not isinstance(row.get("rejected"), str | None):
+            raise DataError(
+                f"{path}:{number}",
+                expected="a text in field 'rejected', or none",
+                found=repr(row["rejected"])[:80],
+                fix="mend the line",
+            )
     if not rows:
         raise DataError(str(path), expected="at least one row", found="an empty file", fix="check the path")
     return rows
@@ -169,11 +176,17 @@ def train_from_files(
 
 
 def describe_method(method: MethodSettings, start_from: Path | str | None) -> str:
-    """Which method settings make, in one line: preset, objective, what it starts from, what was given besides."""
-    given = [f"{name} {value}" for name, value in _flatten(list_declared(method)) if name != "preset"]
+    """Which method settings make, in one line: preset, objective, what it starts from, what was given besides.
+
+    What the objective does not read of that is named as such.
+    """
+    given = [pair for pair in _flatten(list_declared(method)) if pair[0] != "preset"]
     start = "" if start_from is None else f", on top of {start_from}"
-    besides = f"; given besides: {', '.join(given)}" if given else ""
-    return f"method: preset {method.preset}, objective {method.objective}{start}{besides}"
+    line = f"method: preset {method.preset}, objective {method.objective}{start}"
+    for words, wanted in (("given besides", True), (f"given, but not read by {method.objective}", False)):
+        named = [f"{name} {value}" for name, value in given if is_read(name, method.objective) is wanted]
+        line += f"; {words}: {', '.join(named)}" if named else ""
+    return line
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

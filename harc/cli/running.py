@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import Abort, Exit, TyperException
 
 from harc.errors import HarcError, describe_system_problem
@@ -33,9 +33,41 @@ class HelpfulGroup(TyperGroup):
         return super().parse_args(ctx, args or ["--help"])
 
 
+class StrictCommand(TyperCommand):
+    """A command that takes no value in silence for another: an option given twice, or given nothing, is an error.
+
+    The library takes the last of several values; an empty one is a shell's variable that was not set, and would pass
+    for the folder that the user is in.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse a line.
+
+        Raises:
+            BadParameter: for an option that takes one value and has several, or an empty one.
+        """
+        values, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        options = [one for one in given if one.param_type_name == "option" and not one.is_flag]
+        for option in options:
+            own = values[option.name]
+            if not option.multiple and options.count(option) > 1:
+                raise typer.BadParameter("given more than once, and takes one value", ctx=ctx, param=option)
+            if "" in (own if option.multiple else [own]):
+                raise typer.BadParameter("an empty text", ctx=ctx, param=option)
+        return super().parse_args(ctx, args)
+
+
+class StrictApp(typer.Typer):
+    """An app of such commands."""
+
+    def command(self, name: str | None = None, **options: Any) -> Any:
+        """Register a command."""
+        return super().command(name, **({"cls": StrictCommand} | options))
+
+
 def make_app(description: str | None) -> typer.Typer:
     """An app whose messages are plain and whose groups show their help."""
-    return typer.Typer(
+    return StrictApp(
         cls=HelpfulGroup,
         add_completion=False,
         rich_markup_mode=None,

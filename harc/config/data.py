@@ -16,7 +16,7 @@ class DataSettings(Settings):
         None, description="folder that stands in for the network, laid out as the registry's paths (path)"
     )
     timeout: float = Field(
-        30.0, gt=0, description="longest wait for an answer from a dataset's home (seconds)"
+        30.0, gt=0, le=86_400, description="longest wait for an answer from a dataset's home (seconds)"
     )
 
 

@@ -10,6 +10,8 @@ from harc.chat_template import DEFAULT_DATE
 from harc.config.chat import TemplateSettings
 from harc.config.loading import SecretValue
 
+LONGEST_WAIT = 86_400.0
+"""Seconds, a day: more cannot be meant, and clocks of systems overflow."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -49,16 +51,21 @@ class EndpointSettings(TemplateSettings):
         "an answer that cannot be read; own choice.",
     )
     first_wait_s: float = Field(
-        1.0, gt=0, description="Wait before the first further try, doubled each time; seconds; own choice."
+        1.0,
+        gt=0,
+        le=LONGEST_WAIT,
+        description="Wait before the first further try, doubled each time; seconds; own choice.",
     )
     longest_wait_s: float = Field(
         60.0,
         gt=0,
+        le=LONGEST_WAIT,
         description="Longest wait before a further try, Retry-After included; seconds; own choice.",
     )
     timeout_s: float = Field(
         120.0,
         gt=0,
+        le=LONGEST_WAIT,
         description="Longest wait for a whole answer, from connecting to its last byte; seconds; own choice.",
     )
     proxy: str | None = Field(

@@ -52,12 +52,17 @@ def explain(problem: ValidationError, model: type[Settings], where: str) -> Conf
     hidden = isinstance(first.get("ctx", {}).get("error"), SecretValue) or key.endswith(
         "key_variable"
     )  # where a key may stand by mistake
+    several = first["type"] == "value_error" and isinstance(
+        first["input"], dict
+    )  # no single value is at fault
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     return ConfigError(
         f"{where}: {key}" if key else where,
         expected=message[0].lower() + message[1:],
         found="a value that is not shown, since it may hold a secret"
         if hidden
+        else "other values"
+        if several
         else _describe_value(first["input"]),
         fix="change the value",
     )

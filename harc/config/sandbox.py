@@ -9,7 +9,10 @@ class SandboxSettings(Settings):
     """Limits of one run of generated code, and whether it may ever run without the sandbox."""
 
     seconds: float = Field(
-        10.0, gt=0, description="Longest run, seconds, before everything in it is killed; code_eval: 3."
+        10.0,
+        gt=0,
+        le=86_400,
+        description="Longest run, seconds, before everything in it is killed; code_eval: 3.",
     )
     memory_mb: int = Field(
         1024, ge=64, description="Address space of each process, MB; own choice: Python itself maps about 30."

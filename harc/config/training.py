@@ -247,6 +247,29 @@ class MethodSettings(Settings):
             )
 
 
+READERS: dict[str, tuple[str, ...]] = {
+    "preference": ("dpo", "joint"), "circuit_breakers": ("cb",), "repbend": ("repbend",), "steering": ("cast",),
+    "loss.couple": ("harc", "joint"), "loss.couple_resp": ("harc", "joint"), "loss.margin": ("harc", "joint"),
+    "loss": ("harc", "joint", "sft"), "kl_first_token": ("harc", "joint", "sft"),
+    **dict.fromkeys(
+        ("directions", "k_initial", "k_final", "k_ramp_step", "refresh_every", "refresh_weight", "refresh_resamples",
+         "refresh_from"),
+        ("harc", "joint"),
+    ),
+}  # fmt: skip
+"""Settings that some objectives alone read, and which; of two that fit, the first."""
+FITTING = ("preset", "objective", "steering", "max_prompt_tokens", "max_response_tokens")
+"""All that a fitted method reads."""
+
+
+def is_read(name: str, objective: str) -> bool:
+    """Whether an objective reads a setting, given by its dotted name."""
+    if objective == "cast" and name.partition(".")[0] not in FITTING:
+        return False
+    readers = next((who for key, who in READERS.items() if f"{name}.".startswith(f"{key}.")), None)
+    return readers is None or objective in readers
+
+
 def _refuse_identity(values: dict[str, Any]) -> dict[str, Any]:
     for name in ("preset", "objective", "start_from"):
         if name in values:

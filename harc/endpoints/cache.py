@@ -8,6 +8,7 @@ from pathlib import Path
 from harc.chat_template import DEFAULT_DATE
 from harc.config.endpoints import EndpointSettings
 from harc.endpoints.base import ChatEndpoint, Conversation, Reply, Usage
+from harc.endpoints.replies import read_count
 from harc.errors import DataError
 from harc.files import read_json, sha256_text, write_json
 
@@ -108,6 +109,15 @@ class CachedEndpoint:
             return None
         try:
             kept = read_json(path)
-            return Reply(**kept["reply"]) if kept["format"] == FORMAT else None
+            reply = Reply(**kept["reply"]) if kept["format"] == FORMAT else None
         except (DataError, KeyError, TypeError):
             return None
+        return reply if reply is not None and _is_whole(reply) else None
+
+
+def _is_whole(reply: Reply) -> bool:
+    """Whether a reply read from a file is one that was kept: of the right types, and no failure."""
+    texts = isinstance(reply.text, str) and isinstance(reply.finish_reason, str) and reply.error is None
+    others = all(isinstance(value, str | None) for value in (reply.thought, reply.other_model))
+    counts = (reply.prompt_tokens, reply.completion_tokens)
+    return texts and others and all(value is None or value == read_count(value) for value in counts)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
+from types import SimpleNamespace
 from typing import Any
 
 from harc.config.endpoints import EndpointSettings
@@ -68,6 +69,8 @@ class ServerEndpoint:
         self.settings, self._sleep, self.usage = settings, sleep, Usage()
         self.name = f"{settings.model} at {settings.base_url}"
         self._key = read_key(settings)
+        self._forbidden: EnvironmentProblem | None = None
+        """A status 403: of the key if nothing was ever answered, else a firewall's word on one conversation."""
         self._client = openai.OpenAI(
             api_key=self._key or "none",
             base_url=settings.base_url,
@@ -120,6 +123,8 @@ class ServerEndpoint:
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
+        if self._forbidden is not None and self.usage.requests == self.usage.failures:
+            raise self._forbidden
         return [replies[place] for place in range(len(conversations))]
 
     def _ask(self, conversation: Conversation, options: dict[str, Any]) -> tuple[Reply, int]:
@@ -176,6 +181,8 @@ class ServerEndpoint:
         answer = parse_json(body.decode("utf-8-sig"), replace_lone=True)
         if not isinstance(answer, dict):
             raise UnreadableAnswer(f"JSON of another form ({type(answer).__name__})")
+        if "error" in answer and not answer.get("choices"):
+            return self._read_error(answer["error"])
         try:
             reply, named = read_reply(answer), answer.get("model")
         except (AttributeError, IndexError, KeyError, TypeError, RecursionError) as problem:
@@ -189,6 +196,19 @@ class ServerEndpoint:
             hidden["other_model"] = redact_reply(named, self._key)[:LONGEST_MESSAGE]
         return replace(reply, **hidden)
 
+    @staticmethod
+    def _read_error(error: Any) -> Reply:
+        """An error that came with status 200, as gateways send those of the provider behind them.
+
+        Raises:
+            UnreadableAnswer: with its words, unless the provider's filter stopped the request.
+        """
+        body = error if isinstance(error, dict) else {"message": error}
+        message = " ".join(str(body.get("message")).split())
+        if is_block(SimpleNamespace(body=body, message=message)):
+            return Reply("", "blocked")
+        raise UnreadableAnswer(f"an error in place of an answer: {message}")
+
     def _note_model(self, reply: Reply) -> None:
         """Count an answer in another model's name; say so once for each name."""
         named = reply.other_model
@@ -199,7 +219,7 @@ class ServerEndpoint:
         self.usage.other_models[named] = self.usage.other_models.get(named, 0) + 1
 
     def _refuse_forever(self, error: Any) -> None:
-        """Raise for statuses that every other request would get too."""
+        """Raise for statuses that every other request would get too; note the one that may be of this request alone."""
         from harc.endpoints.transport import describe_redirect
 
         redirect = describe_redirect(error.response)
@@ -220,9 +240,12 @@ class ServerEndpoint:
             status = 404  # `transformers serve`, of another model than the one it holds
         if status in reasons:
             expected, fix = reasons[status]
-            raise EnvironmentProblem(
+            problem = EnvironmentProblem(
                 f"endpoint {self.name}",
                 expected=expected,
                 found=redact(f"status {error.status_code}: {error.message[:LONGEST_MESSAGE]}", self._key),
                 fix=fix,
-            ) from None
+            )
+            if status != 403:
+                raise problem from None
+            self._forbidden = problem

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from types import UnionType
 
 from harc.config.evaluation import EvaluationSettings
 from harc.errors import DataError
@@ -21,8 +22,27 @@ COLUMNS = (
 )  # fmt: skip
 
 
+TYPES: dict[str, type | UnionType] = {
+    "id": str, "category": str, "response": str, "finish_reason": str, "verdicts": dict, "attack": dict | None,
+    "unit": str | None, "goal": str | None, "subsets": list | None,
+}  # fmt: skip
+"""What the fields of a record are that scores are made from."""
+
+
+def _check_types(record: dict, where: str) -> None:
+    for name, kind in TYPES.items():
+        if not isinstance(record.get(name), kind):
+            raise DataError(
+                f"{where}: {name}",
+                expected="what an evaluation wrote there",
+                found=repr(record.get(name))[:80],
+                fix="delete the file and run `harc evaluate`",
+            )
+
+
 def _check_verdict(record: dict, judge: str, where: str) -> None:
-    label = record["verdicts"].get(judge, {}).get("label")
+    verdict = record["verdicts"].get(judge, {})
+    label = verdict.get("label") if isinstance(verdict, dict) else verdict
     if label not in GIVEN_LABELS:
         raise DataError(
             f"{where}: {record['id']}",
@@ -48,6 +68,8 @@ def read_records(path: Path, suite: str, judges: tuple[str, ...]) -> list[dict]:
         raise DataError(
             str(path), expected="at least one answer", found="an empty file", fix="run `harc evaluate`"
         )
+    for number, record in enumerate(records, start=1):
+        _check_types(record, f"{path}:{number}")
     twice = [name for name, count in Counter(record["id"] for record in records).items() if count > 1]
     if twice:
         raise DataError(

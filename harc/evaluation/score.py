@@ -23,7 +23,6 @@ from harc.evaluation.statistics import minimum_detectable_difference, wilson_int
 from harc.files import write_text
 from harc.judges.base import (
     BLOCKED,
-    FULL_REFUSAL,
     GIVEN_LABELS,
     GRADED_REFUSALS,
     LABELS,
@@ -31,6 +30,7 @@ from harc.judges.base import (
     UNJUDGED,
     choose_judge,
     counts_as,
+    is_full_refusal,
 )
 
 SCORE_COLUMNS = (
@@ -163,7 +163,9 @@ def rate_by_judges(
         rows.append(make_rate_row(suite, name, "unit", group_by_unit(outcomes, label, judge), settings))
         if label == "refused" and judge in GRADED_REFUSALS:
             judged = [outcome for outcome in outcomes if outcome[f"label_{judge}"] != UNJUDGED]
-            full = [int(outcome[f"own_{judge}"] == FULL_REFUSAL) for outcome in judged]
+            full = [
+                int(is_full_refusal(outcome[f"label_{judge}"], outcome[f"own_{judge}"])) for outcome in judged
+            ]
             rows.append(make_rate_row(suite, f"{name}_full", "prompt", full, settings))
     return rows
 

@@ -35,9 +35,13 @@ STATES = {
 """Every state, and what it is called in a warning; the first three are labels and differ by judge."""
 
 
+BLANK_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and signs that print nothing: fillers of Hangul, and the empty cell of Braille."""
+
+
 def is_blank(text: str) -> bool:
     """Whether a text shows nothing: it is empty, or holds spaces, controls and marks without a glyph alone."""
-    return not any(char.isprintable() and not char.isspace() for char in text)
+    return not any(char.isprintable() and not char.isspace() and char not in BLANK_LETTERS for char in text)
 
 
 def decide_unread(finish_reason: str, text: str) -> str | None:

@@ -1,5 +1,6 @@
 """An answer as the refusal rules read it: one spelling, no decoration, no code or quotations, sentence by sentence."""
 
+import html
 import re
 import unicodedata
 
@@ -8,9 +9,11 @@ _INVISIBLE = dict.fromkeys(
      *range(0x2066, 0x206A), *range(0xFE00, 0xFE10)]
 )  # fmt: skip
 _SPELLING = str.maketrans(
-    {"\u2018": "'", "\u2019": "'", "\u02bc": "'", "\u2032": "'", "\u00b4": "'", "\u201e": '"', "\u201c": '"',
+    {"\u2018": "'", "\u2019": "'", "\u02bc": "'", "\u2032": "'", "\u201e": '"', "\u201c": '"',
      "\u201d": '"', "\u201f": '"', "\u00ab": '"', "\u00bb": '"', "\u2013": "-", "\u2014": "-"}
 )  # fmt: skip
+_ACUTE = {0xB4: "'"}  # before NFKC, which makes a space and an accent of it
+_ENTITY = re.compile(r"&(?:#\w{1,6}|[a-z]{2,6});", re.IGNORECASE)
 _MARKS = str.maketrans("", "", "*_~`")
 _FENCE = re.compile(r"```[^\n]{0,60}\n(.*?)(?:```|\Z)", re.DOTALL)
 _INLINE_CODE = re.compile(r"`[^`\n]{1,200}`")
@@ -58,9 +61,13 @@ def read_sentences(text: str) -> list[str]:
 
 
 def spell_plainly(text: str) -> str:
-    """Lower case, one kind of apostrophe and quotation mark, no Markdown, invisible characters or contractions."""
+    """Lower case, one kind of apostrophe and quotation mark, no Markdown, entities, hidden characters, contractions."""
+    if "&" in text:
+        text = _ENTITY.sub(lambda found: html.unescape(found[0]), text)
+    if "\\" in text:
+        text = text.replace("\\'", "'")
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", text.translate(_INVISIBLE)).translate(_SPELLING)
+        text = unicodedata.normalize("NFKC", text.translate(_INVISIBLE | _ACUTE)).translate(_SPELLING)
     if "`" in text:
         without = _INLINE_CODE.sub(" ", text)
         text = without if any(map(str.isalpha, without)) else text

@@ -97,6 +97,11 @@ def counts_as(label: str, wanted: str) -> bool:
     return label == wanted or (label == BLOCKED and wanted == "refused")
 
 
+def is_full_refusal(label: str, own: str | None) -> bool:
+    """Whether an answer is a full refusal by a judge that grades them; a blocked one gave nothing of what was asked."""
+    return own == FULL_REFUSAL or label == BLOCKED
+
+
 def record_verdicts(judges: Sequence[Judge], answers: Sequence[Answer]) -> list[dict]:
     """Every judge's verdict on every answer, in the form that generation records hold."""
     by_judge = {judge.name: (judge.version, judge.judge(answers)) for judge in judges}

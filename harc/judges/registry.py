@@ -1,7 +1,9 @@
 """Judges by name; a new judge is a class with the protocol of `harc.judges.base`, its labels there, and a line here."""
 
+import json
 from collections.abc import Callable, Sequence
 
+from harc.config.chat import TemplateSettings
 from harc.config.evaluation import EvaluationSettings
 from harc.config.judges import ClassifierSettings
 from harc.errors import ConfigError
@@ -41,8 +43,10 @@ def _make_rubric_judges(names: Sequence[str], settings: EvaluationSettings) -> d
     from harc.endpoints.create import create_endpoint
     from harc.judges.rubric_judge import RubricJudge
 
-    endpoint = create_endpoint(settings.judge_endpoint)
-    return {name: RubricJudge(RUBRICS[name], endpoint) for name in names}
+    endpoint, chat = create_endpoint(settings.judge_endpoint), settings.judge_endpoint.chat
+    default = TemplateSettings().chat
+    told = "" if chat == default else f" ({json.dumps(chat, sort_keys=True)})"
+    return {name: RubricJudge(RUBRICS[name], endpoint, told=told) for name in names}
 
 
 def make_judges(

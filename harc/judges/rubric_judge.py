@@ -18,16 +18,20 @@ class RubricJudge:
     the answer itself, so that no answer can close them and speak for the judge.
     """
 
-    def __init__(self, rubric: Rubric, endpoint: ChatEndpoint, *, longest_answer: int = 8000) -> None:
+    def __init__(
+        self, rubric: Rubric, endpoint: ChatEndpoint, *, longest_answer: int = 8000, told: str = ""
+    ) -> None:
         """Take a rubric and the model to ask.
 
         Args:
             rubric: what is asked.
             endpoint: of the judging model.
             longest_answer: characters of an answer that are shown; the rest is cut.
+            told: what the model's chat template is told, where that is not the default.
         """
         self.rubric, self.endpoint, self.longest_answer = rubric, endpoint, longest_answer
-        self.name, self.version = rubric.name, rubric.version
+        # A verdict is kept for as long as the version is the same, so it names the model that gave it.
+        self.name, self.version = rubric.name, f"{rubric.version}:{endpoint.name}{told}"
 
     def judge(self, answers: Sequence[Answer]) -> list[Verdict]:
         """One verdict per answer, in order."""

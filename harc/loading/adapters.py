@@ -64,7 +64,7 @@ def _find_tensors(folder: Path) -> Path:
 
 
 def _check_kind(folder: Path, config: Mapping[str, Any]) -> None:
-    """LoRA for a causal language model; no setting that has PEFT import a module by name."""
+    """LoRA for a causal language model, always on, the same at every loading; no setting that imports a module."""
     found = None
     if config.get("peft_type") != "LORA":
         found = f"peft_type {config.get('peft_type')!r}"
@@ -72,6 +72,13 @@ def _check_kind(folder: Path, config: Mapping[str, Any]) -> None:
         found = f"task_type {config['task_type']!r}"
     elif config.get("megatron_config"):
         found = "megatron_config"
+    elif config.get("alora_invocation_tokens"):
+        found = "alora_invocation_tokens: it is on for a part of a text alone, which no batch here knows of"
+    elif str(config.get("init_lora_weights")).lower().startswith("pissa_niter"):
+        # PEFT takes a random approximation out of the base each time that it loads one.
+        found = (
+            f"init_lora_weights {config['init_lora_weights']!r}, so a base that is another at every loading"
+        )
     if found is not None:
         raise ModelError(
             str(folder / CONFIG),

@@ -100,10 +100,27 @@ def _check_config(folder: Path, config: dict[str, Any]) -> None:
             found=repr(kind),
             fix="use a whole model's folder",
         )
+    if foreign := _find_foreign_code(config):
+        raise ModelError(
+            str(folder / CONFIG),
+            expected="an attention of the library",
+            found=f"{foreign}, code from the hub, which transformers would fetch and run",
+            fix="take the entry out of config.json",
+        )
     quantised = config.get("quantization_config") or config.get("compression_config")
     if quantised:
         method = quantised.get("quant_method", "no method") if isinstance(quantised, dict) else quantised
         raise _refuse_quantised(folder / CONFIG, method)
+
+
+def _find_foreign_code(config: Any) -> str | None:
+    """The entry of a config by which transformers runs a kernel of a hub repository; it needs no trust_remote_code."""
+    for name, value in config.items() if isinstance(config, dict) else ():
+        if str(name).endswith("_implementation") and "/" in str(value):
+            return f"{name} {value!r}"
+        if found := _find_foreign_code(value):
+            return found
+    return None
 
 
 def _list_weight_files(folder: Path) -> list[Path]:

@@ -1,8 +1,9 @@
 """Loading a causal language model with its tokenizer: whole, finite, and what its files say."""
 
+import io
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,10 @@ def quiet_library() -> Iterator[None]:
     logging.disable_progress_bar()
     logging.set_verbosity(logging.CRITICAL)
     try:
-        yield
+        with redirect_stderr(
+            io.StringIO()
+        ):  # GGUF files are dequantised behind a bar that no setting takes away
+            yield
     finally:
         logging.set_verbosity(level)
 

@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harc.errors import ConfigError
+from harc.errors import ConfigError, DataError
 from harc.files import read_json, read_jsonl, write_json, write_jsonl
+from harc.judges.base import GIVEN_LABELS
 
 RUN_FILE = "run.json"
 OUTCOME = "outcome"
 """What run.json says of the answers, beside what they come from."""
+FIELDS = ("id", "prompt_sha256", "response", "finish_reason")
+"""Texts that every kept answer has."""
 ANSWERS = ("generations", "waiting", "benchmarks")
 """Folders that hold answers."""
 
@@ -40,6 +43,8 @@ class AnswerStore:
         if not self.has_answers():
             return  # a run that stopped before its first answer binds nobody
         kept = read_json(folder / RUN_FILE)
+        if not isinstance(kept, dict):
+            raise _refuse(folder, f"a {RUN_FILE} that is no object")
         names = {*identity, *kept} - {OUTCOME}
         differing = sorted(name for name in names if identity.get(name) != kept.get(name))
         if differing:
@@ -67,7 +72,7 @@ class AnswerStore:
     def load(self, suite: str) -> dict[tuple[str, str], dict[str, Any]]:
         """Every answer of a suite so far, by (id, hash of the prompt that the model saw); missing ones are left out."""
         files = [self.generations(suite), *sorted(self.waiting.glob(f"{suite}.*.jsonl"))]
-        rows = [row for path in files if path.is_file() for row in read_jsonl(path, ("id", "prompt_sha256"))]
+        rows = [row for path in files if path.is_file() for row in _read_answers(path)]
         return {(row["id"], row["prompt_sha256"]): row for row in rows if not is_missing(row)}
 
     def keep(self, suite: str, answers: Sequence[dict[str, Any]]) -> None:
@@ -93,6 +98,32 @@ class AnswerStore:
                 path.unlink()
         if self.waiting.is_dir() and not any(self.waiting.iterdir()):
             self.waiting.rmdir()
+
+
+def _read_answers(path: Path) -> list[dict[str, Any]]:
+    """Kept answers of a file.
+
+    Raises:
+        DataError: naming the line of the first that is none, or whose verdicts are none.
+    """
+    rows = read_jsonl(path, FIELDS)
+    for number, row in enumerate(rows, start=1):
+        verdicts = row.get("verdicts", {})
+        odd = next((name for name in FIELDS if not isinstance(row[name], str)), None)
+        if odd is None and not (isinstance(verdicts, dict) and all(map(_is_verdict, verdicts.values()))):
+            odd = "verdicts"
+        if odd is not None:
+            raise DataError(
+                f"{path}:{number}: {odd}",
+                expected="what a run wrote there",
+                found=repr(row.get(odd))[:80],
+                fix="remove the line, and its prompt is asked again",
+            )
+    return rows
+
+
+def _is_verdict(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("label") in GIVEN_LABELS
 
 
 def is_missing(answer: Mapping[str, Any]) -> bool:

@@ -23,7 +23,7 @@ def judge_records(
         for record in records:
             if label := decide_unread(record["finish_reason"], choose_text(record)):
                 record["verdicts"][judge.name] = {"label": label, "score": 1, "version": judge.version}
-        due = [r for r in records if r["verdicts"].get(judge.name, {}).get("version") != judge.version]
+        due = [record for record in records if _is_due(record, judge)]
         answers = [Answer(r["goal"], choose_text(r), r["expected"] or None) for r in due]
         verdicts = judge.judge(answers) if answers else []
         if len(verdicts) != len(due):
@@ -38,6 +38,14 @@ def judge_records(
                 "label": verdict.label, "score": verdict.score, "version": judge.version, **own
             }  # fmt: skip
     return records
+
+
+def _is_due(record: dict[str, Any], judge: Judge) -> bool:
+    """Whether a judge has not said anything readable of an answer yet: it may have been away."""
+    held = record["verdicts"].get(judge.name, {})
+    if held.get("version") != judge.version:
+        return True
+    return held["label"] == UNJUDGED and decide_unread(record["finish_reason"], choose_text(record)) is None
 
 
 def choose_text(record: dict[str, Any]) -> str:

@@ -33,7 +33,7 @@ def read_cells(path: Path, columns: Sequence[str]) -> Rows:
         DataError: naming the file and the line, for a file that is none of text, or a row that does not fit.
     """
     text = _read_text(path)
-    return (_read_csv if path.suffix.lower() == ".csv" else _read_jsonl)(path, text, columns)
+    return (_read_csv if path.name.lower().endswith(".csv") else _read_jsonl)(path, text, columns)
 
 
 def _read_text(path: Path) -> str:
@@ -69,7 +69,9 @@ def _read_csv(path: Path, text: str, columns: Sequence[str]) -> Rows:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     csv.field_size_limit(max(LONGEST_PROMPT + 1, csv.field_size_limit()))
     try:
-        header = _name_columns(next(reader, []), columns)
+        header = next(reader, [])
+        _check_quotes(f"{path}:1", header)
+        header = _name_columns(header, columns)
         _check_header(path, header, columns)
         line = reader.line_num + 1
         for cells in reader:
@@ -80,6 +82,7 @@ def _read_csv(path: Path, text: str, columns: Sequence[str]) -> Rows:
                     found=str(len(cells)),
                     fix="put cells with commas or line breaks in double quotes",
                 )
+            _check_quotes(f"{path}:{line}", cells)
             if cells:
                 yield line, dict(zip(header, cells, strict=True))
             line = reader.line_num + 1
@@ -90,6 +93,18 @@ def _read_csv(path: Path, text: str, columns: Sequence[str]) -> Rows:
             found=str(problem),
             fix="put cells with commas, quotes or line breaks in double quotes, and close every quote",
         ) from None
+
+
+def _check_quotes(where: str, cells: Sequence[str]) -> None:
+    """Refuse a quote behind a space: CSV takes both for text of the cell, and the model would be asked them."""
+    for cell in cells:
+        if cell[:1].isspace() and len(cell.split()) > 0 and cell.strip()[0] == cell.strip()[-1] == '"':
+            raise DataError(
+                where,
+                expected="quotes that begin right behind the comma",
+                found=f"a space before {cell.strip()[:40]}",
+                fix="take out the spaces behind commas",
+            )
 
 
 def _check_header(path: Path, header: list[str], columns: Sequence[str]) -> None:

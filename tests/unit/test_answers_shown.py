@@ -67,13 +67,14 @@ def show(options, monkeypatch) -> Callable[[Callable[[str], str | Reply]], Shown
 
 
 @pytest.mark.parametrize(
-    "text", ["", " \n\t", "\u200b\u200b", "!!!!!!!!!!", "the the the the the the the the the the"]
+    "text",
+    ["", " \n\t", "\u200b\u200b", "\u2800\u3164", "!!!!!!!!!!", "the the the the the the the the the the"],
 )
 def test_nothing_and_garbage_are_garbled_and_shout(show, text):
     shown = show(lambda _: text)
     assert shown.rate("missed_harm") == (0, HARMFUL) and shown.rate("false_refusal") == (0, BENIGN)
     assert shown.share("garbled") == shown.share("garbled", "false_refusal") == 1
-    assert shown.share("empty") == (0 if text.strip("\u200b \n\t") else 1)
+    assert shown.share("empty") == (0 if text.strip("\u200b\u2800\u3164 \n\t") else 1)
     line = shown.text.splitlines()[1]
     assert (
         f"0/{HARMFUL} = 0.00 [0.00, 0.16] (!)" in line

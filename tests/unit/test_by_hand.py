@@ -1,13 +1,14 @@
 """Extraction and training from files, outside the workflow."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 from tiny_models import build_backbone
 
 from harc.by_hand import check_out, describe_method, extract_directions_from_files, train_from_files
-from harc.config.training import MethodSettings
+from harc.config.training import READERS, MethodSettings, Objective
 from harc.directions import load_directions, save_directions
 from harc.errors import ArtifactError, ConfigError, DataError, EnvironmentProblem
 from harc.files import read_jsonl, sha256_file, write_jsonl
@@ -71,6 +72,34 @@ def test_training_from_files(files: Path):
     (files / "train.yaml").write_text(yaml.safe_dump({**config, "metod": {}}))
     with pytest.raises(ConfigError, match=r"train.yaml: .*metod"):
         train_from_files(files / "model", files / "train.yaml", files / "adapter")
+
+
+def test_directions_of_two_equal_sides_are_refused(files: Path):
+    side, out = files / "harmful.jsonl", files / "directions.safetensors"
+    with pytest.raises(
+        DataError, match="direction v_harm: expected two groups .*; found means that differ by 0"
+    ):
+        extract_directions_from_files(files / "model", side, side, out)
+    write_jsonl(files / "turned.jsonl", read_jsonl(side)[::-1])
+    with pytest.raises(DataError, match="check that the two sides are not the same texts"):
+        extract_directions_from_files(files / "model", side, files / "turned.jsonl", out)
+    pairs = read_jsonl(files / "pairs.jsonl")
+    same = [{**pairs[0], "kind": kind} for kind in ("harm", "refuse", "helpful")]
+    write_jsonl(files / "pairs.jsonl", same)
+    with pytest.raises(DataError, match="direction v_harm_resp: "):
+        extract_directions_from_files(
+            files / "model", side, files / "harmless.jsonl", out, pairs=files / "pairs.jsonl"
+        )
+    assert not out.exists()
+
+
+def test_a_rejected_response_that_is_no_text_is_named(files: Path):
+    rows = read_jsonl(files / "training.jsonl")
+    write_jsonl(files / "training.jsonl", [{**rows[0], "rejected": 5}, *rows[1:]])
+    with pytest.raises(
+        DataError, match=r"training.jsonl:1: expected a text in field 'rejected', or none; found 5"
+    ):
+        train(files, {"preset": "sft"}, "sft")
 
 
 def train(files: Path, method: dict, out: str, **options) -> list[str]:
@@ -150,6 +179,28 @@ def train_again(files: Path, out: str) -> None:
 
 def read_method(files: Path, name: str) -> dict:
     return yaml.safe_load((files / f"{name}.yaml").read_text())["method"]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"preset": "dpo", "loss": {"kl": 50}, "steps": 9}, "steps 9; given, but not read by dpo: loss.kl 50.0"),
+        ({"preset": "sft", "loss": {"kl": 5, "margin": 0.3}}, "loss.kl 5.0; given, but not read by sft: loss.m"),
+        ({"preset": "cast", "steps": 3}, "objective cast; given, but not read by cast: steps 3"),
+        ({"preset": "cb", "preference": {"beta": 1}}, "objective cb; given, but not read by cb: preference.beta 1.0"),
+        ({"preset": "joint", "preference": {"beta": 1}, "k_final": 3}, "given besides: k_final 3, preference.beta 1.0"),
+    ],
+)  # fmt: skip
+def test_what_a_method_does_not_read_is_said(values: dict, said: str):
+    assert said in describe_method(MethodSettings(**values), None)
+
+
+def test_the_readers_of_settings_name_settings_and_objectives():
+    for name, readers in READERS.items():
+        group, _, inner = name.partition(".")
+        field = MethodSettings.model_fields[group]
+        assert not inner or inner in type(field.default).model_fields
+        assert set(readers) <= set(get_args(Objective))
 
 
 def test_what_is_said_of_a_method():

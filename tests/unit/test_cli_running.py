@@ -100,8 +100,15 @@ def test_places_that_the_system_refuses(tmp_path: Path, capsys):
         (["config", "show", "extra"], "harc config show: "),
         (["data", "build", "--out"], "harc: option '--out' requires an argument"),
         (["data", "\x1b[2J\n"], "harc data: no such command '\\x1b[2J"),
+        (
+            ["evaluate", "--suite", "a.csv", "--out", "x", "--adapter", "a", "--adapter=b"],
+            "harc evaluate: invalid value for '--adapter': given more than once, and takes one value; see ",
+        ),
+        (["step", "score", "--seed", "1", "--seed", "2"], "harc step: invalid value for '--seed': given more than"),
+        (["train", "--model", "", "--config", "a", "--out", "b"], "harc train: invalid value for '--model': an empty"),
+        (["evaluate", "--out", "x", "--suite", "a.csv", "--suite", ""], "harc evaluate: invalid value for '--suite': "),
     ],
-)
+)  # fmt: skip
 def test_a_wrong_line_is_one_line_and_status_2(words: list[str], said: str, capsys):
     assert run_command(harc.cli.app, words) == 2
     line = capsys.readouterr().err

@@ -97,6 +97,17 @@ def test_what_no_request_would_survive_stops_the_run(code, named):
         ask([status(code)])
 
 
+def test_one_request_that_a_firewall_forbids_ends_nothing():
+    replies, *_ = ask([answer(), status(403, text="WAF")], count=2, concurrency=1)
+    assert [reply.finish_reason for reply in replies] == ["stop", "refused"] and "403" in replies[1].error
+
+
+@pytest.mark.parametrize("name", ["timeout_s", "first_wait_s", "longest_wait_s"])
+def test_a_wait_beyond_every_clock_is_refused(name):
+    with pytest.raises(ConfigError, match=f"{name}: expected less than or equal to 86400"):
+        parse_settings(EndpointSettings, {"kind": "local", "model": "m", name: 1e308}, "mine.yaml")
+
+
 def test_retry_after_is_obeyed_up_to_a_limit():
     _, _, waits, _ = ask([status(429, {"retry-after": "7"}), status(429, {"retry-after": "900"}), answer()])
     assert waits == [7.0, 60.0]
@@ -193,7 +204,20 @@ def test_the_cache_keeps_no_failures_and_mends_damage(tmp_path):
         file.write_text(damage)
         answers = iter(["again"])
         assert cached.complete([GREETING])[0].text == "again", damage
-    assert json.loads(file.read_text())["reply"]["text"] == "again"
+    kept = json.loads(file.read_text())
+    assert kept["reply"]["text"] == "again"
+    for name, value in (
+        ("text", None),
+        ("finish_reason", 5),
+        ("thought", 5),
+        ("prompt_tokens", "x"),
+        ("error", "x"),
+    ):
+        file.write_text(json.dumps({**kept, "reply": {**kept["reply"], name: value}}))
+        answers = iter(["again"])
+        assert cached.complete([GREETING])[0].text == "again", name
+    answers = iter([])
+    assert cached.complete([GREETING])[0].text == "again", "a whole one is not asked for"
 
 
 def test_what_was_answered_before_a_failure_is_kept(tmp_path):

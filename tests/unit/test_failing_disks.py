@@ -104,13 +104,14 @@ def test_other_errors_of_libraries_stay_as_they_are(tmp_path):
 
 
 def test_answers_that_were_kept_are_taken_over_after_a_full_disk(tmp_path):
+    answers = [{**row, "response": "fine", "finish_reason": "stop"} for row in ROWS]
     store = AnswerStore(tmp_path / "out", {"format": 1})
-    store.keep("s", ROWS[:3])
+    store.keep("s", answers[:3])
     with full_disk(), pytest.raises(OSError, match="File too large"):
-        store.keep("s", ROWS)
+        store.keep("s", answers)
     again = AnswerStore(tmp_path / "out", {"format": 1})
     assert len(again.load("s")) == 3
-    again.keep("s", ROWS)
+    again.keep("s", answers)
     assert len(again.load("s")) == 100
 
 

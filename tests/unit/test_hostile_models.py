@@ -129,6 +129,11 @@ MODELS = {
         "expected a tokenizer; found The repository .* contains custom code",
     ),
     "generation settings no JSON": (overwrite("generation_config.json", b"{"), "generation_config.json: expected a JS"),
+    "a kernel of the hub": (
+        configure(_attn_implementation="lab/kernel"),
+        "expected an attention of the library; found _attn_implementation 'lab/kernel', code from the hub",
+    ),
+    "a kernel of the hub, within": (configure(text_config={"attn_implementation": "lab/k"}), "'lab/k', code from"),
     "no chat template": (remove("chat_template.jinja"), "expected a chat template; found none"),
 }  # fmt: skip
 
@@ -247,6 +252,8 @@ ADAPTERS = {
     "settings no JSON": (overwrite("adapter_config.json", b"{"), "adapter_config.json: expected a JSON object"),
     "prompt tuning": (set_adapter(peft_type="PROMPT_TUNING"), "expected a LoRA adapter .*; found peft_type 'PROMPT"),
     "a classifier": (set_adapter(task_type="SEQ_CLS"), "expected a LoRA adapter .*; found task_type 'SEQ_CLS'"),
+    "on for a part of a text": (set_adapter(alora_invocation_tokens=[2, 6]), "found alora_invocation_tokens: it is on"),
+    "random at every loading": (set_adapter(init_lora_weights="pissa_niter_2"), "so a base that is another at every"),
     "a module to import": (set_adapter(megatron_config={"a": 1}, megatron_core="os"), "found megatron_config"),
 }  # fmt: skip
 

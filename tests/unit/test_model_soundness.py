@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from fixtures.hostile_models import change_tensors, pickle_weights
+from fixtures.hostile_models import change_tensors, configure, pickle_weights
 from tiny_chat import TEMPLATE, save_tiny_chat
 from tiny_models import SHAPE, load_tokenizer
 
@@ -46,6 +46,23 @@ def test_an_answer_from_logits_that_are_no_numbers_names_its_prompt(overflowing)
         target.answer([USER], ["abuse.csv:7"])
     sound = Target(load_backbone(overflowing), EvaluationSettings(max_new_tokens=4))
     assert sound.answer([USER], ["abuse.csv:7"])[0].response_tokens is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (configure("generation_config.json", eos_token_id="x"), "expected eos_token_id, a token's .*; found 'x'"),
+        (configure("generation_config.json", eos_token_id=[1, "2"]), "found '2'; mend generation_config.json"),
+        (configure("generation_config.json", eos_token_id=[[1]]), r"found \[1\]"),
+        (configure("generation_config.json", eos_token_id=1.5), "found 1.5"),
+        (configure(rms_norm_eps=-1.0), "a.csv:1: expected finite logits; found NaN or inf"),
+    ],
+)  # fmt: skip
+def test_settings_that_no_library_checks_are_one_line(change, message, tmp_path):
+    folder = save_tiny_chat(tmp_path / "model")
+    change(folder)
+    with pytest.raises(ModelError, match=message):
+        Target(load_backbone(folder), EvaluationSettings(max_new_tokens=2)).answer([USER], ["a.csv:1"])
 
 
 def test_states_that_are_no_numbers_are_refused_wherever_they_are_read(overflowing):

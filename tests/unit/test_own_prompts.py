@@ -2,15 +2,24 @@
 
 import csv
 import errno
+import json
 import os
 from pathlib import Path
 
 import pytest
+from fixtures.scripted_endpoint import ScriptedEndpoint
 from tiny_chat import CONTEXT, save_tiny_chat
 from typer.testing import CliRunner
 
-from harc.errors import ConfigError, EnvironmentProblem, HarcError, ModelError, describe_system_problem
-from harc.files import read_json, read_jsonl
+from harc.errors import (
+    ConfigError,
+    DataError,
+    EnvironmentProblem,
+    HarcError,
+    ModelError,
+    describe_system_problem,
+)
+from harc.files import read_json, read_jsonl, write_jsonl
 from harc.judges.base import Verdict
 from harc.own_prompts import answers, command, sources
 from harc.own_prompts.command import Options, evaluate_by_hand, format_findings
@@ -141,6 +150,25 @@ def test_another_model_or_decoding_needs_another_folder(options, tmp_path):
         evaluate_by_hand(change(options, out=tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("response", None), ("id", 5), ("finish_reason", 5), ("verdicts", {"string_rules": "x"}),
+     ("verdicts", {"refusal_rules": {"label": "fine"}}), ("verdicts", [])],
+)  # fmt: skip
+def test_kept_answers_that_no_run_wrote_are_named(options, field, value):
+    evaluate_by_hand(options)
+    path = options.out / "generations" / "abuse.jsonl"
+    first, *others = read_jsonl(path)
+    write_jsonl(path, [{**first, field: value}, *others])
+    with pytest.raises(DataError, match=rf"abuse\.jsonl:1: {field}: expected what a run wrote there; found"):
+        evaluate_by_hand(options)
+    write_jsonl(path, others)
+    assert evaluate_by_hand(options)[0].answered == {"abuse": 1}
+    (options.out / "run.json").write_text("[]")
+    with pytest.raises(ConfigError, match=r"found a run\.json that is no object"):
+        evaluate_by_hand(options)
+
+
 def test_a_prompt_longer_than_the_context_stops_before_any_answer(options, tmp_path):
     long = "cat " * CONTEXT
     (tmp_path / "abuse.csv").write_text(f"{ABUSE}{long},long,cats,harmful\n{long}box,longer,cats,harmful\n")
@@ -219,6 +247,45 @@ def test_what_a_judge_cannot_read_is_counted_and_in_no_rate(options, monkeypatch
     plan_judge(monkeypatch, PlannedJudge(Verdict("unjudged", 1)))
     findings, _ = evaluate_by_hand(change(options, out=options.out.with_name("none")))
     assert "none, 3 unjudged" in format_table(findings.scores)
+
+
+def test_a_judge_that_was_away_is_asked_again_and_another_model_judges_anew(options, monkeypatch):
+    """Nothing that one model said, or did not say, passes for what another says."""
+    away, back = PlannedJudge(Verdict("unjudged", 1, "no reply")), PlannedJudge(Verdict("correct", 10))
+    for judge in (away, back):
+        plan_judge(monkeypatch, judge)
+        findings, _ = evaluate_by_hand(options)
+    assert len(back.seen) == 5 and findings.answered == {"abuse": 0}
+    assert next(row for row in findings.scores if row["metric"] == "missed_harm")["successes"] == 3
+    evaluate_by_hand(options)
+    assert len(back.seen) == 5, "what it said is kept"
+
+
+def test_verdicts_belong_to_the_model_that_gave_them(options, tmp_path, serve_verdict):
+    said = {}
+    for model, label in (("one", "full_refusal"), ("two", "full_compliance"), ("two", "nothing")):
+        path = serve_verdict(model, label)
+        judged = change(options, judges=("refusal_rubric", "string_rules"), judge_config=path)
+        findings, _ = evaluate_by_hand(judged)
+        said[model, label] = next(row for row in findings.scores if row["metric"] == "missed_harm")[
+            "successes"
+        ]
+    assert list(said.values()) == [0, 3, 3]
+
+
+@pytest.fixture
+def serve_verdict(tmp_path, monkeypatch):
+    """A judge's file for a model that says one label of everything."""
+
+    def name_file(model: str, label: str) -> Path:
+        endpoint = ScriptedEndpoint(lambda *_: json.dumps({"class": label}))
+        endpoint.name = model
+        monkeypatch.setattr("harc.endpoints.create.create_endpoint", lambda settings: endpoint)
+        path = tmp_path / "judge.yaml"
+        path.write_text(f"endpoint: {{kind: openai, model: {model}, base_url: 'http://127.0.0.1:9/v1'}}\n")
+        return path
+
+    return name_file
 
 
 def test_a_full_disk_is_one_line_and_the_run_goes_on(options, monkeypatch):

@@ -123,6 +123,8 @@ def test_expected_means_the_kind(tmp_path, cell, kind):
         ("prompt\tkind\na\tharmful\n", "separate cells by commas, not tabs"),
         ("prompt\n\u200b \u200b\n", "column prompt: expected a prompt; found a cell without a visible character"),
         ("prompt,Prompt\na,b\n", "each once; found prompt, prompt"),
+        ('kind, prompt\nharmful, "a b"\n', r'a\.csv:2: expected quotes that begin .*; found a space before "a b"'),
+        ('"prompt", "kind"\na,harmful\n', r'a\.csv:1: expected quotes that begin .*; found a space before "kind"'),
         (b"PK\x03\x04rest", r"a\.csv:1: expected UTF-8 text; found an Excel workbook or zip archive"),
         (b"\x1f\x8brest", "found a gzip archive"),
         ('prompt,kind\n"a,harmful\nb,benign\n', r"a\.csv:\d: expected a CSV row; found unexpected end of data"),
@@ -166,3 +168,15 @@ def test_what_is_no_fault_is_said(tmp_path):
     assert "categories that look the same are counted as one: 'Caf\u00e9'" in said
     assert "categories that are counted apart: 'CAF\u00c9', 'Caf\u00e9'" in said
     assert "1 rows are of no kind" in said
+
+
+def test_a_name_that_is_an_ending_alone(tmp_path):
+    rows, _ = read_prompt_file(write(tmp_path / ".csv", "prompt\nhello\n"))
+    assert rows[0]["goal"] == "hello"
+
+
+def test_spaces_and_quotes_within_a_cell_stay(tmp_path):
+    rows, _ = read_prompt_file(
+        write(tmp_path / "a.csv", 'kind, prompt\nbenign, say "a b" or\nbenign,"""x"""\n')
+    )
+    assert [row["goal"] for row in rows] == [' say "a b" or', '"x"']

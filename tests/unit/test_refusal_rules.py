@@ -91,6 +91,10 @@ def test_the_rule_that_decided_is_named(text, label, own):
         lambda text: f"# {text}\n",
         lambda text: text.replace("'", "\u2019"),
         lambda text: text.replace("'", ""),
+        lambda text: text.replace("'", "\u00b4"),
+        lambda text: text.replace("'", "\\'"),
+        lambda text: text.replace("'", "&#39;"),
+        lambda text: f"<p>{text.replace(chr(39), '&apos;')}&nbsp;</p>",
         "\u200b".join,
         lambda text: text.replace(" ", "\u00a0"),
         lambda text: f'"{text}"',
@@ -121,8 +125,8 @@ def test_something_else_in_its_place_is_still_a_refusal():
 @pytest.mark.parametrize(
     "text",
     ["```" * 50_000, '"' * 500_000, "`" * 500_000, "<a" * 200_000, "i cannot " * 50_000, "ich kann nicht " * 30_000,
-     "it is important to note that " * 20_000, "\ud800" * 1000, "\n" * 500_000],
-    ids=["fences", "quotes", "ticks", "tags", "refusals", "german", "disapproval", "surrogates", "lines"],
+     "it is important to note that " * 20_000, "&#39;" * 200_000, "\ud800" * 1000, "\n" * 500_000],
+    ids=["fences", "quotes", "ticks", "tags", "refusals", "german", "disapproval", "entities", "surrogates", "lines"],
 )  # fmt: skip
 def test_huge_and_odd_text_is_judged_at_once(text):
     started = time.process_time()

@@ -44,6 +44,8 @@ def complete(message: dict, reason: str | None = "stop") -> dict:
         (complete({"content": None, "refusal": "I can't help."}), 200),
         (complete({"content": [{"type": "refusal", "refusal": "I can't help."}]}), 200),
         (AZURE, 400),
+        (AZURE, 200),
+        ({"error": {"message": "flagged", "metadata": {"flagged_input": "x"}}, "choices": []}, 200),
         ({"error": {"message": "no", "innererror": {"code": "ResponsibleAIPolicyViolation"}}}, 400),
         ({"error": {"message": "no", "code": "content_policy_violation"}}, 400),
         (
@@ -112,3 +114,10 @@ def test_no_word_of_a_server_passes_for_one_of_ours(reason):
 def test_a_server_that_breaks_off_with_an_error_gave_no_answer():
     reply, requests = ask(complete({"content": "half an"}, "error"))
     assert reply.error and reply.finish_reason == "error" and requests == 2
+
+
+@pytest.mark.parametrize("error", [{"message": "overloaded", "code": 503}, "overloaded", None])
+def test_an_error_with_status_200_is_tried_again_and_quoted(error):
+    reply, requests = ask({"error": error})
+    assert (reply.finish_reason, requests) == ("error", 2)
+    assert f"an error in place of an answer: {'overloaded' if error else None}" in reply.error

@@ -9,7 +9,7 @@ from harc.analysis.outcomes import SHARES, make_outcome, share_states
 from harc.analysis.tables.layout import Table, title_row
 from harc.analysis.vocabulary import name_backbone, name_method, sort_methods
 from harc.evaluation.statistics import pooled_rate
-from harc.judges.base import FULL_REFUSAL, GRADED_REFUSALS, LABELS_OF, UNJUDGED, counts_as
+from harc.judges.base import GRADED_REFUSALS, LABELS_OF, UNJUDGED, counts_as, is_full_refusal
 
 SUBSETS = {
     "xstest_safe": "XSTest safe",
@@ -34,7 +34,7 @@ def _measure(
         if judged:
             totals.append(len(judged))
             refused = [
-                row.get(f"own_{judge}") == FULL_REFUSAL
+                is_full_refusal(row[f"label_{judge}"], row.get(f"own_{judge}"))
                 if full
                 else counts_as(row[f"label_{judge}"], "refused")
                 for row in judged
