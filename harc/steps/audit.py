@@ -16,9 +16,10 @@ from harc.steps.build_paper import PDF, find_latex
 
 def list_plugins(job: Job) -> list[str]:
     """What every step says of its settings and files, and the steps that are repeated beside the tree."""
-    asked = ("select_settings", "list_outputs", "list_plugins")
+    asked = ("select_settings", "list_inputs", "list_unrecorded", "list_outputs", "list_plugins")
     said = [f"harc.steps.{step}:{name}" for step in STEPS for name in asked if hasattr(load_step(step), name)]
-    return [*said, *(f"harc.steps.{step}:run" for step in PURE_STEPS)]
+    figures = [f"harc.analysis.figures.{figure}" for figure in job.profile.figures]
+    return [*said, *figures, *(f"harc.steps.{step}:run" for step in PURE_STEPS)]
 
 
 def select_settings(job: Job) -> dict:
