@@ -176,7 +176,8 @@ def test_template_that_loses_what_is_said_is_refused(template, messages, found):
 @pytest.mark.parametrize("template", [CHATML, MISTRAL, TEMPLATE])
 def test_sound_templates_pass(template):
     chat = make_chat(template)
-    chat.encode_prompts(["Hello", TURNS])
+    prompts = chat.encode_prompts(["Hello", TURNS])
+    assert len(prompts) == 2 and all(prompts)
 
 
 def test_template_that_opens_no_turn_is_refused():

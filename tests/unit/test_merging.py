@@ -66,8 +66,10 @@ def test_update_that_peft_cannot_fold_in_is_one_line():
 
 
 def test_sixteen_bits_round_the_update_and_pass():
-    adapted = adapt().to(torch.bfloat16)
-    merge_weights(adapted)
+    merged = merge_weights(adapt().to(torch.bfloat16))
+    weights = dict(merged.named_parameters())
+    assert not any("lora" in name for name in weights)
+    assert {weight.dtype for weight in weights.values()} == {torch.bfloat16}
 
 
 def test_model_without_weights_to_fold_stays_apart():
