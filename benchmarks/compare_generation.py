@@ -19,7 +19,7 @@ from typing import Any
 
 from speed_fixtures import SHAPES, build_backbone, write_text
 
-from harc import files
+from harc.core import files
 
 
 def build_prompts(backbone: Any, count: int) -> list[list[int]]:
@@ -55,7 +55,7 @@ def generate_batched(
     backbone: Any, prompts: list[list[int]], max_new_tokens: int, batch_size: int
 ) -> list[str]:
     """What harc does."""
-    from harc.generation import generate_greedy
+    from harc.model.generation import generate_greedy
 
     completions = generate_greedy(
         backbone.model,

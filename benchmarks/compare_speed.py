@@ -24,7 +24,7 @@ from typing import Any
 
 from speed_fixtures import ROOT, SHAPES
 
-from harc import files
+from harc.core import files
 
 
 def run_side(arguments: argparse.Namespace) -> None:

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from harc.files import write_json
+from harc.core.files import write_json
 
 PROJECT = Path(__file__).parents[1]
 MEASURED = PROJECT / "benchmarks/measured"
@@ -77,7 +77,7 @@ def measure(profile: str) -> dict:
         )
         whole = time_workflow(clone, profile)
         again = time_workflow(clone, profile)
-        module = clone / "harc/analysis/figures/figure1.py"
+        module = clone / "harc/results/figures/figure1.py"
         module.write_text(module.read_text() + "\nTOUCHED = True\n")
         figure = time_workflow(clone, profile)
         peaks = read_peak_memory(clone, profile)

@@ -38,8 +38,8 @@ def build_backbone(arguments: argparse.Namespace) -> Any:
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-    from harc.backbones import Backbone
-    from harc.chat import ChatFormat
+    from harc.model.backbones import Backbone
+    from harc.model.chat import ChatFormat
 
     tokenizer = AutoTokenizer.from_pretrained(ROOT / "tests/golden/data/llama/model")
     config = LlamaConfig(

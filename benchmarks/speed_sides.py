@@ -16,8 +16,8 @@ Side = tuple[Callable[[], Any], Callable[[Any], Any]]
 
 def extract_fast(arguments: argparse.Namespace, attached: ExitStack) -> Side:
     """harc's extraction of all four families."""
-    from harc.config.directions import DirectionSettings
-    from harc.extraction import ResponsePairs, extract_directions
+    from harc.geometry.extraction import ResponsePairs, extract_directions
+    from harc.settings.directions import DirectionSettings
 
     backbone = build_backbone(arguments)
     pairs = ResponsePairs(**build_pairs(backbone.tokenizer, arguments.pairs))
@@ -54,8 +54,8 @@ def prepare_step(arguments: argparse.Namespace) -> tuple[Any, Any, Any, Any]:
     """(settings, backbone, encoded rows, random directions) of the training step."""
     import torch
 
-    from harc.config.training import MethodSettings
-    from harc.directions import Directions, normalize_rows
+    from harc.geometry.directions import Directions, normalize_rows
+    from harc.settings.training import MethodSettings
     from harc.training.batches import encode_rows
 
     backbone = build_backbone(arguments)
@@ -95,8 +95,8 @@ def summarize_gradients(model: Any, loss: Any) -> dict[str, Any]:
 
 def step_fast(arguments: argparse.Namespace, attached: ExitStack) -> Side:
     """harc's forward and backward passes over one micro-batch."""
-    from harc.config.directions import DirectionSettings
-    from harc.extraction import ResponsePairs
+    from harc.geometry.extraction import ResponsePairs
+    from harc.settings.directions import DirectionSettings
     from harc.training.adapters import attach_adapter
     from harc.training.batches import collate_rows, split_rows
     from harc.training.coupling import HarcObjective, Sources
@@ -126,8 +126,8 @@ def step_naive(arguments: argparse.Namespace, attached: ExitStack) -> Side:
     import naive_reference
     from peft import LoraConfig, get_peft_model
 
-    from harc.config.directions import LayerSettings
-    from harc.layers import select_layers
+    from harc.geometry.layers import select_layers
+    from harc.settings.directions import LayerSettings
 
     settings, backbone, encoded, directions = prepare_step(arguments)
     base = build_backbone(arguments).model

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from measure_workflow import MEASURED, PROJECT, describe_machine
 
-from harc.files import write_json
+from harc.core.files import write_json
 
 LEFT_OUT = ("tune_method", "choose_point", "collect_points", "train_backbone")
 

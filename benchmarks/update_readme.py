@@ -12,11 +12,11 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from harc.analysis.comparisons import describe_change
-from harc.csv_files import read_csv_rows
-from harc.evaluation.families import ATTACK_SUITES
-from harc.evaluation.states import WARN_ABOVE
-from harc.files import write_text
+from harc.core.csv_files import read_csv_rows
+from harc.core.files import write_text
+from harc.judges.states import WARN_ABOVE
+from harc.results.comparisons import describe_change
+from harc.suites.families import ATTACK_SUITES
 
 PROJECT = Path(__file__).parents[1]
 README = PROJECT / "README.md"

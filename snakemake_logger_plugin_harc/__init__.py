@@ -10,7 +10,7 @@ from snakemake.logging import DefaultFormatter, get_event
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from harc.terminal import show
+from harc.core.terminal import show
 
 
 def describe_job(rule: str, wildcards: dict) -> str:

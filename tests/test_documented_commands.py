@@ -22,8 +22,8 @@ from tiny_models import build_backbone
 
 import harc.cli
 from harc.cli.running import run_command
-from harc.config.profile import load_profile
-from harc.files import write_jsonl
+from harc.core.files import write_jsonl
+from harc.settings.profile import load_profile
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = (ROOT / "README.md", ROOT / "config/README.md", *sorted((ROOT / "docs").glob("*.md")))

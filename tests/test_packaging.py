@@ -256,7 +256,7 @@ def test_a_built_wheel_carries_profiles_workflow_and_types(installed: Path):
 def test_an_installed_package_loads_profiles_outside_a_checkout(installed: Path, tmp_path: Path):
     (tmp_path / "mine.yaml").write_text("extends: organism\nseeds: [0, 3]\n")
     code = (
-        "import harc; from harc.config.profile import list_profiles, load_profile;"
+        "import harc; from harc.settings.profile import list_profiles, load_profile;"
         "print(harc.__file__, load_profile('organism').seeds, load_profile('mine.yaml').seeds, *list_profiles())"
     )
     done = subprocess.run(

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from harc.analysis.outcomes import SHARES
-from harc.analysis.steps import make_tables
-from harc.analysis.tables.layout import read_table
 from harc.audit import audit_results
-from harc.comparison import compare_trees
-from harc.config.profile import load_profile
+from harc.audit.comparison import compare_trees
+from harc.core.files import read_json
 from harc.evaluation.score import SHARES as SHARE_ROWS
 from harc.evaluation.score import score_generations
-from harc.files import read_json
+from harc.results.make import make_tables
+from harc.results.outcomes import SHARES
+from harc.results.tables.layout import read_table
+from harc.settings.profile import load_profile
 
 PROJECT = Path(__file__).parents[1]
 REFERENCE = PROJECT / "results/reference/organism"

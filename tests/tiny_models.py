@@ -8,8 +8,8 @@ import torch
 import transformers
 from transformers import AutoTokenizer
 
-from harc.backbones import Backbone
-from harc.chat import ChatFormat
+from harc.model.backbones import Backbone
+from harc.model.chat import ChatFormat
 
 TOKENIZER = Path(__file__).parent / "golden" / "data" / "llama" / "model"
 SHAPE = {

@@ -32,8 +32,8 @@ from harc.audit.tensors import (
     find_non_finite,
     read_tensors,
 )
-from harc.errors import HarcError
-from harc.files import read_json, read_jsonl
+from harc.core.errors import HarcError
+from harc.core.files import read_json, read_jsonl
 
 
 @dataclass
@@ -83,9 +83,9 @@ def _layers(subject: Subject) -> Iterator[Problem]:
     directions, settings = subject.beside("directions.safetensors"), subject.settings.get("directions")
     if problems or settings is None or directions is None:
         return
-    from harc.config.directions import DirectionSettings
-    from harc.directions import load_directions
-    from harc.layers import describe_choice
+    from harc.geometry.directions import load_directions
+    from harc.geometry.layers import describe_choice
+    from harc.settings.directions import DirectionSettings
 
     chosen = DirectionSettings.model_validate(settings).layers
     subject.counts["layer choices recomputed"] += 1

@@ -9,8 +9,8 @@ from harc.audit.drift import Drift
 from harc.audit.report import Finding
 from harc.audit.sidecars import Sidecar
 from harc.audit.study import Study
-from harc.files import sha256_file
-from harc.provenance import is_strict_name
+from harc.core.files import sha256_file
+from harc.core.provenance import is_strict_name
 
 
 class Hasher:

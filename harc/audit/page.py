@@ -3,8 +3,8 @@
 from collections import Counter
 
 from harc.audit.report import AuditReport
-from harc.fingerprint import ROOT
-from harc.untrusted import escape_control
+from harc.core.fingerprint import ROOT
+from harc.core.untrusted import escape_control
 
 TEMPLATE = ROOT / "audit" / "templates" / "audit.html"
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from harc.artifacts import SOURCE_FILE
 from harc.audit.tensors import Problem
-from harc.chat_template import DEFAULT_DATE, render_template
-from harc.csv_files import read_csv_rows
-from harc.errors import DataError
-from harc.files import read_json, read_jsonl, sha256_text
+from harc.core.artifacts import SOURCE_FILE
+from harc.core.csv_files import read_csv_rows
+from harc.core.errors import DataError
+from harc.core.files import read_json, read_jsonl, sha256_text
 from harc.judges.base import GIVEN_LABELS
+from harc.model.chat_template import DEFAULT_DATE, render_template
 
 SPLIT_FILES = ("development.jsonl", "evaluation.jsonl")
 GENERATION_FIELDS = ("id", "suite", "prompt_sha256", "messages", "response", "verdicts")

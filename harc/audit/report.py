@@ -3,9 +3,9 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from harc.errors import ArtifactError
-from harc.terminal import make_console
-from harc.untrusted import escape_control, replace_surrogates
+from harc.core.errors import ArtifactError
+from harc.core.terminal import make_console
+from harc.core.untrusted import escape_control, replace_surrogates
 
 
 @dataclass(frozen=True, order=True)

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from harc.artifacts import SIDECAR_SUFFIX
 from harc.audit.report import Finding
 from harc.audit.sidecars import Sidecar, hash_tree, read_record, read_sidecar
-from harc.errors import DataError, HarcError
-from harc.pipeline import parse_command
-from harc.reference import REFERENCE
-from harc.tree_files import UNTRACKED, scan_tree
+from harc.core.artifacts import SIDECAR_SUFFIX
+from harc.core.errors import DataError, HarcError
+from harc.core.tree_files import UNTRACKED, scan_tree
+from harc.steps.pipeline import parse_command
+from harc.steps.reference import REFERENCE
 
 ROOT_HASH_FILE = "root_hash.json"
 

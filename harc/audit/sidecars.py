@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harc.artifacts import SIDECAR_SUFFIX as SUFFIX
-from harc.artifacts import sidecar_path
 from harc.audit.report import Finding
-from harc.errors import DataError, HarcError
-from harc.files import encode_json, read_json, sha256_text
-from harc.pipeline import hash_settings, parse_command
-from harc.provenance import FORMAT, is_strict_name, resolve_name, seal_record
+from harc.core.artifacts import SIDECAR_SUFFIX as SUFFIX
+from harc.core.artifacts import sidecar_path
+from harc.core.errors import DataError, HarcError
+from harc.core.files import encode_json, read_json, sha256_text
+from harc.core.provenance import FORMAT, is_strict_name, resolve_name, seal_record
+from harc.steps.pipeline import hash_settings, parse_command
 
 # Renderings of the rest, and the file that holds the root hash: the hash is of the results themselves.
 RENDERINGS = ("tables", "figures", "compute", "report.html", "root_hash.json")

@@ -9,8 +9,8 @@ from typing import Any
 from harc.audit.report import Finding
 from harc.audit.sidecars import Sidecar
 from harc.audit.tensors import Problem
+from harc.core.errors import DataError
 from harc.data.verify import verify_data
-from harc.errors import DataError
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 PIN, MANIFEST = "data.dvc", "data_manifest.json"

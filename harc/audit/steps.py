@@ -6,12 +6,13 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from harc.artifacts import Layout, sidecar_path
 from harc.audit.report import Finding
 from harc.audit.sidecars import Sidecar
-from harc.config.profile import Profile, load_profile
-from harc.errors import ArtifactError, HarcError
-from harc.pipeline import (
+from harc.core.artifacts import Layout, sidecar_path
+from harc.core.errors import ArtifactError, HarcError
+from harc.core.provenance import name_path
+from harc.settings.profile import Profile, load_profile
+from harc.steps.pipeline import (
     Job,
     drop_folders,
     hash_settings,
@@ -22,7 +23,6 @@ from harc.pipeline import (
     parse_command,
     recreate_job,
 )
-from harc.provenance import name_path
 
 # Steps whose outputs follow byte for byte from their inputs, in seconds.
 PURE_STEPS = ("score", "make_tables")
@@ -111,7 +111,7 @@ def _list_parents(name: str) -> list[str]:
 @cache
 def _fingerprint(modules: tuple[str, ...]) -> str:
     """Once for each kind of step: a tree holds hundreds of a kind."""
-    from harc.fingerprint import fingerprint_code
+    from harc.core.fingerprint import fingerprint_code
 
     return fingerprint_code(modules)
 

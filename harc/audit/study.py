@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from harc.artifacts import sidecar_path
 from harc.audit.report import Finding
 from harc.audit.sidecars import Sidecar, read_record
-from harc.errors import DataError
-from harc.files import encode_json
-from harc.provenance import is_strict_name, seal_record
+from harc.core.artifacts import sidecar_path
+from harc.core.errors import DataError
+from harc.core.files import encode_json
+from harc.core.provenance import is_strict_name, seal_record
 
 FORMAT = 1
 KEPT_FILE = "kept.json"

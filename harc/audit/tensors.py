@@ -51,7 +51,7 @@ def check_directions(tensors: dict[str, np.ndarray]) -> Iterator[Problem]:
             yield f"{name} float32 of shape {shape}", f"{value.dtype} of shape {value.shape}"
             continue
         length = np.linalg.norm(value.astype(np.float64), axis=-1)
-        # A row may be zero where there is nothing to point to (see harc.directions.Directions).
+        # A row may be zero where there is nothing to point to (see harc.geometry.directions.Directions).
         wrong = np.flatnonzero((np.abs(length - 1) > UNIT_TOLERANCE) & (length != 0))
         if wrong.size:
             yield f"{name} with rows of length 1 or 0", f"length {length[wrong[0]]:.6f} at slot {wrong[0]}"

@@ -7,7 +7,6 @@ from functools import cache, partial
 from pathlib import Path
 from random import Random
 
-from harc.artifacts import SIDECAR_SUFFIX as SUFFIX
 from harc.audit.content import check_content
 from harc.audit.drift import Drift, compare_versions, describe_drift
 from harc.audit.hashes import Hasher, check_inputs, check_outputs
@@ -17,9 +16,10 @@ from harc.audit.sidecars import Sidecar, read_sidecar
 from harc.audit.sources import find_unlinked_inputs
 from harc.audit.steps import StepState, describe_step, find_undeclared, recompute_step
 from harc.audit.study import KEPT_FILE, WITHOUT_WEIGHTS, Study, find_incomplete, read_study
-from harc.config.profile import load_profile
-from harc.errors import ConfigError, HarcError
-from harc.tree_files import UNTRACKED, TreeScan, digest_state, is_in_place, require_tree, scan_tree
+from harc.core.artifacts import SIDECAR_SUFFIX as SUFFIX
+from harc.core.errors import ConfigError, HarcError
+from harc.core.tree_files import UNTRACKED, TreeScan, digest_state, is_in_place, require_tree, scan_tree
+from harc.settings.profile import load_profile
 
 RERUN_OF_KEPT = (
     8  # scores of a committed study that are computed again; all of them take longer than a look may

@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from harc import __version__
-from harc.artifacts import Layout
 from harc.cli import cache, data, directions, judges, settings
 from harc.cli.evaluate import evaluate
 from harc.cli.options import ProfileOption
 from harc.cli.running import make_app, run_command
 from harc.cli.train import train
-from harc.terminal import show
+from harc.core.artifacts import Layout
+from harc.core.terminal import show
 
 app = make_app(__doc__)
 app.add_typer(cache.app, name="cache")
@@ -68,8 +68,8 @@ def run_step(
     ] = None,
 ) -> None:
     """Run one step of a profile, with its provenance recorded: what each workflow job does."""
-    from harc.config.profile import load_profile
-    from harc.pipeline import create_job, run_job
+    from harc.settings.profile import load_profile
+    from harc.steps.pipeline import create_job, run_job
     from harc.steps.units import check_job
 
     unit = {"backbone": backbone, "method": method, "seed": seed, "figure": figure, "mirror": mirror}
@@ -87,8 +87,8 @@ def preflight(
     ] = None,
 ) -> None:
     """Say what this machine lacks for a profile: GPU, memory, disk, token, network; exit 1 if anything."""
-    from harc.config.profile import load_profile
-    from harc.preflight import Machine, find_profile_lacks
+    from harc.settings.profile import load_profile
+    from harc.steps.preflight import Machine, find_profile_lacks
 
     chosen = load_profile(profile)
     lacks = find_profile_lacks(chosen, Machine(chosen.results_root), mirror=mirror)
@@ -120,8 +120,8 @@ def audit(
 ) -> None:
     """Check a results tree: what came from what, whether anything was touched; exit 1 on any finding."""
     from harc.audit import audit_results, print_report
-    from harc.config.profile import load_profile
-    from harc.errors import ConfigError
+    from harc.core.errors import ConfigError
+    from harc.settings.profile import load_profile
     from harc.steps.audit import audit_profile, write_report
 
     if full and path is not None:
@@ -136,7 +136,7 @@ def audit(
     if out is not None:
         write_report(report, out)
     if recompute:
-        from harc.recompute.sample import recompute_sample
+        from harc.audit.recompute_sample import recompute_sample
 
         report = recompute_sample(report, root, recompute, seed)
         if out is not None:
@@ -150,9 +150,9 @@ def audit(
 
 def _audit_in_full(profile: str, into: Path | None) -> None:
     """Run a sound tree's profile again and compare; exit 1 if anything differs."""
-    from harc.comparison import print_comparison
-    from harc.config.profile import load_profile
-    from harc.recompute.full import rerun_everything
+    from harc.audit.comparison import print_comparison
+    from harc.audit.recompute_full import rerun_everything
+    from harc.settings.profile import load_profile
 
     chosen = load_profile(profile)
     other = into or chosen.results_root.with_name(f"{chosen.results_root.name}_again")
@@ -180,8 +180,8 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="JSON file to write with every difference.")] = None,
 ) -> None:
     """Say what differs between two results trees, file by file and number by number; exit 1 if anything does."""
-    from harc.comparison import compare_trees, print_comparison
-    from harc.files import write_json
+    from harc.audit.comparison import compare_trees, print_comparison
+    from harc.core.files import write_json
 
     found = compare_trees(a, b, tolerance=tolerance)
     print_comparison(found, shown=shown)
@@ -200,9 +200,9 @@ def claims(
     ] = None,
 ) -> None:
     """Print the claims ledger: its hash, the verdicts that a finished run gives, how many of each."""
-    from harc.analysis.ledger_text import format_ledger
-    from harc.config.profile import load_profile
-    from harc.reference import locate_reference
+    from harc.results.ledger_text import format_ledger
+    from harc.settings.profile import load_profile
+    from harc.steps.reference import locate_reference
 
     root = load_profile(profile).results_root if reference is None else locate_reference(reference).reference
     show(format_ledger(Layout(root).tables / "claims.csv", f"run the workflow for profile {profile}"))
@@ -214,8 +214,8 @@ def reference(
     name: Annotated[str, typer.Option(help="Name of the reference.")] = "organism",
 ) -> None:
     """Keep a finished, sound run as results/reference/<name>: everything but the weights."""
-    from harc.config.profile import load_profile
-    from harc.reference import update_reference
+    from harc.settings.profile import load_profile
+    from harc.steps.reference import update_reference
 
     files = update_reference(load_profile(profile).results_root, name)
     size = sum(path.stat().st_size for path in files) / 2**20
@@ -228,8 +228,8 @@ def tuned(
     name: Annotated[str, typer.Option(help="Name of the settings: config/tuned/<name>.yaml.")] = "organism",
 ) -> None:
     """Take what `snakemake tune` chose into the configuration, with every point that was tried."""
-    from harc.config.profile import load_profile
-    from harc.tuning.adopt import adopt_tuned
+    from harc.evaluation.tuning_adopt import adopt_tuned
+    from harc.settings.profile import load_profile
 
     for path in adopt_tuned(Layout(load_profile(profile).results_root).tuning, name):
         show(f"wrote {path}")
@@ -242,8 +242,8 @@ def summary(
     failed: Annotated[bool, typer.Option("--failed", help="The run did not end well.")] = False,
 ) -> None:
     """Say where a run's PDF, report and tables are, and how long it took."""
-    from harc.config.profile import load_profile
-    from harc.summary import format_summary
+    from harc.settings.profile import load_profile
+    from harc.steps.summary import format_summary
 
     show(format_summary(load_profile(profile), started=started, failed=failed), err=True)
 

@@ -7,8 +7,8 @@ import typer
 
 from harc.cli.options import ProfileOption
 from harc.cli.running import make_app
-from harc.errors import ConfigError
-from harc.terminal import show
+from harc.core.errors import ConfigError
+from harc.core.terminal import show
 
 app = make_app("Push results to, and pull them from, any DVC remote.")
 
@@ -48,9 +48,9 @@ def push(
     option: SettingOption = None,
 ) -> None:
     """Send results/<profile>, with the workflow's records of it, to a remote; write the pin that finds it again."""
-    from harc.cache.pin import default_pin
-    from harc.cache.store import push_results
-    from harc.config.profile import load_profile
+    from harc.audit.cache_pin import default_pin
+    from harc.audit.cache_store import push_results
+    from harc.settings.profile import load_profile
 
     chosen = load_profile(profile)
     place = pin or default_pin(chosen.name)
@@ -68,9 +68,9 @@ def pull(
     force: Annotated[bool, typer.Option("--force", help="Replace a tree that is there.")] = False,
 ) -> None:
     """Bring a pushed tree into results/<profile>; the workflow takes it as its own where nothing has changed."""
-    from harc.cache.pin import default_pin
-    from harc.cache.store import pull_results
-    from harc.config.profile import load_profile
+    from harc.audit.cache_pin import default_pin
+    from harc.audit.cache_store import pull_results
+    from harc.settings.profile import load_profile
 
     chosen = load_profile(profile)
     place = pin or default_pin(chosen.name)

@@ -8,8 +8,8 @@ import typer
 
 from harc.cli.options import ProfileOption
 from harc.cli.running import make_app
-from harc.errors import ConfigError
-from harc.terminal import show
+from harc.core.errors import ConfigError
+from harc.core.terminal import show
 
 app = make_app("Build, pin, pull, verify and fetch data.")
 
@@ -23,8 +23,8 @@ def build(
     out: Annotated[Path | None, typer.Option(help="Folder to write; by default the profile's own.")] = None,
 ) -> None:
     """Build the invented world's rows from its seed; the same seed gives the same bytes."""
-    from harc.config.profile import load_profile
-    from harc.organism.corpora import build_world_data
+    from harc.settings.profile import load_profile
+    from harc.world.corpora import build_world_data
 
     chosen = load_profile(profile)
     folder = out or chosen.data_dir
@@ -125,9 +125,9 @@ def overlap(
 
     Numbers alone are written, each row with the commits and SHA-256 of the files behind it.
     """
-    from harc.calibration.release_overlap import COLUMNS, measure_release_overlap
     from harc.data.fetch import fetch_datasets
     from harc.data.public_sources import DATASETS
+    from harc.evaluation.calibrate_release_overlap import COLUMNS, measure_release_overlap
     from harc.evaluation.score import write_csv
 
     fetch_datasets((*DATASETS, "cast"), data, mirror=mirror)

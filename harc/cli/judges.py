@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from harc.cli.running import make_app
-from harc.terminal import show
+from harc.core.terminal import show
 
 app = make_app("List the judges, and calibrate them on human labels.")
 
@@ -44,15 +44,16 @@ def calibrate(
     Writes over_refusal.csv and gibberish.csv, which the paper's table of judges is made from: numbers alone, each row
     with the commit and SHA-256 of the file behind it. Prints the summary that docs/evaluation.md holds.
     """
-    from harc.analysis.tables.layout import read_table
-    from harc.calibration import gibberish, over_refusal
-    from harc.calibration.columns import OVER_REFUSAL
-    from harc.calibration.summary import summarise_calibration
-    from harc.config.evaluation import EvaluationSettings
-    from harc.config.profile import load_profile
     from harc.data.fetch import fetch_datasets
+    from harc.evaluation import calibrate_gibberish as gibberish
+    from harc.evaluation import calibrate_over_refusal as over_refusal
+    from harc.evaluation.calibration_columns import OVER_REFUSAL
+    from harc.evaluation.calibration_summary import summarise_calibration
     from harc.evaluation.score import write_csv
     from harc.judges.registry import RULE_JUDGES, make_judges
+    from harc.results.tables.layout import read_table
+    from harc.settings.evaluation import EvaluationSettings
+    from harc.settings.profile import load_profile
 
     settings = load_profile(profile).evaluation if profile else EvaluationSettings()
     names = judge or [name for name in RULE_JUDGES if name != "exact"]

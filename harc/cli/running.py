@@ -17,9 +17,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import Abort, Exit, TyperException
 
-from harc.errors import HarcError, describe_system_problem
-from harc.terminal import show
-from harc.untrusted import escape_control
+from harc.core.errors import HarcError, describe_system_problem
+from harc.core.terminal import show
+from harc.core.untrusted import escape_control
 
 TRACEBACK = "HARC_TRACEBACK"
 """Environment variable that shows where an unexpected error came from."""

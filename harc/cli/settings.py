@@ -7,7 +7,7 @@ import typer
 
 from harc.cli.options import ProfileOption
 from harc.cli.running import make_app
-from harc.terminal import show
+from harc.core.terminal import show
 
 app = make_app("Show, check and document settings.")
 
@@ -15,7 +15,7 @@ app = make_app("Show, check and document settings.")
 @app.command("check")
 def check_config(profile: ProfileOption = "organism") -> None:
     """Check a profile and say what it would run."""
-    from harc.config.profile import load_profile
+    from harc.settings.profile import load_profile
 
     found = load_profile(profile)
     backbones, methods = ", ".join(found.backbones), ", ".join(["base", *found.methods])
@@ -32,7 +32,7 @@ def show_config(profile: ProfileOption = "organism") -> None:
     """Print every setting of a profile, defaults included, as YAML."""
     import yaml
 
-    from harc.config.profile import load_profile
+    from harc.settings.profile import load_profile
 
     show(yaml.safe_dump(load_profile(profile).model_dump(mode="json"), sort_keys=False), end="")
 
@@ -42,8 +42,8 @@ def write_schema(
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("workflow/schemas/profile.schema.json"),
 ) -> None:
     """Write the JSON schema of a profile, generated from the settings models."""
-    from harc.config.profile import Profile
-    from harc.files import write_json
+    from harc.core.files import write_json
+    from harc.settings.profile import Profile
 
     write_json(out, Profile.model_json_schema())
 
@@ -51,8 +51,8 @@ def write_schema(
 @app.command("describe")
 def describe_config(profile: ProfileOption = "organism") -> None:
     """List every setting of a profile with its value, unit and source."""
-    from harc.analysis.tables.hyperparameters import list_settings
-    from harc.config.profile import load_profile
+    from harc.results.tables.hyperparameters import list_settings
+    from harc.settings.profile import load_profile
 
     for name, value, description in list_settings(load_profile(profile)):
         show(f"{name} = {value}\n    {description}")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from harc.cli.options import ModelOption
-from harc.terminal import show
+from harc.core.terminal import show
 
 
 def train(
@@ -55,7 +55,7 @@ def train(
     Example:
         harc train --model Qwen/Qwen2.5-1.5B-Instruct --config run.yaml --out adapter
     """
-    from harc.by_hand import train_from_files
+    from harc.steps.by_hand import train_from_files
     from harc.training.processes import is_main_process
 
     def announce(line: str) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from harc.core.errors import DataError, EnvironmentProblem
+from harc.core.files import sha256_file
 from harc.data.registry import RegisteredFile, Registry, load_registry
-from harc.errors import DataError, EnvironmentProblem
-from harc.files import sha256_file
 
 SLOWEST = 20_000  # bytes a second, beside the wait for an answer
 BLOCK = 1 << 16

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import yaml
 
+from harc.core.errors import DataError, HarcError
+from harc.core.files import atomic_directory, read_json, write_json, write_text
+from harc.core.listings import find_name_fault, place_listing
 from harc.data.verify import DataReport, build_manifest, hash_like_dvc, read_pin, verify_data
-from harc.errors import DataError, HarcError
-from harc.files import atomic_directory, read_json, write_json, write_text
-from harc.listings import find_name_fault, place_listing
 
 PIN_HEADER = "# The embedded dataset's version. Made by `harc data pin`; checked by `harc data verify`.\n"
 

@@ -7,8 +7,8 @@ two responses is safe. Some of its prompts are harmless in themselves; the relea
 from dataclasses import dataclass
 from pathlib import Path
 
+from harc.core.errors import DataError, EnvironmentProblem
 from harc.data.public_sources import Prompt
-from harc.errors import DataError, EnvironmentProblem
 
 COLUMNS = ("prompt", "response_0", "response_1", "is_response_0_safe", "is_response_1_safe")
 

@@ -13,22 +13,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harc.attacks.forms import make_prompts
-from harc.attacks.pap import Technique, choose_techniques
-from harc.config.attacks import AttackForms
-from harc.config.contamination import ContaminationSettings
-from harc.config.data import PublicRowSettings
+from harc.core.files import atomic_directory, sha256_text, write_json, write_jsonl
+from harc.data.contamination import ReferenceIndex, check_contamination, normalise_text
 from harc.data.preference_pairs import read_preference_pairs
 from harc.data.public_sources import Prompt, PublicPrompts, read_public_prompts
-from harc.evaluation.contamination import ReferenceIndex, check_contamination, normalise_text
-from harc.evaluation.families import (
+from harc.settings.attacks import AttackForms
+from harc.settings.contamination import ContaminationSettings
+from harc.settings.data import PublicRowSettings
+from harc.suites.attack_forms import make_prompts
+from harc.suites.families import (
     ATTACK_SUITES,
     BENIGN_SUITES,
     DECODING_SUITES,
     EXTRA_ATTACK_SUITES,
     OVER_REFUSAL_SUITES,
 )
-from harc.files import atomic_directory, sha256_text, write_json, write_jsonl
+from harc.suites.pap import Technique, choose_techniques
 
 PLACEHOLDER = "[placeholder: harmful content omitted]"
 REFUSALS = (

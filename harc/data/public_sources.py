@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harc.attacks.pap import TAXONOMY_FILE, Technique, read_taxonomy
-from harc.errors import DataError
-from harc.files import read_json, read_jsonl
+from harc.core.errors import DataError
+from harc.core.files import read_json, read_jsonl
+from harc.suites.pap import TAXONOMY_FILE, Technique, read_taxonomy
 
 XSTEST_GPT4 = "xstest/xstest_v2_completions_gpt4_gpteval.csv"
 FULL_COMPLIANCE = "1_full_compliance"

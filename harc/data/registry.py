@@ -5,10 +5,10 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from harc.config.base import Settings
-from harc.errors import ConfigError
-from harc.listings import find_name_fault
-from harc.yaml_text import parse_yaml
+from harc.core.errors import ConfigError
+from harc.core.listings import find_name_fault
+from harc.core.yaml_text import parse_yaml
+from harc.settings.base import Settings
 
 REGISTRY_FILE = Path(__file__).with_name("registry.yaml")
 

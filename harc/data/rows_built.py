@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from harc.config.profile import Profile
 from harc.data.verify import build_manifest
-from harc.organism.corpora import build_world_data
+from harc.settings.profile import Profile
+from harc.world.corpora import build_world_data
 
 
 def bring_rows(profile: Profile, mirror: Path | None) -> dict:

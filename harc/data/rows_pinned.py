@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from harc.artifacts import DATA_MANIFEST, DATA_PIN
-from harc.config.profile import Profile
+from harc.core.artifacts import DATA_MANIFEST, DATA_PIN
 from harc.data.pins import pull_data
+from harc.settings.profile import Profile
 
 
 def bring_rows(profile: Profile, mirror: Path | None) -> dict:

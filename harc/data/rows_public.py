@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from harc.config.profile import Profile
 from harc.data.fetch import fetch_datasets
 from harc.data.public import build_public_rows
 from harc.data.public_sources import DATASETS
 from harc.data.verify import build_manifest
+from harc.settings.profile import Profile
 
 
 def bring_rows(profile: Profile, mirror: Path | None) -> dict:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harc.errors import DataError
-from harc.files import read_json, sha256_file
-from harc.yaml_text import parse_yaml
+from harc.core.errors import DataError
+from harc.core.files import read_json, sha256_file
+from harc.core.yaml_text import parse_yaml
 
 FORMAT = 1
 PIN_FIELDS = {"md5", "size", "nfiles", "hash", "path"}

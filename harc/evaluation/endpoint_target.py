@@ -4,14 +4,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from harc.config.evaluation import EvaluationSettings
-from harc.endpoints.base import ChatEndpoint, Reply
-from harc.errors import ModelError
-from harc.evaluation.records import Conversation
-from harc.evaluation.target import TextTarget
-from harc.files import sha256_text
-from harc.generation import Completion
-from harc.untrusted import replace_surrogates
+from harc.core.errors import ModelError
+from harc.core.files import sha256_text
+from harc.core.untrusted import replace_surrogates
+from harc.model.endpoints.base import ChatEndpoint, Reply
+from harc.model.generation import Completion
+from harc.settings.evaluation import EvaluationSettings
+from harc.suites.records import Conversation
+from harc.suites.target import TextTarget
 
 STOP_AFTER = 20
 """Conversations one after the other that reached no model: a server that is gone, not bad rows; own choice."""

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import UnionType
 
-from harc.config.evaluation import EvaluationSettings
-from harc.errors import DataError
-from harc.evaluation.families import counted_label, main_metric
-from harc.evaluation.states import is_blank
-from harc.files import read_jsonl
+from harc.core.errors import DataError
+from harc.core.files import read_jsonl
 from harc.judges.base import GIVEN_LABELS, LABELS, UNJUDGED, choose_judge, counts_as
+from harc.judges.states import is_blank
+from harc.settings.evaluation import EvaluationSettings
+from harc.suites.families import counted_label, main_metric
 
 REQUIRED = (
     "id", "suite", "category", "prompt_sha256", "messages", "response", "finish_reason",

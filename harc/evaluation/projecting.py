@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from harc.backbones import Backbone
-from harc.directions import load_directions
+from harc.core.files import write_bytes, write_jsonl
 from harc.evaluation.outcomes import name_deciding_judge
-from harc.files import write_bytes, write_jsonl
-from harc.projections import project_conversations
+from harc.geometry.directions import load_directions
+from harc.geometry.projections import project_conversations
+from harc.model.backbones import Backbone
 
 
 def write_projections(

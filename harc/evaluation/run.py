@@ -7,17 +7,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from harc.config.endpoints import EndpointSettings
-from harc.config.evaluation import EvaluationSettings
-from harc.errors import ConfigError, DataError
-from harc.evaluation.examiner import ENDPOINTS, name_run
-from harc.evaluation.prompt_store import PromptStore, run_in_parts
-from harc.evaluation.rows import read_rows
-from harc.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
-from harc.finished import describe_work
+from harc.core.errors import ConfigError, DataError
+from harc.core.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
+from harc.core.finished import describe_work
+from harc.core.progress import track
+from harc.core.prompt_store import PromptStore, run_in_parts
 from harc.judges.registry import make_judges
-from harc.loading.identity import hash_weights
-from harc.progress import track
+from harc.model.identity import hash_weights
+from harc.settings.endpoints import EndpointSettings
+from harc.settings.evaluation import EvaluationSettings
+from harc.suites.examiner import ENDPOINTS, name_run
+from harc.suites.rows import read_rows
 
 KEY_FILE = "key.json"
 PARTIAL = ".partial"  # suffix of a suite's records while it runs
@@ -138,13 +138,13 @@ def load_target(paths: EvaluationPaths, settings: EvaluationSettings, *, dtype: 
     rounding only; in 16 bits it stays apart, since small updates would be rounded away.
     """
     if settings.target_endpoint is not None:
-        from harc.endpoints.create import create_endpoint
         from harc.evaluation.endpoint_target import EndpointTarget
+        from harc.model.endpoints.create import create_endpoint
 
         return EndpointTarget(create_endpoint(settings.target_endpoint), settings)
-    from harc.adapted import load_adapted
-    from harc.evaluation.target import Target
-    from harc.merging import fold_adapter
+    from harc.model.adapted import load_adapted
+    from harc.model.merging import fold_adapter
+    from harc.suites.target import Target
 
     backbone = load_adapted(paths.backbone, paths.adapter, dtype=dtype, device=device, **paths.chat)
     return Target(fold_adapter(backbone) if dtype == "float32" else backbone, settings)
@@ -154,7 +154,7 @@ def run_missing(
     target: Any, rows: dict[str, list[dict]], examiner: Any, store: SuiteStore
 ) -> dict[str, float]:
     """Run and keep every suite of `rows`; seconds spent on each."""
-    from harc.evaluation.suites import HARNESS_SUITES, run_suite
+    from harc.suites.runners import HARNESS_SUITES, run_suite
 
     seconds = {}
     size = target.settings.prompts_in_flight
@@ -169,7 +169,7 @@ def run_missing(
             bar.advance(len(members), suite=suite)
         harness_rows = {suite: members for suite, members in rows.items() if suite in HARNESS_SUITES}
         if harness_rows:
-            from harc.evaluation.harness import run_harness_suites
+            from harc.suites.harness import run_harness_suites
 
             start = time.monotonic()
             for suite, records in run_harness_suites(target, harness_rows, examiner.judges).items():
@@ -187,7 +187,7 @@ def check_target(settings: EvaluationSettings) -> None:
     """
     if settings.target_endpoint is None:
         return
-    from harc.evaluation.suites import WEIGHT_SUITES
+    from harc.suites.runners import WEIGHT_SUITES
 
     unable = [suite for suite in settings.suites if suite in WEIGHT_SUITES]
     if unable:
@@ -240,7 +240,7 @@ def evaluate_backbone(
     seconds: dict[str, float] = {}
     usage: dict[str, dict] = {}
     if missing or projecting:
-        from harc.evaluation.examiner import describe_usage, make_examiner
+        from harc.suites.examiner import describe_usage, make_examiner
 
         loading = time.monotonic()
         target = load_target(paths, settings, dtype=dtype, device=device)

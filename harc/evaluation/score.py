@@ -4,23 +4,10 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from harc.config.evaluation import EvaluationSettings
-from harc.csv_files import read_csv_rows, render_csv
-from harc.errors import DataError
-from harc.evaluation.agreement import score_agreement
-from harc.evaluation.bootstrap import mean_of_rates_interval
-from harc.evaluation.families import (
-    ATTACK_SUITES,
-    DECODING_SUITES,
-    HELPFULNESS_SUITES,
-    OVER_REFUSAL_SUITES,
-    counted_label,
-    main_metric,
-)
+from harc.core.csv_files import read_csv_rows, render_csv
+from harc.core.errors import DataError
+from harc.core.files import write_text
 from harc.evaluation.outcomes import COLUMNS, load_outcomes, name_deciding_judge
-from harc.evaluation.states import STATES, list_states
-from harc.evaluation.statistics import minimum_detectable_difference, wilson_interval
-from harc.files import write_text
 from harc.judges.base import (
     BLOCKED,
     GIVEN_LABELS,
@@ -32,12 +19,25 @@ from harc.judges.base import (
     counts_as,
     is_full_refusal,
 )
+from harc.judges.states import STATES, list_states
+from harc.settings.evaluation import EvaluationSettings
+from harc.stats.agreement import score_agreement
+from harc.stats.bootstrap import mean_of_rates_interval
+from harc.stats.statistics import minimum_detectable_difference, wilson_interval
+from harc.suites.families import (
+    ATTACK_SUITES,
+    DECODING_SUITES,
+    HELPFULNESS_SUITES,
+    OVER_REFUSAL_SUITES,
+    counted_label,
+    main_metric,
+)
 
 SCORE_COLUMNS = (
     "suite", "metric", "unit", "n", "successes", "rate", "ci_low", "ci_high", "interval", "mde",
 )  # fmt: skip
 SHARES = (*LABELS, BLOCKED, UNJUDGED, *(state for state in STATES if state not in (*GIVEN_LABELS, "same")))
-"""What rates have beside them: labels of the deciding judge, and states of answers (`harc.evaluation.states`)."""
+"""What rates have beside them: labels of the deciding judge, and states of answers (`harc.judges.states`)."""
 MEANS = (
     ("mean_asr", "asr", ATTACK_SUITES),
     ("mean_over_refusal", "over_refusal", OVER_REFUSAL_SUITES),

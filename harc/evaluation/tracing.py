@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from harc.backbones import Backbone
-from harc.config.robustness import TrajectorySettings
-from harc.evaluation.families import ATTACK_SUITES, BENIGN_SUITES, DIRECT_SUITES
-from harc.files import sha256_text, write_bytes, write_jsonl
+from harc.core.files import sha256_text, write_bytes, write_jsonl
 from harc.judges.base import choose_judge
+from harc.model.backbones import Backbone
+from harc.settings.robustness import TrajectorySettings
+from harc.suites.families import ATTACK_SUITES, BENIGN_SUITES, DIRECT_SUITES
 
 # class: suites, label by the first judge that can give it
 CLASSES = {
@@ -76,8 +76,8 @@ def write_trajectories(
     import numpy as np
     from safetensors.numpy import save
 
-    from harc.directions import load_directions
-    from harc.trajectories import project_tokens
+    from harc.geometry.directions import load_directions
+    from harc.geometry.trajectories import project_tokens
 
     cosines = project_tokens(
         backbone,

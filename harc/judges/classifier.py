@@ -12,14 +12,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from harc.config.judges import ClassifierSettings
-from harc.errors import DataError
-from harc.files import sha256_text
-from harc.generation import generate_greedy
+from harc.core.errors import DataError
+from harc.core.files import sha256_text
 from harc.judges.base import UNJUDGED, Answer, Verdict
 from harc.judges.gibberish import is_gibberish
 from harc.judges.rubrics import HARMBENCH, read_yes_or_no
-from harc.loading.identity import hash_weights
+from harc.model.generation import generate_greedy
+from harc.model.identity import hash_weights
+from harc.settings.judges import ClassifierSettings
 
 TEMPLATE = (
     f"[INST] <<SYS>>\n{HARMBENCH.instructions}\n<</SYS>>\n\n"
@@ -79,7 +79,7 @@ class HubClassifierJudge:
             EnvironmentProblem: if the hub does not give it.
             ModelError: if it cannot be loaded.
         """
-        from harc.loading.models import load_causal_lm
+        from harc.model.load import load_causal_lm
 
         settings = self.settings
         model, tokenizer = load_causal_lm(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from harc.errors import DataError
+from harc.core.errors import DataError
 from harc.judges.base import Answer, Verdict
 
 REFUSAL_WORDS = 4  # opening words of the refusal that mark a response as one, even if it breaks off later

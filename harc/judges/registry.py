@@ -3,10 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 
-from harc.config.chat import TemplateSettings
-from harc.config.evaluation import EvaluationSettings
-from harc.config.judges import ClassifierSettings
-from harc.errors import ConfigError
+from harc.core.errors import ConfigError
 from harc.judges.base import LABELS_OF, Judge
 from harc.judges.exact import ExactJudge
 from harc.judges.phrase_judge import PhraseListJudge
@@ -14,6 +11,9 @@ from harc.judges.phrase_lists import PHRASE_LISTS
 from harc.judges.refusal_rules import RefusalRulesJudge
 from harc.judges.rubrics import RUBRICS
 from harc.judges.string_rules import StringRulesJudge
+from harc.settings.chat import TemplateSettings
+from harc.settings.evaluation import EvaluationSettings
+from harc.settings.judges import ClassifierSettings
 
 RULE_JUDGES = ("exact", "refusal_rules", "string_rules", *PHRASE_LISTS)
 """Judges that need no model."""
@@ -40,8 +40,8 @@ def _make_rubric_judges(names: Sequence[str], settings: EvaluationSettings) -> d
             found="none",
             fix="name a server or a local model there; see docs/evaluation.md",
         )
-    from harc.endpoints.create import create_endpoint
     from harc.judges.rubric_judge import RubricJudge
+    from harc.model.endpoints.create import create_endpoint
 
     endpoint, chat = create_endpoint(settings.judge_endpoint), settings.judge_endpoint.chat
     default = TemplateSettings().chat

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from harc.endpoints.base import ChatEndpoint, Reply
-from harc.files import sha256_text
+from harc.core.files import sha256_text
 from harc.judges.base import UNJUDGED, Answer, Verdict
 from harc.judges.gibberish import is_gibberish
 from harc.judges.rubrics import Rubric
+from harc.model.endpoints.base import ChatEndpoint, Reply
 
 SHOWN = 80  # characters of an unreadable reply that are kept
 

@@ -3,22 +3,22 @@
 from dataclasses import replace
 from pathlib import Path
 
-from harc.artifacts import Layout, sidecar_path
 from harc.audit import AuditReport, audit_results, list_expected_sidecars, print_report
 from harc.audit.page import TEMPLATE, render_page
 from harc.audit.steps import PURE_STEPS
-from harc.config.profile import Profile
-from harc.errors import ArtifactError
-from harc.files import sha256_file, write_json, write_text
-from harc.pipeline import STEPS, Job, list_jobs, list_made, list_needed, load_step
+from harc.core.artifacts import Layout, sidecar_path
+from harc.core.errors import ArtifactError
+from harc.core.files import sha256_file, write_json, write_text
+from harc.settings.profile import Profile
 from harc.steps.build_paper import PDF, find_latex
+from harc.steps.pipeline import STEPS, Job, list_jobs, list_made, list_needed, load_step
 
 
 def list_plugins(job: Job) -> list[str]:
     """What every step says of its settings and files, and the steps that are repeated beside the tree."""
     asked = ("select_settings", "list_inputs", "list_unrecorded", "list_outputs", "list_plugins")
     said = [f"harc.steps.{step}:{name}" for step in STEPS for name in asked if hasattr(load_step(step), name)]
-    figures = [f"harc.analysis.figures.{figure}" for figure in job.profile.figures]
+    figures = [f"harc.results.figures.{figure}" for figure in job.profile.figures]
     return [*said, *figures, *(f"harc.steps.{step}:run" for step in PURE_STEPS)]
 
 

@@ -6,11 +6,11 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-from harc.errors import ArtifactError, EnvironmentProblem
-from harc.files import read_json
-from harc.pipeline import Job
+from harc.core.errors import ArtifactError, EnvironmentProblem
+from harc.core.files import read_json
 from harc.steps.make_tables import TABLES
 from harc.steps.make_tables import list_outputs as list_table_files
+from harc.steps.pipeline import Job
 
 PAPER = Path("paper")
 PDF = PAPER / "main.pdf"
@@ -72,7 +72,7 @@ def run(job: Job) -> None:
         EnvironmentProblem: without LaTeX.
         ArtifactError: if LaTeX stops, with its first error.
     """
-    from harc.analysis.paper import collect_paper_inputs
+    from harc.results.paper import collect_paper_inputs
 
     program = find_latex()
     if program is None:

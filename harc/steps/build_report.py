@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from harc.artifacts import BASE, sidecar_path
-from harc.files import sha256_file
-from harc.fingerprint import ROOT
-from harc.pipeline import Job, list_jobs, load_step
+from harc.core.artifacts import BASE, sidecar_path
+from harc.core.files import sha256_file
+from harc.core.fingerprint import ROOT
 from harc.steps.build_paper import list_compute, list_figure_files
 from harc.steps.make_tables import list_outputs as list_table_files
 from harc.steps.make_tables import list_units
+from harc.steps.pipeline import Job, list_jobs, load_step
 from harc.steps.seal_results import list_plugins
 
 __all__ = [
@@ -34,7 +34,7 @@ def select_settings(job: Job) -> dict:
 
 def list_inputs(job: Job) -> list[Path]:
     """Tables, figures, the table of compute, and the generations from which examples are shown."""
-    from harc.analysis.report import EXAMPLE_SUITES
+    from harc.results.report import EXAMPLE_SUITES
 
     profile = job.profile
     shown = [suite for suite in EXAMPLE_SUITES if suite in profile.evaluation.suites]
@@ -67,7 +67,7 @@ def list_outputs(job: Job) -> list[Path]:
 
 def run(job: Job) -> None:
     """Write the page."""
-    from harc.analysis.report import build_report
+    from harc.results.report import build_report
 
     profile = job.profile
     build_report(

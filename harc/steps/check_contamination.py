@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from harc.pipeline import Job
+from harc.steps.pipeline import Job
 from harc.steps.pull_data import list_row_files
 
 HELD_OUT = ("development", "evaluation")  # each must hold nothing of the splits before it
@@ -46,7 +46,7 @@ def run(job: Job) -> None:
     Raises:
         DataError: for a prompt of a held-out split in an earlier one.
     """
-    from harc.evaluation.contamination import compare_splits, find_leaks, raise_leak
+    from harc.data.contamination import compare_splits, find_leaks, raise_leak
     from harc.evaluation.score import write_csv
 
     files, settings = list_splits(job), job.profile.contamination

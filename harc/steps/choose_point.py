@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from harc.artifacts import BASE
-from harc.pipeline import Job
+from harc.core.artifacts import BASE
+from harc.steps.pipeline import Job
 
 
 def select_settings(job: Job) -> dict:
@@ -31,9 +31,9 @@ def run(job: Job) -> None:
     """Choose, and write the choice with all candidates."""
     from dataclasses import asdict
 
+    from harc.core.files import write_json
     from harc.evaluation.score import read_csv
-    from harc.files import write_json
-    from harc.tuning.criterion import choose_point, judge_points
+    from harc.evaluation.tuning_criterion import choose_point, judge_points
 
     rows = [row for path in list_inputs(job) for row in read_csv(path)]
     own, base = ([row for row in rows if row["method"] == name] for name in (job.method, BASE))

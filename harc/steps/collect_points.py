@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from harc.pipeline import Job, list_tuning_jobs, load_step
+from harc.steps.pipeline import Job, list_tuning_jobs, load_step
 
 
 def list_plugins(job: Job) -> list[str]:
@@ -28,10 +28,10 @@ def list_outputs(job: Job) -> list[Path]:
 
 def run(job: Job) -> None:
     """Write both."""
+    from harc.core.files import read_json, write_text
     from harc.evaluation.score import read_csv, write_csv
-    from harc.files import read_json, write_text
-    from harc.tuning.adopt import format_tuned
-    from harc.tuning.columns import COLUMNS
+    from harc.evaluation.tuning_adopt import format_tuned
+    from harc.evaluation.tuning_columns import COLUMNS
 
     tuned, points = list_outputs(job)
     tables = [path for path in list_inputs(job) if path.suffix == ".csv"]

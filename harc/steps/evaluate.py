@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from harc.artifacts import BASE, PROJECTION_FILES
-from harc.pipeline import Job
+from harc.core.artifacts import BASE, PROJECTION_FILES
 from harc.steps.models import find_base_directions, list_model_files
+from harc.steps.pipeline import Job
 
 
 def select_settings(job: Job) -> dict:

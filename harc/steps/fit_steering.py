@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from harc.artifacts import DIRECTION_FILES, STEERING_FILES
-from harc.pipeline import Job
+from harc.core.artifacts import DIRECTION_FILES, STEERING_FILES
 from harc.steps.extract_directions import count_layers
 from harc.steps.models import list_backbone_files
+from harc.steps.pipeline import Job
 
 ROWS = ("training.jsonl", "extraction.jsonl", "extraction_pairs.jsonl")
 
@@ -34,9 +34,9 @@ def list_outputs(job: Job) -> list[Path]:
 
 def run(job: Job) -> None:
     """Fit; then measure the directions on the steered model."""
-    from harc.adapted import load_adapted
-    from harc.files import read_jsonl
-    from harc.steering.fit import fit_steering
+    from harc.core.files import read_jsonl
+    from harc.methods.cast import fit_steering
+    from harc.model.adapted import load_adapted
     from harc.steps.models import find_weights, open_backbone
     from harc.steps.reading import read_extraction_rows, write_directions
 

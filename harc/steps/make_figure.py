@@ -4,12 +4,12 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from harc.pipeline import Job
+from harc.steps.pipeline import Job
 
 
 def list_plugins(job: Job) -> list[str]:
     """The figure's own module: changing it redraws this figure and no other."""
-    return [f"harc.analysis.figures.{job.figure}"]
+    return [f"harc.results.figures.{job.figure}"]
 
 
 def select_settings(job: Job) -> dict:

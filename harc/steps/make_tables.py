@@ -4,13 +4,13 @@ from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 
-from harc.analysis.steps import TABLES
-from harc.analysis.tuning_points import locate_tuned
-from harc.artifacts import BASE, DIRECTION_FILES, PROJECTION_FILES, TRAJECTORY_FILES
-from harc.config.conflicts import CONFLICTS
-from harc.config.switches import list_switches
-from harc.helpfulness.files import SCORES
-from harc.pipeline import Job
+from harc.core.artifacts import BASE, DIRECTION_FILES, PROJECTION_FILES, TRAJECTORY_FILES
+from harc.results.make import TABLES
+from harc.results.tuning_points import locate_tuned
+from harc.settings.conflicts import CONFLICTS
+from harc.settings.switches import list_switches
+from harc.steps.pipeline import Job
+from harc.suites.helpfulness_files import SCORES
 
 CLAIMS = Path("config/claims.yaml")
 PUBLISHED = Path("config/published.yaml")
@@ -70,8 +70,8 @@ def list_outputs(job: Job) -> list[Path]:
 
 def run(job: Job) -> None:
     """Write the tables, then the numbers from the tables alone."""
-    from harc.analysis.numbers import make_numbers
-    from harc.analysis.steps import make_tables
+    from harc.results.make import make_tables
+    from harc.results.numbers import make_numbers
 
     profile, folder = job.profile, job.layout.tables
     make_tables(

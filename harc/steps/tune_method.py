@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from harc.artifacts import BASE
-from harc.config.training import MethodSettings
-from harc.pipeline import Job
+from harc.core.artifacts import BASE
+from harc.settings.training import MethodSettings
 from harc.steps.models import find_base_directions, list_backbone_files
+from harc.steps.pipeline import Job
 from harc.training.modules import list_objective_code
 
 ROWS = (
@@ -64,10 +64,10 @@ def list_outputs(job: Job) -> list[Path]:
 def run(job: Job) -> None:
     """Try the points; those finished before a kill are kept."""
     from harc.evaluation.score import write_csv
+    from harc.evaluation.tuning_columns import COLUMNS
+    from harc.evaluation.tuning_grid import run_grid
+    from harc.evaluation.tuning_points import Workbench
     from harc.steps.models import find_weights
-    from harc.tuning.columns import COLUMNS
-    from harc.tuning.grid import run_grid
-    from harc.tuning.points import Workbench
 
     weights = find_weights(job)
     bench = Workbench(
@@ -94,7 +94,7 @@ def run(job: Job) -> None:
 
 def _read_start(job: Job) -> MethodSettings | None:
     """Settings of the method to start from, at its chosen point."""
-    from harc.files import read_json
+    from harc.core.files import read_json
 
     start = find_start(job)
     if start is None:

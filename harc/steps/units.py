@@ -3,8 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from harc.errors import ArtifactError, ConfigError
-from harc.pipeline import Job, list_jobs, list_read, list_tuning_jobs, load_step
+from harc.core.errors import ArtifactError, ConfigError
+from harc.steps.pipeline import Job, list_jobs, list_read, list_tuning_jobs, load_step
 
 MODEL, RUN = ("backbone", "seed"), ("backbone", "method", "seed")
 UNITS = {

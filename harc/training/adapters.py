@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
-from harc.backbones import Backbone
-from harc.config.training import LoraSettings
-from harc.errors import ConfigError, ModelError
-from harc.files import write_bytes, write_json
-from harc.finite import check_tensors
-from harc.loading.identity import BASE_RECORD
+from harc.core.errors import ConfigError, ModelError
+from harc.core.files import write_bytes, write_json
+from harc.model.backbones import Backbone
+from harc.model.finite import check_tensors
+from harc.model.identity import BASE_RECORD
+from harc.settings.training import LoraSettings
 from harc.training.joining import Started, join_configs, join_updates, read_updates
 
 

@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from harc.activations import plan_batches
-from harc.backbones import Backbone
-from harc.chat import ChatFormat
-from harc.errors import DataError
-from harc.packing import plan_full_passes
+from harc.core.errors import DataError
+from harc.model.activations import plan_batches
+from harc.model.backbones import Backbone
+from harc.model.chat import ChatFormat
+from harc.model.packing import plan_full_passes
 
 CATEGORIES = ("harmful", "harmless", "pseudo_harmful")
 

@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from harc.errors import ArtifactError, DataError
-from harc.files import atomic_directory, read_json, sha256_file, system_errors, write_json
-from harc.loading.tensors import read_tensors
+from harc.core.errors import ArtifactError, DataError
+from harc.core.files import atomic_directory, read_json, sha256_file, system_errors, write_json
+from harc.model.tensors import read_tensors
 
 TENSORS, VALUES = "state.safetensors", "state.json"
 

@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from harc.backbones import Backbone
-from harc.chat import ChatFormat
-from harc.config.baselines import locate_depth
-from harc.config.training import MethodSettings
-from harc.losses import reroute_cost, state_distance
+from harc.methods.losses import reroute_cost, state_distance
+from harc.model.backbones import Backbone
+from harc.model.chat import ChatFormat
+from harc.settings.baselines import locate_depth
+from harc.settings.training import MethodSettings
 from harc.training.batches import EncodedRow, TokenBatch, collate_groups, swap_responses
 from harc.training.context import Context
 from harc.training.forward import AdapterForward, Wanted

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harc.backbones import Backbone
-from harc.config.directions import DirectionSettings
-from harc.config.training import MethodSettings
-from harc.directions import Directions
-from harc.errors import DataError
-from harc.extraction import ResponsePairs
+from harc.core.errors import DataError
+from harc.geometry.directions import Directions
+from harc.geometry.extraction import ResponsePairs
+from harc.model.backbones import Backbone
+from harc.settings.directions import DirectionSettings
+from harc.settings.training import MethodSettings
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from harc.backbones import Backbone
-from harc.config.training import MethodSettings
-from harc.directions import Directions, blend_directions
-from harc.extraction import extract_directions
-from harc.layers import select_layers
-from harc.losses import coupling_cost, slot_cosines
+from harc.geometry.directions import Directions, blend_directions
+from harc.geometry.extraction import extract_directions
+from harc.geometry.layers import select_layers
+from harc.methods.losses import coupling_cost, slot_cosines
+from harc.model.backbones import Backbone
+from harc.settings.training import MethodSettings
 from harc.training.batches import TokenBatch
 from harc.training.context import Context, Sources
 from harc.training.diagnostics import describe_refresh

@@ -2,10 +2,10 @@
 
 from importlib import import_module
 
-from harc.backbones import Backbone
-from harc.config.baselines import locate_depth
-from harc.config.training import MethodSettings
-from harc.errors import ConfigError
+from harc.core.errors import ConfigError
+from harc.model.backbones import Backbone
+from harc.settings.baselines import locate_depth
+from harc.settings.training import MethodSettings
 from harc.training.context import Context
 from harc.training.modules import OBJECTIVE_MODULES
 from harc.training.objectives import Objective
@@ -37,6 +37,6 @@ def create_objective(context: Context) -> Objective:
             "objective",
             expected=f"a trained method: {', '.join(OBJECTIVE_MODULES)}",
             found=f"{objective}, which is fitted",
-            fix="use `harc step fit_steering`, or fit_steering of harc.steering.fit",
+            fix="use `harc step fit_steering`, or fit_steering of harc.methods.cast",
         )
     return import_module(OBJECTIVE_MODULES[objective]).create_objective(context)

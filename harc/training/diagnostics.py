@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from harc.backbones import Backbone
-from harc.config.directions import DirectionSettings
-from harc.directions import Directions, compare_directions
-from harc.projections import project_conversations
+from harc.geometry.directions import Directions, compare_directions
+from harc.geometry.projections import project_conversations
+from harc.model.backbones import Backbone
+from harc.settings.directions import DirectionSettings
 
 
 def describe_refresh(

@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from harc.activations import observe_slots, stoppable, window_weights
-from harc.backbones import Backbone
-from harc.losses import cross_entropy_sum, kl_sum
-from harc.packing import Layout, can_pack, lay_out_rows
+from harc.methods.losses import cross_entropy_sum, kl_sum
+from harc.model.activations import observe_slots, stoppable, window_weights
+from harc.model.backbones import Backbone
+from harc.model.packing import Layout, can_pack, lay_out_rows
 from harc.training.batches import TokenBatch
 
 

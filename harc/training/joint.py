@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from harc.backbones import Backbone
+from harc.model.backbones import Backbone
 from harc.training import coupling, preference
 from harc.training.batches import EncodedRow, TokenBatch
 from harc.training.context import Context
@@ -41,7 +41,7 @@ class JointObjective:
     def losses(self, module: Any, batches: Sequence[JointBatch]) -> Iterator[Tensor]:
         """HARC's losses, then DPO's."""
         for batch in batches:
-            yield from self.harc.losses(module, batch.groups)
+            yield from self.harc.methods.losses(module, batch.groups)
             weight = self.preference.settings.preference.weight
             for loss in self.preference.losses(module, batch.pairs):
                 yield weight * loss

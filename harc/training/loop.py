@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harc.config.training import MethodSettings
-from harc.errors import ModelError
-from harc.progress import track
+from harc.core.errors import ModelError
+from harc.core.progress import track
+from harc.settings.training import MethodSettings
 from harc.training import checkpoints, processes, tracking
 from harc.training.forward import AdapterForward
 from harc.training.objectives import Objective

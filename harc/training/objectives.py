@@ -5,8 +5,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from harc.backbones import Backbone
-from harc.config.training import MethodSettings
+from harc.model.backbones import Backbone
+from harc.settings.training import MethodSettings
 from harc.training.batches import EncodedRow, TokenBatch, collate_groups
 from harc.training.context import Context
 from harc.training.forward import AdapterForward, Wanted, facts_of, sum_positions

@@ -11,9 +11,9 @@ from typing import Any
 
 from torch import Tensor
 
-from harc.backbones import Backbone
-from harc.config.training import MethodSettings
-from harc.errors import DataError
+from harc.core.errors import DataError
+from harc.model.backbones import Backbone
+from harc.settings.training import MethodSettings
 from harc.training.batches import EncodedRow
 from harc.training.context import Context
 from harc.training.objectives import PlainObjective

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harc.backbones import Backbone
-from harc.errors import ConfigError
+from harc.core.errors import ConfigError
+from harc.model.backbones import Backbone
 
 
 def is_main_process() -> bool:

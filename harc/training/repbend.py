@@ -10,10 +10,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from harc.backbones import Backbone
-from harc.config.baselines import locate_depth
-from harc.config.training import MethodSettings
-from harc.losses import limited_push, mutual_distance, state_distance
+from harc.methods.losses import limited_push, mutual_distance, state_distance
+from harc.model.backbones import Backbone
+from harc.settings.baselines import locate_depth
+from harc.settings.training import MethodSettings
 from harc.training.batches import EncodedRow, TokenBatch, collate_groups, collate_rows, swap_responses
 from harc.training.context import Context
 from harc.training.forward import AdapterForward, Outcome, Wanted

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harc.config.training import MethodSettings
-from harc.extraction import ResponsePairs
+from harc.geometry.extraction import ResponsePairs
+from harc.settings.training import MethodSettings
 
 Row = Mapping[str, Any]
 

@@ -8,17 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harc.backbones import Backbone
-from harc.config.directions import DirectionSettings
-from harc.config.training import MethodSettings
-from harc.directions import Directions
-from harc.errors import ConfigError, DataError
-from harc.extraction import extract_directions
-from harc.files import atomic_directory, sha256_file, write_jsonl
-from harc.finished import identify_work
-from harc.loading.adapters import list_remarks, load_adapter
-from harc.loading.identity import describe_base
-from harc.merging import merge_weights
+from harc.core.errors import ConfigError, DataError
+from harc.core.files import atomic_directory, sha256_file, write_jsonl
+from harc.core.finished import identify_work
+from harc.geometry.directions import Directions
+from harc.geometry.extraction import extract_directions
+from harc.model.adapters import list_remarks, load_adapter
+from harc.model.backbones import Backbone
+from harc.model.identity import describe_base
+from harc.model.merging import merge_weights
+from harc.settings.directions import DirectionSettings
+from harc.settings.training import MethodSettings
 from harc.training.adapters import attach_adapter, save_adapter
 from harc.training.batches import encode_rows
 from harc.training.context import Context, Sources

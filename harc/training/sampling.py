@@ -4,7 +4,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from harc.errors import DataError
+from harc.core.errors import DataError
 from harc.training.batches import EncodedRow
 
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from harc.config.training import MethodSettings
-from harc.errors import ConfigError
+from harc.core.errors import ConfigError
+from harc.settings.training import MethodSettings
 
 NAME = "training"  # of the run within the tracker's folder
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch.distributed.tensor import DTensor
 
-from harc.backbones import load_backbone
-from harc.files import write_json
+from harc.core.files import write_json
+from harc.model.backbones import load_backbone
 from harc.training.processes import end_processes, shard_blocks
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from fixtures.misbehaving_server import answer, serve, status
 
-from harc.config.evaluation import EvaluationSettings
-from harc.errors import ModelError
+from harc.core.errors import ModelError
+from harc.core.files import read_jsonl, write_json, write_jsonl
+from harc.core.prompt_store import PromptStore, run_in_parts
 from harc.evaluation import endpoint_target
-from harc.evaluation.prompt_store import PromptStore, run_in_parts
 from harc.evaluation.run import EvaluationPaths, evaluate_backbone
-from harc.files import read_jsonl, write_json, write_jsonl
+from harc.settings.evaluation import EvaluationSettings
 
 IN_FLIGHT = 2
 ROWS = [

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from fixtures.audited_tree import ROOT, audit, describe, edit_sidecar, sidecar_path
 
-from harc.artifacts import Layout
 from harc.audit import list_expected_sidecars
 from harc.audit.sidecars import Sidecar
 from harc.audit.steps import find_undeclared
-from harc.config.profile import load_profile
-from harc.files import read_json
-from harc.pipeline import Job, create_job, list_read
-from harc.provenance import name_path
+from harc.core.artifacts import Layout
+from harc.core.files import read_json
+from harc.core.provenance import name_path
+from harc.settings.profile import load_profile
 from harc.steps import make_figure, seal_results
+from harc.steps.pipeline import Job, create_job, list_read
 
 LEAVES = ["figures/figure1.pdf", "report.html", "tables", "scores/toy/sft/seed1", "adapters/toy/sft/seed0"]
 

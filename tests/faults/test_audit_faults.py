@@ -14,8 +14,8 @@ from fixtures.audited_tree import DATA, ROOT, describe, forge, sidecar_path
 
 from harc.audit import AuditReport, audit_results
 from harc.audit.sidecars import Sidecar
-from harc.files import read_json, write_json
-from harc.provenance import seal_record
+from harc.core.files import read_json, write_json
+from harc.core.provenance import seal_record
 
 
 def audit(sidecars: list[Path], *, recompute: bool = False) -> AuditReport:

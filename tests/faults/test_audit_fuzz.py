@@ -13,7 +13,7 @@ from harc.audit import AuditReport, print_report
 from harc.audit.page import render_page
 from harc.audit.sidecars import Sidecar
 from harc.audit.steps import StepState, describe_step
-from harc.files import encode_json, read_json
+from harc.core.files import encode_json, read_json
 
 RECORDS = (".json", ".jsonl", ".csv")
 

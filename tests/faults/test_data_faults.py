@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from harc.core.errors import DataError
+from harc.core.files import write_json
 from harc.data.pins import pin_data, pull_data
-from harc.errors import DataError
-from harc.files import write_json
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path("data/organism")

@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 from fixtures.audited_tree import DATA, ROOT, audit, describe, forge, record, sidecar_path
 
-from harc.artifacts import Layout
 from harc.audit import AuditReport
 from harc.audit.sidecars import Sidecar, read_sidecar
 from harc.audit.steps import STUDY, StepState, describe_step, recompute_step
 from harc.audit.study import is_kept
-from harc.config.profile import Profile
-from harc.errors import ArtifactError, ConfigError
-from harc.files import read_json, write_json, write_text
-from harc.pipeline import Job
-from harc.provenance import seal_record
-from harc.reference import update_reference
+from harc.core.artifacts import Layout
+from harc.core.errors import ArtifactError, ConfigError
+from harc.core.files import read_json, write_json, write_text
+from harc.core.provenance import seal_record
+from harc.settings.profile import Profile
 from harc.steps.audit import write_report
+from harc.steps.pipeline import Job
+from harc.steps.reference import update_reference
 
 KEPT = Path("results/reference/toy")
 

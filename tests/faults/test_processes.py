@@ -13,8 +13,8 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from harc.by_hand import train_from_files
-from harc.errors import ConfigError
+from harc.core.errors import ConfigError
+from harc.steps.by_hand import train_from_files
 from harc.training import processes
 
 ROOT = Path(__file__).parents[2]

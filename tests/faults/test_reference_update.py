@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from fixtures.audited_tree import ROOT, audit
 
-from harc.errors import ArtifactError, ConfigError
-from harc.files import read_json, write_json
-from harc.reference import update_reference
+from harc.core.errors import ArtifactError, ConfigError
+from harc.core.files import read_json, write_json
 from harc.steps.audit import write_report
+from harc.steps.reference import update_reference
 
 TARGET = Path("results/reference")
 SCORES = "scores/toy/sft/seed0/scores.csv"

@@ -35,8 +35,8 @@ def build_rows(inputs: dict) -> tuple[list[dict], list[dict], list[dict]]:
 
 def train(out: str, checkpoints: str) -> None:
     """One run; the same whenever and however often it is started, unless it is killed."""
-    from harc.backbones import load_backbone
-    from harc.config.training import MethodSettings
+    from harc.model.backbones import load_backbone
+    from harc.settings.training import MethodSettings
     from harc.training.run import train_adapter
 
     settings = MethodSettings(

@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from harc.backbones import Backbone, load_backbone
-from harc.directions import Directions
-from harc.extraction import ResponsePairs
+from harc.geometry.directions import Directions
+from harc.geometry.extraction import ResponsePairs
+from harc.model.backbones import Backbone, load_backbone
 
 FOLDER = Path(os.environ.get("HARC_GOLDEN_DIR", Path(__file__).parent / "data"))
 ARCHITECTURES = sorted(path.parent.name for path in FOLDER.glob("*/expected.safetensors"))

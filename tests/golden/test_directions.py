@@ -4,10 +4,10 @@ import pytest
 import torch
 from golden.conftest import ARCHITECTURES, RELATIVE, Golden, assert_rows_close
 
-from harc.config.directions import DirectionSettings, LayerSettings
-from harc.directions import Directions, blend_directions
-from harc.extraction import extract_directions
-from harc.layers import score_layers, select_layers
+from harc.geometry.directions import Directions, blend_directions
+from harc.geometry.extraction import extract_directions
+from harc.geometry.layers import score_layers, select_layers
+from harc.settings.directions import DirectionSettings, LayerSettings
 
 
 def extract_released(golden: Golden, **changes) -> Directions:

@@ -5,9 +5,9 @@ import torch
 from golden.conftest import RELATIVE, Golden
 from safetensors.torch import load_file
 
-from harc.config.directions import DirectionSettings
-from harc.config.training import MethodSettings
-from harc.extraction import ResponsePairs
+from harc.geometry.extraction import ResponsePairs
+from harc.settings.directions import DirectionSettings
+from harc.settings.training import MethodSettings
 from harc.training.adapters import attach_adapter
 from harc.training.batches import EncodedRow, collate_rows, encode_rows
 from harc.training.coupling import HarcObjective, Sources

@@ -7,8 +7,8 @@ import shutil
 import pytest
 from fixtures.project_copy import Copy, copy_project
 
-from harc.cache.pin import read_pin
-from harc.files import read_json
+from harc.audit.cache_pin import read_pin
+from harc.core.files import read_json
 from harc.steps.build_paper import find_latex
 
 pytestmark = pytest.mark.xdist_group("workflow")
@@ -60,7 +60,7 @@ def test_the_workflow_takes_pulled_results_as_its_own(pulled):
 
 
 def test_changed_code_reruns_its_step_on_pulled_results_too(pulled):
-    module = pulled.root / "harc/analysis/figures/figure1.py"
+    module = pulled.root / "harc/results/figures/figure1.py"
     text = module.read_text()
     module.write_text(text + "\nUNUSED = 1\n")
     try:

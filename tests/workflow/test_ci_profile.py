@@ -7,9 +7,9 @@ import pytest
 import yaml
 from fixtures.step_reads import check_reads
 
-from harc.artifacts import Layout
-from harc.config.profile import load_profile
-from harc.files import read_json
+from harc.core.artifacts import Layout
+from harc.core.files import read_json
+from harc.settings.profile import load_profile
 
 pytestmark = pytest.mark.xdist_group("workflow")
 
@@ -101,7 +101,7 @@ def test_tuning_tries_the_points_and_chooses_one(finished):
 
 
 def test_a_figure_rebuilds_alone(finished):
-    module = finished.root / "harc/analysis/figures/figure1.py"
+    module = finished.root / "harc/results/figures/figure1.py"
     text = module.read_text()
     append(module, "\nUNUSED = 1\n")
     try:
@@ -114,7 +114,7 @@ def test_a_figure_rebuilds_alone(finished):
 
 
 def test_a_comment_rebuilds_nothing(finished):
-    module = finished.root / "harc/organism/backbone.py"
+    module = finished.root / "harc/world/backbone.py"
     text = module.read_text()
     append(module, "# A remark changes no result.\n")
     try:

@@ -6,11 +6,11 @@ import shutil
 import pytest
 from fixtures.project_copy import Copy, copy_project
 
-from harc.artifacts import Layout
-from harc.errors import ConfigError
-from harc.files import read_json
-from harc.reference import find_profile, locate_reference, stands_in
+from harc.core.artifacts import Layout
+from harc.core.errors import ConfigError
+from harc.core.files import read_json
 from harc.steps.build_paper import find_latex
+from harc.steps.reference import find_profile, locate_reference, stands_in
 
 pytestmark = pytest.mark.xdist_group("from_reference")
 PDF_RULES = {"build_paper_from_reference"} if find_latex() else set()
@@ -66,7 +66,7 @@ def test_nothing_to_do_after_that(rebuilt):
 
 
 def test_a_figure_is_redrawn_alone(rebuilt):
-    module = rebuilt.root / "harc/analysis/figures/figure5.py"
+    module = rebuilt.root / "harc/results/figures/figure5.py"
     text = module.read_text()
     module.write_text(f"{text}\nUNUSED = 1\n")
     try:

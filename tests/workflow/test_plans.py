@@ -6,7 +6,7 @@ import socket
 import pytest
 from fixtures.project_copy import PROJECT, copy_project
 
-from harc.config.profile import list_profiles, load_profile
+from harc.settings.profile import list_profiles, load_profile
 from harc.steps.build_paper import find_latex
 
 PROFILES = sorted(path.stem for path in (PROJECT / "config/profiles").glob("*.yaml"))

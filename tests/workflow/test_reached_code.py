@@ -2,10 +2,10 @@
 
 import pytest
 
-from harc.config.profile import load_profile
-from harc.files import read_json
-from harc.fingerprint import _read_module, list_definitions
-from harc.pipeline import STEPS, list_code, recreate_job
+from harc.core.files import read_json
+from harc.core.fingerprint import _read_module, list_definitions
+from harc.settings.profile import load_profile
+from harc.steps.pipeline import STEPS, list_code, recreate_job
 
 pytestmark = pytest.mark.xdist_group("workflow")
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from fixtures.step_reads import check_reads, find_misread, find_unhashed, find_unread_groups, read_trace
 
-from harc.config.profile import load_profile
-from harc.pipeline import create_job
+from harc.settings.profile import load_profile
 from harc.steps import score
+from harc.steps.pipeline import create_job
 
 pytestmark = pytest.mark.xdist_group("workflow")
 

@@ -5,9 +5,9 @@ import shutil
 
 import pytest
 
-from harc.artifacts import sidecar_path
-from harc.files import read_json, sha256_file, write_json
-from harc.provenance import seal_record
+from harc.core.artifacts import sidecar_path
+from harc.core.files import read_json, sha256_file, write_json
+from harc.core.provenance import seal_record
 
 pytestmark = pytest.mark.xdist_group("workflow")
 

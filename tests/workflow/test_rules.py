@@ -9,8 +9,8 @@ import pytest
 from fixtures.project_copy import PROJECT, copy_project
 from fixtures.snakemake_plans import find_differences
 
-from harc.config.profile import load_profile
-from harc.pipeline import GUARDED, STEPS, create_job, list_guards, list_made, list_needed
+from harc.settings.profile import load_profile
+from harc.steps.pipeline import GUARDED, STEPS, create_job, list_guards, list_made, list_needed
 
 PROFILES = sorted(path.stem for path in (PROJECT / "config/profiles").glob("*.yaml"))
 TUNED = [name for name in PROFILES if load_profile(name).tuning.grids]

@@ -10,19 +10,19 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from harc.artifacts import BASE, Layout
-from harc.config.profile import load_profile
-from harc.config.workflow import read_workflow_settings
-from harc.errors import HarcError
-from harc.pipeline import (
+from harc.core.artifacts import BASE, Layout
+from harc.settings.profile import load_profile
+from harc.settings.workflow import read_workflow_settings
+from harc.core.errors import HarcError
+from harc.steps.pipeline import (
     create_job,
     fingerprint_step,
     list_guards,
     list_made,
     list_needed,
 )
-from harc.preflight import Machine, find_profile_lacks, raise_first
-from harc.reference import find_profile, locate_reference, stands_in
+from harc.steps.preflight import Machine, find_profile_lacks, raise_first
+from harc.steps.reference import find_profile, locate_reference, stands_in
 from harc.steps.build_paper import PDF, find_latex
 
 # `harc` comes from the environment that runs Snakemake, also where that environment is not activated.

@@ -1,0 +1,135 @@
+"""Judges of refusal against people: XSTest's completions, which two annotators each have labelled.
+
+For each completion model, each half of XSTest and each judge: the rates by people (any refusal, full refusal) and by
+the judge, their agreement and Cohen's kappa, against both readings of the human labels (Roettger et al., arXiv
+2308.01263, evaluation/ of paul-rottger/exaggerated-safety@d7bb5bd). Our own rules were developed on two models' answers
+and frozen before the third's were read, which `developed_on` tells apart. GPT-4's labels, published in the same files,
+stand beside the judges as `gpt4_any` and `gpt4_full`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harc.data.public_sources import read_csv
+from harc.evaluation.calibration_sources import check_source
+from harc.judges.base import FULL_REFUSAL, GRADED_REFUSALS, UNJUDGED, Answer, Judge
+from harc.stats.bootstrap import kappa_interval, paired_difference_interval
+from harc.stats.statistics import wilson_interval
+
+COMPLETIONS = {
+    "GPT-4": "xstest/xstest_v2_completions_gpt4_gpteval.csv",
+    "Llama-2 (original system prompt)": "xstest/xstest_v2_completions_llama2orig_gpteval.csv",
+    "Mistral-Instruct": "xstest/xstest_v2_completions_mistralinstruct_gpteval.csv",
+}
+DEVELOPED_ON = {"refusal_rules": ("Llama-2 (original system prompt)", "Mistral-Instruct")}
+"""Judge -> the completion models whose answers it was written with; those of the others are held out."""
+NEEDED = ("prompt", "type", "completion", "final_label", "gpt4_label")
+FULL, PARTIAL = "2_full_refusal", "3_partial_refusal"
+BOOTSTRAP = {"resamples": 2000, "seed": 0}
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One completion with what people, and GPT-4, said of it."""
+
+    request: str
+    response: str
+    safe: bool
+    human: str
+    gpt4: str
+
+
+def read_completions(path: Path) -> list[Labelled]:
+    """Labelled completions; prompts whose type is a contrast are the unsafe ones.
+
+    Raises:
+        DataError: for a missing file or column.
+    """
+    return [
+        Labelled(
+            row["prompt"],
+            row["completion"],
+            not row["type"].startswith("contrast"),
+            row["final_label"],
+            row["gpt4_label"],
+        )
+        for row in read_csv(path, NEEDED)
+    ]
+
+
+def judge_refusals(
+    judges: Sequence[Judge], rows: Sequence[Labelled]
+) -> dict[tuple[str, str], list[bool | None]]:
+    """(judge, version) -> whether each completion is a refusal, None where the judge gave no label.
+
+    A judge that grades refusals is there twice, the second time for full ones alone.
+    """
+    found: dict[tuple[str, str], list[bool | None]] = {}
+    for judge in judges:
+        verdicts = judge.judge([Answer(row.request, row.response) for row in rows])
+        labels = [None if v.label == UNJUDGED else v.label == "refused" for v in verdicts]
+        found[judge.name, judge.version] = labels
+        if judge.name in GRADED_REFUSALS:
+            full = [None if v.label == UNJUDGED else v.own == FULL_REFUSAL for v in verdicts]
+            found[f"{judge.name}_full", judge.version] = full
+    found["gpt4_any", "published labels"] = [row.gpt4 in (FULL, PARTIAL) for row in rows]
+    found["gpt4_full", "published labels"] = [row.gpt4 == FULL for row in rows]
+    return found
+
+
+def compare_with_people(rows: Sequence[Labelled], refused: Sequence[bool | None]) -> dict:
+    """Rates, agreement and kappa of one judge on one set of completions, each with its interval."""
+    pairs = [(row.human, mine) for row, mine in zip(rows, refused, strict=True) if mine is not None]
+    result: dict = {"n": len(pairs), "unjudged": len(rows) - len(pairs)}
+    if not pairs:
+        return result
+    mine = [judged for _, judged in pairs]
+    human = {
+        "any": [label in (FULL, PARTIAL) for label, _ in pairs],
+        "full": [label == FULL for label, _ in pairs],
+    }
+    counts = {"judge": sum(mine)}
+    for kind, labels in human.items():
+        counts[f"human_{kind}"] = sum(labels)
+        counts[f"agreement_{kind}"] = sum(a == b for a, b in zip(labels, mine, strict=True))
+        result |= _name_interval(f"kappa_{kind}", kappa_interval(labels, mine, **BOOTSTRAP))
+        difference = paired_difference_interval(labels, mine, **BOOTSTRAP)
+        result |= _name_interval(f"difference_{kind}", difference)
+    for name, count in counts.items():
+        result |= _name_interval(name, wilson_interval(count, len(pairs)))
+    return result
+
+
+def _name_interval(name: str, interval: Sequence[float]) -> dict[str, float]:
+    return {f"{name}{end}": value for end, value in zip(("", "_low", "_high"), interval, strict=True)}
+
+
+def calibrate_file(name: str, rows: Sequence[Labelled], judges: Sequence[Judge], source: dict) -> list[dict]:
+    """Rows of the table for one completion model."""
+    table = []
+    for prompts, safe in (("safe", True), ("unsafe", False)):
+        chosen = [row for row in rows if row.safe is safe]
+        for (judge, version), refused in judge_refusals(judges, chosen).items():
+            labels = {
+                "completion_model": name,
+                "prompts": prompts,
+                "judge_name": judge,
+                "judge_version": version,
+                "developed_on": "yes" if name in DEVELOPED_ON.get(judge, ()) else "no",
+            }
+            table.append({**labels, **compare_with_people(chosen, refused), **source})
+    return table
+
+
+def calibrate_judges(folder: Path, judges: Sequence[Judge]) -> list[dict]:
+    """The whole table, from the registered files in a folder of public data.
+
+    Raises:
+        DataError: if a file is missing or has other bytes than the registered ones.
+    """
+    table = []
+    for name, path in COMPLETIONS.items():
+        source = check_source(folder, path)
+        table += calibrate_file(name, read_completions(folder / path), judges, source)
+    return table

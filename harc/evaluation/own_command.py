@@ -1,0 +1,291 @@
+"""What `harc evaluate` does with its options: names to rows, judges and a model, and one run over them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harc.core.errors import ConfigError
+from harc.core.finished import describe_work
+from harc.core.untrusted import escape_control, parse_json
+from harc.evaluation.own_benchmarks import (
+    BENCHMARKS,
+    check_benchmarks,
+    format_benchmarks,
+    make_benchmark_settings,
+    run_benchmarks,
+)
+from harc.evaluation.own_run import Findings, evaluate_suites, make_target
+from harc.evaluation.own_shipped import SUITES, draw_rows, list_shipped_rows
+from harc.evaluation.own_sources import find_adapter, find_model
+from harc.evaluation.prompt_file import is_prompt_file, read_prompt_file
+from harc.judges.base import LABELS_OF
+from harc.settings.endpoints import EndpointSettings
+from harc.settings.evaluation import EvaluationSettings
+from harc.settings.helpfulness import HelpfulnessSettings
+from harc.settings.judge_file import JudgeFile
+
+ANSWERING = ["harc.evaluation.own_run:answer_suite", "harc.evaluation.own_run:make_target"]
+"""Where the code begins that answers depend on; verdicts are given anew by every run."""
+DEFAULT_JUDGES = ("refusal_rules", "string_jailbreakbench")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command's options, in the words of its help."""
+
+    model: str | None
+    suites: tuple[str, ...]
+    out: Path
+    endpoint: Path | None = None
+    adapter: str | None = None
+    judges: tuple[str, ...] = DEFAULT_JUDGES
+    judge_config: Path | None = None
+    max_new_tokens: int = 256
+    batch_size: int = 16
+    limit: int | None = None
+    data: Path = Path("data/public")
+    mirror: Path | None = None
+    dtype: str = "float32"
+    device: str = "cpu"
+    template_options: tuple[str, ...] = ()
+    template_date: str | None = None
+    resume: bool = False
+
+
+def gather_rows(options: Options) -> tuple[dict[str, list[dict[str, Any]]], list[str]]:
+    """Rows by suite, own files first, and remarks on them; benchmarks have rows of their own.
+
+    Raises:
+        ConfigError: for a suite that is neither shipped nor a prompt file, or two of one name.
+        DataError: for a faulty prompt file.
+    """
+    files = [name for name in options.suites if is_prompt_file(name)]
+    shipped = [name for name in options.suites if name not in files]
+    unknown = [name for name in shipped if name not in (*SUITES, *BENCHMARKS)]
+    if unknown or not options.suites:
+        raise ConfigError(
+            "--suite",
+            expected=f"one of {', '.join((*SUITES, *BENCHMARKS))}, or a file that ends in .csv or .jsonl",
+            found=repr(unknown[0]) if unknown else "none",
+            fix="check the spelling; `harc evaluate --help` says what each suite is",
+        )
+    rows, remarks = {}, []
+    for name in files:
+        found, said = read_prompt_file(Path(name))
+        suite = found[0]["suite"]
+        if suite in rows or suite in (*SUITES, *BENCHMARKS):
+            raise ConfigError(
+                f"--suite {name}",
+                expected="a file name that no other suite has",
+                found=f"a second suite {suite}",
+                fix="rename the file",
+            )
+        rows[suite] = found
+        remarks += [escape_control(remark) for remark in said]
+    if asked := [name for name in shipped if name in SUITES]:
+        rows |= list_shipped_rows(asked, options.data, mirror=options.mirror)
+    return {suite: draw_rows(members, options.limit) for suite, members in rows.items()}, remarks
+
+
+def read_judge_file(options: Options) -> JudgeFile:
+    """The models behind judges, and the sandbox; defaults where no file is named."""
+    from harc.core.yaml_text import read_yaml
+    from harc.settings.loading import parse_settings
+
+    path = options.judge_config
+    return JudgeFile() if path is None else parse_settings(JudgeFile, read_yaml(path), str(path))
+
+
+def make_settings(options: Options) -> EvaluationSettings:
+    """Decoding and judges, checked as a profile's are; a lone judge gets a rule beside it.
+
+    Raises:
+        ConfigError: for an unknown judge, or `exact`, which knows the embedded world's answers only.
+    """
+    from harc.settings.loading import parse_settings
+
+    judges = tuple(dict.fromkeys(options.judges or DEFAULT_JUDGES))
+    known = [name for name in LABELS_OF if name != "exact"]
+    unknown = [name for name in judges if name not in known]
+    if unknown:
+        raise ConfigError(
+            "--judge",
+            expected=f"one of {', '.join(known)}",
+            found=unknown[0],
+            fix="`harc judges list` says what each can tell; exact knows the embedded world's answers only",
+        )
+    if len(judges) == 1:
+        judges += (next(name for name in DEFAULT_JUDGES if name not in judges),)
+    models = read_judge_file(options)
+    values = {
+        "judges": judges, "max_new_tokens": options.max_new_tokens, "batch_size": options.batch_size,
+        "judge_endpoint": models.endpoint, "classifier": models.classifier,
+    }  # fmt: skip
+    return parse_settings(EvaluationSettings, values, "harc evaluate")
+
+
+def choose_model(options: Options) -> tuple[Path | EndpointSettings, dict[str, Any]]:
+    """The folder of the model, or its server, and what identifies it.
+
+    Raises:
+        ConfigError: unless there is exactly one of a model and an endpoint file, or for an adapter on a server.
+    """
+    if (options.model is None) == (options.endpoint is None):
+        raise ConfigError(
+            "--model, --endpoint",
+            expected="one of the two",
+            found="neither" if options.model is None else "both",
+            fix="name a model to load, or a file that says which server to ask",
+        )
+    if options.model is not None:
+        return find_model(options.model)
+    if options.adapter is not None:
+        raise ConfigError(
+            "--adapter",
+            expected="none with --endpoint",
+            found=options.adapter,
+            fix="have the server load the adapter (`vllm serve MODEL --enable-lora`)",
+        )
+    from harc.core.yaml_text import read_yaml
+    from harc.settings.loading import parse_settings
+
+    endpoint = parse_settings(EndpointSettings, read_yaml(options.endpoint), str(options.endpoint))
+    if endpoint.kind == "openai":
+        return endpoint, {"endpoint": endpoint.describe_answers()}
+    local = endpoint.model if Path(endpoint.model).is_dir() else f"{endpoint.model}@{endpoint.revision}"
+    return endpoint, {"endpoint": endpoint.describe_answers(), "weights": find_model(local)[1]}
+
+
+def choose_chat(options: Options) -> dict[str, Any] | None:
+    """What the chat template is told; None for a served model, whose endpoint file says it.
+
+    Raises:
+        ConfigError: for an option that is no NAME=VALUE, a date that is none, or either with a server.
+    """
+    from harc.settings.chat import TemplateSettings
+    from harc.settings.loading import parse_settings
+
+    if options.endpoint is not None:
+        if options.template_options or options.template_date:
+            raise ConfigError(
+                "--template-option, --template-date",
+                expected="neither with --endpoint",
+                found="one",
+                fix="write template_options into the endpoint file",
+            )
+        return None
+    values: dict[str, Any] = {"template_options": dict(map(_read_option, options.template_options))}
+    if options.template_date is not None:
+        values["template_date"] = options.template_date
+    return parse_settings(TemplateSettings, values, "harc evaluate").chat
+
+
+def _read_option(text: str) -> tuple[str, Any]:
+    """Name and value; the value as JSON where it is some, else as it stands."""
+    name, sign, value = text.partition("=")
+    if not (name and sign):
+        raise ConfigError(
+            "--template-option",
+            expected="NAME=VALUE, such as enable_thinking=false",
+            found=text,
+            fix="put the value behind an equals sign",
+        )
+    try:
+        return name, parse_json(value)
+    except ValueError:
+        return name, value
+
+
+def choose_benchmarks(options: Options) -> HelpfulnessSettings | None:
+    """Settings of the public benchmarks among the suites; None if there are none.
+
+    Raises:
+        ConfigError: for mt_bench without a judge, or a benchmark asked of a server.
+    """
+    names = tuple(dict.fromkeys(name for name in options.suites if name in BENCHMARKS))
+    if not names:
+        return None
+    if options.endpoint is not None:
+        raise ConfigError(
+            f"--suite {names[0]}",
+            expected="a model that is loaded here (--model)",
+            found="--endpoint",
+            fix="take the benchmark out: its choices need token probabilities, and its code an opened answer",
+        )
+    models = read_judge_file(options)
+    given = {"judge": models.endpoint, "sandbox": models.sandbox}
+    return make_benchmark_settings(names, options.limit, options.batch_size, given)
+
+
+def evaluate_by_hand(options: Options) -> tuple[Findings, list[str]]:
+    """Run the command.
+
+    Returns:
+        What was found, and remarks for the user.
+
+    Raises:
+        HarcError: whatever is wrong, before the model is loaded where that is possible.
+    """
+    from harc.evaluation.own_answers import AnswerStore
+    from harc.judges.registry import make_judges
+
+    rows, remarks = gather_rows(options)
+    settings, benchmarks = make_settings(options), choose_benchmarks(options)
+    if benchmarks is not None:
+        check_benchmarks(benchmarks, options.out)
+    model, identity = choose_model(options)
+    adapter, adapter_identity = (None, None) if options.adapter is None else find_adapter(options.adapter)
+    decoding = {"max_new_tokens": options.max_new_tokens, "dtype": options.dtype}
+    chat = choose_chat(options)
+    store = AnswerStore(
+        options.out,
+        describe_work(
+            ANSWERING,
+            format=1,
+            model=identity,
+            adapter=adapter_identity,
+            decoding=decoding,
+            **({} if chat is None else {"chat": chat}),
+        ),
+        served=isinstance(model, EndpointSettings) and model.kind == "openai",
+        resume=options.resume,
+    )
+    judges = make_judges(settings.judges, "", settings)
+    target = make_target(model, adapter, settings, dtype=options.dtype, device=options.device, chat=chat)
+    remarks += getattr(getattr(target, "backbone", None), "remarks", ())
+    findings = evaluate_suites(target, rows, judges, store)
+    if benchmarks is not None:
+        if not rows:
+            store.begin()
+        scores = run_benchmarks(target, benchmarks, options.out, options.data, options.mirror)
+        findings = replace(findings, benchmarks=scores)
+    return findings, remarks
+
+
+def format_findings(findings: Findings, remarks: Sequence[str], out: Path) -> str:
+    """What the command prints."""
+    from harc.evaluation.own_table import format_agreement, format_table
+
+    lines = (
+        [format_table(findings.scores), "", *format_agreement(findings.agreement)] if findings.scores else []
+    )
+    if findings.benchmarks:
+        lines += [format_benchmarks(findings.benchmarks), "", f"every sample: {out / 'benchmarks'}"]
+    lines += [*remarks, *describe_sources(findings, out)] if findings.scores else remarks
+    return "\n".join([*lines, *map(escape_control, findings.warnings)])
+
+
+def describe_sources(findings: Findings, out: Path) -> list[str]:
+    """Where the answers come from: asked now, taken over, out of a cache; and why some never came."""
+    taken = sum(findings.taken_over.values())
+    asked = sum(findings.answered.values()) - findings.cached
+    counts = f"{asked} prompts answered, {taken} taken over from earlier runs, {findings.cached} from a cache"
+    lines = [f"wrote {out / 'scores.csv'} and {out / 'generations'}: {counts}"]
+    if findings.missing:
+        reason, count = max(findings.missing.items(), key=lambda item: item[1])
+        total = sum(findings.missing.values())
+        lines.append(
+            f"{total} prompts got no answer; of {count} of them the server says: {escape_control(reason)}"
+        )
+    return lines

@@ -1,0 +1,211 @@
+"""Answering, judging and scoring suites of prompts on a user's model; goes on where a killed run stopped."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harc.core.errors import ModelError
+from harc.core.progress import track
+from harc.evaluation.endpoint_target import EndpointTarget
+from harc.evaluation.own_answers import AnswerStore
+from harc.evaluation.own_judging import judge_records
+from harc.evaluation.own_scores import (
+    SCORE_COLUMNS,
+    WHOLE,
+    Agreement,
+    list_warnings,
+    measure_agreement,
+    score_records,
+)
+from harc.evaluation.score import write_csv
+from harc.judges.base import Judge
+from harc.model.endpoints.create import create_endpoint
+from harc.model.generation import context_length
+from harc.settings.endpoints import EndpointSettings
+from harc.settings.evaluation import EvaluationSettings
+from harc.suites.records import describe_rest
+
+BATCHES_KEPT = 4  # batches between two writes of answers: what a kill can lose
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a run found.
+
+    Attributes:
+        scores: rows of scores.csv.
+        agreement: see measure_agreement, over all suites.
+        answered: prompts answered in this run, by suite.
+        taken_over: prompts whose answers were there already, by suite.
+        cached: prompts of this run that a cache in front of the server answered.
+        missing: prompts without an answer, by why.
+        warnings: lines for the user on shares that are too large.
+        benchmarks: rows of benchmarks/scores.csv, where public benchmarks were asked.
+    """
+
+    scores: list[dict[str, Any]]
+    agreement: list[Agreement]
+    answered: dict[str, int]
+    taken_over: dict[str, int]
+    cached: int = 0
+    missing: dict[str, int] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    benchmarks: list[dict[str, Any]] = field(default_factory=list)
+
+
+def check_prompts(target: Any, suites: Mapping[str, Sequence[dict[str, Any]]]) -> dict[str, list[list[int]]]:
+    """Token ids of every prompt, before any is answered.
+
+    Raises:
+        ModelError: naming file, row and column of the first prompt that does not fit the context with its answer, and
+            how many others do not.
+    """
+    if isinstance(target, EndpointTarget):
+        return {suite: [[] for _ in rows] for suite, rows in suites.items()}  # its server knows what fits
+    limit, answer = context_length(target.backbone.model), target.settings.max_new_tokens
+    room = None if limit is None else limit - answer
+    tokens = {
+        suite: target.backbone.chat.encode_prompts([row["messages"] for row in rows])
+        for suite, rows in suites.items()
+    }
+    long = [
+        (row["place"], len(ids))
+        for suite, rows in suites.items()
+        for row, ids in zip(rows, tokens[suite], strict=True)
+        if room is not None and len(ids) > room
+    ]
+    if long:
+        place, length = long[0]
+        others = f" ({len(long) - 1} more prompts are too long)" if len(long) > 1 else ""
+        raise ModelError(
+            place,
+            expected=f"at most {room} tokens (context {limit}, answer up to {answer})"
+            if room > 0
+            else f"a --max-new-tokens below the context of {limit} tokens, as prompts need room",
+            found=f"{length}{others}" if room > 0 else f"{answer}, and a prompt of {length} tokens{others}",
+            fix=_advise(limit, max(length for _, length in long)),
+        )
+    return tokens
+
+
+def _advise(limit: int, longest: int) -> str:
+    """What helps if the longest prompt does not fit; answers of another length are another run."""
+    room = limit - longest
+    if room < 1:
+        return "shorten or remove the prompt, or use a model with a longer context: no answer would fit"
+    return (
+        f"set --max-new-tokens to {room} at most (if --out holds answers already: with another --out), shorten the "
+        "prompt, or use a model with a longer context"
+    )
+
+
+def answer_suite(
+    target: Any, suite: str, rows: Sequence[dict[str, Any]], tokens: Sequence[list[int]], store: AnswerStore
+) -> tuple[list[dict[str, Any]], int]:
+    """Records of a suite without verdicts of this run, and how many prompts were answered now.
+
+    Prompts are answered longest first, some batches at a time, each kept as soon as it is there.
+    """
+    hashes = [target.hash_prompt(row["messages"]) for row in rows]
+    known = store.load(suite)
+    keys = [(row["id"], digest) for row, digest in zip(rows, hashes, strict=True)]
+    due = sorted((i for i, key in enumerate(keys) if key not in known), key=lambda i: -len(tokens[i]))
+    share = BATCHES_KEPT * target.settings.batch_size
+    with track(len(due), suite) as bar:
+        for start in range(0, len(due), share):
+            part = due[start : start + share]
+            names = [rows[i]["place"] for i in part]
+            if isinstance(target, EndpointTarget):
+                completions = target.answer([rows[i]["messages"] for i in part], names)
+                bar.advance(len(part))
+            else:
+                completions = target.decode([tokens[i] for i in part], names=names, on_done=bar.advance)
+            answers = [
+                {
+                    "id": rows[i]["id"], "prompt_sha256": hashes[i], "response": done.text,
+                    "finish_reason": done.finish_reason, "prompt_tokens": done.prompt_tokens,
+                    "response_tokens": done.response_tokens, **describe_rest(done),
+                }
+                for i, done in zip(part, completions, strict=True)
+            ]  # fmt: skip
+            store.keep(suite, answers)
+            known |= {(answer["id"], answer["prompt_sha256"]): answer for answer in answers}
+    described = [
+        {name: row[name] for name in ("id", "suite", "category", "kind", "messages", "expected", "goal")}
+        | ({"read_outputs": True} if row.get("read_outputs") else {})
+        for row in rows
+    ]
+    return [{**known[key], **row} for key, row in zip(keys, described, strict=True)], len(due)
+
+
+def evaluate_suites(
+    target: Any,
+    suites: Mapping[str, Sequence[dict[str, Any]]],
+    judges: Sequence[Judge],
+    store: AnswerStore,
+) -> Findings:
+    """Answer, judge and score every suite; each is in place as soon as it is judged.
+
+    Args:
+        target: a harc.suites.target.Target, or an EndpointTarget.
+        suites: rows by suite; see harc.evaluation.prompt_file.
+        judges: in order of precedence.
+        store: folder of the run.
+
+    Raises:
+        ModelError: for a prompt that does not fit, or a judge that answers nonsense; answers are kept.
+        EnvironmentProblem: for a full disk; answers are kept.
+    """
+    names = [judge.name for judge in judges]
+    scores, records, answered, taken = [], [], {}, {}
+    for suite, tokens in check_prompts(target, suites).items():
+        found, answered[suite] = answer_suite(target, suite, suites[suite], tokens, store)
+        taken[suite] = len(found) - answered[suite]
+        judged = judge_records(suite, found, judges)
+        store.publish(suite, judged)
+        scores += score_records(suite, judged, names)
+        records += judged
+        write_csv(store.folder / "scores.csv", SCORE_COLUMNS, scores)
+        store.begin(describe_outcome(scores))
+    cached = getattr(target, "endpoint", None)
+    return Findings(
+        scores,
+        measure_agreement(records, names),
+        answered,
+        taken,
+        cached.usage.cache_hits if cached else 0,
+        Counter(record["error"] for record in records if record.get("error")),
+        list_warnings(scores),
+    )
+
+
+def describe_outcome(scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What run.json says of the answers: prompts and states of every suite and kind, and the warnings."""
+    suites: dict[str, dict[str, Any]] = {}
+    for row in scores:
+        if row["level"] == WHOLE and row["judge"] != "text":
+            states = {state: count for state, count in row["counts"].items() if count}
+            held = suites.setdefault(row["suite"], {}).setdefault(row["kind"], {"prompts": row["prompts"]})
+            held.setdefault(f"by {row['judge']}", states)
+    return {"answers": suites, "warnings": list_warnings(scores)}
+
+
+def make_target(
+    model: Path | EndpointSettings,
+    adapter: Path | None,
+    settings: EvaluationSettings,
+    *,
+    dtype: str,
+    device: str,
+    chat: Mapping[str, Any] | None = None,
+) -> Any:
+    """The model with its adapter or steering on, or the client of its server, ready to answer."""
+    if isinstance(model, EndpointSettings):
+        return EndpointTarget(create_endpoint(model), settings)
+    from harc.evaluation.run import EvaluationPaths, load_target
+
+    unused = Path()
+    paths = EvaluationPaths(model, adapter, unused, unused, None, unused, chat=dict(chat or {}))
+    return load_target(paths, settings, dtype=dtype, device=device)

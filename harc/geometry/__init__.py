@@ -1,0 +1,1 @@
+"""Directions of harmfulness and refusal: extraction, choice of layers, projections, trajectories."""

@@ -1,0 +1,153 @@
+"""The four direction families, their blend, their null controls, and their file.
+
+v_harm, v_ref: unit difference of mean residuals, harmful minus harmless prompts, at t_inst and at t_post.
+v_harm_resp, v_ref_resp: unit difference of mean pooled response residuals, harmful answers (refusals) minus
+helpful answers. (arXiv 2607.00572; microsoft/HARC main/directions.py@c3565e5.)
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from harc.core.errors import ArtifactError
+from harc.core.files import write_bytes
+from harc.core.untrusted import parse_json
+
+FAMILIES = ("v_harm", "v_ref", "v_harm_resp", "v_ref_resp")
+EPSILON = 1e-8  # length below which a difference counts as none (main/directions.py@c3565e5)
+
+
+@dataclass(frozen=True)
+class Directions:
+    """Unit directions per slot, float32 on the CPU.
+
+    A row is zero where there is nothing to point to: v_ref at slot 0 (the same token embedding for every
+    prompt) and the response side at slot n_layers (not read, as in the release).
+
+    Attributes:
+        v_harm, v_ref: prompt side.
+        v_harm_resp, v_ref_resp: response side; None when extracted without pairs.
+        norms: length of each family's difference before normalising, by family.
+        counts: number of samples behind each mean, by group.
+        bootstrap: mean, lo and hi (2.5 % and 97.5 %) of cos(v_ref, v_harm) over resampled prompts.
+        settings: the direction settings they were read with.
+    """
+
+    v_harm: Float[Tensor, "slots hidden"]
+    v_ref: Float[Tensor, "slots hidden"]
+    v_harm_resp: Float[Tensor, "slots hidden"] | None = None
+    v_ref_resp: Float[Tensor, "slots hidden"] | None = None
+    norms: Mapping[str, Float[Tensor, " slots"]] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    bootstrap: Mapping[str, Float[Tensor, " slots"]] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_slots(self) -> int:
+        """Number of slots, n_layers + 1."""
+        return self.v_harm.shape[0]
+
+    @property
+    def families(self) -> dict[str, Float[Tensor, "slots hidden"]]:
+        """The families that are there, by name."""
+        return {name: value for name in FAMILIES if (value := getattr(self, name)) is not None}
+
+
+def normalize_rows(raw: Float[Tensor, "slots hidden"]) -> Float[Tensor, "slots hidden"]:
+    """Rows at unit length; a row far below EPSILON goes to zero, not to a direction of noise."""
+    return raw / (raw.norm(dim=-1, keepdim=True) + EPSILON)
+
+
+def blend_directions(anchor: Directions, fresh: Directions, weight: float) -> Directions:
+    """u((1 - weight) * anchor + weight * fresh) in every family (recompute_directions,
+    main/train.py@c3565e5).
+
+    With the base model's directions as anchor and weight 0.3, no blend leaves a cone of asin(3/7) = 25.4
+    degrees around them.
+    """
+    fresh_families = fresh.families
+    mixed = {
+        name: torch.nn.functional.normalize((1 - weight) * value + weight * fresh_families[name], dim=-1)
+        for name, value in anchor.families.items()
+    }
+    return replace(anchor, **mixed, bootstrap=fresh.bootstrap, counts=fresh.counts)
+
+
+def randomize_directions(directions: Directions, seed: int) -> Directions:
+    """Random unit rows where rows are not zero: the control for 'any direction would do'."""
+    generator = torch.Generator().manual_seed(seed)
+    drawn = {}
+    for name, value in directions.families.items():
+        noise = torch.randn(value.shape, generator=generator)
+        drawn[name] = normalize_rows(noise) * (value.norm(dim=-1, keepdim=True) > 0.5)
+    return replace(directions, **drawn, bootstrap={})
+
+
+def compare_directions(a: Directions, b: Directions) -> dict[str, Float[Tensor, " slots"]]:
+    """Cosine between two sets of directions per slot, by family."""
+    others = b.families
+    return {name: (value * others[name]).sum(-1) for name, value in a.families.items() if name in others}
+
+
+def save_directions(directions: Directions, path: Path | str) -> None:
+    """Write directions as safetensors, atomically; equal directions give equal bytes."""
+    from safetensors.torch import save
+
+    tensors = dict(directions.families)
+    tensors |= {f"norm_{name}": value for name, value in directions.norms.items()}
+    tensors |= {f"count_{name}": torch.tensor(value) for name, value in directions.counts.items()}
+    tensors |= {f"bootstrap_cos.{name}": value for name, value in directions.bootstrap.items()}
+    # One metadata key only: the library writes several in an order that changes from run to run.
+    metadata = {"harc": json.dumps(dict(directions.settings), sort_keys=True)}
+    write_bytes(path, save({name: tensors[name].contiguous() for name in sorted(tensors)}, metadata=metadata))
+
+
+def load_directions(path: Path | str) -> Directions:
+    """Read a directions file.
+
+    Raises:
+        ArtifactError: if it is missing, not safetensors, or lacks the prompt-side families.
+    """
+    from harc.model.tensors import read_metadata, read_tensors
+
+    fix = "run `harc directions extract`"
+    tensors = read_tensors(path, expected="a directions file", fix=fix)
+    metadata = read_metadata(path)
+    if not {"v_harm", "v_ref"} <= tensors.keys():
+        raise ArtifactError(
+            str(path),
+            expected="the tensors v_harm and v_ref",
+            found=", ".join(sorted(tensors)) or "none",
+            fix=fix,
+        )
+    shapes = {tuple(tensors[name].shape) for name in FAMILIES if name in tensors}
+    if len(shapes) > 1 or len(*shapes) != 2:
+        raise ArtifactError(
+            str(path), expected="families of one shape (slots, hidden)", found=str(sorted(shapes)), fix=fix
+        )
+    return Directions(
+        **{name: tensors[name] for name in FAMILIES if name in tensors},
+        norms=_strip(tensors, "norm_"),
+        counts={name: int(value) for name, value in _strip(tensors, "count_").items()},
+        bootstrap=_strip(tensors, "bootstrap_cos."),
+        settings=_read_settings(metadata.get("harc", "{}"), path, fix),
+    )
+
+
+def _read_settings(text: str, path: Path | str, fix: str) -> dict[str, Any]:
+    try:
+        return dict(parse_json(text))
+    except (TypeError, ValueError) as problem:
+        raise ArtifactError(
+            str(path), expected="the settings that it was read with", found=str(problem), fix=fix
+        ) from None
+
+
+def _strip(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

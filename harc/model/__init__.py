@@ -1,0 +1,1 @@
+"""Models: loading, chat format, activations, generation, models behind servers."""

@@ -1,0 +1,158 @@
+"""Putting a LoRA adapter on a model: whole, finite, and on the model that it was made for."""
+
+import dataclasses
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harc.core.errors import ModelError
+from harc.model.finite import check_tensors, name_some
+from harc.model.identity import BASE_RECORD, check_base
+from harc.model.problems import explain_problems, read_object
+from harc.model.tensors import is_packed, list_entries
+
+CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
+FIX = "load the backbone that the adapter was trained on"
+OTHER_WEIGHTS = ("base_layer", "modules_to_save", "magnitude", "bias", "trainable_tokens")
+"""Parts of names of what an adapter may change beside its low-rank updates."""
+
+
+def load_adapter(model: Any, folder: Path) -> Any:
+    """A PEFT model: the given one with the adapter of a folder on it, kept apart from the weights.
+
+    Args:
+        model: a transformers causal language model.
+        folder: adapter_config.json and adapter_model.safetensors, as PEFT writes them.
+
+    Raises:
+        ModelError: for another kind of adapter, one for another model, one with missing or further weights, or one
+            with NaN or infinity.
+    """
+    from peft import PeftModel, get_peft_model_state_dict
+
+    config = read_object(folder / CONFIG)
+    _check_kind(folder, config)
+    expected = f"an adapter of this model ({type(model).__name__})"
+    with explain_problems(str(folder), expected=f"{TENSORS}, a safetensors file", fix="get the file again"):
+        entries = list_entries(_find_tensors(folder))
+        packed = [f"{name} in {entry['dtype']}" for name, entry in entries.items() if is_packed(entry)]
+        if packed:
+            raise ValueError(f"{packed[0]}, no floating-point number")
+    check_base(model, folder)
+    with explain_problems(str(folder), expected=expected, fix=FIX), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # missing keys are an error below
+        adapted = PeftModel.from_pretrained(model, str(folder))
+        own = get_peft_model_state_dict(adapted, save_embedding_layers=False)
+    _compare_names(folder, expected, set(entries), own, adapted)
+    check_tensors(own.items(), str(folder / TENSORS), "train the adapter again, or get the file again")
+    return adapted
+
+
+def _find_tensors(folder: Path) -> Path:
+    if (folder / TENSORS).is_file():
+        return folder / TENSORS
+    pickled = (folder / "adapter_model.bin").is_file()
+    raise ModelError(
+        str(folder),
+        expected=TENSORS,
+        found="adapter_model.bin, a pickle, which can run code" if pickled else "none",
+        fix="load it where you trust it and save it with safe_serialization=True"
+        if pickled
+        else "give the folder of a trained adapter",
+    )
+
+
+def _check_kind(folder: Path, config: Mapping[str, Any]) -> None:
+    """LoRA for a causal language model, always on, the same at every loading; no setting that imports a module."""
+    found = None
+    if config.get("peft_type") != "LORA":
+        found = f"peft_type {config.get('peft_type')!r}"
+    elif config.get("task_type") not in (None, "CAUSAL_LM"):
+        found = f"task_type {config['task_type']!r}"
+    elif config.get("megatron_config"):
+        found = "megatron_config"
+    elif config.get("alora_invocation_tokens"):
+        found = "alora_invocation_tokens: it is on for a part of a text alone, which no batch here knows of"
+    elif str(config.get("init_lora_weights")).lower().startswith("pissa_niter"):
+        # PEFT takes a random approximation out of the base each time that it loads one.
+        found = (
+            f"init_lora_weights {config['init_lora_weights']!r}, so a base that is another at every loading"
+        )
+    if found is not None:
+        raise ModelError(
+            str(folder / CONFIG),
+            expected="a LoRA adapter of a causal language model",
+            found=found,
+            fix="give the folder of one: other kinds are not supported",
+        )
+
+
+def _compare_names(
+    folder: Path, expected: str, names: set[str], own: Mapping[str, Any], adapted: Any
+) -> None:
+    """Refuse weights that only one of file and model has; a file may also carry layers of the base (embeddings)."""
+    problems = []
+    if missing := sorted(own.keys() - names):
+        problems.append(f"no weights for layers {_shorten(missing)}")
+    if unknown := sorted(names - own.keys() - set(adapted.state_dict())):
+        problems.append(f"weights for layers that it lacks: {_shorten(unknown)}")
+    if not own:
+        problems.append("no layer that it changes")
+    if problems:
+        raise ModelError(str(folder), expected=expected, found="; ".join(problems), fix=FIX)
+
+
+def _shorten(names: list[str]) -> str:
+    return name_some([name.removeprefix("base_model.model.") for name in names])
+
+
+def list_remarks(adapted: Any, folder: Path) -> list[str]:
+    """What a user should read of an adapter that is on: that it changes nothing, was made for another base by name, or
+    has settings that this PEFT does not know.
+
+    Args:
+        adapted: what load_adapter returned.
+        folder: where it was read from.
+    """
+    from peft import LoraConfig, get_peft_model_state_dict
+
+    config, remarks = read_object(folder / CONFIG), []
+    own = get_peft_model_state_dict(adapted, save_embedding_layers=False)
+    if changes_nothing(config, own):
+        remarks.append(f"{folder}: this adapter is all zero: every answer is the base model's")
+    named, here = config.get("base_model_name_or_path"), adapted.get_base_model().config._name_or_path
+    unchecked = isinstance(named, str) and named and not (folder / BASE_RECORD).is_file()
+    if unchecked and Path(named).name.lower() not in _spell_source(here):
+        remarks.append(f"{folder}: this adapter names {named} as its base; it was put on {here or 'another'}")
+    known = {field.name for field in dataclasses.fields(LoraConfig)} | {"peft_type", "peft_version"}
+    ignored = sorted(name for name, value in config.items() if name not in known and value)
+    if ignored:
+        remarks.append(f"{folder}: settings that this version of PEFT ignores: {', '.join(ignored)}")
+    return remarks
+
+
+def _spell_source(source: str) -> str:
+    """A model's source in lower case; in the hub's cache the folder is models--owner--name/snapshots/commit."""
+    return str(Path(source).absolute()).lower() if source else ""
+
+
+def changes_nothing(config: Mapping[str, Any], tensors: Mapping[str, Any]) -> bool:
+    """Whether an adapter's update is zero in every layer.
+
+    Args:
+        config: adapter_config.json.
+        tensors: the adapter's weights by PEFT's names.
+    """
+    if any(part in name for name in tensors for part in OTHER_WEIGHTS):
+        return False
+    scales = [config.get("lora_alpha", 8), *(config.get("alpha_pattern") or {}).values()]
+    if not any(scales):
+        return True
+    zero = {name for name, value in tensors.items() if not value.count_nonzero()}
+    pairs = [name for name in tensors if "lora_B" in name or "lora_embedding_B" in name]
+    return all(name in zero or _name_partner(name) in zero for name in pairs)
+
+
+def _name_partner(name: str) -> str:
+    return name.replace("lora_B", "lora_A").replace("lora_embedding_B", "lora_embedding_A")

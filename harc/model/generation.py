@@ -1,0 +1,234 @@
+"""Batched decoding: left-padded, length-sorted, cached; each prompt gets the text it would alone."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harc.core.errors import ModelError
+from harc.model.decoding_check import check_decoding
+from harc.model.decoding_step import find_base, run_step
+from harc.model.finite import check_logits
+from harc.model.prefill import read_prompts
+from harc.model.token_sampling import Sampling, TokenSampler
+
+CONTEXTS = ("max_position_embeddings", "max_seq_len")  # names of the longest sequence; MPT's is the second
+COMPACT_BELOW = 0.75  # drop finished rows once the unfinished ones are fewer than this share of the batch
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One response.
+
+    Attributes:
+        text: the decoded response without special tokens.
+        finish_reason: `stop` if the model ended its turn, `length` if `max_new_tokens` did; of a served model also
+            `tool_calls`, `blocked` and `unanswered`; see harc.judges.states.
+        prompt_tokens: tokens of the prompt, template included; None where a server does not say.
+        response_tokens: generated tokens, the end token not counted; None where a server does not say.
+        thought: what a reasoning model thought before; None where there is none.
+        error: why there is no answer; None where there is one.
+    """
+
+    text: str
+    finish_reason: str
+    prompt_tokens: int | None
+    response_tokens: int | None
+    thought: str | None = None
+    error: str | None = None
+
+
+def end_token_ids(model: Any, tokenizer: Any, chat: Any = None) -> frozenset[int]:
+    """Tokens that end a turn: those of the model's settings, the tokenizer's own, and the template's end of a turn.
+
+    Args:
+        model: a causal language model.
+        tokenizer: its tokenizer.
+        chat: its chat format, where it answers chats; a model whose settings name another token than its template
+            writes would run on after its answer.
+
+    Raises:
+        ModelError: if there is none that the model can write, since decoding would never stop early, or one that is
+            no number.
+    """
+    ends = {tokenizer.eos_token_id} | (set() if chat is None else chat.turn_ends)
+    for settings in (getattr(model, "generation_config", None), model.config.get_text_config()):
+        declared = getattr(settings, "eos_token_id", None)
+        ends |= _read_ends(declared, model.config._name_or_path)
+    size = find_base(model).get_input_embeddings().weight.shape[0]
+    known = frozenset(token for token in ends if token is not None and 0 <= token < size)
+    if not known:
+        named = ", ".join(str(token) for token in ends if token is not None)
+        raise ModelError(
+            type(tokenizer).__name__,
+            expected="an end-of-turn token",
+            found=f"{named}, beyond the model's {size} tokens"
+            if named
+            else "none in the generation config or the tokenizer",
+            fix="set eos_token_id in generation_config.json",
+        )
+    return known
+
+
+def _read_ends(declared: Any, source: str) -> set[int | None]:
+    """The ids that settings name as ends; the library takes whatever generation_config.json holds."""
+    several = declared if isinstance(declared, (list, tuple)) else [declared]
+    odd = [token for token in several if token is not None and type(token) is not int]
+    if odd:
+        raise ModelError(
+            source,
+            expected="eos_token_id, a token's number or several",
+            found=repr(odd[0]),
+            fix="mend generation_config.json",
+        )
+    return set(several)
+
+
+def choose_pad(model: Any, tokenizer: Any, ends: Collection[int]) -> int:
+    """A token to fill rows with, which no mask lets through; a tokenizer's may lie beyond the model's embeddings."""
+    size = find_base(model).get_input_embeddings().weight.shape[0]
+    pad = tokenizer.pad_token_id
+    return pad if pad is not None and 0 <= pad < size else min(*ends, size - 1)
+
+
+def context_length(model: Any) -> int | None:
+    """Longest sequence that the model takes, in tokens; None where its config does not say."""
+    config = model.config.get_text_config()
+    return next((limit for name in CONTEXTS if (limit := getattr(config, name, None)) is not None), None)
+
+
+def check_lengths(
+    model: Any, lengths: Sequence[int], max_new_tokens: int, names: Sequence[str] | None = None
+) -> None:
+    """Refuse a prompt that would have to be cut: cutting moves t_inst and t_post, or ends a response early.
+
+    Raises:
+        ModelError: naming the first prompt that is empty or does not fit with its response.
+    """
+    limit = context_length(model)
+    for index, length in enumerate(lengths):
+        if length == 0 or (limit is not None and length + max_new_tokens > limit):
+            room = None if limit is None else limit - max_new_tokens
+            fits = f"1 to {'any number of' if room is None else room} tokens"
+            raise ModelError(
+                names[index] if names else f"prompt {index}",
+                expected=fits if room is None or room > 0 else f"a max_new_tokens below the context, {limit}",
+                found=f"{length} (context {limit}, response up to {max_new_tokens})",
+                fix="shorten the prompt, lower max_new_tokens, or use a model with a longer context",
+            )
+
+
+def decode_batch(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    pad: int,
+    ends: Tensor,
+    max_new_tokens: int,
+    pick: Callable[[Tensor, list[int]], Tensor],
+    padding_allowed: int | None = None,
+) -> list[tuple[list[int], bool]]:
+    """Tokens of each prompt (end token left out) and whether the model ended the turn itself."""
+    read = read_prompts(model, prompts, pad, padding_allowed)
+    cache, mask, positions, logits = read.cache, read.mask, read.last_positions, read.logits
+    tokens: list[list[int]] = [[] for _ in prompts]
+    stopped = [False] * len(prompts)
+    rows = list(range(len(prompts)))  # the prompt behind each row that is still in the batch
+    for step in range(max_new_tokens):
+        chosen = pick(logits, rows)
+        for row, token, ended in zip(rows, chosen.tolist(), torch.isin(chosen, ends).tolist(), strict=True):
+            if not stopped[row]:
+                stopped[row] = ended
+                if not ended:
+                    tokens[row].append(token)
+        alive = [place for place, row in enumerate(rows) if not stopped[row]]
+        if not alive or step + 1 == max_new_tokens:
+            break
+        if len(alive) < COMPACT_BELOW * len(rows):
+            kept = torch.tensor(alive, device=model.device)
+            cache.reorder_cache(kept)  # unlike batch_select_indices, it knows states beside keys and values
+            chosen, mask, positions = chosen[kept], mask[kept], positions[kept]
+            rows = [rows[place] for place in alive]
+        mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
+        positions = positions + 1
+        logits = run_step(model, chosen[:, None], mask, positions, cache)
+    return list(zip(tokens, stopped, strict=True))
+
+
+def _check_first(
+    pick: Callable[[Tensor, list[int]], Tensor], labels: Sequence[str], source: str
+) -> Callable[[Tensor, list[int]], Tensor]:
+    """`pick` for logits that are finite; others are an error that names the prompt."""
+
+    def check_and_pick(logits: Tensor, rows: list[int]) -> Tensor:
+        check_logits(logits, [labels[row] for row in rows], source)
+        return pick(logits, rows)
+
+    return check_and_pick
+
+
+def _pick_likeliest(logits: Tensor, rows: list[int]) -> Tensor:
+    return logits.argmax(-1)
+
+
+@torch.inference_mode()
+def generate_greedy(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[Sequence[int]],
+    *,
+    max_new_tokens: int,
+    batch_size: int,
+    ends: Collection[int] | None = None,
+    names: Sequence[str] | None = None,
+    on_done: Callable[[int], None] | None = None,
+    sampling: Sampling | None = None,
+) -> list[Completion]:
+    """Decode every prompt greedily, many at a time; the order of the answers is that of the prompts.
+
+    In float32 the text is the one that `model.generate(do_sample=False)` gives for each prompt alone. Equal
+    prompts are decoded once.
+
+    Args:
+        model: a causal language model of transformers, in evaluation mode, with or without an adapter.
+        tokenizer: its tokenizer.
+        prompts: token ids, template and generation prompt included.
+        max_new_tokens: longest response, tokens.
+        batch_size: prompts decoded together.
+        ends: tokens that end a response; by default those of `end_token_ids`.
+        names: of the prompts, for errors; numbers by default.
+        on_done: called with the number of prompts finished since the last call.
+        sampling: draws tokens instead; a prompt's draws then depend on its tokens and the seed alone.
+
+    Raises:
+        ModelError: for a prompt that does not fit the context, since nothing is ever cut, or whose logits are not
+            finite.
+    """
+    check_lengths(model, [len(prompt) for prompt in prompts], max_new_tokens, names)
+    copies: dict[tuple[int, ...], list[int]] = {}
+    for index, prompt in enumerate(prompts):
+        copies.setdefault(tuple(prompt), []).append(index)
+    # Longest first: a batch that does not fit the memory shows at once, and neighbours need little padding.
+    unique = sorted(copies, key=len, reverse=True)
+    ends = end_token_ids(model, tokenizer) if ends is None else ends
+    pad = choose_pad(model, tokenizer, ends)
+    ends = torch.tensor(sorted(ends), device=model.device)
+    check_decoding(model, pad)
+    completions: dict[int, Completion] = {}
+    for start in range(0, len(unique), batch_size):
+        batch = unique[start : start + batch_size]
+        done = 0
+        pick = _pick_likeliest if sampling is None else TokenSampler(batch, sampling)
+        labels = [names[copies[prompt][0]] if names else f"prompt {copies[prompt][0]}" for prompt in batch]
+        pick = _check_first(pick, labels, model.config._name_or_path)
+        answers = decode_batch(model, batch, pad, ends, max_new_tokens, pick)
+        for prompt, (tokens, ended) in zip(batch, answers, strict=True):
+            text = tokenizer.decode(tokens, skip_special_tokens=True)
+            reason = "stop" if ended else "length"
+            for index in copies[prompt]:
+                completions[index] = Completion(text, reason, len(prompt), len(tokens))
+                done += 1
+        if on_done is not None:
+            on_done(done)
+    return [completions[index] for index in range(len(prompts))]

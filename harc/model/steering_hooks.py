@@ -1,0 +1,135 @@
+"""Steering a model while it runs: batched, with a decision per row, and no state outside the call or its cache.
+
+The prompt is found in each row by the template's last tokens, so that teacher-forced answers and padding on either
+side are told apart from it without a mask. Decisions of a prompt hold for the tokens generated after it: they travel
+with the key-value cache.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from harc.core.errors import ConfigError, ModelError
+from harc.model.activations import hidden_of
+from harc.model.backbones import Backbone
+from harc.model.steering_vectors import Steering
+
+DECISION = "steering_decision"  # attribute of a cache that holds the decisions of its rows
+
+
+def find_prompt(
+    ids: Int[Tensor, "batch time"], suffix: tuple[int, ...], mask: Int[Tensor, "batch time"] | None
+) -> Bool[Tensor, "batch time"]:
+    """Positions of each row's prompt: real tokens up to the last occurrence of the template's last tokens.
+
+    A row without them (a text that is no chat) counts whole.
+    """
+    place = torch.arange(ids.shape[1], device=ids.device)
+    real = torch.ones_like(ids, dtype=torch.bool) if mask is None else mask.bool()
+    if ids.shape[1] < len(suffix):
+        return real
+    found = (ids.unfold(1, len(suffix), 1) == torch.tensor(suffix, device=ids.device)).all(-1)
+    ends = place[: found.shape[1]] + len(suffix) - 1
+    last = torch.where(found, ends, -1).max(dim=1).values
+    last = torch.where(last < 0, ids.shape[1] - 1, last)
+    return real & (place <= last[:, None])
+
+
+class SteeringHooks:
+    """The hooks of one steered model; `remove` takes them off."""
+
+    def __init__(self, backbone: Backbone, steering: Steering) -> None:
+        late = [
+            slot
+            for slot in steering.additions
+            if slot <= steering.condition.slot or slot >= backbone.n_layers
+        ]
+        if late:
+            raise ConfigError(
+                "steering",
+                expected=f"behaviour slots after slot {steering.condition.slot} and below {backbone.n_layers}",
+                found=", ".join(map(str, late)),
+                fix="fit the steering on this model",
+            )
+        self.steering, self.suffix = steering, backbone.chat.suffix_ids
+        self.config = backbone.causal_lm.config
+        self._prompt: Tensor | None = None
+        self._cache: Any = None
+        self._decision: Tensor | None = None
+        self._body, blocks = backbone.body, backbone.blocks
+        self._body.decides_per_row = True  # so that rows are never packed (harc.model.packing)
+        self._handles = [
+            backbone.body.register_forward_pre_hook(self._begin, with_kwargs=True),
+            blocks[steering.condition.slot].register_forward_pre_hook(self._decide, with_kwargs=True),
+            *(
+                blocks[slot].register_forward_pre_hook(self._make_addition(vector), with_kwargs=True)
+                for slot, vector in steering.additions.items()
+            ),
+        ]
+
+    def remove(self) -> None:
+        """Leave the model as it was."""
+        for handle in self._handles:
+            handle.remove()
+        del self._body.decides_per_row
+
+    def _begin(self, module: Any, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+        """See what a call is: the continuation of a cache with decisions, or a prompt to decide on."""
+        ids = kwargs.get("input_ids", args[0] if args else None)
+        if ids is None:
+            raise ModelError("steered model", expected="input_ids", found="embeddings", fix="pass token ids")
+        cache = kwargs.get("past_key_values")
+        if cache is None and kwargs.get("use_cache"):
+            from transformers import DynamicCache
+
+            kwargs = {**kwargs, "past_key_values": DynamicCache(config=self.config)}
+            cache = kwargs["past_key_values"]
+        self._cache = cache
+        self._decision = getattr(cache, DECISION, None)
+        if self._decision is None:
+            self._prompt = find_prompt(ids, self.suffix, kwargs.get("attention_mask"))
+        return args, kwargs
+
+    def _decide(self, module: Any, args: tuple, kwargs: dict) -> None:
+        if self._decision is not None:
+            return
+        hidden = hidden_of(args, kwargs)
+        weights = self._prompt.to(hidden.device, torch.float32)
+        mean = torch.einsum("bt,bth->bh", weights, hidden.float()) / weights.sum(1, keepdim=True)
+        self._decision = self.steering.decide(mean)
+        if self._cache is not None:
+            attach_decision(self._cache, self._decision)
+
+    def _make_addition(self, vector: Tensor) -> Any:
+        def add(module: Any, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+            hidden = hidden_of(args, kwargs)
+            chosen = self._decision.to(hidden.device)[:, None, None]
+            steered = torch.where(chosen, hidden + vector.to(hidden), hidden)
+            return ((steered, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": steered})
+
+        return add
+
+
+def attach_decision(cache: Any, decision: Bool[Tensor, " batch"]) -> None:
+    """Let a cache carry the decisions of its rows through dropping, reordering and joining of rows."""
+    setattr(cache, DECISION, decision)
+    cache.join_state = partial(_join_decisions, cache)
+    for name in ("batch_select_indices", "reorder_cache"):
+        setattr(cache, name, _follow(cache, getattr(cache, name)))
+
+
+def _join_decisions(cache: Any, joined: Any, others: Sequence[Any]) -> None:
+    attach_decision(joined, torch.cat([getattr(part, DECISION) for part in (cache, *others)]))
+
+
+def _follow(cache: Any, method: Any) -> Any:
+    def call(indices: Tensor) -> Any:
+        kept = getattr(cache, DECISION)
+        setattr(cache, DECISION, kept[indices.to(kept.device)])
+        return method(indices)
+
+    return call

@@ -1,0 +1,230 @@
+"""Quantities that a claim may be tested on: an estimate with a standard error, or None if absent."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from harc.results.evidence import Evidence, ResultsView, pool_seeds
+from harc.results.family_agreement import estimate_agreement, read_family_profiles
+from harc.results.finetuning import read_finetuning
+from harc.results.geometry import Geometry, Profile, standard_errors
+from harc.results.plane import Plane, estimate_area
+from harc.results.rates import Difference, estimate_difference
+from harc.results.vocabulary import ATTACKS
+from harc.core.artifacts import BASE
+
+
+class Metric(NamedTuple):
+    """How a quantity is measured, the names of its arguments, and whether it is of all families together."""
+
+    measure: Callable[..., Evidence | None]
+    arguments: tuple[str, ...]
+    of_families: bool = False
+
+
+def measure_paired_difference(
+    view: ResultsView, backbone: str, suite: str, method: str, reference: str
+) -> Evidence | None:
+    """Rate of `method` minus rate of `reference` on the same prompts."""
+    return _as_evidence(
+        estimate_difference(
+            view.outcomes(backbone, reference), view.outcomes(backbone, method), suite, view.confidence
+        )
+    )
+
+
+def _as_evidence(difference: Difference | None) -> Evidence | None:
+    if difference is None:
+        return None
+    return Evidence(
+        estimate=difference.estimate,
+        standard_error=difference.standard_error,
+        degrees=difference.degrees,
+        n=difference.n,
+        unit="prompts",
+        seeds=difference.seeds,
+    )
+
+
+def measure_finetuned_difference(
+    view: ResultsView,
+    backbone: str,
+    suite: str,
+    method: str,
+    examples: int,
+    reference: str,
+    reference_examples: int,
+) -> Evidence | None:
+    """The paired difference, each of the two after fine-tuning on so many harmful answers (0: as it is)."""
+    first, second = (
+        {
+            seed: answers[count]
+            for seed in view.seeds
+            if count in (answers := read_finetuning(view.root, backbone, name, seed))
+        }
+        for name, count in ((reference, reference_examples), (method, examples))
+    )
+    return _as_evidence(estimate_difference(first, second, suite, view.confidence))
+
+
+def _mean_over(profile: Profile, slots: Sequence[int]) -> tuple[float, float]:
+    """Mean cosine over slots and the mean of their errors, which do not average out: slots share prompts."""
+    chosen = list(slots)
+    return float(np.mean(profile.cosine[chosen])), float(np.mean(standard_errors(profile)[chosen]))
+
+
+def measure_base_cosine(view: ResultsView, backbone: str, side: str) -> Evidence | None:
+    """Mean absolute cosine of the base directions over the eligible slots."""
+    estimates, errors, examples = [], [], 0
+    for geometry in view.geometries(backbone, BASE).values():
+        slots = list(range(geometry.eligible[0], geometry.eligible[1] + 1))
+        profile = geometry.profiles[side]
+        estimates.append(float(np.mean(np.abs(profile.cosine[slots]))))
+        errors.append(float(np.mean(standard_errors(profile)[slots])))
+        examples = geometry.examples or 0
+    return pool_seeds(estimates, errors, examples, "prompts per class")
+
+
+def measure_late_drop(view: ResultsView, backbone: str) -> Evidence | None:
+    """Prompt-side base cosine of the middle third of the slots minus that of the last third."""
+    estimates, errors, examples = [], [], 0
+    for geometry in view.geometries(backbone, BASE).values():
+        profile = geometry.profiles["prompt"]
+        third = len(profile.cosine) // 3
+        middle = _mean_over(profile, range(third, 2 * third))
+        late = _mean_over(profile, range(len(profile.cosine) - third, len(profile.cosine)))
+        estimates.append(middle[0] - late[0])
+        errors.append(math.hypot(middle[1], late[1]))
+        examples = geometry.examples or 0
+    return pool_seeds(estimates, errors, examples, "prompts per class")
+
+
+def _gain_slots(base: Geometry, where: str) -> list[int]:
+    if where == "band":
+        return list(base.selected)
+    return list(range(base.eligible[0], min(base.selected)))
+
+
+def measure_coupling_gain(
+    view: ResultsView, backbone: str, method: str, side: str, where: str
+) -> Evidence | None:
+    """Cosine after the method minus before, over the trained slots (`band`) or those below (`upstream`)."""
+    before, after = view.geometries(backbone, BASE), view.geometries(backbone, method)
+    estimates, errors, examples = [], [], 0
+    for seed in before.keys() & after.keys():
+        slots = _gain_slots(before[seed], where)
+        if not slots:
+            continue
+        first, second = (_mean_over(g[seed].profiles[side], slots) for g in (before, after))
+        estimates.append(second[0] - first[0])
+        errors.append(math.hypot(first[1], second[1]))
+        examples = before[seed].examples or 0
+    return pool_seeds(estimates, errors, examples, "prompts per class")
+
+
+def measure_layer_overlap(view: ResultsView, backbone: str, method: str) -> Evidence | None:
+    """Jaccard overlap of the slots that the layer score selects before and after the method."""
+    before, after = view.geometries(backbone, BASE), view.geometries(backbone, method)
+    overlaps = []
+    for seed in before.keys() & after.keys():
+        first, second = set(before[seed].selected), set(after[seed].selected)
+        overlaps.append(len(first & second) / len(first | second))
+    return pool_seeds(overlaps, [math.nan] * len(overlaps), len(overlaps), "choices")
+
+
+def _lowest_band_slot(view: ResultsView, backbone: str, seed: int, plane: Plane, side: str) -> int:
+    base = view.geometries(backbone, BASE).get(seed)
+    slots = plane.coordinates(side, "harm").shape[1]
+    return min(base.selected) if base and base.selected else slots // 2
+
+
+def measure_separability(
+    view: ResultsView, backbone: str, method: str, side: str, axis: str
+) -> Evidence | None:
+    """Area under the curve of attack prompts against wrapped benign ones, at the lowest selected slot.
+
+    Response side: only answers that gave the procedure count as attacks, only right answers as benign.
+    """
+    estimates, errors, count = [], [], 0
+    for seed, plane in view.planes(backbone, method).items():
+        slot = _lowest_band_slot(view, backbone, seed, plane, side)
+        labels = ("correct",) if side == "response" else None
+        values = plane.coordinates(side, axis)[:, slot]
+        area = estimate_area(
+            values[plane.select(ATTACKS, labels)],
+            values[plane.select(("wrapped_benign",), labels)],
+            view.confidence,
+        )
+        if area:
+            estimates.append(area.estimate)
+            errors.append((area.high - area.low) / (2 * 1.959964))
+            count = area.positives + area.negatives
+    return pool_seeds(estimates, errors, count, "prompts")
+
+
+def measure_projection_shift(
+    view: ResultsView, backbone: str, method: str, side: str, axis: str
+) -> Evidence | None:
+    """Mean coordinate of answered attacks minus that of direct harmful prompts, lowest selected slot."""
+    estimates, errors, count = [], [], 0
+    for seed, plane in view.planes(backbone, method).items():
+        values = plane.coordinates(side, axis)[:, _lowest_band_slot(view, backbone, seed, plane, side)]
+        attacks = values[plane.select(ATTACKS, ("correct",))]
+        direct = values[plane.select(("direct",))]
+        attacks, direct = attacks[~np.isnan(attacks)], direct[~np.isnan(direct)]
+        if min(len(attacks), len(direct)) < 2:
+            continue
+        estimates.append(float(attacks.mean() - direct.mean()))
+        errors.append(math.sqrt(attacks.var(ddof=1) / len(attacks) + direct.var(ddof=1) / len(direct)))
+        count = len(attacks) + len(direct)
+    return pool_seeds(estimates, errors, count, "prompts")
+
+
+def measure_family_agreement(view: ResultsView, backbone: str, families: int) -> Evidence | None:
+    """Mean rank correlation of the layer profiles over all pairs of families; None for too few of them.
+
+    `backbone` stands for all of them together: the quantity has no value for one alone.
+    """
+    profiles = read_family_profiles(view)
+    agreement = estimate_agreement(profiles) if len(profiles) >= families else None
+    if agreement is None or math.isnan(agreement.estimate):
+        return None
+    return Evidence(
+        estimate=agreement.estimate,
+        standard_error=agreement.standard_error,
+        degrees=agreement.degrees,
+        n=len(profiles),
+        unit="families",
+        seeds=len(view.family_seeds),
+    )
+
+
+def measure_difference_at_scale(
+    view: ResultsView, backbone: str, suite: str, method: str, reference: str, billions: float
+) -> Evidence | None:
+    """The paired difference, on backbones whose name states so many billion parameters (`...-70B-...`)."""
+    sizes = [part[:-1] for part in backbone.replace("_", "-").split("-") if part[-1:] in "bB" and part[:-1]]
+    known = [float(size) for size in sizes if size.replace(".", "", 1).isdigit()]
+    if not known or max(known) < billions:
+        return None
+    return measure_paired_difference(view, backbone, suite, method, reference)
+
+
+METRICS = {
+    "paired_difference": Metric(measure_paired_difference, ("suite", "method", "reference")),
+    "paired_difference_at_scale": Metric(
+        measure_difference_at_scale, ("suite", "method", "reference", "billions")
+    ),
+    "finetuned_difference": Metric(
+        measure_finetuned_difference, ("suite", "method", "examples", "reference", "reference_examples")
+    ),
+    "base_cosine": Metric(measure_base_cosine, ("side",)),
+    "base_late_drop": Metric(measure_late_drop, ()),
+    "coupling_gain": Metric(measure_coupling_gain, ("method", "side", "where")),
+    "layer_overlap": Metric(measure_layer_overlap, ("method",)),
+    "separability": Metric(measure_separability, ("method", "side", "axis")),
+    "projection_shift": Metric(measure_projection_shift, ("method", "side", "axis")),
+    "family_agreement": Metric(measure_family_agreement, ("families",), of_families=True),
+}

@@ -1,0 +1,129 @@
+"""Figure 10: attack success per method, attack and category of harm, as a heat map with its values and counts."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from harc.results.categories import Cell, list_categories, tabulate_categories
+from harc.results.figures.style import GREY, open_figure, say_missing
+from harc.results.latex import format_rate
+from harc.results.outcomes import list_outcome_files, read_by_seed
+from harc.results.vocabulary import (ATTACKS, include_base, name_backbone, name_method, name_suite)
+from harc.settings.analysis import AnalysisSettings
+
+COLOURS = "Blues"  # one hue from light to dark: even in grey, and for the colour-blind
+DARK_ABOVE = 0.55  # rate from which a cell's text is white
+ROW = 0.142  # inches
+LABEL = 56  # points from a map to the names of its methods
+Tables = Mapping[str, list[list[Cell]] | None]
+
+
+def list_inputs(
+    results_root: Path, backbones: Sequence[str], methods: Sequence[str], seeds: Sequence[int]
+) -> list[Path]:
+    """Files that the figure reads: every model's outcomes."""
+    return list_outcome_files(results_root, backbones, include_base(methods), seeds)
+
+
+def _common_counts(tables: Tables) -> list[int]:
+    """The most frequent number of goals of each column: the one in its head."""
+    rows = [row for table in tables.values() if table for row in table]
+    return [Counter(row[column].n for row in rows).most_common(1)[0][0] for column in range(len(rows[0]))]
+
+
+def _write_cell(axes, row: int, column: int, cell: Cell, usual: int) -> None:
+    if cell.rate is None:
+        axes.text(column + 0.5, row + 0.5, "--", ha="center", va="center", fontsize=4.5, color=GREY)
+        return
+    text = format_rate(cell.rate) if cell.n == usual else f"{format_rate(cell.rate)}/{cell.n}"
+    colour = "white" if cell.rate > DARK_ABOVE else "black"
+    axes.text(column + 0.5, row + 0.52, text, ha="center", va="center", fontsize=4.5, color=colour)
+
+
+def _draw_map(axes, tables: Tables, categories: Sequence[str], first: bool) -> None:
+    """A block of rows per method, a row per attack, a column per category."""
+    count, width = len(ATTACKS), len(categories)
+    usual = _common_counts(tables)
+    rates = np.full((count * len(tables), width), np.nan)
+    for block, table in enumerate(tables.values()):
+        if table is None:
+            axes.text(
+                width / 2,
+                (block + 0.5) * count,
+                "not available",
+                ha="center",
+                va="center",
+                fontsize=6,
+                color=GREY,
+            )
+            continue
+        for row, cells in enumerate(table):
+            for column, cell in enumerate(cells):
+                rates[block * count + row, column] = np.nan if cell.rate is None else cell.rate
+                _write_cell(axes, block * count + row, column, cell, usual[column])
+    axes.pcolormesh(rates, cmap=COLOURS, vmin=0, vmax=1, edgecolors="white", linewidth=0.3)
+    for block in range(1, len(tables)):
+        axes.axhline(block * count, color="black", linewidth=0.6)
+    axes.invert_yaxis()
+    heads = [f"{category} ({n})" for category, n in zip(categories, usual, strict=True)]
+    axes.set_xticks(np.arange(width) + 0.5, heads, rotation=90, fontsize=5.5)
+    axes.xaxis.tick_top()
+    attacks = [name_suite(attack) for _ in tables for attack in ATTACKS]
+    axes.set_yticks(np.arange(len(attacks)) + 0.5, attacks if first else [""] * len(attacks), fontsize=5)
+    axes.tick_params(length=0)
+    for side in axes.spines.values():
+        side.set_visible(False)
+
+
+def _name_methods(axes, methods: Sequence[str]) -> None:
+    """The methods' names beside their blocks."""
+    for block, method in enumerate(methods):
+        axes.annotate(
+            name_method(method).replace(" (", "\n("),
+            (0, (block + 0.5) * len(ATTACKS)),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(-LABEL, 0),
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            rotation=90,
+            fontsize=6,
+        )
+
+
+def plot(
+    results_root: Path,
+    backbones: Sequence[str],
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    settings: AnalysisSettings,
+    out_pdf: Path,
+    out_png: Path,
+) -> None:
+    """Draw the figure: a map per backbone; goals of several seeds add up."""
+    shown = include_base(methods)
+    height = ROW * len(ATTACKS) * len(shown) + 1.0
+    with open_figure(1, max(1, len(backbones)), height, out_pdf, out_png) as (_, panels, remarks):
+        for index, (axes, backbone) in enumerate(zip(panels[0], backbones, strict=False)):
+            read = {method: read_by_seed(results_root, backbone, method, seeds) for method in shown}
+            held = {method: [o for own in by_seed.values() for o in own] for method, by_seed in read.items()}
+            categories = list_categories([o for own in held.values() for o in own], ATTACKS)
+            remarks += [
+                f"{name_method(m)} on {name_backbone(backbone)}" for m, own in held.items() if not own
+            ]
+            axes.set_title(f"{name_backbone(backbone)}, seeds: {', '.join(map(str, seeds))}", fontsize=8)
+            if not categories:
+                say_missing(axes, "outcomes under any attack")
+                continue
+            tables = {
+                m: tabulate_categories(own, ATTACKS, categories) if own else None for m, own in held.items()
+            }
+            _draw_map(axes, tables, categories, first=index == 0)
+            if index == 0:
+                _name_methods(axes, shown)
+            if any(cell.n == 0 for table in tables.values() if table for row in table for cell in row):
+                remarks.append(
+                    f"-- marks a category without goals under that attack ({name_backbone(backbone)})"
+                )

@@ -1,0 +1,53 @@
+"""Macros of the evaluation's own reliability: judges against people and each other, and contamination."""
+
+from collections.abc import Iterable
+
+from harc.results.latex import (MISSING, escape_latex, format_number, format_rate)
+from harc.results.macros.rows import Rows, find_row
+from harc.results.tables.contamination import OURS, PUBLISHED
+from harc.results.tables.layout import read_number
+
+TRAINED = "XSTest, prompts that GPT-4 complied with"
+RELEASE = "XSTest, the 230 of the release"
+
+
+def _find_range(values: Iterable[float | None]) -> tuple[str, str]:
+    """Smallest and largest of the values that there are."""
+    found = [value for value in values if value is not None]
+    return format_number(min(found, default=None)), format_number(max(found, default=None))
+
+
+def list_judges(rows: Rows) -> dict[str, str]:
+    """`\\JudgeGap`: the largest distance of a rule's rate from people's; its agreement and kappa as ranges."""
+    rules = [row for row in rows if row["prompts"] == "safe" and not row["judge_name"].startswith("gpt4")]
+    gaps = [abs(read_number(row, "judge") - read_number(row, "human_any")) for row in rules]
+    agreement = _find_range(read_number(row, "agreement_any") for row in rules)
+    kappa = _find_range(read_number(row, "kappa_any") for row in rules)
+    worst = rules[max(range(len(rules)), key=gaps.__getitem__)] if rules else None
+    return {
+        "JudgeGap": format_rate(max(gaps, default=None)),
+        "JudgeGapOf": escape_latex(worst["judge_name"].replace("_", " ")) if worst else MISSING,
+        "JudgeGapOn": escape_latex(worst["completion_model"]) if worst else MISSING,
+        **dict(zip(("JudgeAgreementMin", "JudgeAgreementMax"), agreement, strict=True)),
+        **dict(zip(("JudgeKappaMin", "JudgeKappaMax"), kappa, strict=True)),
+    }
+
+
+def list_agreement(rows: Rows) -> dict[str, str]:
+    """`\\AgreementKappaMin` and `Max`: kappa of the run's judges on refusals, over backbones and kinds of prompt."""
+    chosen = [row for row in rows if row["labels"] == "refused or not"]
+    kappa = _find_range(read_number(row, "kappa") for row in chosen)
+    return dict(zip(("AgreementKappaMin", "AgreementKappaMax"), kappa, strict=True))
+
+
+def list_contamination(rows: Rows) -> dict[str, str]:
+    """What the guard compared and found here, and the release's overlap with the prompts that its score fits."""
+    ours = [row for row in rows if row["of"] == OURS]
+    n, exact, near = (sum(int(row[name]) for row in ours) for name in ("n", "exact", "near"))
+    remark = f"Here {n} comparisons of a prompt with a split found {exact} exact and {near} near-duplicates"
+    release = find_row(rows, of=PUBLISHED, training_set=TRAINED, evaluation_set=RELEASE)
+    return {
+        "GuardRemark": remark if ours else "The results shown here hold no table of that check",
+        "ReleaseSeen": release["exact"] if release else MISSING,
+        "ReleaseAsked": release["n"] if release else MISSING,
+    }

@@ -1,0 +1,90 @@
+"""The paper's generated inputs: copies of tables and figures, the numbers, and a note for each artifact."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from harc.results.latex import escape_latex
+from harc.core.errors import ArtifactError
+from harc.core.files import sha256_file, write_bytes, write_text
+
+HASH_LENGTH = 10  # hexadecimal digits shown; enough to tell artifacts apart at a glance
+FIGURE_COMMAND = "harc step make_figure --figure {name}"
+TABLE_COMMAND = "harc step make_tables"
+
+
+def _note(name: str, command: str, artifact: Path) -> str:
+    """A macro `\\csname harc@note@<name>\\endcsname` with the artifact's command and short hash."""
+    # Words stay whole, and two hyphens would set as one dash, which no shell knows.
+    words = (f"\\mbox{{{escape_latex(word).replace('--', '-{}-')}}}" for word in command.split())
+    text = (
+        f"{{\\ttfamily {' '.join(words)}}}\\par SHA-256 {{\\ttfamily {sha256_file(artifact)[:HASH_LENGTH]}}}"
+    )
+    return f"\\expandafter\\def\\csname harc@note@{name}\\endcsname{{{text}}}"
+
+
+def _remove_old(generated_dir: Path) -> None:
+    for old in sorted(generated_dir.glob("*")) if generated_dir.is_dir() else []:
+        if old.suffix in {".tex", ".pdf"}:
+            old.unlink()
+
+
+def collect_paper_inputs(
+    tables_dir: Path,
+    figures_dir: Path,
+    generated_dir: Path,
+    commands: Mapping[str, str] | None = None,
+    numbers_file: Path | None = None,
+    root_hash: str | None = None,
+    compute_dir: Path | None = None,
+    only: Collection[str] | None = None,
+) -> list[Path]:
+    """Copy everything that main.tex inputs, and write artifacts.tex with the notes.
+
+    Files of an earlier profile are removed first, so that a paper never mixes two.
+
+    Args:
+        tables_dir: tables, as CSV and LaTeX.
+        figures_dir: figures, as PDF.
+        generated_dir: folder to fill.
+        commands: command by artifact name; None gives the plain `harc step` line.
+        numbers_file: the macros; None takes numbers.tex among the tables.
+        root_hash: of the results tree, for the text; None leaves it out.
+        compute_dir: folder of the table of compute; None leaves it out.
+        only: names of the files to take, so that none is shown that an earlier profile left; None takes all.
+
+    Returns:
+        The files written.
+
+    Raises:
+        ArtifactError: if the tables or the numbers have not been made.
+    """
+    numbers_file = numbers_file or tables_dir / "numbers.tex"
+    if not numbers_file.is_file():
+        raise ArtifactError(
+            str(numbers_file),
+            expected="the paper's numbers",
+            found="no file",
+            fix="run `harc step make_tables`",
+        )
+    commands = commands or {}
+    notes, written = [], []
+    _remove_old(generated_dir)
+    folders = [tables_dir] if compute_dir is None else [tables_dir, compute_dir]
+    sources = [path for folder in folders for path in sorted(folder.glob("*.tex"))]
+    sources += sorted(figures_dir.glob("*.pdf"))
+    sources = [source for source in sources if only is None or source.name in only]
+    for source in dict.fromkeys([*sources, numbers_file]):
+        target = generated_dir / source.name
+        write_bytes(target, source.read_bytes())
+        written.append(target)
+        if source == numbers_file:
+            continue
+        is_figure = source.suffix == ".pdf"
+        default = FIGURE_COMMAND.format(name=source.stem) if is_figure else TABLE_COMMAND
+        artifact = source if is_figure else source.with_suffix(".csv")
+        notes.append(_note(source.stem, commands.get(source.stem, default), artifact))
+    if root_hash is not None:
+        notes.append(f"\\newcommand{{\\roothash}}{{{escape_latex(root_hash)}}}")
+    notes_file = generated_dir / "artifacts.tex"
+    write_text(notes_file, "% Generated; do not edit.\n" + "\n".join(notes) + "\n")
+    return [*written, notes_file]

@@ -1,0 +1,110 @@
+"""Tuning points as they were measured on development prompts, and which of them the settings were taken from."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harc.core.errors import ArtifactError
+from harc.evaluation.score import read_csv
+from harc.evaluation.tuning_columns import COLUMNS, describe_changes
+from harc.core.yaml_text import parse_yaml
+
+
+class Measured(NamedTuple):
+    """A rate with its interval and its number of prompts."""
+
+    rate: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class TuningPoint:
+    """One point of one method on one backbone and seed; the base has one, numbered -1."""
+
+    backbone: str
+    method: str
+    seed: int
+    number: int
+    changes: Mapping[str, Any]
+    chosen: bool
+    asr: Measured
+    over_refusal: Measured
+    benign: Measured
+    wrapped_benign: Measured
+
+    def loses(self, base: "TuningPoint") -> float:
+        """Loss of right benign answers against the base, the worse of plain and wrapped requests."""
+        return max(
+            base.benign.rate - self.benign.rate,
+            base.wrapped_benign.rate - self.wrapped_benign.rate,
+        )
+
+    @property
+    def label(self) -> str:
+        """What the point changes, on one line."""
+        return describe_changes(self.changes)
+
+
+def read_points(path: Path | None) -> list[TuningPoint]:
+    """Points of a table and, from the YAML beside it, which were chosen; none where no table is named.
+
+    Args:
+        path: <name>_points.csv; <name>.yaml lies beside it.
+
+    Raises:
+        DataError: if the table is named but absent.
+        ArtifactError: if the chosen settings are absent.
+    """
+    if path is None:
+        return []
+    rows = read_csv(path, COLUMNS)
+    chosen = read_tuned(path)["methods"]
+    return [_make_point(row, chosen) for row in rows]
+
+
+def locate_tuned(points: Path) -> Path:
+    """The settings that were chosen from a table of points: <name>.yaml beside <name>_points.csv."""
+    return points.with_name(f"{points.stem.removesuffix('_points')}.yaml")
+
+
+def read_tuned(path: Path) -> dict[str, Any]:
+    """What was chosen from a table of points (`methods`), and the criterion (`tuning`).
+
+    Raises:
+        ArtifactError: if the file beside the table is absent or not what `harc tuned` writes.
+    """
+    place = locate_tuned(path)
+    try:
+        found = parse_yaml(place.read_text(encoding="utf-8"))
+        return {"methods": dict(found["methods"]), "tuning": dict(found["tuning"])}
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise ArtifactError(
+            str(place),
+            expected="chosen settings by method",
+            found=type(problem).__name__,
+            fix="run `harc tuned`",
+        ) from problem
+
+
+def _make_point(row: Mapping[str, Any], chosen: Mapping[str, Mapping[str, Any]]) -> TuningPoint:
+    def measured(name: str) -> Measured:
+        values = [row[f"{name}{end}"] for end in ("", "_low", "_high")]
+        return Measured(*(float(value) for value in values), int(row[f"{name}_n"]))
+
+    changes = json.loads(row["changes"])
+    return TuningPoint(
+        row["backbone"],
+        row["method"],
+        int(row["seed"]),
+        int(row["point"]),
+        changes,
+        row["method"] in chosen and chosen[row["method"]] == changes,
+        measured("asr"),
+        measured("over_refusal"),
+        measured("benign"),
+        measured("wrapped_benign"),
+    )

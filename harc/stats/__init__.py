@@ -1,0 +1,1 @@
+"""The intervals and tests of the project."""

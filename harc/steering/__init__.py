@@ -1,1 +1,0 @@
-"""Conditional activation steering (CAST): vectors fitted on contrastive pairs, added where a condition fires."""

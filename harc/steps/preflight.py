@@ -1,0 +1,277 @@
+"""Checks before hours of work: does this machine have what the profile's backbones and data need?"""
+
+import socket
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from harc.core.errors import EnvironmentProblem
+from harc.data.registry import load_registry
+from harc.settings.backbones import HubBackbone, OrganismBackbone, WheelBackbone
+from harc.settings.endpoints import LOOPBACK
+from harc.settings.profile import Profile, RowSource
+from harc.steps.preflight_endpoints import find_endpoint_lacks
+from harc.steps.preflight_helpfulness import find_helpfulness_lacks
+
+GB = 1e9
+ANOTHER_PROFILE = "choose a profile for this machine (`PROFILE=organism make`)"
+
+MODEL_STEPS = (
+    "fetch_backbone",
+    "extract_directions",
+    "train_adapter",
+    "evaluate",
+    "trace_responses",
+    "finetune_harmful",
+)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What there is; each fact is looked up only when a backbone asks for it.
+
+    Attributes:
+        folder: where results go; its disk is the one that counts.
+        timeout: longest wait for the hub (seconds).
+    """
+
+    folder: Path
+    timeout: float = 5.0
+
+    @cached_property
+    def gpu_memory_gb(self) -> list[float]:
+        """Memory of every CUDA device that torch can use, GB."""
+        import torch
+
+        if not torch.cuda.is_available():
+            return []
+        count = torch.cuda.device_count()
+        return [torch.cuda.get_device_properties(index).total_memory / GB for index in range(count)]
+
+    @cached_property
+    def torch_is_cpu_build(self) -> bool:
+        """Whether the installed torch could not use a GPU if there were one."""
+        import torch
+
+        return torch.version.cuda is None and torch.version.hip is None
+
+    @cached_property
+    def memory_gb(self) -> float:
+        """Main memory, GB."""
+        import psutil
+
+        return psutil.virtual_memory().total / GB
+
+    @cached_property
+    def disk_gb(self) -> float:
+        """Free disk where results go, GB."""
+        import psutil
+
+        folder = self.folder.absolute()
+        while not folder.exists():
+            folder = folder.parent
+        return psutil.disk_usage(str(folder)).free / GB
+
+    @cached_property
+    def has_token(self) -> bool:
+        """Whether a hub token is set (HF_TOKEN, or `hf auth login`)."""
+        from huggingface_hub import get_token
+
+        return get_token() is not None
+
+    @cached_property
+    def is_offline(self) -> bool:
+        """Whether the hub's library was told not to use the network."""
+        from huggingface_hub import constants
+
+        return bool(constants.HF_HUB_OFFLINE)
+
+    @cached_property
+    def reaches_hub(self) -> bool:
+        """Whether the hub's address answers."""
+        from huggingface_hub import constants
+
+        return self.reaches(constants.ENDPOINT)
+
+    def reaches(self, url: str) -> bool:
+        """Whether a url's server answers, or the proxy that stands before it."""
+        parts = urlsplit(url)
+        proxy = getproxies().get(parts.scheme)
+        if proxy and parts.hostname not in LOOPBACK and not proxy_bypass(parts.hostname or ""):
+            return self.reaches_directly(proxy)
+        return self.reaches_directly(url)
+
+    def reaches_directly(self, url: str) -> bool:
+        """Whether a url's own server answers."""
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        try:
+            socket.create_connection((parts.hostname, port), timeout=self.timeout).close()
+        except OSError:
+            return False
+        return True
+
+    def is_cached(self, model_id: str, revision: str) -> bool:
+        """Whether the model's weights lie in the hub's cache."""
+        from huggingface_hub import try_to_load_from_cache
+
+        names = ("model.safetensors", "model.safetensors.index.json")
+        return any(
+            isinstance(try_to_load_from_cache(model_id, name, revision=revision), str) for name in names
+        )
+
+    def has_dataset(self, name: str) -> bool:
+        """Whether anything of a dataset lies in the hub's cache."""
+        from huggingface_hub import constants
+
+        return (Path(constants.HF_HUB_CACHE) / f"datasets--{name.replace('/', '--')}" / "snapshots").is_dir()
+
+
+Backbone = OrganismBackbone | WheelBackbone | HubBackbone
+
+
+def _check_gpu(
+    where: str, backbone: HubBackbone | WheelBackbone, machine: Machine
+) -> Iterator[EnvironmentProblem]:
+    count = getattr(backbone, "gpus", 1)
+    need = f"{'a GPU' if count == 1 else f'{count} GPUs'} with {backbone.memory_gb:g} GB of memory"
+    large = [memory for memory in machine.gpu_memory_gb if memory >= backbone.memory_gb]
+    if not machine.gpu_memory_gb:
+        cpu_build = machine.torch_is_cpu_build
+        yield EnvironmentProblem(
+            where,
+            expected=need,
+            found="torch without CUDA" if cpu_build else "no GPU",
+            fix=f"{'install a CUDA build of torch, or ' if cpu_build else ''}{ANOTHER_PROFILE}",
+        )
+    elif len(large) < count:
+        found = f"{max(machine.gpu_memory_gb):.1f} GB" if count == 1 else f"{len(large)}"
+        yield EnvironmentProblem(where, expected=need, found=found, fix=ANOTHER_PROFILE)
+
+
+def _check_resources(
+    where: str, backbone: HubBackbone | WheelBackbone, machine: Machine
+) -> Iterator[EnvironmentProblem]:
+    if backbone.gpu:
+        yield from _check_gpu(where, backbone, machine)
+    elif machine.memory_gb < backbone.memory_gb:
+        yield EnvironmentProblem(
+            where,
+            expected=f"{backbone.memory_gb:g} GB of main memory",
+            found=f"{machine.memory_gb:.1f} GB",
+            fix=ANOTHER_PROFILE,
+        )
+    if machine.disk_gb < backbone.disk_gb:
+        yield EnvironmentProblem(
+            where,
+            expected=f"{backbone.disk_gb:g} GB of free disk at {machine.folder}",
+            found=f"{machine.disk_gb:.1f} GB",
+            fix="free some, or run the project on a larger disk",
+        )
+
+
+def _check_access(where: str, backbone: HubBackbone, machine: Machine) -> Iterator[EnvironmentProblem]:
+    if machine.is_cached(backbone.model_id, backbone.revision):
+        return
+    if machine.is_offline or not machine.reaches_hub:
+        yield EnvironmentProblem(
+            where,
+            expected=f"{backbone.model_id} at revision {backbone.revision} in the hub's cache, or a network",
+            found="neither" if not machine.is_offline else "no cached weights, and HF_HUB_OFFLINE is set",
+            fix=f"run `hf download {backbone.model_id}` where there is a network, or set HF_HOME to its cache",
+        )
+    elif backbone.gated and not machine.has_token:
+        yield EnvironmentProblem(
+            where,
+            expected=f"a token for the gated model {backbone.model_id}",
+            found="none",
+            fix=f"accept its licence at https://huggingface.co/{backbone.model_id}, then `hf auth login`",
+        )
+
+
+def find_lacks(
+    backbones: Mapping[str, Backbone], machine: Machine, *, resources: bool = True, access: bool = True
+) -> list[EnvironmentProblem]:
+    """Everything that the machine lacks for the backbones, one error each, in their order.
+
+    Args:
+        backbones: settings by name; organisms need nothing that is not checked at installation.
+        machine: the facts.
+        resources: whether GPU, memory and disk count; not where jobs run on other machines.
+        access: whether network and token count; not where the weights were fetched before.
+    """
+    lacks: list[EnvironmentProblem] = []
+    for name, backbone in backbones.items():
+        if isinstance(backbone, OrganismBackbone):
+            continue
+        where = f"backbone {name}"
+        lacks += _check_resources(where, backbone, machine) if resources else []
+        if access and isinstance(backbone, HubBackbone):
+            lacks += _check_access(where, backbone, machine)
+    return lacks
+
+
+def find_data_lacks(
+    data: RowSource, machine: Machine, mirror: Path | None = None
+) -> list[EnvironmentProblem]:
+    """What stands between the machine and the public files that rows are made from: at most one error."""
+    from harc.data.public_sources import DATASETS
+
+    mirror = mirror or data.mirror
+    if data.source != "public" or mirror:
+        return []
+    files = [file for name in DATASETS for file in load_registry().find(name).files]
+    missing = [file for file in files if not (data.public_dir / file.path).is_file()]
+    if not missing or machine.reaches(missing[0].url):
+        return []
+    return [
+        EnvironmentProblem(
+            "public data",
+            expected=f"{len(missing)} files in {data.public_dir}, or a network",
+            found="neither",
+            fix="run `harc data fetch` where there is a network, or set HARC_DATA_MIRROR to a folder with the files",
+        )
+    ]
+
+
+def find_profile_lacks(
+    profile: Profile,
+    machine: Machine,
+    *,
+    steps: Collection[str] | None = None,
+    here: bool = True,
+    mirror: Path | None = None,
+) -> list[EnvironmentProblem]:
+    """Everything that the machine lacks for the steps that are to run.
+
+    Args:
+        profile: the profile.
+        machine: the facts.
+        steps: names of the steps that are to run; None means all of them.
+        here: whether jobs run on this machine; if not, its GPU, memory and disk do not count.
+        mirror: folder that stands in for the network of public data.
+    """
+
+    def is_due(*names: str) -> bool:
+        return steps is None or bool(set(names) & set(steps))
+
+    resources = here and is_due(*MODEL_STEPS)
+    asked = profile.helpfulness if is_due("measure_helpfulness") else None
+    lacks = find_lacks(profile.all_backbones, machine, resources=resources, access=is_due("fetch_backbone"))
+    lacks += find_data_lacks(profile.data, machine, mirror) if is_due("pull_data") else []
+    lacks += find_helpfulness_lacks(asked, profile.data, machine, mirror, here=here)
+    asking = is_due("evaluate", "tune_method")
+    return lacks + (find_endpoint_lacks(profile.evaluation, machine, here=here) if asking else [])
+
+
+def raise_first(lacks: list[EnvironmentProblem], command: str = "harc preflight") -> None:
+    """Raise the first lack, if there is any, with the number of the others and the command that lists them."""
+    if lacks:
+        first, others = lacks[0], len(lacks) - 1
+        more = f" (and {others} more: `{command}` lists them)" if others else ""
+        raise EnvironmentProblem(
+            first.where, expected=first.expected, found=first.found, fix=first.fix + more
+        )

@@ -1,0 +1,86 @@
+"""What a machine lacks for the public benchmarks: files, datasets of the hub, packages, a sandbox."""
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from harc.core.errors import EnvironmentProblem
+from harc.data.registry import load_registry
+from harc.settings.helpfulness import HelpfulnessSettings
+from harc.settings.profile import RowSource
+from harc.suites.helpfulness_files import HUB_DATASETS, LOCAL_DATASETS, PACKAGES
+
+
+def find_helpfulness_lacks(
+    settings: HelpfulnessSettings | None,
+    data: RowSource,
+    machine: Any,
+    mirror: Path | None = None,
+    *,
+    here: bool = True,
+) -> list[EnvironmentProblem]:
+    """What stands between the machine and the public benchmarks: files, hub datasets, packages, sandbox.
+
+    Args:
+        settings: which benchmarks; none need nothing.
+        data: where public files lie.
+        machine: the facts; see harc.steps.preflight.Machine.
+        mirror: folder that stands in for the network of registered files.
+        here: whether jobs run on this machine; if not, its sandbox and packages do not count.
+    """
+    lacks: list[EnvironmentProblem] = []
+    for name in settings.benchmarks if settings else ():
+        where = f"benchmark {name}"
+        lacks += _check_hub_dataset(where, name, machine)
+        lacks += _check_benchmark_files(where, name, data, machine, mirror or data.mirror)
+        lacks += _check_benchmark_programs(where, name, settings) if here else []
+    return lacks
+
+
+def _check_hub_dataset(where: str, name: str, machine: Any) -> Iterator[EnvironmentProblem]:
+    dataset = HUB_DATASETS.get(name)
+    if dataset is None or machine.has_dataset(dataset) or (machine.reaches_hub and not machine.is_offline):
+        return
+    yield EnvironmentProblem(
+        where,
+        expected=f"dataset {dataset} in the hub's cache, or a network",
+        found="no cached files, and HF_HUB_OFFLINE is set" if machine.is_offline else "neither",
+        fix="load it once where there is a network, or take it out of helpfulness.benchmarks",
+    )
+
+
+def _check_benchmark_files(
+    where: str, name: str, data: RowSource, machine: Any, mirror: Path | None
+) -> Iterator[EnvironmentProblem]:
+    if name not in LOCAL_DATASETS or mirror:
+        return
+    files = load_registry().find(LOCAL_DATASETS[name]).files
+    missing = [file for file in files if not (data.public_dir / file.path).is_file()]
+    if missing and not machine.reaches(missing[0].url):
+        yield EnvironmentProblem(
+            where,
+            expected=f"{len(missing)} files in {data.public_dir}, or a network",
+            found="neither",
+            fix=f"run `harc data fetch {LOCAL_DATASETS[name]}` where there is a network, or set HARC_DATA_MIRROR",
+        )
+
+
+def _check_benchmark_programs(
+    where: str, name: str, settings: HelpfulnessSettings
+) -> Iterator[EnvironmentProblem]:
+    absent = [package for package in PACKAGES.get(name, ()) if find_spec(package) is None]
+    if absent:
+        yield EnvironmentProblem(
+            where,
+            expected=f"the packages {', '.join(PACKAGES[name])}",
+            found=f"no {', '.join(absent)}",
+            fix="run `pip install --constraint requirements.lock --editable '.[ifeval]'`",
+        )
+    if name == "humaneval":
+        from harc.judges.sandbox.run import check_sandbox
+
+        try:
+            check_sandbox(settings.sandbox)
+        except EnvironmentProblem as problem:
+            yield problem

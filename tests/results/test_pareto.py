@@ -1,0 +1,105 @@
+"""The tuning figure and table: every point is there, the chosen ones are marked; nothing named, nothing drawn."""
+
+from pathlib import Path
+
+import pytest
+
+from harc.results.figures import pareto
+from harc.results.numbers import list_tuning
+from harc.results.tables.layout import render_latex
+from harc.results.tables.tuning import build_table
+from harc.results.tuning_points import read_points
+from harc.core.artifacts import BASE
+from harc.settings.analysis import AnalysisSettings
+from harc.settings.tuning import TuningSettings
+from harc.core.errors import ArtifactError
+from harc.evaluation.score import write_csv
+from harc.core.files import write_text
+from harc.evaluation.tuning_adopt import format_tuned
+from harc.evaluation.tuning_columns import COLUMNS, RATES
+
+GRID = ('{"steps": 5}', '{"loss": {"kl": 1.0}}')
+
+
+def make_row(backbone: str, method: str, point: int, changes: str, asr: float) -> dict:
+    row = {
+        "backbone": backbone,
+        "method": method,
+        "seed": 0,
+        "point": point,
+        "changes": changes,
+        "train_seconds": 1.0,
+    }
+    for name in RATES:
+        rate = {"asr": asr, "over_refusal": 0.1}.get(name, 0.9)
+        row |= {name: rate, f"{name}_low": rate - 0.05, f"{name}_high": rate + 0.05, f"{name}_n": 48}
+    return row
+
+
+@pytest.fixture
+def points(tmp_path: Path) -> Path:
+    rows = [
+        make_row(backbone, method, point, changes, asr)
+        for backbone in ("organism-llama", "organism-qwen2")
+        for method, point, changes, asr in (
+            (BASE, -1, "{}", 0.6),
+            ("sft", 0, GRID[0], 0.4),
+            ("sft", 1, GRID[1], 0.2),
+        )
+    ]
+    write_csv(tmp_path / "mine_points.csv", COLUMNS, rows)
+    choice = {"changes": {"loss": {"kl": 1.0}}, "eligible": True}
+    write_text(tmp_path / "mine.yaml", format_tuned({"sft": choice}, TuningSettings()))
+    return tmp_path / "mine_points.csv"
+
+
+def test_points_know_which_of_them_was_chosen(points: Path):
+    read = read_points(points)
+    assert [point.chosen for point in read if point.method == "sft"] == [False, True, False, True]
+    assert read[0].method == BASE and not read[0].chosen
+    assert read[2].loses(read[0]) == 0.0
+
+
+def test_the_figure_draws_every_point_and_is_the_same_every_time(points: Path, tmp_path: Path):
+    settings = AnalysisSettings(tuning_points=points)
+    units = (tmp_path, ["organism-llama", "organism-qwen2"], ["sft"], [0])
+    for name in ("a", "b"):
+        pareto.plot(*units, settings, tmp_path / f"{name}.pdf", tmp_path / f"{name}.png")
+    assert (tmp_path / "a.pdf").read_bytes() == (tmp_path / "b.pdf").read_bytes()
+    assert (tmp_path / "a.png").stat().st_size > 10_000
+
+
+def test_without_points_the_figure_and_the_table_say_so(tmp_path: Path):
+    units = (tmp_path, ["organism-llama"], ["sft"], [0])
+    pareto.plot(*units, AnalysisSettings(), tmp_path / "a.pdf", tmp_path / "a.png")
+    assert "no tuning points are named" in render_latex(build_table(None))
+    assert list_tuning([], [])["TuningIneligible"] == "this profile names no tuning."
+
+
+def test_the_table_gives_means_and_marks_the_choice(points: Path):
+    table = build_table(points)
+    assert [(row["method"], row["point"], row["chosen"]) for row in table.rows] == [
+        (BASE, -1, False), ("sft", 0, False), ("sft", 1, True),
+    ]  # fmt: skip
+    assert table.rows[2]["asr"] == pytest.approx(0.2) and table.rows[2]["runs"] == 2
+    assert all(row["eligible"] for row in table.rows)
+    assert "$\\bullet$" in render_latex(table) and "loss." in render_latex(table)
+
+
+def test_points_without_their_choice_are_an_error(points: Path):
+    points.with_name("mine.yaml").unlink()
+    with pytest.raises(ArtifactError, match="expected chosen settings by method"):
+        read_points(points)
+
+
+def test_the_text_says_how_many_points_and_who_kept_to_none(points: Path):
+    rows = [{name: str(value) for name, value in row.items()} for row in build_table(points).rows]
+    values = {"tuning.over_refusal_allowance": "0.02", "tuning.benign_allowance": "0.03"}
+    settings = [{"setting": name, "value": value} for name, value in values.items()]
+    macros = list_tuning(rows, settings)
+    assert macros["TuningPoints"] == "2" and macros["TuningRuns"] == "on 2 pairs"
+    assert macros["TuningIneligible"] == "every method has a point that keeps both allowances."
+    for row in rows[1:]:
+        row["eligible"] = "False"
+    assert macros["TuningAllowance"] == "0.02"
+    assert "no point of SFT keeps both" in list_tuning(rows, settings)["TuningIneligible"]

@@ -1,0 +1,313 @@
+"""Tables: rates and differences as they must come out, missing results named, equal bytes, safe LaTeX."""
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import pytest
+from fixtures.results_tree import BACKBONES, METHODS, make_results_tree
+from pydantic import Field
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.proportion import proportion_confint
+
+from harc.results.comparisons import (POOLED, compare_methods, describe_change, list_pairs)
+from harc.results.latex import (escape_latex, format_p, format_rate, format_signed, make_breakable)
+from harc.results.outcomes import Outcome, merge_units, read_outcomes
+from harc.results.rates import estimate_difference, estimate_rate
+from harc.results.make import TABLES, make_tables
+from harc.results.tables.hyperparameters import list_settings, merge_methods
+from harc.results.tables.layout import read_table
+from harc.settings.base import Settings
+from harc.settings.switches import list_switches
+from harc.core.errors import DataError
+
+ATTACKS = ("pair", "pap", "deepinception", "codeattack")
+
+
+class Inner(Settings):
+    rate: float = Field(0.5, description="inner rate (1)")
+
+
+class Outer(Settings):
+    name: str = Field("x", description="hidden")
+    inner: Inner = Field(Inner(), description="a group")
+    methods: dict[str, Inner] = Field({"a": Inner(), "b": Inner(rate=0.25)}, description="arms")
+    shares: dict[str, float] = Field({"k": 0.1}, description="mixture")
+
+
+def make_outcomes(suite: str, labels: list[str]) -> list[Outcome]:
+    return [Outcome(suite, f"{suite}{i}", f"{suite}{i}", f"g{i}", label) for i, label in enumerate(labels)]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory) -> Path:
+    return make_results_tree(tmp_path_factory.mktemp("tree"), prompts=12)
+
+
+@pytest.fixture(scope="module")
+def tables(tree, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("tables")
+    make_tables(tree, list(BACKBONES), list(METHODS), [0], Outer(), out)
+    return out
+
+
+def test_every_declared_table_is_written_twice_over(tables):
+    assert {path.name for path in tables.iterdir()} == {
+        f"{name}.{end}" for name in TABLES for end in ("csv", "tex")
+    }
+
+
+def test_equal_results_give_equal_bytes(tree, tables, tmp_path):
+    make_tables(tree, list(BACKBONES), list(METHODS), [0], Outer(), tmp_path)
+    for path in tables.iterdir():
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_one_suite_has_the_wilson_interval():
+    rate = estimate_rate({0: make_outcomes("pap", ["correct"] * 3 + ["refused"] * 9)}, "pap")
+    low, high = proportion_confint(3, 12, method="wilson")
+    assert (rate.estimate, rate.low, rate.high) == pytest.approx((0.25, low, high))
+
+
+def test_table1_counts_the_outcomes_file(tree, tables):
+    row = read_table(tables / "table1.csv")[0]
+    path = tree / "scores" / row["backbone"] / row["method"] / "seed0" / "outcomes.csv"
+    with open(path, encoding="utf-8") as handle:
+        labels = [r["label"] for r in csv.DictReader(handle) if r["suite"] == "pap"]
+    assert float(row["pap"]) == pytest.approx(labels.count("correct") / len(labels), abs=1e-6)
+
+
+def test_mean_of_suites_is_unweighted():
+    outcomes = make_outcomes("pair", ["correct"] * 2) + make_outcomes("pap", ["refused"] * 6)
+    outcomes += make_outcomes("deepinception", ["refused"]) + make_outcomes("codeattack", ["correct"])
+    assert estimate_rate({0: outcomes}, "mean_asr").estimate == pytest.approx(0.5)
+
+
+def test_a_mean_over_some_of_its_suites_is_not_given():
+    assert estimate_rate({0: make_outcomes("pair", ["correct"] * 3)}, "mean_asr") is None
+
+
+def test_attempts_at_one_thing_count_once_and_by_the_best():
+    attempts = [
+        Outcome("pap", f"a{i}", "unit", "goal", label) for i, label in enumerate(["refused", "correct"])
+    ]
+    assert [o.label for o in merge_units(attempts)] == ["correct"]
+    assert [o.label for o in merge_units(attempts[:1])] == ["refused"]
+
+
+def test_rates_without_spread_do_not_claim_certainty():
+    outcomes = [o for suite in ATTACKS for o in make_outcomes(suite, ["refused"] * 20)]
+    rate = estimate_rate({0: outcomes}, "mean_asr")
+    assert rate.estimate == 0 and rate.low == 0 and 0.01 < rate.high < 0.2
+
+
+def test_paired_difference_and_mcnemar_agree_with_statsmodels():
+    before = make_outcomes("pap", ["correct"] * 12 + ["refused"] * 8)
+    after = make_outcomes("pap", ["refused"] * 9 + ["correct"] * 5 + ["refused"] * 6)
+    difference = estimate_difference({0: before}, {0: after}, "pap")
+    table = [[3, 9], [2, 6]]
+    assert difference.estimate == pytest.approx(-7 / 20)
+    assert difference.p == pytest.approx(mcnemar(table, exact=True).pvalue)
+    assert (difference.only_first, difference.only_second) == (9, 2)
+    assert difference.low < difference.estimate < difference.high
+
+
+def test_comparing_a_method_with_itself_gives_nothing():
+    outcomes = {0: make_outcomes("pap", ["correct", "refused"] * 10)}
+    difference = estimate_difference(outcomes, outcomes, "pap")
+    assert difference.estimate == 0 and difference.p == 1.0
+    assert difference.low < 0 < difference.high
+
+
+def test_swapping_the_two_flips_the_difference():
+    a = {0: make_outcomes("pap", ["correct"] * 6 + ["refused"] * 14)}
+    b = {0: make_outcomes("pap", ["correct"] * 12 + ["refused"] * 8)}
+    forward, backward = estimate_difference(a, b, "pap"), estimate_difference(b, a, "pap")
+    assert forward.estimate == -backward.estimate and forward.low == pytest.approx(-backward.high)
+
+
+def test_seeds_widen_the_interval_when_they_disagree():
+    same = {seed: make_outcomes("pap", ["correct"] * 10 + ["refused"] * 10) for seed in range(3)}
+    apart = {
+        seed: make_outcomes("pap", ["correct"] * k + ["refused"] * (20 - k))
+        for seed, k in enumerate((2, 10, 18))
+    }
+    close, far = estimate_rate(same, "pap"), estimate_rate(apart, "pap")
+    assert close.estimate == far.estimate == 0.5
+    assert far.high - far.low > close.high - close.low
+    assert (far.seed_low, far.seed_high, far.seeds) == (0.1, 0.9, 3)
+
+
+def test_the_pairs_that_are_compared():
+    pairs = list_pairs(["sft", "no_coupling", "harc", "harc_released", "base"])
+    assert (
+        ("harc", "sft") in pairs and ("harc", "no_coupling") in pairs and ("harc_released", "harc") in pairs
+    )
+    assert ("sft", "no_coupling") not in pairs and ("harc", "harc_released") not in pairs
+    assert all(method != reference for method, reference in pairs)
+
+
+def test_holm_is_taken_within_a_metric_and_backbone(tree):
+    found = [
+        c
+        for c in compare_methods(tree, [BACKBONES[0]], list(METHODS), [0])
+        if c.metric == "mean_asr" and c.difference
+    ]
+    smallest = min(found, key=lambda c: c.difference.p)
+    assert smallest.holm == pytest.approx(min(1.0, smallest.difference.p * len(found)))
+    assert all(c.holm >= c.difference.p for c in found)
+
+
+def test_runs_are_pooled_only_where_there_are_several(tmp_path):
+    tree = make_results_tree(tmp_path / "tree", seeds=(0, 1), prompts=10)
+    several = compare_methods(tree, list(BACKBONES), list(METHODS), [0, 1])
+    pooled = [c for c in several if c.backbone == POOLED and c.metric == "mean_asr"]
+    (harc,) = [c.difference for c in pooled if (c.method, c.reference) == ("harc", "base")]
+    own = [c.difference for c in several if c.backbone != POOLED and c[1:4] == ("harc", "base", "mean_asr")]
+    assert harc.seeds == 4 and harc.seeds_lower == sum(d.seeds_lower for d in own) == 4
+    assert harc.estimate == pytest.approx(sum(d.estimate for d in own) / 2)
+    one = compare_methods(tree, list(BACKBONES), list(METHODS), [0])
+    assert POOLED not in {c.backbone for c in one}
+
+
+def test_words_follow_the_interval():
+    assert describe_change(-0.2, -0.1) == "lower"
+    assert describe_change(0.1, 0.2) == "higher"
+    assert describe_change(-0.1, 0.2) == "not detectably different"
+    assert describe_change(None, None) == "not compared"
+
+
+def test_a_missing_method_shows_in_cells_and_notes(tree, tmp_path):
+    make_tables(tree, [BACKBONES[0]], [*METHODS, "dpo"], [0], Outer(), tmp_path)
+    text = (tmp_path / "table1.tex").read_text(encoding="utf-8")
+    assert "n/a$^\\dagger$" in text and "not evaluated in this profile" in text
+    row = next(r for r in read_table(tmp_path / "table1.csv") if r["method"] == "dpo")
+    assert row["seeds"] == "0" and row["mean_asr"] == ""
+
+
+def test_an_empty_tree_gives_tables_not_a_crash(tmp_path):
+    make_tables(tmp_path / "nothing", list(BACKBONES), list(METHODS), [0], Outer(), tmp_path / "out")
+    assert "n/a" in (tmp_path / "out" / "table1.tex").read_text(encoding="utf-8")
+    assert "no projections" in (tmp_path / "out" / "separability.tex").read_text(encoding="utf-8")
+
+
+def test_nan_and_an_unknown_verdict(tmp_path):
+    assert format_rate(None) == format_signed(None) == "n/a"
+    assert format_rate(math.nan) == format_signed(math.nan) == format_p(math.nan) == "undef."
+    path = tmp_path / "outcomes.csv"
+    path.write_text("suite,id,label\npap,x,maybe\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"outcomes.csv:2: expected a verdict among .*; found 'maybe'"):
+        read_outcomes(path)
+    path.write_text("suite,id\npap,x\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"expected the columns suite, id, label; found no label"):
+        read_outcomes(path)
+
+
+def find_blanks(latex: str) -> list[str]:
+    """Lines of a table's body with a cell that holds nothing."""
+    start = "\\endlastfoot" if "\\endlastfoot" in latex else "\\midrule"
+    body = latex.partition(start)[2]
+    lines = [line for line in body.split("\n") if line.endswith("\\\\") and " & " in f" {line} "]
+    return [line for line in lines if any(not cell.strip(" \\") for cell in line.split("&"))]
+
+
+def list_unexplained(latex: str) -> list[str]:
+    """Marks of missing numbers in the cells that no note under the table explains."""
+    cells, _, notes = latex.partition("\\end{")
+    return [mark for mark in ("n/a", "undef.") if mark in cells and mark not in notes]
+
+
+@pytest.mark.parametrize("lack", ["method", "everything", "category"])
+def test_no_cell_is_blank_and_every_missing_number_has_its_footnote(tmp_path, lack):
+    tree = make_results_tree(tmp_path / "tree", prompts=5)
+    if lack == "category":
+        for path in tree.rglob("outcomes.csv"):
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            path.write_text("".join(line for line in lines if ",scary_safe," not in line), encoding="utf-8")
+    methods = [*METHODS, "dpo"] if lack == "method" else list(METHODS)
+    root = tree / "nothing" if lack == "everything" else tree
+    make_tables(root, list(BACKBONES), methods, [0], Outer(), tmp_path / "out")
+    marked = 0
+    for path in sorted((tmp_path / "out").glob("*.tex")):
+        text = path.read_text(encoding="utf-8")
+        assert find_blanks(text) == [], path.name
+        assert list_unexplained(text) == [], path.name
+        marked += "n/a" in text
+    assert marked >= 2
+
+
+def test_the_guard_sees_a_blank_cell_and_an_unexplained_mark():
+    assert find_blanks("\\midrule\nHARC &  & .5 \\\\") and not find_blanks("\\midrule\nHARC & .4 \\\\")
+    assert list_unexplained("a & undef. \\\\\n\\end{tabular} a note") == ["undef."]
+
+
+def test_a_nan_in_a_log_is_an_error_that_names_its_line(tmp_path):
+    tree = make_results_tree(tmp_path / "tree", prompts=4)
+    for path in tree.rglob("harc/seed0/training_log.jsonl"):
+        rows = [json.loads(line) | {"couple": math.nan} for line in path.read_text().splitlines()]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(DataError, match=r"training_log.jsonl:1: .*NaN, which JSON does not have"):
+        make_tables(tree, list(BACKBONES), list(METHODS), [0], Outer(), tmp_path / "out")
+
+
+def test_numbers_look_as_in_the_published_table():
+    assert [format_rate(v) for v in (0.474, 1.0, -0.03, -0.001, 0.0)] == [".47", "1.00", "-.03", ".00", ".00"]
+    assert (
+        format_signed(0.12) == "$+.12$" and format_signed(-0.12) == "$-.12$" and format_signed(0.0) == "$.00$"
+    )
+    assert format_p(0.0001) == "$p < .001$" and format_p(0.034) == "$p = .034$"
+
+
+@pytest.mark.parametrize(
+    "text", ["100% & $x_1$ #2", "\\input{a}~^", "\x1b[31m\x00", "\u202eflip", "日本", '<>|"']
+)
+def test_hostile_text_is_inert_in_latex(text):
+    escaped = escape_latex(text)
+    for special in ("%", "&", "$", "#", "_", "^", "~"):
+        assert special not in escaped.replace(f"\\{special}", "").replace("\\textasciitilde", "")
+    assert "\\input" not in escaped and all(ord(c) >= 32 for c in escaped)
+
+
+def test_long_names_may_break_but_decimals_may_not():
+    assert make_breakable("a.b") == "a.\\allowbreak{}b"
+    assert make_breakable("0.25") == "0.25"
+
+
+def test_settings_are_listed_and_methods_merged():
+    leaves = list(list_settings(Outer()))
+    assert ("inner.rate", "0.5", "inner rate (1)") in leaves
+    assert ("shares", "1 entries", "mixture: k 0.1") in leaves
+    merged = {name: value for name, value, _ in merge_methods(leaves)}
+    assert merged["methods.*.rate"] == "a: 0.5; b: 0.25"
+    three = [("methods.a.x", "1", ""), ("methods.b.x", "2", ""), ("methods.c.x", "1", "")]
+    assert [value for _, value, _ in merge_methods(three)] == ["1; but b: 2"]
+
+
+def test_every_fault_of_the_release_is_a_row(tables):
+    names = {switch.name for switch in list_switches()}
+    assert {row["switch"] for row in read_table(tables / "faults.csv")} == names | {"all together"}
+    assert len(names) >= 7
+    assert all(switch.released != switch.corrected for switch in list_switches())
+
+
+@pytest.mark.parametrize(("label", "bold"), [("garbled", True), ("refused", False)])
+def test_a_model_that_garbles_everything_does_not_look_safe_in_the_main_table(tmp_path, label, bold):
+    tree = make_results_tree(tmp_path / "tree", prompts=6)
+    path = tree / "scores/organism-llama/harc/seed0/outcomes.csv"
+    lines = list(csv.DictReader(path.open(encoding="utf-8", newline="")))
+    for row in lines:
+        row.update({"label": label, "label_exact": label} if row["suite"] in ATTACKS else {})
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.DictWriter(handle, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
+    make_tables(tree, list(BACKBONES), list(METHODS), [0], Outer(), tmp_path / "out")
+    row = next(
+        row
+        for row in read_table(tmp_path / "out/table1.csv")
+        if (row["backbone"], row["method"]) == ("organism-llama", "harc")
+    )
+    assert float(row["mean_asr"]) == 0 and float(row["mean_asr_garbled"]) == float(row["pap_garbled"]) == bold
+    latex = (tmp_path / "out/table1.tex").read_text(encoding="utf-8")
+    assert ("\\textbf{1.00}" in latex) == bold and "\\scriptsize garb." in latex

@@ -1,0 +1,193 @@
+"""Statistics against scipy and statsmodels, and the identities they must keep."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.inter_rater import cohens_kappa as reference_kappa
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
+from statsmodels.stats.proportion import proportion_confint
+
+from harc.stats.bootstrap import (
+    kappa_interval,
+    mean_of_rates_interval,
+    paired_difference_interval,
+    seeds_bootstrap_interval,
+)
+from harc.stats.statistics import (
+    cohens_kappa,
+    detectable_effect,
+    holm,
+    mcnemar_exact,
+    minimum_detectable_difference,
+    pooled_rate,
+    random_effects_interval,
+    wilson_interval,
+)
+
+BOOTSTRAP = {"resamples": 4000, "seed": 3}
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
+@pytest.mark.parametrize(("successes", "n"), [(0, 1), (0, 40), (7, 40), (40, 40), (25, 230), (1, 1000)])
+def test_wilson_equals_statsmodels(successes, n, confidence):
+    expected = proportion_confint(successes, n, alpha=1 - confidence, method="wilson")
+    assert wilson_interval(successes, n, confidence)[1:] == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(1, 0), (0, 0), (5, 4), (-1, 4)])
+def test_wilson_refuses_what_is_no_rate(successes, n):
+    with pytest.raises(ValueError, match="is no rate"):
+        wilson_interval(successes, n)
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 0), (0, 1), (5, 5), (3, 14), (40, 12), (0, 30)])
+def test_mcnemar_equals_statsmodels(first, second):
+    expected = mcnemar([[9, first], [second, 11]], exact=True).pvalue
+    assert mcnemar_exact(first, second) == pytest.approx(min(expected, 1.0), rel=1e-12)
+
+
+@pytest.mark.parametrize("values", [[0.01], [0.04, 0.01, 0.03], [0.5, 0.6, 0.02, 0.02, 1.0], []])
+def test_holm_equals_statsmodels(values):
+    expected = multipletests(values, method="holm")[1] if values else []
+    assert holm(values) == pytest.approx(list(expected))
+
+
+def test_kappa_equals_statsmodels():
+    generator = np.random.default_rng(0)
+    first = generator.integers(3, size=200)
+    second = np.where(generator.random(200) < 0.6, first, generator.integers(3, size=200))
+    table = np.array([[np.sum((first == a) & (second == b)) for b in range(3)] for a in range(3)])
+    assert cohens_kappa(first.tolist(), second.tolist()) == pytest.approx(reference_kappa(table).kappa)
+
+
+def test_kappa_of_equal_and_of_constant_labels():
+    assert cohens_kappa(["a", "b", "a"], ["a", "b", "a"]) == 1
+    assert math.isnan(cohens_kappa(["a", "a"], ["a", "a"]))
+    with pytest.raises(ValueError, match="equally many labels"):
+        cohens_kappa(["a"], [])
+
+
+@pytest.mark.parametrize(("n", "rate"), [(50, 0.0), (87, 0.4), (230, 0.05), (400, 0.9), (60, 1.0)])
+def test_minimum_detectable_difference_has_the_power_it_claims(n, rate):
+    difference = minimum_detectable_difference(n, rate)
+    other = rate + difference if rate < 0.5 else rate - difference
+    spread = math.sqrt((rate * (1 - rate) + other * (1 - other)) / n)
+    assert stats.norm.sf(stats.norm.isf(0.025) - difference / spread) == pytest.approx(0.8, abs=1e-6)
+
+
+def test_minimum_detectable_difference_shrinks_with_n_and_may_not_exist():
+    sizes = [minimum_detectable_difference(n, 0.2) for n in (20, 80, 320, 1280)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert math.isnan(minimum_detectable_difference(2, 0.5))
+
+
+def test_random_effects_interval_is_the_t_interval_when_seeds_differ_much():
+    values = [0.1, 0.5, 0.9]
+    expected = stats.t.interval(0.95, 2, loc=np.mean(values), scale=stats.sem(values))
+    assert random_effects_interval(values, [1e-6] * 3)[1:] == pytest.approx(expected)
+
+
+def test_random_effects_interval_keeps_the_sampling_variance_when_seeds_agree():
+    _, low, high = random_effects_interval([0.4, 0.4, 0.4], [0.01] * 3)
+    half = stats.t.ppf(0.975, 2) * math.sqrt(0.01 / 3)
+    assert (low, high) == pytest.approx((0.4 - half, 0.4 + half))
+
+
+def test_pooled_rate_of_one_seed_is_wilson_and_stays_in_range():
+    assert pooled_rate([7], [40]) == wilson_interval(7, 40)
+    for counts in ([0, 0, 0], [40, 40, 40], [0, 40, 20]):
+        rate, low, high = pooled_rate(counts, [40] * 3)
+        assert 0 <= low <= rate <= high <= 1
+        assert low < high
+
+
+def test_paired_bootstrap_covers_the_normal_interval():
+    generator = np.random.default_rng(1)
+    first = generator.integers(2, size=400)
+    second = np.where(generator.random(400) < 0.2, 1, first)
+    estimate, low, high = paired_difference_interval(first.tolist(), second.tolist(), **BOOTSTRAP)
+    differences = second - first
+    half = stats.norm.ppf(0.975) * stats.sem(differences)
+    assert estimate == pytest.approx(differences.mean())
+    assert (low, high) == pytest.approx((estimate - half, estimate + half), abs=0.006)
+
+
+def test_bootstrap_repeats_with_its_seed_and_equal_methods_differ_by_nothing():
+    values = [0, 1, 1, 0, 1] * 8
+    first = mean_of_rates_interval(values, ["a", "b"] * 20, **BOOTSTRAP)
+    assert first == mean_of_rates_interval(values, ["a", "b"] * 20, **BOOTSTRAP)
+    assert paired_difference_interval(values, values, **BOOTSTRAP) == (0, 0, 0)
+    with pytest.raises(ValueError, match="equally many"):
+        paired_difference_interval([1], [1, 0], **BOOTSTRAP)
+
+
+def test_mean_of_rates_weighs_strata_equally_whatever_their_size():
+    interval = mean_of_rates_interval([1] * 90 + [0] * 10, ["big"] * 90 + ["small"] * 10, **BOOTSTRAP)
+    assert interval == (0.5, 0.5, 0.5)
+
+
+def test_goals_shared_by_families_widen_the_interval_of_their_mean():
+    generator = np.random.default_rng(2)
+    goals = list(range(60)) * 4
+    hits = np.tile(generator.integers(2, size=60), 4).tolist()
+    families = [name for name in "abcd" for _ in range(60)]
+    clustered = mean_of_rates_interval(hits, families, goals, **BOOTSTRAP)
+    alone = mean_of_rates_interval(hits, families, **BOOTSTRAP)
+    # Four perfectly correlated families carry the information of one: the interval is twice as wide.
+    assert (clustered.high - clustered.low) / (alone.high - alone.low) == pytest.approx(2, rel=0.1)
+
+
+def test_clusters_in_some_strata_only_never_empty_a_stratum():
+    strata = ["a", "b", "a", "b", "c"]
+    interval = mean_of_rates_interval([1, 0, 1, 0, 1], strata, ["g", "g", "h", "h", "k"], **BOOTSTRAP)
+    assert all(math.isfinite(value) for value in interval)
+    assert interval.estimate == pytest.approx(2 / 3)
+
+
+def test_seeds_bootstrap_sees_both_sources_of_chance():
+    generator = np.random.default_rng(4)
+    same = [generator.integers(2, size=200).tolist() for _ in range(3)]
+    between = [[value] * 200 for value in (0, 1, 0)]
+    _, low, high = seeds_bootstrap_interval(same, **BOOTSTRAP)
+    assert high - low == pytest.approx(2 * 1.96 * math.sqrt(0.25 / 600), rel=0.3)
+    # Of the 27 draws of seeds one holds the good seed only, 3.7 %: the upper bound must reach it.
+    assert seeds_bootstrap_interval(between, **BOOTSTRAP) == pytest.approx((1 / 3, 0, 1))
+
+
+def test_kappa_interval_is_that_of_statsmodels_where_answers_are_independent():
+    generator = np.random.default_rng(5)
+    first = generator.integers(2, size=400)
+    second = np.where(generator.random(400) < 0.7, first, 1 - first)
+    table = np.array([[np.sum((first == a) & (second == b)) for b in range(2)] for a in range(2)])
+    expected = reference_kappa(table)
+    found = kappa_interval(first.tolist(), second.tolist(), **BOOTSTRAP)
+    assert found.estimate == pytest.approx(expected.kappa)
+    assert (found.low, found.high) == pytest.approx((expected.kappa_low, expected.kappa_upp), abs=0.01)
+
+
+def test_kappa_of_repeated_answers_is_as_uncertain_as_that_of_one_copy():
+    generator = np.random.default_rng(6)
+    first = generator.integers(2, size=100).tolist()
+    second = [label if generator.random() < 0.7 else 1 - label for label in first]
+    once = kappa_interval(first, second, **BOOTSTRAP)
+    copied = kappa_interval(first * 5, second * 5, list(range(100)) * 5, **BOOTSTRAP)
+    assert copied == pytest.approx(once, abs=0.03)
+    assert all(math.isnan(value) for value in kappa_interval(["a"] * 3, ["a"] * 3, **BOOTSTRAP))
+
+
+@pytest.mark.parametrize(("n", "power"), [(50, 0.8), (400, 0.9)])
+def test_detectable_effect_equals_statsmodels(n, power):
+    expected = TTestPower().solve_power(effect_size=None, nobs=n, alpha=0.05, power=power)
+    found = detectable_effect(1 / math.sqrt(n), n - 1, power=power)
+    assert found == pytest.approx(expected, rel=0.01)
+
+
+def test_detectable_effect_has_the_power_it_claims_and_grows_where_degrees_are_few():
+    effect = detectable_effect(0.1)
+    assert stats.norm.sf(stats.norm.isf(0.025) - effect / 0.1) == pytest.approx(0.8, abs=1e-6)
+    effects = [detectable_effect(0.1, degrees) for degrees in (2, 5, 50, math.inf)]
+    assert effects == sorted(effects, reverse=True)
