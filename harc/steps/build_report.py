@@ -19,7 +19,7 @@ __all__ = [
     "run",
     "select_settings",
 ]
-TEMPLATE = ROOT / "analysis" / "templates" / "report.html"
+TEMPLATE = ROOT / "results" / "templates" / "report.html"
 DRAWN = ("make_tables", "make_figure", "seal_results")  # what is made from a committed study, beside the page
 
 

@@ -41,7 +41,7 @@ class JointObjective:
     def losses(self, module: Any, batches: Sequence[JointBatch]) -> Iterator[Tensor]:
         """HARC's losses, then DPO's."""
         for batch in batches:
-            yield from self.harc.methods.losses(module, batch.groups)
+            yield from self.harc.losses(module, batch.groups)
             weight = self.preference.settings.preference.weight
             for loss in self.preference.losses(module, batch.pairs):
                 yield weight * loss

@@ -55,7 +55,7 @@ def write_remote(files: dict[str, bytes], **changes) -> Pin:
 def project(tmp_path, monkeypatch):
     """A project with code of its own and a small results tree; the files of the tree."""
     monkeypatch.chdir(tmp_path)
-    Path("harc").mkdir()
+    Path("harc/core").mkdir(parents=True)
     Path("harc/core/errors.py").write_text(CODE)
     ROOT.mkdir(parents=True)
     with record_step(

@@ -352,9 +352,9 @@ def test_code_that_computes_is_never_exempt(edited, module, old, new, steps):
 
 
 def test_the_guest_of_the_sandbox_and_templates_count():
-    assert "file sandbox/guest.py" in list_definitions(["harc.steps.measure_helpfulness:run"])
+    assert "file judges/sandbox/guest.py" in list_definitions(["harc.steps.measure_helpfulness:run"])
     assert "file audit/templates/audit.html" in list_definitions(["harc.steps.audit:run"])
-    assert "file analysis/templates/report.html" in list_definitions(["harc.steps.build_report:run"])
+    assert "file results/templates/report.html" in list_definitions(["harc.steps.build_report:run"])
 
 
 def test_a_composed_methods_tuning_reaches_both_objectives():
@@ -400,4 +400,4 @@ def test_nothing_of_the_package_is_read_twice_under_one_name():
         assert not {n for n in doubled if any(isinstance(s, ast.ClassDef) for s in code.statements[n])}, (
             module
         )
-    assert Path(fingerprint.ROOT, "definitions.py").is_file()
+    assert Path(fingerprint.ROOT, "core/definitions.py").is_file()

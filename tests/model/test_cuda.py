@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tiny_models import build_model, load_tokenizer
-from unit.test_training_run import STUDY, make_extraction, make_rows, make_settings, read_log
+from training.test_training_run import STUDY, make_extraction, make_rows, make_settings, read_log
 
 from harc.geometry.extraction import ResponsePairs, extract_directions
 from harc.model.backbones import Backbone

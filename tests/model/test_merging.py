@@ -87,4 +87,4 @@ def test_adapters_are_folded_in_one_place_alone():
     found = {
         path.relative_to(root).as_posix() for path in root.rglob("*.py") if calls.search(path.read_text())
     }
-    assert found == {"merging.py"}
+    assert found == {"model/merging.py"}

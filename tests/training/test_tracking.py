@@ -6,7 +6,7 @@ from pathlib import Path
 import accelerate.tracking
 import pytest
 from accelerate.utils import LoggerType
-from unit.test_training_run import FILES, make_settings, train
+from training.test_training_run import FILES, make_settings, train
 
 from harc.core.errors import ConfigError
 from harc.training import run
