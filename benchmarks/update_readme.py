@@ -14,9 +14,9 @@ from pathlib import Path
 
 from harc.core.csv_files import read_csv_rows
 from harc.core.files import write_text
-from harc.judges.states import WARN_ABOVE
 from harc.results.comparisons import describe_change
-from harc.suites.families import ATTACK_SUITES
+from harc.suites import ATTACK_SUITES
+from harc.suites.records import WARN_ABOVE
 
 PROJECT = Path(__file__).parents[1]
 README = PROJECT / "README.md"

@@ -25,7 +25,6 @@ LOSS_TOLERANCE = (1e-2, 1e-4)  # of a logged number: relative, absolute
 PROMPTS = 4  # generations asked for again
 SAME_RESPONSES = 3  # of them; a near-tie between two tokens may fall the other way on another machine
 FIRST_STEPS = 12  # most steps of training that are run again
-UNREPEATED = ("pair", "pap")  # a long search, or texts of an attacking model, not greedy answers to rows
 
 
 @dataclass(frozen=True)
@@ -124,10 +123,11 @@ def _adapter(job: Job) -> Path:
 
 def _shrink_evaluation(job: Job, shadow: Path, random: Random) -> Job:
     """A few rows of one suite, without projections."""
-    from harc.suites.runners import HARNESS_SUITES
+    from harc.suites import HARNESS_SUITES, WRITTEN_SUITES
 
     settings, data = job.profile.evaluation, job.profile.data_dir
-    suites = [name for name in settings.suites if name not in (*HARNESS_SUITES, *UNREPEATED)]
+    # Written ones are a long search, or texts of an attacking model, not greedy answers to rows.
+    suites = [name for name in settings.suites if name not in (*HARNESS_SUITES, *WRITTEN_SUITES)]
     suite = random.choice(suites)
     rows = [row for row in read_jsonl(data / f"{settings.split}.jsonl", ("suite",)) if row["suite"] == suite]
     folder = shadow / "rows"

@@ -14,7 +14,10 @@ What is reached:
 - settings classes: fields and validators only where reached code makes an instance. Elsewhere the values are in the
   step's settings, which have a hash of their own.
 
-Modules that are chosen at run time (`import_module`) must be given beside the rest: `list_plugins` of the steps.
+- registries: where a package imports modules of its own by name (`import_module(f"{__name__}. ...")`), those names that
+  occur there as texts, in every module of the package.
+
+Other modules that are chosen at run time (`import_module`) must be given beside the rest: `list_plugins` of the steps.
 """
 
 import hashlib
@@ -27,6 +30,7 @@ from harc.core.definitions import INERT_BASES, ClassCode, Definition, ModuleCode
 
 PACKAGE = "harc"
 ROOT = Path(__file__).parents[1]
+OWN_MODULES = 'import_module(f"{__name__}.'  # how a package loads modules of its own by name
 SETTINGS_BASE = "BaseModel"  # pydantic's, from which every group of settings descends
 
 
@@ -205,6 +209,11 @@ class _Reach:
             for path in _list_data_files().get(name, ()):
                 if path.suffix != ".py" or path.parent == code.folder:
                     self._take_file(path)
+        if code.is_package and OWN_MODULES in definition.text:
+            for path in sorted(code.folder.glob("[!_]*.py")):
+                member = f"{code.name}.{path.stem}"
+                for name in definition.attributes & set(getattr(_read_module(member), "statements", ())):
+                    self.reach(member, name)
 
     def _is_module(self, place: Place) -> bool:
         module, name = place

@@ -17,18 +17,19 @@ from harc.core.files import atomic_directory, sha256_text, write_json, write_jso
 from harc.data.contamination import ReferenceIndex, check_contamination, normalise_text
 from harc.data.preference_pairs import read_preference_pairs
 from harc.data.public_sources import Prompt, PublicPrompts, read_public_prompts
-from harc.settings.attacks import AttackForms
 from harc.settings.contamination import ContaminationSettings
 from harc.settings.data import PublicRowSettings
-from harc.suites.attack_forms import make_prompts
-from harc.suites.families import (
+from harc.settings.suites import AttackForms
+from harc.suites import (
     ATTACK_SUITES,
     BENIGN_SUITES,
+    CONTRAST_SUITES,
     DECODING_SUITES,
     EXTRA_ATTACK_SUITES,
     OVER_REFUSAL_SUITES,
 )
 from harc.suites.pap import Technique, choose_techniques
+from harc.suites.prompts import make_prompts
 
 PLACEHOLDER = "[placeholder: harmful content omitted]"
 REFUSALS = (
@@ -44,7 +45,7 @@ REFUSALS = (
 )
 """Refusals that harmful training rows teach; the string rules know all of them."""
 
-SUBSET_SUITES = ("scary_safe", "refusable_benign", "unsafe_contrasts")
+SUBSET_SUITES = (*OVER_REFUSAL_SUITES, *CONTRAST_SUITES)
 STRICT = ContaminationSettings(pattern_suites=())
 TRAINING_SPLITS = ("extraction", "extraction_pairs", "training")
 NO_LIMIT = 10**9

@@ -7,12 +7,12 @@ from statistics import stdev
 from typing import Any
 
 from harc.core.files import sha256_text
-from harc.judges.states import find_states
-from harc.settings.helpfulness import HelpfulnessSettings
+from harc.settings.suites import HelpfulnessSettings
 from harc.stats.statistics import wilson_interval
-from harc.suites.harness import quiet_harness
-from harc.suites.helpfulness_model import make_lm
 from harc.suites.helpfulness_tasks import MAIN_METRICS, load_tasks
+from harc.suites.lm_eval_model import make_lm
+from harc.suites.records import find_states
+from harc.suites.tasks import quiet_harness
 
 SCORE_COLUMNS = (
     "suite", "metric", "n", "successes", "rate", "stderr", "ci_low", "ci_high", "interval", "unjudged",

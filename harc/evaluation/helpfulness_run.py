@@ -10,7 +10,7 @@ from harc.evaluation.helpfulness_benchmarks import SCORE_COLUMNS, run_benchmark,
 from harc.evaluation.score import write_csv
 from harc.judges.sandbox.run import check_sandbox
 from harc.settings.evaluation import EvaluationSettings
-from harc.settings.helpfulness import HelpfulnessSettings
+from harc.settings.suites import HelpfulnessSettings
 from harc.suites.helpfulness_files import CATEGORIES, SCORES
 from harc.suites.mt_bench_grades import CATEGORY_COLUMNS, score_mt_bench, tabulate_categories
 

@@ -8,9 +8,9 @@ from types import UnionType
 from harc.core.errors import DataError
 from harc.core.files import read_jsonl
 from harc.judges.base import GIVEN_LABELS, LABELS, UNJUDGED, choose_judge, counts_as
-from harc.judges.states import is_blank
 from harc.settings.evaluation import EvaluationSettings
-from harc.suites.families import counted_label, main_metric
+from harc.suites import counted_label, main_metric
+from harc.suites.records import is_blank
 
 REQUIRED = (
     "id", "suite", "category", "prompt_sha256", "messages", "response", "finish_reason",

@@ -7,8 +7,8 @@ from typing import Any
 from harc.core.errors import ConfigError
 from harc.core.files import read_json
 from harc.evaluation.own_table import MARK, align_columns
-from harc.judges.states import exceeds
-from harc.settings.helpfulness import HelpfulnessSettings
+from harc.settings.suites import HelpfulnessSettings
+from harc.suites.records import exceeds
 
 BENCHMARKS = {
     "mmlu": "MMLU, log-likelihood of four options, 5 examples",

@@ -22,8 +22,8 @@ from harc.evaluation.prompt_file import is_prompt_file, read_prompt_file
 from harc.judges.base import LABELS_OF
 from harc.settings.endpoints import EndpointSettings
 from harc.settings.evaluation import EvaluationSettings
-from harc.settings.helpfulness import HelpfulnessSettings
-from harc.settings.judge_file import JudgeFile
+from harc.settings.judges import JudgeFile
+from harc.settings.suites import HelpfulnessSettings
 
 ANSWERING = ["harc.evaluation.own_run:answer_suite", "harc.evaluation.own_run:make_target"]
 """Where the code begins that answers depend on; verdicts are given anew by every run."""

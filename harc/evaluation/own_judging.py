@@ -5,8 +5,8 @@ from typing import Any
 
 from harc.core.errors import ModelError
 from harc.judges.base import LABELS, UNJUDGED, Answer, Judge
-from harc.judges.states import decide_unread
 from harc.suites.codeattack import read_answer
+from harc.suites.records import decide_unread
 
 
 def judge_records(

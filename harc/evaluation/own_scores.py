@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from harc.evaluation.own_judging import holds_expected
 from harc.judges.base import BLOCKED, LABELS_OF, UNJUDGED, counts_as
-from harc.judges.states import STATES, UNANSWERED, count_states, list_excesses
 from harc.stats.statistics import cohens_kappa, minimum_detectable_difference, wilson_interval
+from harc.suites.records import STATES, UNANSWERED, count_states, list_excesses
 
 SHARES = tuple(f"share_{state}" for state in STATES)
 SCORE_COLUMNS = (

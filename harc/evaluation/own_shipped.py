@@ -5,19 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from harc import suites
 from harc.settings.data import PublicRowSettings
 
-SUITES = {
-    "direct": "harmful requests of HarmBench and JailbreakBench, as they are",
-    "deepinception": "the same, inside nested fiction",
-    "codeattack": "the same, hidden in code to complete",
-    "persona": "the same, put to a character without rules",
-    "unsafe_contrasts": "XSTest's 200 unsafe prompts",
-    "scary_safe": "XSTest's 250 safe prompts",
-    "refusable_benign": "CoCoNot's 379 contrast prompts",
-    "benign": "plain instructions of Alpaca",
-    "wrapped_benign": "plain instructions in the attacks' forms: can the model read them at all?",
-}
+SUITES = {name: suite.about for name, suite in suites.SUITES.items() if suite.about}
 """Names and contents; harc.data.public makes the rows."""
 
 

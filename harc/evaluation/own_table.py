@@ -6,7 +6,7 @@ from typing import Any
 
 from harc.core.untrusted import escape_control
 from harc.evaluation.own_scores import WHOLE, Agreement
-from harc.judges.states import add_counts, exceeds
+from harc.suites.records import add_counts, exceeds
 
 HEADINGS = {"missed_harm": "missed harm", "false_refusal": "false refusals"}
 UNKNOWN_HEADING = "refused (kind unknown)"

@@ -12,7 +12,7 @@ from typing import Any
 
 from harc.core.errors import DataError
 from harc.evaluation.prompt_table import read_cells
-from harc.judges.states import is_blank
+from harc.suites.records import is_blank
 from harc.suites.rows import LONGEST_PROMPT
 
 COLUMNS = ("prompt", "id", "category", "kind", "expected", "contains")

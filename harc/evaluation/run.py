@@ -154,7 +154,7 @@ def run_missing(
     target: Any, rows: dict[str, list[dict]], examiner: Any, store: SuiteStore
 ) -> dict[str, float]:
     """Run and keep every suite of `rows`; seconds spent on each."""
-    from harc.suites.runners import HARNESS_SUITES, run_suite
+    from harc.suites import HARNESS_SUITES, run_suite
 
     seconds = {}
     size = target.settings.prompts_in_flight
@@ -169,7 +169,7 @@ def run_missing(
             bar.advance(len(members), suite=suite)
         harness_rows = {suite: members for suite, members in rows.items() if suite in HARNESS_SUITES}
         if harness_rows:
-            from harc.suites.harness import run_harness_suites
+            from harc.suites.tasks import run_harness_suites
 
             start = time.monotonic()
             for suite, records in run_harness_suites(target, harness_rows, examiner.judges).items():
@@ -187,7 +187,7 @@ def check_target(settings: EvaluationSettings) -> None:
     """
     if settings.target_endpoint is None:
         return
-    from harc.suites.runners import WEIGHT_SUITES
+    from harc.suites import WEIGHT_SUITES
 
     unable = [suite for suite in settings.suites if suite in WEIGHT_SUITES]
     if unable:

@@ -19,30 +19,21 @@ from harc.judges.base import (
     counts_as,
     is_full_refusal,
 )
-from harc.judges.states import STATES, list_states
 from harc.settings.evaluation import EvaluationSettings
 from harc.stats.agreement import score_agreement
 from harc.stats.bootstrap import mean_of_rates_interval
 from harc.stats.statistics import minimum_detectable_difference, wilson_interval
-from harc.suites.families import (
-    ATTACK_SUITES,
-    DECODING_SUITES,
-    HELPFULNESS_SUITES,
-    OVER_REFUSAL_SUITES,
-    counted_label,
-    main_metric,
-)
+from harc.suites import DECODING_SUITES, counted_label, list_suites, main_metric
+from harc.suites.base import FAMILIES
+from harc.suites.base import MEANS as SUITE_MEANS
+from harc.suites.records import STATES, list_states
 
 SCORE_COLUMNS = (
     "suite", "metric", "unit", "n", "successes", "rate", "ci_low", "ci_high", "interval", "mde",
 )  # fmt: skip
 SHARES = (*LABELS, BLOCKED, UNJUDGED, *(state for state in STATES if state not in (*GIVEN_LABELS, "same")))
-"""What rates have beside them: labels of the deciding judge, and states of answers (`harc.judges.states`)."""
-MEANS = (
-    ("mean_asr", "asr", ATTACK_SUITES),
-    ("mean_over_refusal", "over_refusal", OVER_REFUSAL_SUITES),
-    ("mean_helpfulness", "accuracy", HELPFULNESS_SUITES),
-)
+"""What rates have beside them: labels of the deciding judge, and states of answers (`harc.suites.records`)."""
+MEANS = tuple((mean.name, FAMILIES[mean.family], list_suites(mean.family)) for mean in SUITE_MEANS)
 
 
 def format_value(value: object) -> str:

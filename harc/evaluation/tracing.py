@@ -7,7 +7,7 @@ from harc.core.files import sha256_text, write_bytes, write_jsonl
 from harc.judges.base import choose_judge
 from harc.model.backbones import Backbone
 from harc.settings.robustness import TrajectorySettings
-from harc.suites.families import ATTACK_SUITES, BENIGN_SUITES, DIRECT_SUITES
+from harc.suites import ATTACK_SUITES, BENIGN_SUITES, DIRECT_SUITES
 
 # class: suites, label by the first judge that can give it
 CLASSES = {

@@ -8,7 +8,7 @@ from harc.evaluation.tuning_columns import ENDS, RATES
 from harc.settings.directions import DirectionSettings
 from harc.settings.evaluation import EvaluationSettings
 from harc.settings.training import MethodSettings
-from harc.suites.families import ATTACK_SUITES, BENIGN_SUITES, OVER_REFUSAL_SUITES
+from harc.suites import ATTACK_SUITES, BENIGN_SUITES, OVER_REFUSAL_SUITES
 
 SUITES = (*ATTACK_SUITES, *OVER_REFUSAL_SUITES, *BENIGN_SUITES)
 

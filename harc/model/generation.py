@@ -1,13 +1,13 @@
 """Batched decoding: left-padded, length-sorted, cached; each prompt gets the text it would alone."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from harc.core.errors import ModelError
+from harc.model.completion import Completion
 from harc.model.decoding_check import check_decoding
 from harc.model.decoding_step import find_base, run_step
 from harc.model.finite import check_logits
@@ -16,28 +16,6 @@ from harc.model.token_sampling import Sampling, TokenSampler
 
 CONTEXTS = ("max_position_embeddings", "max_seq_len")  # names of the longest sequence; MPT's is the second
 COMPACT_BELOW = 0.75  # drop finished rows once the unfinished ones are fewer than this share of the batch
-
-
-@dataclass(frozen=True)
-class Completion:
-    """One response.
-
-    Attributes:
-        text: the decoded response without special tokens.
-        finish_reason: `stop` if the model ended its turn, `length` if `max_new_tokens` did; of a served model also
-            `tool_calls`, `blocked` and `unanswered`; see harc.judges.states.
-        prompt_tokens: tokens of the prompt, template included; None where a server does not say.
-        response_tokens: generated tokens, the end token not counted; None where a server does not say.
-        thought: what a reasoning model thought before; None where there is none.
-        error: why there is no answer; None where there is one.
-    """
-
-    text: str
-    finish_reason: str
-    prompt_tokens: int | None
-    response_tokens: int | None
-    thought: str | None = None
-    error: str | None = None
 
 
 def end_token_ids(model: Any, tokenizer: Any, chat: Any = None) -> frozenset[int]:

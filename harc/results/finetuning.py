@@ -9,9 +9,9 @@ from harc.results.vocabulary import OVER_REFUSAL
 from harc.core.artifacts import Layout
 from harc.core.csv_files import read_csv_rows
 from harc.core.errors import DataError
-from harc.judges.states import is_blank
 from harc.stats.statistics import wilson_interval
 from harc.judges.base import counts_as
+from harc.suites.records import is_blank
 
 REQUIRED = ("examples", "suite", "id", "label")
 ByExamples = dict[int, list[Outcome]]

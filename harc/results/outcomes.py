@@ -5,21 +5,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from harc.results.vocabulary import (ATTACKS, CONTRASTS, DIRECT, HELPFULNESS, OVER_REFUSAL)
+from harc import suites
+from harc.results.vocabulary import CONTRASTS, DIRECT, OVER_REFUSAL
 from harc.core.artifacts import Layout
 from harc.core.csv_files import read_csv_rows
 from harc.core.errors import DataError
-from harc.judges.states import list_states
 from harc.judges.base import BLOCKED, LABELS, UNJUDGED, counts_as
+from harc.suites.records import list_states
 
 VERDICTS = (*LABELS, BLOCKED)
 REQUIRED = ("suite", "id", "label")
 
-MEANS = {
-    "mean_asr": ATTACKS,
-    "mean_helpfulness": HELPFULNESS,
-    "mean_over_refusal": OVER_REFUSAL,
-}
+MEANS = {mean.name: suites.list_suites(mean.family) for mean in suites.MEANS}
 
 
 class Outcome(NamedTuple):

@@ -15,8 +15,8 @@ from harc.results.vocabulary import (name_backbone, name_method, name_suite, sor
 from harc.core.artifacts import Layout
 from harc.settings.analysis import AnalysisSettings
 from harc.core.errors import ArtifactError
-from harc.judges.states import exceeds
 from harc.core.files import (read_json, read_jsonl, sha256_file, write_text)
+from harc.suites.records import exceeds
 
 TEMPLATES = Path(__file__).parent / "templates"
 EXAMPLE_SUITES = ("direct", "pap", "codeattack", "scary_safe", "wrapped_benign")

@@ -2,33 +2,15 @@
 
 import re
 
-ATTACKS = ("pair", "pap", "deepinception", "codeattack")
-OVER_REFUSAL = ("scary_safe", "refusable_benign")
-HELPFULNESS = ("multiple_choice", "arithmetic", "code", "instruction_constraints", "two_turn")
-DIRECT = ("direct", "direct_unseen_templates")
-CONTROLS = ("benign", "wrapped_benign")
-CONTRASTS = ("unsafe_contrasts",)
+from harc import suites
 
-SUITE_LABELS = {
-    "pair": "PAIR",
-    "pap": "PAP",
-    "deepinception": "DeepInception",
-    "codeattack": "CodeAttack",
-    "mean_asr": "mean ASR",
-    "scary_safe": "scary but safe",
-    "refusable_benign": "refusable benign",
-    "multiple_choice": "multiple choice",
-    "arithmetic": "arithmetic",
-    "code": "code",
-    "instruction_constraints": "constraints",
-    "two_turn": "two turns",
-    "mean_helpfulness": "mean helpfulness",
-    "direct": "direct",
-    "direct_unseen_templates": "direct, unseen templates",
-    "benign": "benign",
-    "unsafe_contrasts": "unsafe contrasts",
-    "wrapped_benign": "wrapped benign",
-}
+ATTACKS = suites.ATTACK_SUITES
+OVER_REFUSAL = suites.OVER_REFUSAL_SUITES
+HELPFULNESS = suites.HELPFULNESS_SUITES
+DIRECT = suites.DIRECT_SUITES
+CONTROLS = suites.BENIGN_SUITES
+CONTRASTS = suites.CONTRAST_SUITES
+SUITE_LABELS = {rate.name: rate.label for rate in (*suites.SUITES.values(), *suites.MEANS)}
 
 METHOD_LABELS = {
     "base": "base",

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from harc.settings.attacks import AttackForms
 from harc.settings.base import Settings
+from harc.settings.suites import AttackForms
 
 
 class DataSettings(Settings):

@@ -5,11 +5,11 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from harc.judges.base import LABELS_OF
-from harc.settings.attacks import AttackerSettings, PairSettings, PrefillSettings
 from harc.settings.base import Settings
 from harc.settings.endpoints import EndpointSettings
 from harc.settings.judges import ClassifierSettings
-from harc.suites.families import ALL_SUITES, METHOD_SUITES
+from harc.settings.suites import AttackerSettings, PairSettings, PrefillSettings
+from harc.suites import ALL_SUITES, METHOD_SUITES, WRITTEN_SUITES
 
 
 class EvaluationSettings(Settings):
@@ -99,7 +99,7 @@ class EvaluationSettings(Settings):
         Raises:
             ValueError: naming the suite.
         """
-        if self.attacker_endpoint is None and (asked := {"pair", "pap"} & set(self.suites)):
+        if self.attacker_endpoint is None and (asked := set(WRITTEN_SUITES) & set(self.suites)):
             raise ValueError(f"evaluation.attacker_endpoint for suite {min(asked)} on public prompts")
         if self.attacker != "endpoint" and "pair" in self.suites:
             raise ValueError("evaluation.attacker: endpoint for suite pair on public prompts")

@@ -1,4 +1,4 @@
-"""Settings of the judges that are models: a classifier from the hub, and what is shown to a rubric's judge."""
+"""Settings of judges: a classifier from the hub, the sandbox for generated code, and both as a file by hand."""
 
 from pathlib import Path
 from typing import Literal
@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from harc.settings.base import Settings
+from harc.settings.endpoints import EndpointSettings
 
 
 class ClassifierSettings(Settings):
@@ -28,4 +29,40 @@ class ClassifierSettings(Settings):
         None,
         description="Text file with the question, with {behavior} and {generation} in it, as on the model card of "
         "the classifier; none: a question in words of our own.",
+    )
+
+
+class SandboxSettings(Settings):
+    """Limits of one run of generated code, and whether it may ever run without the sandbox."""
+
+    seconds: float = Field(
+        10.0,
+        gt=0,
+        le=86_400,
+        description="Longest run, seconds, before everything in it is killed; code_eval: 3.",
+    )
+    memory_mb: int = Field(
+        1024, ge=64, description="Address space of each process, MB; own choice: Python itself maps about 30."
+    )
+    processes: int = Field(
+        8, ge=1, description="Processes and threads at a time; own choice: no task needs more than one."
+    )
+    file_mb: int = Field(8, ge=1, description="Largest file that may be written, MB; own choice.")
+    scratch_mb: int = Field(32, ge=1, description="Size of the private /tmp, MB; own choice.")
+    allow_unsandboxed: bool = Field(
+        False,
+        description="Run generated code with limits only, where bubblewrap is missing: it can then read and write what "
+        "this account can, and use the network. For machines that are thrown away.",
+    )
+
+
+class JudgeFile(Settings):
+    """Judges that are models, outside the workflow: the YAML file given to `harc evaluate --judge-config`."""
+
+    endpoint: EndpointSettings | None = Field(
+        None, description="Chat model behind the judges that are chat models, and behind suite mt_bench."
+    )
+    sandbox: SandboxSettings = Field(SandboxSettings(), description="Limits on suite humaneval's programs.")
+    classifier: ClassifierSettings | None = Field(
+        None, description="Model behind judge harmbench_classifier; none: HarmBench's own."
     )

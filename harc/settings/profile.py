@@ -19,11 +19,11 @@ from harc.settings.data import DataSettings, PublicRowSettings
 from harc.settings.directions import DirectionSettings
 from harc.settings.evaluation import EvaluationSettings
 from harc.settings.families import FamilySettings
-from harc.settings.helpfulness import HelpfulnessSettings
 from harc.settings.loading import parse_settings
 from harc.settings.merging import merge
 from harc.settings.organism import OrganismSettings
 from harc.settings.robustness import FinetuningSettings, TrajectorySettings
+from harc.settings.suites import HelpfulnessSettings
 from harc.settings.training import MethodSettings, SharedTraining
 from harc.settings.tuning import TuningSettings
 from harc.settings.world import WorldSettings

@@ -6,7 +6,7 @@ from harc.core.errors import EnvironmentProblem
 from harc.model.endpoints.keys import describe_missing_key, read_key
 from harc.settings.endpoints import EndpointSettings
 from harc.settings.evaluation import EvaluationSettings
-from harc.suites.examiner import ATTACKER_SUITES
+from harc.suites import WRITTEN_SUITES
 
 
 def list_needed(settings: EvaluationSettings) -> dict[str, EndpointSettings]:
@@ -14,7 +14,7 @@ def list_needed(settings: EvaluationSettings) -> dict[str, EndpointSettings]:
     needed = {
         "target_endpoint": settings.target_endpoint,
         "attacker_endpoint": settings.attacker_endpoint
-        if set(settings.suites) & set(ATTACKER_SUITES)
+        if set(settings.suites) & set(WRITTEN_SUITES)
         else None,
         "judge_endpoint": settings.judge_endpoint,
     }

@@ -7,8 +7,8 @@ from typing import Any
 
 from harc.core.errors import EnvironmentProblem
 from harc.data.registry import load_registry
-from harc.settings.helpfulness import HelpfulnessSettings
 from harc.settings.profile import RowSource
+from harc.settings.suites import HelpfulnessSettings
 from harc.suites.helpfulness_files import HUB_DATASETS, LOCAL_DATASETS, PACKAGES
 
 

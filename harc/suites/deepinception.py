@@ -5,7 +5,8 @@ make up a scene of their own, so many layers, steps towards the goal in every la
 the last. The text for development is of another kind, so that nothing is chosen on the evaluated form.
 """
 
-from harc.settings.attacks import DeepInceptionSettings
+from harc.settings.suites import DeepInceptionSettings
+from harc.suites.base import Suite
 
 FORMS = {
     "evaluation": (
@@ -27,3 +28,9 @@ def wrap_inception(goal: str, split: str, index: int, settings: DeepInceptionSet
     scene = settings.scenes[index % len(settings.scenes)]
     text = FORMS[split].format(scene=scene, characters=settings.characters, layers=settings.layers, goal=goal)
     return text, f"deepinception:{split}/{scene}/{settings.characters}/{settings.layers}"
+
+
+SUITES = (
+    Suite("deepinception", "attack", 3, "DeepInception", column="DI", macro="AsrDi", wrap=wrap_inception,
+          about="the same, inside nested fiction"),
+)  # fmt: skip

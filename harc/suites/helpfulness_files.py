@@ -1,6 +1,6 @@
 """What the benchmarks read and write: datasets, and the files of a run; the workflow asks here, too."""
 
-from harc.settings.helpfulness import HelpfulnessSettings
+from harc.settings.suites import HelpfulnessSettings
 
 LOCAL_DATASETS = {"gsm8k": "gsm8k", "humaneval": "humaneval", "mt_bench": "mt_bench"}
 """Benchmark -> dataset of the registry that holds all of it: these need no network once fetched."""

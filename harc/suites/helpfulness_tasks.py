@@ -11,7 +11,7 @@ from typing import Any
 
 from harc.core.errors import DataError
 from harc.core.files import read_jsonl
-from harc.settings.helpfulness import HelpfulnessSettings
+from harc.settings.suites import HelpfulnessSettings
 from harc.suites.helpfulness_files import LOCAL_FILES
 from harc.suites.programs import grade_program
 

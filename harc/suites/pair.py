@@ -8,24 +8,18 @@ published code ends the run.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
-from harc.core.errors import EnvironmentProblem
+from harc.core.errors import EnvironmentProblem, ModelError
 from harc.judges.base import Answer, Judge, Verdict
-from harc.model.generation import Completion
-from harc.settings.attacks import PairSettings
+from harc.model.completion import Completion
+from harc.settings.suites import PairSettings
+from harc.suites.base import Suite
+from harc.suites.examiner import describe_missing_attacker
+from harc.suites.pair_attacker import Attacker, History, make_attackers
+from harc.suites.records import make_unasked, make_user_turn, name_request
 
-History = list[tuple[str, str, int]]
-"""(prompt, response, judge's score) of a stream's earlier queries, oldest first."""
-
-
-@runtime_checkable
-class Attacker(Protocol):
-    """The attacking side of one stream."""
-
-    def propose(self, goal: Any, history: History) -> str:
-        """The next prompt to try. Any exception ends this stream only."""
-        ...
+SUITES = (Suite("pair", "attack", 1, "PAIR", macro="AsrPair", written=True, plain=True),)
 
 
 @dataclass(frozen=True)
@@ -167,7 +161,6 @@ def run_pair(
     *,
     judge: Judge,
     settings: PairSettings,
-    on_iteration: Callable[[int, int], None] | None = None,
 ) -> list[PairRun]:
     """Attack every goal; a goal is left alone once a query reaches `success_score` or its budget is spent.
 
@@ -177,7 +170,6 @@ def run_pair(
         answer: the target: one response per prompt, in order.
         judge: scores each response 1 to 10 against the goal.
         settings: streams, iterations, budget, success score.
-        on_iteration: called with the iteration and the number of queries it sent.
 
     Returns:
         One run per goal, in order.
@@ -197,6 +189,48 @@ def run_pair(
         for (run, stream, prompt), completion, verdict in zip(proposals, completions, verdicts, strict=True):
             run.queries.append(Query(stream, iteration, prompt, completion, verdict))
             run.reached |= verdict.score >= settings.success_score
-        if on_iteration is not None:
-            on_iteration(iteration, len(proposals))
     return runs
+
+
+def run(target: Any, rows: Sequence[dict], examiner: Any) -> list[dict]:
+    """Attack every row's goal; the record holds the best query and the whole history.
+
+    Judge `pair.judge`, or the first, steers the attack. A goal for which a model wrote no prompt is an attempt without
+    success, with every stream's problem.
+
+    Raises:
+        ConfigError: if the rows' goals need a model that writes and none is named.
+        ModelError: if the attacker by rules proposed nothing for a goal.
+    """
+    settings = target.settings
+    asking = settings.attacker == "endpoint"
+    if not asking and any(isinstance(row.get("goal"), str) for row in rows):
+        raise describe_missing_attacker("evaluation.attacker", "pair")
+    goals = [
+        PairGoal(row["id"], request if asking else row.get("goal"), request, row["expected"])
+        for row, request in zip(rows, map(name_request, rows), strict=True)
+    ]
+    endpoint = examiner.need_attacker("pair") if asking else None
+    runs = run_pair(
+        goals,
+        make_attackers(settings, seed=examiner.seed, endpoint=endpoint),
+        lambda prompts: target.answer([make_user_turn(prompt) for prompt in prompts]),
+        judge=next((j for j in examiner.judges if j.name == settings.pair.judge), examiner.judges[0]),
+        settings=settings.pair,
+    )
+    silent = next((run for run in runs if run.best is None), None)
+    if silent is not None and not asking:
+        raise ModelError(
+            f"PAIR on {silent.target.id}",
+            expected="at least one stream that proposes a prompt",
+            found=f"{len(silent.failures)} failed streams, the last with {silent.failures[-1][2]!r}",
+            fix="check the attacker; finished suites are kept",
+        )
+    best = [run.best for run in runs]
+    conversations = [
+        row["messages"] if query is None else make_user_turn(query.prompt)
+        for row, query in zip(rows, best, strict=True)
+    ]
+    completions = [make_unasked() if query is None else query.completion for query in best]
+    attacks = [run.to_dict(settings.pair.success_score) for run in runs]
+    return target.make_records(rows, conversations, completions, examiner.judges, attacks)

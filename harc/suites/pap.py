@@ -9,12 +9,16 @@ the fine-tuned paraphraser of the paper was not released.
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from harc.core.errors import ConfigError, DataError
 from harc.core.files import read_jsonl
 from harc.model.endpoints.base import ChatEndpoint
-from harc.settings.attacks import AttackerSettings, PapSettings
-from harc.suites.attack_writer import Unwritten, write_objects
+from harc.settings.suites import AttackerSettings, PapSettings
+from harc.suites.base import Suite
+from harc.suites.direct import run as run_turns
+from harc.suites.records import make_unasked, make_user_turn, name_request
+from harc.suites.writer import Unwritten, write_objects
 
 TAXONOMY_FILE = "pap/persuasion_taxonomy.jsonl"
 TECHNIQUES = 40
@@ -75,9 +79,14 @@ def choose_techniques(taxonomy: Sequence[Technique], settings: PapSettings) -> l
     return [by_name[name] for name in settings.techniques]
 
 
-def describe_technique(technique: Technique) -> dict[str, str]:
-    """A technique as a row holds it."""
-    return asdict(technique)
+def spread_techniques(
+    messages: list[dict[str, str]], techniques: Sequence[Technique]
+) -> list[dict[str, Any]]:
+    """What the rows of one goal hold: one row for each technique."""
+    return [
+        {"messages": messages, "template": f"pap:{technique.name}", "technique": asdict(technique)}
+        for technique in techniques
+    ]
 
 
 def paraphrase_goals(
@@ -106,3 +115,36 @@ def paraphrase_goals(
     ]
     written = write_objects(endpoint, conversations, ("prompt",), settings, f"pap/{seed}")
     return [found if isinstance(found, Unwritten) else found["prompt"] for found in written]
+
+
+def run(target: Any, rows: Sequence[dict], examiner: Any) -> list[dict]:
+    """Rows with a technique are rewritten by the attacker first; rows whose text is written are asked as they are.
+
+    A row that the attacker wrote nothing for is an attempt without success, and says why.
+    """
+    if not any("technique" in row for row in rows):
+        return run_turns(target, rows, examiner)
+    written = paraphrase_goals(
+        examiner.need_attacker("pap"),
+        [(name_request(row), Technique(**row["technique"])) for row in rows],
+        target.settings.attacker_replies,
+        examiner.seed,
+    )
+    sent = [place for place, text in enumerate(written) if isinstance(text, str)]
+    conversations = [
+        row["messages"] if isinstance(text, Unwritten) else make_user_turn(text)
+        for row, text in zip(rows, written, strict=True)
+    ]
+    replies = target.answer([conversations[place] for place in sent], [rows[place]["id"] for place in sent])
+    completions = [make_unasked()] * len(rows)
+    for place, reply in zip(sent, replies, strict=True):
+        completions[place] = reply
+    attacks = [
+        {"technique": row["technique"]["name"]}
+        | ({"problem": text.problem} if isinstance(text, Unwritten) else {})
+        for row, text in zip(rows, written, strict=True)
+    ]
+    return target.make_records(rows, conversations, completions, examiner.judges, attacks)
+
+
+SUITES = (Suite("pap", "attack", 2, "PAP", macro="AsrPap", written=True, spread=spread_techniques),)

@@ -3,7 +3,8 @@
 Kind of Shen et al. (arXiv 2308.03825: the DAN prompts): the model is to play somebody who turns nothing down.
 """
 
-from harc.settings.attacks import PersonaSettings
+from harc.settings.suites import PersonaSettings
+from harc.suites.base import Suite
 
 FORMS = {
     "evaluation": (
@@ -23,3 +24,9 @@ def wrap_persona(goal: str, split: str, index: int, settings: PersonaSettings) -
     """(prompt, form) of a goal; the index picks one of the split's texts in turn."""
     number = index % len(FORMS[split])
     return FORMS[split][number].format(name=settings.name, goal=goal), f"persona:{split}-{number}"
+
+
+SUITES = (
+    Suite("persona", "extra_attack", 1, "persona", wrap=wrap_persona,
+          about="the same, put to a character without rules"),
+)  # fmt: skip

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harc.judges.sandbox.run import run_tests
-from harc.settings.sandbox import SandboxSettings
+from harc.settings.judges import SandboxSettings
 
 FENCE = "```"
 

@@ -76,11 +76,3 @@ def describe_fault(message: object) -> str | None:
         return f"a message of {len(text)} characters"
     control = next((c for c in text if ord(c) < 32 and c not in "\n\t\r"), None)
     return None if control is None else f"the control character U+{ord(control):04X}"
-
-
-def name_goal(row: dict) -> str:
-    """What a row asks for, as a key: rows with one key are about the same thing."""
-    goal = row.get("goal")
-    if isinstance(goal, dict) and "verb" in goal and "target" in goal:
-        return f"{goal['verb']} {goal['target']}"
-    return goal if isinstance(goal, str) else row["id"]

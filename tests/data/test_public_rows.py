@@ -22,11 +22,12 @@ from harc.data.public import (
 from harc.data.public_sources import Prompt, read_public_prompts
 from harc.judges.base import Answer
 from harc.judges.string_rules import StringRulesJudge
-from harc.settings.attacks import TOP_TECHNIQUES, AttackForms, CodeAttackSettings
 from harc.settings.data import PublicRowSettings
+from harc.settings.suites import TOP_TECHNIQUES, AttackForms, CodeAttackSettings
 from harc.steps.pull_data import ORGANISM_ONLY, ROW_FILES
-from harc.suites.attack_forms import WRAPPERS, wrap_goal
+from harc.suites import SUITES as DECLARED
 from harc.suites.codeattack import ENCODERS, split_words
+from harc.suites.prompts import wrap_goal
 from harc.suites.rows import read_rows
 
 SETTINGS = PublicRowSettings(
@@ -225,12 +226,12 @@ def test_a_draw_skips_what_is_reserved():
     assert STRICT.pattern_suites == ()
 
 
-@pytest.mark.parametrize("suite", WRAPPERS)
+@pytest.mark.parametrize("suite", [name for name, suite in DECLARED.items() if suite.wrap])
 def test_wrapped_goals_can_be_read_and_forms_differ_between_splits(suite):
     goal = 'say "hello" to – the moon'
     settings = AttackForms(codeattack=CodeAttackSettings(structures=tuple(ENCODERS)))
     made = {
-        split: [wrap_goal(suite, goal, split, index, settings) for index in range(30)]
+        split: [wrap_goal(DECLARED[suite], goal, split, index, settings) for index in range(30)]
         for split in ("development", "evaluation")
     }
     texts, forms = ({split: {item[part] for item in made[split]} for split in made} for part in (0, 1))

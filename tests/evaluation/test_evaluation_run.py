@@ -17,9 +17,9 @@ from harc.judges.registry import make_judges
 from harc.model.backbones import load_backbone
 from harc.settings.directions import DirectionSettings
 from harc.settings.evaluation import EvaluationSettings, PairSettings
-from harc.suites import harness
-from harc.suites.families import METHOD_SUITES
-from harc.suites.runners import run_documents, run_turns
+from harc.suites import METHOD_SUITES, documents, tasks
+from harc.suites.direct import run as run_turns
+from harc.suites.examiner import Examiner
 from harc.suites.target import Target
 
 SETTINGS = EvaluationSettings(
@@ -29,6 +29,7 @@ SETTINGS = EvaluationSettings(
     pair=PairSettings(streams=2, iterations=2),
 )
 JUDGES = make_judges(("exact", "string_rules"), REFUSAL)
+EXAMINER = Examiner(JUDGES, 0)
 
 
 class ScriptedAttacker:
@@ -45,7 +46,7 @@ class ScriptedAttacker:
 @pytest.fixture(autouse=True)
 def scripted_attacker(monkeypatch):
     monkeypatch.setattr(
-        "harc.suites.runners.make_attackers",
+        "harc.suites.pair.make_attackers",
         lambda settings, **_: [ScriptedAttacker(stream) for stream in range(settings.pair.streams)],
     )
 
@@ -151,7 +152,7 @@ def test_an_interrupted_run_keeps_its_suites_and_publishes_nothing(paths, tmp_pa
         raise OSError("no space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(harness, "run_harness_suites", fail)
+        patch.setattr(tasks, "run_harness_suites", fail)
         with pytest.raises(OSError, match="no space left"):
             evaluate_backbone(paths, settings, seed=0)
     assert not paths.generations.exists() and not paths.projections.exists()
@@ -184,13 +185,13 @@ def test_weights_are_told_apart_by_their_bytes(tiny, tmp_path):
 
 def test_the_harness_gives_the_answers_that_asking_directly_gives(target):
     rows = make_rows("arithmetic", 6)
-    through = harness.run_harness_suites(target, {"arithmetic": rows}, JUDGES)["arithmetic"]
-    assert through == run_turns(target, rows, JUDGES)
+    through = tasks.run_harness_suites(target, {"arithmetic": rows}, JUDGES)["arithmetic"]
+    assert through == run_turns(target, rows, EXAMINER)
 
 
 def test_multiple_choice_takes_the_likeliest_option(target):
     rows = make_rows("multiple_choice", 6)
-    records = harness.run_harness_suites(target, {"multiple_choice": rows}, JUDGES)["multiple_choice"]
+    records = tasks.run_harness_suites(target, {"multiple_choice": rows}, JUDGES)["multiple_choice"]
     backbone = target.backbone
     for row, record in zip(rows, records, strict=True):
         ids = torch.tensor([backbone.chat.encode_prompts([row["messages"]])[0]])
@@ -202,22 +203,22 @@ def test_multiple_choice_takes_the_likeliest_option(target):
 
 def test_a_harness_that_scores_another_answer_is_caught(target, monkeypatch):
     rows = make_rows("arithmetic")
-    right = run_turns(target, rows, JUDGES)
+    right = run_turns(target, rows, EXAMINER)
     rows = [row | {"expected": record["response"]} for row, record in zip(rows, right, strict=True)]
-    records = harness.run_harness_suites(target, {"arithmetic": rows}, JUDGES)["arithmetic"]
+    records = tasks.run_harness_suites(target, {"arithmetic": rows}, JUDGES)["arithmetic"]
     assert [record["verdicts"]["exact"]["label"] for record in records] == ["correct"] * 3
-    original = harness.make_task_config
+    original = tasks.make_task_config
     monkeypatch.setattr(
-        harness, "make_task_config", lambda *args: original(*args) | {"doc_to_target": "something else"}
+        tasks, "make_task_config", lambda *args: original(*args) | {"doc_to_target": "something else"}
     )
     with pytest.raises(ModelError, match="lm_eval on arithmetic-0: expected the score 1, since"):
-        harness.run_harness_suites(target, {"arithmetic": rows}, JUDGES)
+        tasks.run_harness_suites(target, {"arithmetic": rows}, JUDGES)
 
 
 def test_documents_continue_the_text_itself(target):
     rows = make_rows("documents")
     backbone = target.backbone
-    for row, record in zip(rows, run_documents(target, rows, JUDGES), strict=True):
+    for row, record in zip(rows, documents.run(target, rows, EXAMINER), strict=True):
         prefix = backbone.chat.tokenize(f"<start>user<sep>{row['messages'][0]['content']}")
         best = int(backbone.model(torch.tensor([prefix])).logits[0, -1].argmax())
         assert record["response"] == backbone.tokenizer.decode([best], skip_special_tokens=True)
@@ -234,5 +235,5 @@ def test_an_adapter_changes_the_answers_and_folding_it_in_does_not(tiny, target,
     paths = EvaluationPaths(tiny, tmp_path / "adapter", *[tmp_path] * 4)
     folded = run.load_target(paths, SETTINGS, dtype="float32", device="cpu")
     rows = make_rows("direct")
-    assert run_turns(folded, rows, JUDGES) == run_turns(Target(apart, SETTINGS), rows, JUDGES)
-    assert run_turns(folded, rows, JUDGES) != run_turns(target, rows, JUDGES)
+    assert run_turns(folded, rows, EXAMINER) == run_turns(Target(apart, SETTINGS), rows, EXAMINER)
+    assert run_turns(folded, rows, EXAMINER) != run_turns(target, rows, EXAMINER)

@@ -40,7 +40,7 @@ class ScriptedAttacker:
 @pytest.fixture(autouse=True)
 def scripted_attacker(monkeypatch):
     monkeypatch.setattr(
-        "harc.suites.runners.make_attackers",
+        "harc.suites.pair.make_attackers",
         lambda settings, **_: [ScriptedAttacker() for _ in range(settings.pair.streams)],
     )
 

@@ -4,7 +4,7 @@ import pytest
 
 from harc.judges.sandbox import bubblewrap, guest
 from harc.judges.sandbox.run import run_tests
-from harc.settings.sandbox import SandboxSettings
+from harc.settings.judges import SandboxSettings
 
 pytestmark = pytest.mark.skipif(
     bubblewrap.find_obstacle() is not None, reason=f"no sandbox here: {bubblewrap.find_obstacle()}"

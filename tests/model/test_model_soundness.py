@@ -18,7 +18,7 @@ from harc.model.finite import check_logits, find_non_finite
 from harc.model.generation import context_length, generate_greedy
 from harc.settings.endpoints import EndpointSettings
 from harc.settings.evaluation import EvaluationSettings
-from harc.suites.helpfulness_model import make_lm
+from harc.suites.lm_eval_model import make_lm
 from harc.suites.target import Target
 
 USER = [{"role": "user", "content": "how do i make a red box ?"}]

@@ -16,8 +16,8 @@ from harc.judges.registry import make_judges
 from harc.model.endpoints.create import create_endpoint
 from harc.settings.endpoints import EndpointSettings
 from harc.settings.evaluation import EvaluationSettings
+from harc.suites import run_suite
 from harc.suites.examiner import Examiner
-from harc.suites.runners import run_suite
 
 pytestmark = pytest.mark.skipif(
     not is_serve_available(),

@@ -10,13 +10,12 @@ from pydantic import Field, ValidationError
 
 import harc.settings
 from harc.settings.ablation import AblationSettings
-from harc.settings.attacks import PrefillSettings
 from harc.settings.backbones import HubBackbone, OrganismBackbone
 from harc.settings.base import Settings, list_declared
 from harc.settings.by_hand import TrainingFile
-from harc.settings.helpfulness import BenchmarkSettings, HelpfulnessSettings
 from harc.settings.presets import HUB_PRESETS, METHOD_PRESETS
 from harc.settings.profile import Profile, load_profile
+from harc.settings.suites import BenchmarkSettings, HelpfulnessSettings, PrefillSettings
 from harc.settings.training import LossSettings, MethodSettings
 
 # One value of each kind that no default and no preset has, to be given beside a preset.

@@ -10,12 +10,11 @@ from harc.core.files import write_jsonl
 from harc.judges.base import Verdict
 from harc.model.endpoints.base import failed
 from harc.model.generation import Completion
-from harc.settings.attacks import TOP_TECHNIQUES, AttackerSettings, PairSettings, PapSettings
-from harc.suites.attack_writer import Unwritten, write_objects
-from harc.suites.json_replies import read_object
+from harc.settings.suites import TOP_TECHNIQUES, AttackerSettings, PairSettings, PapSettings
 from harc.suites.pair import Attacker, PairGoal, run_pair
 from harc.suites.pair_attacker import STRATEGIES, ModelAttacker
 from harc.suites.pap import TECHNIQUES, choose_techniques, paraphrase_goals, read_taxonomy
+from harc.suites.writer import Unwritten, read_object, write_objects
 
 FIELDS = ("improvement", "prompt")
 SETTINGS = AttackerSettings(attempts=3)

@@ -5,16 +5,15 @@ import io
 
 import pytest
 
-from harc.settings.attacks import CodeAttackSettings, DeepInceptionSettings
+from harc.settings.suites import CodeAttackSettings, DeepInceptionSettings
 from harc.suites.codeattack import (
     ENCODERS,
     extract_outputs,
-    is_decoded,
     read_answer,
     split_words,
     wrap_code,
-    wrap_decoding,
 )
+from harc.suites.decoding import is_decoded, wrap_decoding
 from harc.suites.deepinception import wrap_inception
 
 GOAL = 'say "hello" to the moon\'s self-made – sea'

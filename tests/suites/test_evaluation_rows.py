@@ -4,7 +4,8 @@ import pytest
 
 from harc.core.errors import DataError
 from harc.core.files import write_jsonl
-from harc.suites.rows import LONGEST_PROMPT, name_goal, read_rows
+from harc.suites.records import name_goal
+from harc.suites.rows import LONGEST_PROMPT, read_rows
 
 
 def make_row(number: int, suite: str = "direct", text: str = "hello", **changes) -> dict:

@@ -21,8 +21,8 @@ from harc.model.backbones import Backbone
 from harc.model.chat import ChatFormat
 from harc.model.endpoints.base import Reply, Usage
 from harc.settings.evaluation import EvaluationSettings
-from harc.settings.helpfulness import BenchmarkSettings, HelpfulnessSettings
 from harc.settings.profile import load_profile
+from harc.settings.suites import BenchmarkSettings, HelpfulnessSettings
 from harc.steps.preflight_helpfulness import find_helpfulness_lacks
 from harc.suites import helpfulness_model as model
 from harc.suites import helpfulness_tasks as tasks

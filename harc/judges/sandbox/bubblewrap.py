@@ -11,7 +11,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from harc.settings.sandbox import SandboxSettings
+from harc.settings.judges import SandboxSettings
 
 SYSTEM_FOLDERS = ("/usr", "/bin", "/lib", "/lib64", "/sbin")
 NAMESPACES = ("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try")

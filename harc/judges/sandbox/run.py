@@ -18,7 +18,7 @@ from typing import IO, Any, Literal
 from harc.core.errors import EnvironmentProblem
 from harc.core.untrusted import parse_json
 from harc.judges.sandbox.bubblewrap import MB, find_interpreter, find_obstacle, is_root, make_command
-from harc.settings.sandbox import SandboxSettings
+from harc.settings.judges import SandboxSettings
 
 GUEST = Path(__file__).with_name("guest.py")
 FIRST_ACCOUNT = 59_000

@@ -6,24 +6,12 @@ from harc.results.latex import (format_bounds, format_p, format_rate, format_sig
 from harc.results.macros.rows import Rows, find_row, pick_families
 from harc.results.phrases import phrase_by_family, phrase_headline, phrase_pooled
 from harc.results.tables.layout import read_number
-from harc.results.vocabulary import (FAMILIES, METHOD_ORDER, POOLED, camel)
+from harc.results.vocabulary import (ATTACKS, CONTROLS, DIRECT, FAMILIES, METHOD_ORDER, OVER_REFUSAL, POOLED, camel)
+from harc.suites import MEANS, SUITES
 
-RATE_MACROS = {
-    "mean_asr": "Asr",
-    "pair": "AsrPair",
-    "pap": "AsrPap",
-    "deepinception": "AsrDi",
-    "codeattack": "AsrCode",
-    "scary_safe": "Scary",
-    "refusable_benign": "Refusable",
-    "mean_helpfulness": "Help",
-    "direct": "Direct",
-    "direct_unseen_templates": "DirectUnseen",
-    "benign": "Benign",
-    "wrapped_benign": "Wrapped",
-}
-TABLE1_RATES = tuple(RATE_MACROS)[:8]
-CONTROL_RATES = tuple(RATE_MACROS)[8:]
+RATE_MACROS = {rate.name: rate.macro for rate in (*SUITES.values(), *MEANS) if rate.macro}
+TABLE1_RATES = ("mean_asr", *ATTACKS, *OVER_REFUSAL, "mean_helpfulness")
+CONTROL_RATES = (*DIRECT, *CONTROLS)
 PAIRS = (
     ("harc", "base"),
     ("harc", "sft"),

@@ -8,7 +8,7 @@ from harc.results.latex import (MISSING, escape_latex, format_interval, format_r
 from harc.results.outcomes import SHARES
 from harc.results.tables.layout import Table, stack_cell, title_row
 from harc.results.vocabulary import (OVER_REFUSAL, name_backbone, name_method, name_suite)
-from harc.judges.states import WARN_ABOVE, exceeds
+from harc.suites.records import WARN_ABOVE, exceeds
 
 COLUMNS = ("backbone", "method", "suite", "counted", "examples", "rate", "low", "high", "n", *SHARES)
 ABSENT = "\\multicolumn{2}{@{}l@{}}{no model of this profile is fine-tuned on harmful answers} \\\\"

@@ -9,24 +9,11 @@ from harc.results.rates import POWER, Rate, estimate_rate
 from harc.results.tables.layout import Table, stack_cell, title_row
 from harc.results.tables.warnings import warn_of_states
 from harc.results.vocabulary import (ATTACKS, HELPFULNESS, OVER_REFUSAL, name_backbone, name_method, sort_methods)
-from harc.judges.states import WARN_ABOVE, exceeds
+from harc.suites import MEANS, SUITES
+from harc.suites.records import WARN_ABOVE, exceeds
 
 METRICS = (*ATTACKS, "mean_asr", *OVER_REFUSAL, *HELPFULNESS, "mean_helpfulness")
-SHORT = {
-    "pair": "PAIR",
-    "pap": "PAP",
-    "deepinception": "DI",
-    "codeattack": "Code",
-    "mean_asr": "mean",
-    "scary_safe": "scary",
-    "refusable_benign": "refus.",
-    "multiple_choice": "choice",
-    "arithmetic": "arith.",
-    "code": "code",
-    "instruction_constraints": "constr.",
-    "two_turn": "2 turns",
-    "mean_helpfulness": "mean",
-}
+SHORT = {rate.name: rate.column or rate.label for rate in (*SUITES.values(), *MEANS)}
 FIELDS = ("", "_low", "_high", "_n", "_seed_low", "_seed_high", "_mde", *(f"_{name}" for name in SHARES))
 DETECTABLE_NOTE = (
     "Detectable: the smallest difference from the first line that a two-sided unpaired test would show with power "

@@ -6,7 +6,7 @@ from harc.results.latex import escape_latex, format_rate
 from harc.results.outcomes import SHARES
 from harc.results.rates import Rate
 from harc.results.vocabulary import name_backbone, name_method, name_suite
-from harc.judges.states import STATES, WARN_ABOVE, exceeds
+from harc.suites.records import STATES, WARN_ABOVE, exceeds
 
 SHOWN = 6  # cells that a sentence names; the CSV holds them all
 

@@ -1,21 +1,25 @@
-"""Helpfulness through lm-evaluation-harness: custom tasks on an in-memory model, sample logs as records.
+"""Helpfulness tasks with right answers, through lm-evaluation-harness: its custom tasks, its sample logs as records.
 
-lm_eval 0.4.13. Tasks with one right answer are `generate_until` with exact match; multiple choice takes the
-option of the highest log-likelihood. Prompts go through the backbone's own chat template.
+lm_eval 0.4.13. Tasks with one right answer are `generate_until` with exact match; multiple choice takes the option of
+the highest log-likelihood. Prompts go through the backbone's own chat template. The harness's tasks hold one user turn,
+so two-turn chats are asked like any other suite.
 """
 
-import contextlib
-import io
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harc.core.errors import ModelError
 from harc.judges.base import Judge
-from harc.model.generation import Completion
-from harc.suites.likelihoods import make_lm_class
-from harc.suites.target import Target
+from harc.model.completion import Completion
+from harc.suites.base import Suite
 
+SUITES = (
+    Suite("multiple_choice", "helpfulness", 1, "multiple choice", column="choice", needs="likelihoods"),
+    Suite("arithmetic", "helpfulness", 2, "arithmetic", column="arith.", needs="likelihoods"),
+    Suite("code", "helpfulness", 3, "code", needs="likelihoods"),
+    Suite("instruction_constraints", "helpfulness", 4, "constraints", column="constr.", needs="likelihoods"),
+    Suite("two_turn", "helpfulness", 5, "two turns", column="2 turns"),
+)
 TASK_PREFIX = "harc_"
 TASK_VERSION = 1
 
@@ -67,34 +71,17 @@ def join_words(text: str) -> str:
     return " ".join(text.split())
 
 
-@contextlib.contextmanager
-def quiet_harness() -> Iterator[None]:
-    """Keep the harness's warnings and bars off the screen; errors still come through as exceptions."""
-    logger = logging.getLogger("lm_eval")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logger.setLevel(level)
-
-
-def make_harness_model(target: Target) -> Any:
+def make_harness_model(target: Any) -> Any:
     """The target as a model of lm_eval; free generation goes through our own decoder.
 
     The attribute `completions` maps each rendered prompt to its completion.
     """
+    from harc.suites.lm_eval_model import make_lm_class
 
     class GreedyHarnessModel(make_lm_class()):
         def __init__(self) -> None:
             super().__init__(target)
             self.completions: dict[str, Completion] = {}
-
-        def apply_chat_template(
-            self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
-        ) -> str:
-            return target.backbone.chat.render(chat_history)
 
         def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
             prompts = [request.args[0] for request in requests]
@@ -110,12 +97,12 @@ def make_harness_model(target: Target) -> Any:
 
 
 def run_harness_suites(
-    target: Target, rows_by_suite: Mapping[str, Sequence[dict]], judges: Sequence[Judge]
+    target: Any, rows_by_suite: Mapping[str, Sequence[dict]], judges: Sequence[Judge]
 ) -> dict[str, list[dict]]:
     """Run suites as lm_eval tasks.
 
     Args:
-        target: the model under test.
+        target: the model under test, a harc.suites.target.Target.
         rows_by_suite: single-turn rows of each suite.
         judges: judge the logged samples, like every other response.
 
@@ -126,6 +113,8 @@ def run_harness_suites(
         ModelError: if the harness scores a sample differently from comparing words, which would mean that the
             prompt or the answer was changed on its way.
     """
+    from harc.suites.lm_eval_model import quiet_harness
+
     with quiet_harness():
         from lm_eval.evaluator import evaluate
         from lm_eval.tasks import TaskManager
@@ -143,7 +132,7 @@ def run_harness_suites(
 
 
 def _make_suite_records(
-    target: Target, rows: Sequence[dict], samples: Sequence[dict], judges: Sequence[Judge], model: Any
+    target: Any, rows: Sequence[dict], samples: Sequence[dict], judges: Sequence[Judge], model: Any
 ) -> list[dict]:
     by_id = {sample["doc"]["id"]: sample for sample in samples}
     samples = [by_id[row["id"]] for row in rows]
@@ -156,7 +145,7 @@ def _make_suite_records(
     return records
 
 
-def _read_completion(target: Target, sample: dict, model: Any) -> Completion:
+def _read_completion(target: Any, sample: dict, model: Any) -> Completion:
     prompt = sample["arguments"][0][0]
     if not sample["doc"]["choices"]:
         return model.completions[prompt]

@@ -1,13 +1,18 @@
-"""Having a chat model write texts in a JSON object: tries with other seeds until each reply can be read."""
+"""Having a chat model write texts in a JSON object: tries with other seeds until each reply can be read.
 
+PAIR's published reader cuts at the first closing brace, also inside a text, and drops what is not plain JSON
+(patrickrchao/JailbreakingLLMs@6379ef7); here braces in texts count as text, and common slips are mended.
+"""
+
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harc.core.errors import EnvironmentProblem
 from harc.core.files import sha256_text
+from harc.core.untrusted import parse_json
 from harc.model.endpoints.base import ChatEndpoint, Conversation
-from harc.settings.attacks import AttackerSettings
-from harc.suites.json_replies import read_object
+from harc.settings.suites import AttackerSettings
 
 
 @dataclass(frozen=True)
@@ -74,3 +79,49 @@ def write_objects(
 
 def _open(conversation: Conversation, opening: str) -> Conversation:
     return [*conversation, {"role": "assistant", "content": opening}] if opening else conversation
+
+
+def _scan(text: str) -> tuple[str, bool, bool]:
+    """(object's text up to its closing brace or the end, whether a string is open, whether a backslash is)."""
+    depth, in_string, escaped = 0, False, False
+    for place, character in enumerate(text):
+        if escaped:
+            escaped = False
+        elif in_string:
+            escaped = character == "\\"
+            in_string = character != '"'
+        elif character == '"':
+            in_string = True
+        elif character in "{}":
+            depth += 1 if character == "{" else -1
+            if depth == 0:
+                return text[: place + 1], False, False
+    return text, in_string, escaped
+
+
+def _candidates(text: str) -> list[str]:
+    """The object as it is, then with its end put on, then without trailing commas."""
+    body, in_string, escaped = _scan(text)
+    closed = (body[:-1] if escaped else body) + ('"' if in_string else "")
+    if not closed.rstrip().endswith("}"):
+        closed = closed.rstrip().rstrip(",") + "}"
+    return [body, closed, re.sub(r",\s*}", "}", closed)]
+
+
+def read_object(reply: str, fields: Sequence[str]) -> dict[str, str] | None:
+    """The named texts of the first JSON object in a reply; None if it holds none with all of them.
+
+    Repaired are: text around the object, code fences, line breaks inside texts, trailing commas, an end that is
+    missing because the reply broke off.
+    """
+    for start in [match.start() for match in re.finditer(r"\{", reply)][:8]:
+        for candidate in _candidates(reply[start:]):
+            try:
+                found = parse_json(candidate, replace_lone=True, line_breaks=True)
+            except ValueError:
+                continue
+            if isinstance(found, dict) and all(
+                isinstance(found.get(name), str) and found[name].strip() for name in fields
+            ):
+                return {name: found[name].strip() for name in fields}
+    return None
