@@ -1,6 +1,6 @@
 """The model under test as lm-evaluation-harness sees it: our chat template, our decoder, adapter or steering left on.
 
-Nothing is merged: the harness gets token probabilities from the model as it stands, and text from our own decoding. What
+Nothing is merged: the harness gets token probabilities of the model as it stands, and text from our own decoding. What
 the harness would let pass is refused: it cuts a prompt that does not fit from the left, takes 2048 tokens for the
 context of a model whose config is nested, and ranks options by log-likelihoods that are NaN.
 """

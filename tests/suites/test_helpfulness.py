@@ -24,8 +24,8 @@ from harc.settings.evaluation import EvaluationSettings
 from harc.settings.profile import load_profile
 from harc.settings.suites import BenchmarkSettings, HelpfulnessSettings
 from harc.steps.preflight_helpfulness import find_helpfulness_lacks
-from harc.suites import helpfulness_model as model
 from harc.suites import helpfulness_tasks as tasks
+from harc.suites import lm_eval_model as model
 from harc.suites import mt_bench, mt_bench_grades
 from harc.suites.programs import build_program, grade_program
 from harc.suites.target import Target
