@@ -14,8 +14,8 @@ What is reached:
 - settings classes: fields and validators only where reached code makes an instance. Elsewhere the values are in the
   step's settings, which have a hash of their own.
 
-- registries: where a package imports modules of its own by name (`import_module(f"{__name__}. ...")`), those names that
-  occur there as texts, in every module of the package.
+- registries (`harc.core.registry`): where one is asked for a package's declarations, the names that occur there as
+  texts, in every module of the package.
 
 Other modules that are chosen at run time (`import_module`) must be given beside the rest: `list_plugins` of the steps.
 """
@@ -30,7 +30,7 @@ from harc.core.definitions import INERT_BASES, ClassCode, Definition, ModuleCode
 
 PACKAGE = "harc"
 ROOT = Path(__file__).parents[1]
-OWN_MODULES = 'import_module(f"{__name__}.'  # how a package loads modules of its own by name
+REGISTRY_CALLS = ("gather(__package__,", "pick(__package__,")  # see harc.core.registry
 SETTINGS_BASE = "BaseModel"  # pydantic's, from which every group of settings descends
 
 
@@ -209,9 +209,10 @@ class _Reach:
             for path in _list_data_files().get(name, ()):
                 if path.suffix != ".py" or path.parent == code.folder:
                     self._take_file(path)
-        if code.is_package and OWN_MODULES in definition.text:
+        if any(call in definition.text for call in REGISTRY_CALLS):
+            package = code.name if code.is_package else code.name.rpartition(".")[0]
             for path in sorted(code.folder.glob("[!_]*.py")):
-                member = f"{code.name}.{path.stem}"
+                member = f"{package}.{path.stem}"
                 for name in definition.attributes & set(getattr(_read_module(member), "statements", ())):
                     self.reach(member, name)
 

@@ -6,22 +6,21 @@ is not enough. Such files import nothing heavy at the top: names of suites are n
 
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib import import_module
-from pathlib import Path
 from typing import Any
 
+from harc.core.registry import gather, pick
 from harc.suites.base import FAMILIES, MEANS, Suite
 
 __all__ = ["MEANS", "SUITES", "Suite", "counted_label", "list_suites", "main_metric", "run_suite"]
 
 
 def _find_suites() -> list[Suite]:
-    """What the files declare; told by their text, so that heavy modules beside them are not imported."""
-    found = []
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        if "\nSUITES = " in path.read_text(encoding="utf-8") and path.stem != "__init__":
-            declared = getattr(import_module(f"{__name__}.{path.stem}"), "SUITES")  # noqa: B009 - the fingerprint's mark
-            found += [replace(suite, module=path.stem) for suite in declared]
+    """What the files declare, family by family."""
+    found = [
+        replace(suite, module=module)
+        for module, declared in gather(__package__, "SUITES")
+        for suite in declared
+    ]
     families = list(FAMILIES)
     return sorted(found, key=lambda suite: (families.index(suite.family), suite.order))
 
@@ -79,5 +78,4 @@ def run_suite(suite: str, target: Any, rows: Sequence[dict], examiner: Any) -> l
     """
     from harc.suites.direct import run as run_turns
 
-    module = import_module(f"{__name__}.{SUITES[suite].module}")
-    return getattr(module, "run", run_turns)(target, rows, examiner)
+    return pick(__package__, SUITES[suite].module, "run", run_turns)(target, rows, examiner)

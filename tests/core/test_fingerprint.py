@@ -372,16 +372,15 @@ LOADERS = {
     "harc.steps.pipeline:load_step",
     "harc.steps.make_figure:_find_module",
     "harc.steps.pull_data:run",
-    # registries of their own package, which the fingerprint follows
-    "harc.suites:_find_suites",
-    "harc.suites:run_suite",
+    # what is asked of registries, the fingerprint follows
+    "harc.core.registry:gather",
+    "harc.core.registry:pick",
 }
 
 
 def test_code_is_loaded_by_name_only_where_plugins_are_declared():
     found = set()
-    packages = [f"harc.{path.parent.name}" for path in fingerprint.ROOT.glob("*/__init__.py")]
-    for module in [*list_package(), *packages]:
+    for module in list_package():
         code = fingerprint._read_module(module)
         for name in code.statements:
             parts = code.find_class(name)
@@ -393,7 +392,7 @@ def test_code_is_loaded_by_name_only_where_plugins_are_declared():
                 for word in ("import_module(", "__import__(", " exec(", " eval(")
             ):
                 found.add(f"{module}:{name}")
-    assert found - {"harc.core.energy:read_gpus", "harc.core.fingerprint:OWN_MODULES"} == LOADERS
+    assert found - {"harc.core.energy:read_gpus"} == LOADERS
 
 
 def test_nothing_of_the_package_is_read_twice_under_one_name():

@@ -1,0 +1,31 @@
+"""Registries: what the modules of one package declare, found without a list of them.
+
+Call these with `__package__`: the fingerprint of the code follows such calls into every module of the package.
+"""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+
+def gather(package: str, name: str) -> list[tuple[str, Any]]:
+    """(module, what it declares under a name), of every module of a package with a line `NAME = ...` at its top.
+
+    They are told by their text, so that other modules, which may be slow to import, are left alone.
+
+    Args:
+        package: its full name.
+        name: of the declaration.
+    """
+    folder = Path(import_module(package).__file__).parent
+    stems = [
+        path.stem
+        for path in sorted(folder.glob("[!_]*.py"))
+        if f"\n{name} = " in path.read_text(encoding="utf-8")
+    ]
+    return [(stem, getattr(import_module(f"{package}.{stem}"), name)) for stem in stems]
+
+
+def pick(package: str, module: str, name: str, default: Any = None) -> Any:
+    """One name of one module of a package, chosen at run time; the default where the module has none."""
+    return getattr(import_module(f"{package}.{module}"), name, default)
