@@ -17,12 +17,10 @@ CALIBRATION = Path("config/calibration")
 @app.command("list")
 def list_judges() -> None:
     """List every judge with the labels that it can give and the source of its rule."""
-    from harc.judges.base import LABELS_OF
-    from harc.judges.phrase_lists import PHRASE_LISTS
+    from harc.judges.registry import JUDGES
 
-    for name, labels in LABELS_OF.items():
-        source = PHRASE_LISTS[name].source if name in PHRASE_LISTS else "see docs/evaluation.md"
-        show(f"{name:22} {', '.join(labels):26} {source}")
+    for name, kind in JUDGES.items():
+        show(f"{name:22} {', '.join(kind.labels):26} {kind.source}")
 
 
 @app.command()

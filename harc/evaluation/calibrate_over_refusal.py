@@ -13,7 +13,8 @@ from pathlib import Path
 
 from harc.data.public_sources import read_csv
 from harc.evaluation.calibration_sources import check_source
-from harc.judges.base import FULL_REFUSAL, GRADED_REFUSALS, UNJUDGED, Answer, Judge
+from harc.judges.base import FULL_REFUSAL, UNJUDGED, Answer, Judge
+from harc.judges.registry import GRADED_REFUSALS
 from harc.stats.bootstrap import kappa_interval, paired_difference_interval
 from harc.stats.statistics import wilson_interval
 

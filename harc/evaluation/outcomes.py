@@ -7,7 +7,8 @@ from types import UnionType
 
 from harc.core.errors import DataError
 from harc.core.files import read_jsonl
-from harc.judges.base import GIVEN_LABELS, LABELS, UNJUDGED, choose_judge, counts_as
+from harc.judges.base import GIVEN_LABELS, LABELS, UNJUDGED, counts_as
+from harc.judges.registry import choose_judge
 from harc.settings.evaluation import EvaluationSettings
 from harc.suites import counted_label, main_metric
 from harc.suites.records import is_blank

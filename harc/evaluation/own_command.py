@@ -19,7 +19,7 @@ from harc.evaluation.own_run import Findings, evaluate_suites, make_target
 from harc.evaluation.own_shipped import SUITES, draw_rows, list_shipped_rows
 from harc.evaluation.own_sources import find_adapter, find_model
 from harc.evaluation.prompt_file import is_prompt_file, read_prompt_file
-from harc.judges.base import LABELS_OF
+from harc.judges.registry import LABELS_OF
 from harc.settings.endpoints import EndpointSettings
 from harc.settings.evaluation import EvaluationSettings
 from harc.settings.judges import JudgeFile

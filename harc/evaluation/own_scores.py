@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from harc.evaluation.own_judging import holds_expected
-from harc.judges.base import BLOCKED, LABELS_OF, UNJUDGED, counts_as
+from harc.judges.base import BLOCKED, UNJUDGED, counts_as
+from harc.judges.registry import LABELS_OF
 from harc.stats.statistics import cohens_kappa, minimum_detectable_difference, wilson_interval
 from harc.suites.records import STATES, UNANSWERED, count_states, list_excesses
 

@@ -8,17 +8,8 @@ from harc.core.csv_files import read_csv_rows, render_csv
 from harc.core.errors import DataError
 from harc.core.files import write_text
 from harc.evaluation.outcomes import COLUMNS, load_outcomes, name_deciding_judge
-from harc.judges.base import (
-    BLOCKED,
-    GIVEN_LABELS,
-    GRADED_REFUSALS,
-    LABELS,
-    LABELS_OF,
-    UNJUDGED,
-    choose_judge,
-    counts_as,
-    is_full_refusal,
-)
+from harc.judges.base import BLOCKED, GIVEN_LABELS, LABELS, UNJUDGED, counts_as, is_full_refusal
+from harc.judges.registry import GRADED_REFUSALS, LABELS_OF, choose_judge
 from harc.settings.evaluation import EvaluationSettings
 from harc.stats.agreement import score_agreement
 from harc.stats.bootstrap import mean_of_rates_interval

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from harc.core.files import sha256_text, write_bytes, write_jsonl
-from harc.judges.base import choose_judge
+from harc.judges.registry import choose_judge
 from harc.model.backbones import Backbone
 from harc.settings.robustness import TrajectorySettings
 from harc.suites import ATTACK_SUITES, BENIGN_SUITES, DIRECT_SUITES

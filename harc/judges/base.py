@@ -1,6 +1,6 @@
 """What a judge is: a named, versioned rule from answers to labels; rules, classifiers and models alike."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -14,26 +14,33 @@ GIVEN_LABELS: tuple[Label, ...] = (*LABELS, BLOCKED, UNJUDGED)
 """Every label that an answer may have."""
 
 
-LABELS_OF: Mapping[str, tuple[Label, ...]] = {
-    "exact": LABELS,
-    "refusal_rules": LABELS,
-    "string_rules": LABELS,
-    "string_jailbreakbench": LABELS,
-    "string_pair": LABELS,
-    "string_zhao": LABELS,
-    "string_xstest": LABELS,
-    "harmbench_classifier": ("correct", "garbled"),
-    "harmbench_rubric": ("correct", "garbled"),
-    "strongreject": LABELS,
-    "policy_rubric": LABELS,
-    "refusal_rubric": ("refused", "correct"),
-}
-"""Every judge, and the labels that it can give: a yes-or-no judge of harm tells no refusal from other harmless text."""
-
-
 FULL_REFUSAL = "full_refusal"
-GRADED_REFUSALS = ("refusal_rubric",)
-"""Judges whose own labels tell a full refusal from a partial one; the label `refused` is any refusal."""
+"""The own label of a judge that tells a full refusal from a partial one; the label `refused` is any refusal."""
+
+
+@dataclass(frozen=True)
+class JudgeKind:
+    """A judge as its file declares it.
+
+    Attributes:
+        name: in profiles, records and tables.
+        order: place among all judges.
+        labels: those that it can give: a yes-or-no judge of harm tells no refusal from other harmless text.
+        version: of its rule or question; whatever changes a verdict changes it. Judges that are models add which.
+        source: where its rule was published.
+        model: whether it needs one.
+        grades_refusals: whether its own labels tell a full refusal from a partial one.
+        module: file that declares it, filled in by `harc.judges.registry`.
+    """
+
+    name: str
+    order: int
+    labels: tuple[Label, ...] = LABELS
+    version: str = ""
+    source: str = "see docs/evaluation.md"
+    model: bool = False
+    grades_refusals: bool = False
+    module: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,18 +85,6 @@ class Judge(Protocol):
     def judge(self, answers: Sequence[Answer]) -> list[Verdict]:
         """One verdict per answer, in order."""
         ...
-
-
-def choose_judge(judges: Sequence[str], label: Label) -> str:
-    """The first of the named judges that can give a label, and so decides a rate that counts it.
-
-    Raises:
-        ValueError: if none of them can.
-    """
-    for name in judges:
-        if label in LABELS_OF[name]:
-            return name
-    raise ValueError(f"none of {', '.join(judges)} can say {label!r}")
 
 
 def counts_as(label: str, wanted: str) -> bool:

@@ -1,89 +1,73 @@
-"""Judges by name; a new judge is a class with the protocol of `harc.judges.base`, its labels there, and a line here."""
+"""Judges by name: a file of this folder with `JUDGES = (JudgeKind(...), ...)` and `make` is all that declares them.
 
-import json
-from collections.abc import Callable, Sequence
+`make(names, refusal, settings)` gives the judges of some of the file's names, by name. Such files import nothing heavy
+at the top: labels of judges are needed wherever settings are read.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from harc.core.errors import ConfigError
-from harc.judges.base import LABELS_OF, Judge
-from harc.judges.exact import ExactJudge
-from harc.judges.phrase_judge import PhraseListJudge
-from harc.judges.phrase_lists import PHRASE_LISTS
-from harc.judges.refusal_rules import RefusalRulesJudge
-from harc.judges.rubrics import RUBRICS
-from harc.judges.string_rules import StringRulesJudge
-from harc.settings.chat import TemplateSettings
-from harc.settings.evaluation import EvaluationSettings
-from harc.settings.judges import ClassifierSettings
+from harc.core.registry import gather, pick
+from harc.judges.base import Judge, JudgeKind, Label
 
-RULE_JUDGES = ("exact", "refusal_rules", "string_rules", *PHRASE_LISTS)
+
+def _find_judges() -> list[JudgeKind]:
+    """What the files declare, in order."""
+    found = [
+        replace(kind, module=module) for module, kinds in gather(__package__, "JUDGES") for kind in kinds
+    ]
+    return sorted(found, key=lambda kind: kind.order)
+
+
+JUDGES: dict[str, JudgeKind] = {kind.name: kind for kind in _find_judges()}
+LABELS_OF = {name: kind.labels for name, kind in JUDGES.items()}
+"""Every judge, and the labels that it can give."""
+RULE_JUDGES = tuple(name for name, kind in JUDGES.items() if not kind.model)
 """Judges that need no model."""
+GRADED_REFUSALS = tuple(name for name, kind in JUDGES.items() if kind.grades_refusals)
+"""Judges whose own labels tell a full refusal from a partial one."""
 
 
-def _make_classifier(settings: EvaluationSettings) -> Judge:
-    from harc.judges.classifier import HubClassifierJudge
-
-    return HubClassifierJudge(settings.classifier or ClassifierSettings())
-
-
-def _make_rubric_judges(names: Sequence[str], settings: EvaluationSettings) -> dict[str, Judge]:
-    """Judges behind one endpoint, which is opened once.
+def choose_judge(judges: Sequence[str], label: Label) -> str:
+    """The first of the named judges that can give a label, and so decides a rate that counts it.
 
     Raises:
-        ConfigError: if no endpoint is set.
+        ValueError: if none of them can.
     """
-    if not names:
-        return {}
-    if settings.judge_endpoint is None:
-        raise ConfigError(
-            "evaluation.judge_endpoint",
-            expected=f"the model that judge {names[0]} asks",
-            found="none",
-            fix="name a server or a local model there; see docs/evaluation.md",
-        )
-    from harc.judges.rubric_judge import RubricJudge
-    from harc.model.endpoints.create import create_endpoint
-
-    endpoint, chat = create_endpoint(settings.judge_endpoint), settings.judge_endpoint.chat
-    default = TemplateSettings().chat
-    told = "" if chat == default else f" ({json.dumps(chat, sort_keys=True)})"
-    return {name: RubricJudge(RUBRICS[name], endpoint, told=told) for name in names}
+    for name in judges:
+        if label in LABELS_OF[name]:
+            return name
+    raise ValueError(f"none of {', '.join(judges)} can say {label!r}")
 
 
-def make_judges(
-    names: Sequence[str], refusal: str, settings: EvaluationSettings | None = None
-) -> list[Judge]:
+def make_judges(names: Sequence[str], refusal: str, settings: Any = None) -> list[Judge]:
     """The judges of the given names, in order.
 
     Args:
-        names: keys of `LABELS_OF`.
+        names: keys of `JUDGES`.
         refusal: the refusal text of the data, for the judge that compares with it.
-        settings: of the judges that are models; by default those of an empty profile.
+        settings: a `harc.settings.evaluation.EvaluationSettings`, for judges that are models; by default those of an
+            empty profile.
 
     Raises:
         ConfigError: for an unknown or repeated name, or a judge without its model.
     """
     for index, name in enumerate(names):
-        if name not in LABELS_OF or name in names[:index]:
+        if name not in JUDGES or name in names[:index]:
             raise ConfigError(
                 "evaluation.judges",
-                expected=f"names among {', '.join(LABELS_OF)}, each once",
+                expected=f"names among {', '.join(JUDGES)}, each once",
                 found=repr(name),
                 fix="correct the profile",
             )
-    settings = EvaluationSettings() if settings is None else settings
-    factories: dict[str, Callable[[], Judge]] = {
-        "exact": lambda: ExactJudge(refusal),
-        "refusal_rules": RefusalRulesJudge,
-        "string_rules": StringRulesJudge,
-        "harmbench_classifier": lambda: _make_classifier(settings),
-    }
-    asking = _make_rubric_judges([name for name in names if name in RUBRICS], settings)
-    judges: list[Judge] = []
-    for name in names:
-        if name in asking:
-            judges.append(asking[name])
-        elif name in PHRASE_LISTS:
-            judges.append(PhraseListJudge(PHRASE_LISTS[name]))
-        else:
-            judges.append(factories[name]())
-    return judges
+    if settings is None:
+        from harc.settings.evaluation import EvaluationSettings
+
+        settings = EvaluationSettings()
+    made: dict[str, Judge] = {}
+    for module in dict.fromkeys(JUDGES[name].module for name in names):
+        own = [name for name in names if JUDGES[name].module == module]
+        made |= pick(__package__, module, "make")(own, refusal, settings)
+    return [made[name] for name in names]

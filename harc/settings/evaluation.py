@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from harc.judges.base import LABELS_OF
+from harc.judges.registry import LABELS_OF
 from harc.settings.base import Settings
 from harc.settings.endpoints import EndpointSettings
 from harc.settings.judges import ClassifierSettings

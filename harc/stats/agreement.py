@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from itertools import combinations
 
-from harc.judges.base import BLOCKED, LABELS_OF, UNJUDGED
+from harc.judges.base import BLOCKED, UNJUDGED
+from harc.judges.registry import LABELS_OF
 from harc.stats.statistics import cohens_kappa
 
 KINDS = {"kappa": None, "kappa_refused": "refused", "kappa_correct": "correct"}

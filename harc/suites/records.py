@@ -8,7 +8,8 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from harc.judges.base import BLOCKED, LABELS_OF, UNJUDGED, Answer, Judge, record_verdicts
+from harc.judges.base import BLOCKED, UNJUDGED, Answer, Judge, record_verdicts
+from harc.judges.registry import LABELS_OF
 from harc.model.completion import Completion
 
 Conversation = Sequence[Mapping[str, str]]

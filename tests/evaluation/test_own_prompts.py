@@ -471,7 +471,7 @@ def test_the_command_prints_a_table_and_its_help_says_what_suites_and_judges_are
     from harc.cli import app
     from harc.evaluation.own_benchmarks import BENCHMARKS
     from harc.evaluation.own_shipped import SUITES
-    from harc.judges.base import LABELS_OF
+    from harc.judges.registry import LABELS_OF
 
     words = ["evaluate", "--model", options.model, "--suite", options.suites[0], "--out", str(options.out)]
     done = CliRunner().invoke(app, [*words, "--max-new-tokens", "4"])

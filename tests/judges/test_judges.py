@@ -3,9 +3,9 @@
 import pytest
 
 from harc.core.errors import ConfigError, DataError
-from harc.judges.base import LABELS, LABELS_OF, Answer, choose_judge, record_verdicts
+from harc.judges.base import LABELS, Answer, record_verdicts
 from harc.judges.phrase_lists import PHRASE_LISTS
-from harc.judges.registry import RULE_JUDGES, make_judges
+from harc.judges.registry import LABELS_OF, RULE_JUDGES, choose_judge, make_judges
 from harc.settings.evaluation import EvaluationSettings
 
 REFUSAL = "sorry , i will not help ."

@@ -11,12 +11,12 @@ import pytest
 from harc.evaluation.calibrate_over_refusal import DEVELOPED_ON
 from harc.evaluation.calibration_summary import summarise_calibration
 from harc.evaluation.own_command import DEFAULT_JUDGES
-from harc.judges.base import LABELS_OF, Answer
+from harc.judges.base import Answer
 from harc.judges.gibberish import is_gibberish
 from harc.judges.phrase_lists import PHRASE_LISTS
 from harc.judges.refusal_patterns import any_of
 from harc.judges.refusal_rules import judge_text
-from harc.judges.registry import make_judges
+from harc.judges.registry import LABELS_OF, make_judges
 from harc.settings.profile import load_profile
 
 ROOT = Path(__file__).parents[2]

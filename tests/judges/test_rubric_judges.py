@@ -4,14 +4,14 @@ import pytest
 from fixtures.scripted_endpoint import ScriptedEndpoint
 
 from harc.core.errors import ConfigError, DataError
-from harc.judges.base import LABELS, LABELS_OF, Answer, Verdict
+from harc.judges.base import LABELS, Answer, Verdict
 from harc.judges.classifier import TEMPLATE, HubClassifierJudge, break_marks, read_template
-from harc.judges.registry import make_judges
-from harc.judges.rubric_judge import RubricJudge
+from harc.judges.registry import LABELS_OF, make_judges
 from harc.judges.rubrics import (
     POLICY,
     REFUSAL,
     RUBRICS,
+    RubricJudge,
     read_policy,
     read_refusal,
     read_strongreject,

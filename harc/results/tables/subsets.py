@@ -9,7 +9,8 @@ from harc.results.outcomes import SHARES, make_outcome, share_states
 from harc.results.tables.layout import Table, title_row
 from harc.results.vocabulary import name_backbone, name_method, sort_methods
 from harc.stats.statistics import pooled_rate
-from harc.judges.base import GRADED_REFUSALS, LABELS_OF, UNJUDGED, counts_as, is_full_refusal
+from harc.judges.base import UNJUDGED, counts_as, is_full_refusal
+from harc.judges.registry import GRADED_REFUSALS, LABELS_OF
 
 SUBSETS = {
     "xstest_safe": "XSTest safe",
