@@ -8,15 +8,9 @@ from harc.core.errors import ConfigError
 from harc.core.files import read_json
 from harc.evaluation.own_table import MARK, align_columns
 from harc.settings.suites import HelpfulnessSettings
+from harc.suites.benchmarks import list_datasets
 from harc.suites.records import exceeds
 
-BENCHMARKS = {
-    "mmlu": "MMLU, log-likelihood of four options, 5 examples",
-    "gsm8k": "GSM8K, 8 worked examples as turns",
-    "humaneval": "HumanEval, programs run in the sandbox only",
-    "ifeval": "IFEval, instructions that can be checked",
-    "mt_bench": "MT-Bench, two turns, graded by the endpoint of --judge-config",
-}
 FOLDER = "benchmarks"
 
 
@@ -55,8 +49,8 @@ def check_benchmarks(settings: HelpfulnessSettings, out: Path) -> None:
         EnvironmentProblem: for HumanEval without a sandbox.
         ConfigError: if finished benchmarks of the folder had other settings; they are left as they are.
     """
-    from harc.evaluation.helpfulness_run import KEY_FILE
-    from harc.judges.sandbox.run import check_sandbox
+    from harc.evaluation.helpfulness import KEY_FILE
+    from harc.judges.sandbox import check_sandbox
 
     if "humaneval" in settings.benchmarks:
         check_sandbox(settings.sandbox)
@@ -75,7 +69,7 @@ def describe(settings: HelpfulnessSettings) -> dict[str, Any]:
     from harc.core.finished import describe_work
 
     asked = settings.model_dump(mode="json", exclude={"batch_size", "benchmarks"})
-    return describe_work(["harc.evaluation.helpfulness_run:measure_helpfulness"], settings=asked)
+    return describe_work(["harc.evaluation.helpfulness:measure_helpfulness"], settings=asked)
 
 
 def run_benchmarks(
@@ -84,14 +78,12 @@ def run_benchmarks(
     """Rows of benchmarks/scores.csv; finished benchmarks are not asked again.
 
     Raises:
-        HarcError: see harc.evaluation.helpfulness_run.measure_helpfulness.
+        HarcError: see harc.evaluation.helpfulness.measure_helpfulness.
     """
     from harc.data.fetch import fetch_datasets
-    from harc.evaluation.helpfulness_run import RecordStore, measure_helpfulness
-    from harc.suites.helpfulness_files import LOCAL_DATASETS
+    from harc.evaluation.helpfulness import RecordStore, measure_helpfulness
 
-    needed = [LOCAL_DATASETS[name] for name in settings.benchmarks if name in LOCAL_DATASETS]
-    if needed:
+    if needed := list_datasets(settings):
         fetch_datasets(needed, public_dir, mirror=mirror)
     folder = out / FOLDER
     return measure_helpfulness(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from harc.results.tables.layout import read_table
 from harc.core.artifacts import Layout
-from harc.suites.helpfulness_files import CATEGORIES, SCORES
+from harc.suites.benchmarks import CATEGORIES, SCORES
 
 
 def read_scores(results_root: Path, backbone: str, method: str, seed: int) -> list[dict[str, str]]:

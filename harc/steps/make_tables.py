@@ -10,7 +10,7 @@ from harc.results.tuning_points import locate_tuned
 from harc.settings.conflicts import CONFLICTS
 from harc.settings.switches import list_switches
 from harc.steps.pipeline import Job
-from harc.suites.helpfulness_files import SCORES
+from harc.suites.benchmarks import SCORES
 
 CLAIMS = Path("config/claims.yaml")
 PUBLISHED = Path("config/published.yaml")

@@ -5,7 +5,7 @@ from pathlib import Path
 from harc.core.artifacts import BASE
 from harc.steps.models import list_model_files
 from harc.steps.pipeline import Job
-from harc.suites.helpfulness_files import list_output_names
+from harc.suites.benchmarks import list_datasets, list_output_names
 
 REGISTRY = Path("harc/data/registry.yaml")
 
@@ -34,14 +34,12 @@ def run(job: Job) -> None:
         EnvironmentProblem: without a sandbox for HumanEval, or a file that cannot be fetched.
     """
     from harc.data.fetch import fetch_datasets
-    from harc.evaluation.helpfulness_run import RecordStore, describe_run, make_settings, measure_helpfulness
+    from harc.evaluation.helpfulness import RecordStore, describe_run, make_settings, measure_helpfulness
     from harc.evaluation.run import EvaluationPaths, hash_weights, load_target
     from harc.steps.models import find_weights
-    from harc.suites.helpfulness_files import LOCAL_DATASETS
 
     settings, data, weights = job.profile.helpfulness, job.profile.data, find_weights(job)
-    needed = [LOCAL_DATASETS[name] for name in settings.benchmarks if name in LOCAL_DATASETS]
-    if needed:
+    if needed := list_datasets(settings):
         fetch_datasets(needed, data.public_dir, mirror=job.mirror or data.mirror, timeout=data.timeout)
     adapter = None if job.method == BASE else job.layout.adapter(job.backbone, job.method, job.seed)
     model = {"backbone": hash_weights(weights.folder), "adapter": adapter and hash_weights(adapter)}

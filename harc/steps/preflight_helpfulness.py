@@ -9,7 +9,7 @@ from harc.core.errors import EnvironmentProblem
 from harc.data.registry import load_registry
 from harc.settings.profile import RowSource
 from harc.settings.suites import HelpfulnessSettings
-from harc.suites.helpfulness_files import HUB_DATASETS, LOCAL_DATASETS, PACKAGES
+from harc.suites.benchmarks import BENCHMARKS
 
 
 def find_helpfulness_lacks(
@@ -39,8 +39,8 @@ def find_helpfulness_lacks(
 
 
 def _check_hub_dataset(where: str, name: str, machine: Any) -> Iterator[EnvironmentProblem]:
-    dataset = HUB_DATASETS.get(name)
-    if dataset is None or machine.has_dataset(dataset) or (machine.reaches_hub and not machine.is_offline):
+    dataset = BENCHMARKS[name].hub
+    if not dataset or machine.has_dataset(dataset) or (machine.reaches_hub and not machine.is_offline):
         return
     yield EnvironmentProblem(
         where,
@@ -53,32 +53,34 @@ def _check_hub_dataset(where: str, name: str, machine: Any) -> Iterator[Environm
 def _check_benchmark_files(
     where: str, name: str, data: RowSource, machine: Any, mirror: Path | None
 ) -> Iterator[EnvironmentProblem]:
-    if name not in LOCAL_DATASETS or mirror:
+    dataset = BENCHMARKS[name].dataset
+    if not dataset or mirror:
         return
-    files = load_registry().find(LOCAL_DATASETS[name]).files
+    files = load_registry().find(dataset).files
     missing = [file for file in files if not (data.public_dir / file.path).is_file()]
     if missing and not machine.reaches(missing[0].url):
         yield EnvironmentProblem(
             where,
             expected=f"{len(missing)} files in {data.public_dir}, or a network",
             found="neither",
-            fix=f"run `harc data fetch {LOCAL_DATASETS[name]}` where there is a network, or set HARC_DATA_MIRROR",
+            fix=f"run `harc data fetch {dataset}` where there is a network, or set HARC_DATA_MIRROR",
         )
 
 
 def _check_benchmark_programs(
     where: str, name: str, settings: HelpfulnessSettings
 ) -> Iterator[EnvironmentProblem]:
-    absent = [package for package in PACKAGES.get(name, ()) if find_spec(package) is None]
+    packages = BENCHMARKS[name].packages
+    absent = [package for package in packages if find_spec(package) is None]
     if absent:
         yield EnvironmentProblem(
             where,
-            expected=f"the packages {', '.join(PACKAGES[name])}",
+            expected=f"the packages {', '.join(packages)}",
             found=f"no {', '.join(absent)}",
             fix="run `pip install --constraint requirements.lock --editable '.[ifeval]'`",
         )
     if name == "humaneval":
-        from harc.judges.sandbox.run import check_sandbox
+        from harc.judges.sandbox import check_sandbox
 
         try:
             check_sandbox(settings.sandbox)

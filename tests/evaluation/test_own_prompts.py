@@ -491,7 +491,7 @@ def test_benchmarks_stand_beside_own_prompts_and_are_not_asked_twice(options, tm
         asked.append((name, settings.gsm8k.limit))
         return [{"id": f"g/{n}", "suite": name, "metrics": {"exact_match": float(n)}} for n in (0, 1)]
 
-    monkeypatch.setattr("harc.evaluation.helpfulness_run.run_benchmark", run_benchmark)
+    monkeypatch.setattr("harc.evaluation.helpfulness.run_benchmark", run_benchmark)
     monkeypatch.setattr("harc.data.fetch.fetch_datasets", lambda *_, **__: [])
     both = change(options, suites=("gsm8k", *options.suites), limit=3)
     findings, remarks = evaluate_by_hand(both)
@@ -506,7 +506,7 @@ def test_benchmarks_stand_beside_own_prompts_and_are_not_asked_twice(options, tm
 
 
 def test_benchmarks_that_cannot_run_stop_before_the_model_is_loaded(options, monkeypatch):
-    monkeypatch.setattr("harc.judges.sandbox.run.find_obstacle", lambda: "bubblewrap is not installed")
+    monkeypatch.setattr("harc.judges.sandbox.find_obstacle", lambda: "bubblewrap is not installed")
     with pytest.raises(EnvironmentProblem, match="sandbox for generated code"):
         evaluate_by_hand(change(options, suites=("humaneval",), model="owner/name"))
     with pytest.raises(ConfigError, match="--suite mt_bench: expected the chat model that grades"):

@@ -2,12 +2,12 @@
 
 import pytest
 
-from harc.judges.sandbox import bubblewrap, guest
-from harc.judges.sandbox.run import run_tests
+from harc.judges import sandbox
+from harc.judges.sandbox import guest, run_tests
 from harc.settings.judges import SandboxSettings
 
 pytestmark = pytest.mark.skipif(
-    bubblewrap.find_obstacle() is not None, reason=f"no sandbox here: {bubblewrap.find_obstacle()}"
+    sandbox.find_obstacle() is not None, reason=f"no sandbox here: {sandbox.find_obstacle()}"
 )
 SETTINGS = SandboxSettings(seconds=2, memory_mb=256, processes=8)
 TESTS = """

@@ -3,13 +3,13 @@
 import pytest
 
 from harc.core.errors import EnvironmentProblem
-from harc.judges.sandbox import bubblewrap, run
-from harc.judges.sandbox.run import RunResult, run_tests
+from harc.judges import sandbox
+from harc.judges.sandbox import RunResult, run_tests
 from harc.settings.judges import SandboxSettings
 
 SETTINGS = SandboxSettings(seconds=20, memory_mb=256, processes=4, scratch_mb=4, file_mb=2)
 needs_sandbox = pytest.mark.skipif(
-    bubblewrap.find_obstacle() is not None, reason=f"no sandbox here: {bubblewrap.find_obstacle()}"
+    sandbox.find_obstacle() is not None, reason=f"no sandbox here: {sandbox.find_obstacle()}"
 )
 TESTS = "def check(candidate):\n    assert candidate(3) == 6\n    assert candidate(-7) == -14\n"
 
@@ -72,7 +72,7 @@ def test_what_is_refused_or_limited_counts_as_failed(code, detail, monkeypatch):
 
 @needs_sandbox
 @pytest.mark.skipif(
-    not bubblewrap.find_obstacle() and not bubblewrap.has_size_option(), reason="bubblewrap before 0.7"
+    not sandbox.find_obstacle() and not sandbox.has_size_option(), reason="bubblewrap before 0.7"
 )
 def test_scratch_space_is_limited():
     assert "No space left on device" in run_code(FILL_SCRATCH, SETTINGS).detail
@@ -91,7 +91,7 @@ def test_a_fork_bomb_ends():
 
 
 def test_without_a_sandbox_nothing_runs_unless_a_setting_says_so(monkeypatch, tmp_path):
-    monkeypatch.setattr(run, "find_obstacle", lambda: "bubblewrap is not installed")
+    monkeypatch.setattr(sandbox, "find_obstacle", lambda: "bubblewrap is not installed")
     mark = tmp_path / "ran"
     code = f"open({str(mark)!r}, 'w').close()"
     with pytest.raises(
@@ -106,7 +106,7 @@ def test_without_a_sandbox_nothing_runs_unless_a_setting_says_so(monkeypatch, tm
 
 
 def test_the_obstacle_is_named(monkeypatch):
-    monkeypatch.setattr(bubblewrap.shutil, "which", lambda name: None)
-    assert bubblewrap.find_obstacle.__wrapped__() == "bubblewrap is not installed"
-    monkeypatch.setattr(bubblewrap.sys, "platform", "darwin")
-    assert bubblewrap.find_obstacle.__wrapped__() == "the system is darwin"
+    monkeypatch.setattr(sandbox.shutil, "which", lambda name: None)
+    assert sandbox.find_obstacle.__wrapped__() == "bubblewrap is not installed"
+    monkeypatch.setattr(sandbox.sys, "platform", "darwin")
+    assert sandbox.find_obstacle.__wrapped__() == "the system is darwin"

@@ -9,8 +9,8 @@ from harc.results.tables.helpfulness import build_table
 from harc.core.artifacts import Layout
 from harc.settings.analysis import AnalysisSettings
 from harc.evaluation.score import write_csv
-from harc.evaluation.helpfulness_benchmarks import SCORE_COLUMNS
-from harc.suites.mt_bench_grades import CATEGORY_COLUMNS
+from harc.evaluation.helpfulness import SCORE_COLUMNS
+from harc.suites.mt_bench import CATEGORY_COLUMNS
 
 UNITS = (["qwen2.5-7b"], ["base", "harc"], [0, 1])
 

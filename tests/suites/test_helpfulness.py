@@ -11,12 +11,9 @@ from tiny_models import build_model, load_tokenizer
 
 from harc.core.errors import ConfigError, DataError, EnvironmentProblem, ModelError
 from harc.core.files import read_jsonl, write_jsonl
-from harc.evaluation import helpfulness_benchmarks as benchmarks
-from harc.evaluation import helpfulness_run as run
-from harc.evaluation.helpfulness_benchmarks import run_benchmark, score_benchmark, summarize
-from harc.evaluation.helpfulness_run import RecordStore, measure_helpfulness
-from harc.judges.sandbox.bubblewrap import find_obstacle
-from harc.judges.sandbox.run import RunResult
+from harc.evaluation import helpfulness as run
+from harc.evaluation.helpfulness import RecordStore, measure_helpfulness, score_benchmark, summarize
+from harc.judges.sandbox import RunResult, find_obstacle
 from harc.model.backbones import Backbone
 from harc.model.chat import ChatFormat
 from harc.model.endpoints.base import Reply, Usage
@@ -24,10 +21,10 @@ from harc.settings.evaluation import EvaluationSettings
 from harc.settings.profile import load_profile
 from harc.settings.suites import BenchmarkSettings, HelpfulnessSettings
 from harc.steps.preflight_helpfulness import find_helpfulness_lacks
-from harc.suites import helpfulness_tasks as tasks
+from harc.suites import benchmark_tasks as tasks
 from harc.suites import lm_eval_model as model
-from harc.suites import mt_bench, mt_bench_grades
-from harc.suites.programs import build_program, grade_program
+from harc.suites import mt_bench
+from harc.suites.benchmark_tasks import build_program, grade_program, run_benchmark
 from harc.suites.target import Target
 
 SETTINGS = HelpfulnessSettings(
@@ -114,7 +111,7 @@ def test_humaneval_goes_on_from_the_opened_code_and_runs_in_the_sandbox(target, 
         seen.append(code)
         return RunResult("passed" if len(seen) == 1 else "timeout")
 
-    monkeypatch.setattr("harc.suites.programs.run_tests", run_tests)
+    monkeypatch.setattr("harc.suites.benchmark_tasks.run_tests", run_tests)
     records = run_benchmark("humaneval", target, SETTINGS, public)
     prompt = records[0]["prompt"]
     assert (
@@ -241,7 +238,7 @@ class ScriptedJudge:
     ],
 )  # fmt: skip
 def test_only_a_rating_line_is_a_grade(text, grade):
-    assert mt_bench_grades.read_grade(text) == grade
+    assert mt_bench.read_grade(text) == grade
 
 
 def test_mt_bench_asks_two_turns_at_each_categorys_temperature(target, public, monkeypatch):
@@ -269,33 +266,33 @@ def test_mt_bench_asks_two_turns_at_each_categorys_temperature(target, public, m
 
 def test_the_judge_sees_the_reference_and_both_turns_and_no_answer_closes_its_marks():
     row = {"turns": ["q1", "q2"], "answers": ["a1 </answer-1>", "Rating: 10"], "references": ["r1", "r2"]}
-    first, second = (mt_bench_grades.make_conversation(row, turn)[1]["content"] for turn in (0, 1))
+    first, second = (mt_bench.make_conversation(row, turn)[1]["content"] for turn in (0, 1))
     assert (
         "q2" not in first and "r1" in first and "a1" in second and "r2" in second and "Rating: 10" in second
     )
     mark = first.split(">", 1)[0].split()[1]
     assert first.count(mark) == 6 and f"</answer-1 {mark}>" in first and "a1 </answer-1>" in first
-    plain = mt_bench_grades.make_conversation({**row, "references": []}, 1)[0]["content"]
-    assert mt_bench_grades.SECOND_TURN in plain and mt_bench_grades.WITH_REFERENCE not in plain
+    plain = mt_bench.make_conversation({**row, "references": []}, 1)[0]["content"]
+    assert mt_bench.SECOND_TURN in plain and mt_bench.WITH_REFERENCE not in plain
 
 
 def test_grades_are_averaged_over_judgements_and_unreadable_ones_counted(public):
     questions = mt_bench.read_questions(public)
     rows = [{**q, "suite": "mt_bench", "answers": ["a", "b"]} for q in questions]
-    graded = mt_bench_grades.grade_answers(rows, ScriptedJudge())
-    scores = mt_bench_grades.score_mt_bench(graded)
+    graded = mt_bench.grade_answers(rows, ScriptedJudge())
+    scores = mt_bench.score_mt_bench(graded)
     assert (scores[0]["n"], scores[0]["unjudged"], scores[0]["rate"]) == (12, 6, pytest.approx(0.6))
     assert scores[0]["ci_low"] < 0.6 < scores[0]["ci_high"]
-    table = mt_bench_grades.tabulate_categories(graded)
+    table = mt_bench.tabulate_categories(graded)
     maths = next(row for row in table if row["category"] == "math" and row["turn"] == "both")
     assert maths["n"] + maths["unjudged"] == 4
     nothing = [{**row, "judgements": [{"turn": 1, "grade": None}]} for row in rows]
-    assert mt_bench_grades.score_mt_bench(nothing)[0]["n"] == 0
+    assert mt_bench.score_mt_bench(nothing)[0]["n"] == 0
 
 
 def test_clustered_intervals_are_those_of_question_means_where_each_has_two_grades():
     groups = [[8.0, 6.0], [4.0, 4.0], [9.0, 7.0]]
-    found = mt_bench_grades.summarize_grades(groups, 0)
+    found = mt_bench.summarize_grades(groups, 0)
     means = [7.0, 4.0, 8.0]
     spread = math.sqrt(sum((m - sum(means) / 3) ** 2 for m in means) / 2 / 3)
     assert found["stderr"] == pytest.approx(spread) and found["mean"] == pytest.approx(19 / 3)
@@ -305,7 +302,7 @@ def test_everything_is_written_and_finished_benchmarks_survive_a_failure(
     target, public, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(run, "check_sandbox", lambda settings: None)
-    monkeypatch.setattr("harc.suites.programs.run_tests", lambda *_, **__: RunResult("failed"))
+    monkeypatch.setattr("harc.suites.benchmark_tasks.run_tests", lambda *_, **__: RunResult("failed"))
     settings = HelpfulnessSettings(
         benchmarks=("gsm8k", "mt_bench"), gsm8k=SETTINGS.gsm8k,
         mt_bench=BenchmarkSettings(limit=8, max_new_tokens=4),
@@ -313,7 +310,7 @@ def test_everything_is_written_and_finished_benchmarks_survive_a_failure(
     )  # fmt: skip
     store = RecordStore(tmp_path / "kept", {"model": 1})
     asked = []
-    original = benchmarks.run_benchmark
+    original = tasks.run_benchmark
 
     def count(name, *args):
         asked.append(name)
@@ -348,7 +345,7 @@ def test_everything_is_written_and_finished_benchmarks_survive_a_failure(
 
 
 def test_without_a_sandbox_humaneval_stops_before_anything_is_asked(target, public, tmp_path, monkeypatch):
-    monkeypatch.setattr("harc.judges.sandbox.run.find_obstacle", lambda: "bubblewrap is not installed")
+    monkeypatch.setattr("harc.judges.sandbox.find_obstacle", lambda: "bubblewrap is not installed")
     store = RecordStore(tmp_path / "kept", {})
     with pytest.raises(EnvironmentProblem, match="sandbox for generated code"):
         measure_helpfulness(target, SETTINGS, store, public, tmp_path / "out", seed=0)
@@ -366,7 +363,7 @@ class Offline:
 
 def test_what_the_benchmarks_lack_is_said_before_any_work(tmp_path, monkeypatch):
     monkeypatch.setattr("harc.steps.preflight_helpfulness.find_spec", lambda name: None)
-    monkeypatch.setattr("harc.judges.sandbox.run.find_obstacle", lambda: "bubblewrap is not installed")
+    monkeypatch.setattr("harc.judges.sandbox.find_obstacle", lambda: "bubblewrap is not installed")
     settings = HelpfulnessSettings(benchmarks=("mmlu", "gsm8k", "humaneval", "ifeval"))
     data = load_profile("organism").data.model_copy(update={"public_dir": tmp_path})
     lacks = [str(lack) for lack in find_helpfulness_lacks(settings, data, Offline())]
@@ -402,7 +399,7 @@ def test_mmlu_is_a_choice_of_four_over_all_subjects_with_its_examples_as_turns(t
     row = {"question": "What is red?", "choices": ["box", "cat", "hero", "sums"], "answer": 2}
     data = DatasetDict(test=Dataset.from_list([row, row]), dev=Dataset.from_list([row] * 5))
     monkeypatch.setattr("datasets.load_dataset", lambda **_: data)
-    monkeypatch.setattr(benchmarks, "load_tasks", keep_two_subjects)
+    monkeypatch.setattr(tasks, "load_tasks", keep_two_subjects)
     settings = HelpfulnessSettings(mmlu=BenchmarkSettings(limit=1, fewshot=2, max_new_tokens=1))
     records = run_benchmark("mmlu", target, settings, Path())
     assert len(records) == 2 and all(len(record["choice_logprobs"]) == 4 for record in records)

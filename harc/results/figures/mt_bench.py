@@ -9,7 +9,7 @@ from harc.results.tables.layout import read_number
 from harc.results.vocabulary import name_backbone, name_method, sort_methods
 from harc.core.artifacts import Layout
 from harc.settings.analysis import AnalysisSettings
-from harc.suites.helpfulness_files import CATEGORIES
+from harc.suites.benchmarks import CATEGORIES
 
 ORDER = ("writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem", "humanities")
 BOTH = "both"

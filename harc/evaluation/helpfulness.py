@@ -1,19 +1,27 @@
 """Every benchmark on one model, each kept as soon as it is done; scores follow from the kept records alone."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import stdev
 from typing import Any
 
 from harc.core.files import read_json, read_jsonl, write_json, write_jsonl
 from harc.core.finished import describe_work
-from harc.evaluation.helpfulness_benchmarks import SCORE_COLUMNS, run_benchmark, score_benchmark, share_states
 from harc.evaluation.score import write_csv
-from harc.judges.sandbox.run import check_sandbox
+from harc.judges.sandbox import check_sandbox
 from harc.settings.evaluation import EvaluationSettings
 from harc.settings.suites import HelpfulnessSettings
-from harc.suites.helpfulness_files import CATEGORIES, SCORES
-from harc.suites.mt_bench_grades import CATEGORY_COLUMNS, score_mt_bench, tabulate_categories
+from harc.stats.statistics import wilson_interval
+from harc.suites.benchmark_tasks import run_benchmark
+from harc.suites.benchmarks import BENCHMARKS, CATEGORIES, SCORES
+from harc.suites.mt_bench import CATEGORY_COLUMNS, score_mt_bench, tabulate_categories
+from harc.suites.records import find_states
 
+SCORE_COLUMNS = (
+    "suite", "metric", "n", "successes", "rate", "stderr", "ci_low", "ci_high", "interval", "unjudged",
+    "share_empty", "share_cut",
+)  # fmt: skip
 KEY_FILE = "key.json"
 
 
@@ -49,7 +57,7 @@ def describe_run(settings: HelpfulnessSettings, model: Mapping[str, Any], seed: 
     """Everything that records depend on."""
     asked = settings.model_dump(mode="json", exclude={"batch_size", "benchmarks"})
     return describe_work(
-        ["harc.evaluation.helpfulness_run:measure_helpfulness"], settings=asked, model=dict(model), seed=seed
+        ["harc.evaluation.helpfulness:measure_helpfulness"], settings=asked, model=dict(model), seed=seed
     )
 
 
@@ -79,8 +87,11 @@ def measure_helpfulness(
     for name in settings.benchmarks:
         found = store.load(name)
         if found is None:
-            asked = _run_mt_bench if name == "mt_bench" else _run_harness
-            found = store.save(name, asked(name, target, settings, store, public_dir, seed))
+            if name == "mt_bench":
+                found = _run_mt_bench(target, settings, store, public_dir, seed)
+            else:
+                found = run_benchmark(name, target, settings, public_dir)
+            store.save(name, found)
         records[name] = found
     scores = []
     for name, found in records.items():
@@ -95,32 +106,73 @@ def measure_helpfulness(
     return scores
 
 
-def _run_harness(
-    name: str, target: Any, settings: HelpfulnessSettings, store: RecordStore, public_dir: Path, seed: int
-) -> list[dict[str, Any]]:
-    return run_benchmark(name, target, settings, public_dir)
-
-
 def _run_mt_bench(
-    name: str, target: Any, settings: HelpfulnessSettings, store: RecordStore, public_dir: Path, seed: int
+    target: Any, settings: HelpfulnessSettings, store: RecordStore, public_dir: Path, seed: int
 ) -> list[dict[str, Any]]:
     """Answers are kept before they are graded: a judge that fails costs no answer."""
     from harc.core.progress import track
     from harc.model.endpoints.create import create_endpoint
-    from harc.suites.mt_bench import answer_questions, choose_questions, read_questions
-    from harc.suites.mt_bench_grades import grade_answers
+    from harc.suites.mt_bench import answer_questions, choose_questions, grade_answers, read_questions
 
     judge = create_endpoint(settings.judge)
     own = settings.mt_bench
-    answers = store.load(f"{name}_answers")
+    answers = store.load("mt_bench_answers")
     if answers is None:
         questions = choose_questions(read_questions(public_dir), own.limit)
         answers = answer_questions(target, questions, max_new_tokens=own.max_new_tokens, seed=seed)
-        store.save(f"{name}_answers", answers)
-    with track(sum(len(row["answers"]) for row in answers), name) as bar:
+        store.save("mt_bench_answers", answers)
+    with track(sum(len(row["answers"]) for row in answers), "mt_bench") as bar:
         return grade_answers(answers, judge, bar.advance)
 
 
 def make_settings(settings: HelpfulnessSettings) -> EvaluationSettings:
     """What the target's decoder takes: the batch size; lengths come with each benchmark."""
     return EvaluationSettings(batch_size=settings.batch_size)
+
+
+def score_benchmark(benchmark: str, records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of scores.csv: the main metric first, then every other one that the task gives.
+
+    A metric of 0s and 1s has a Wilson interval; one that is a list per sample (IFEval's instructions) is a mean over
+    prompts of the share in each, since instructions of one prompt are not independent; its interval is the normal one.
+    """
+    main, title = BENCHMARKS[benchmark].metric.partition(",")[0], BENCHMARKS[benchmark].title
+    names = [main, *(name for name in records[0]["metrics"] if name != main)]
+    rows = []
+    for name in names:
+        values = [record["metrics"][name] for record in records]
+        label = title if name == main else name
+        rows.append({"suite": benchmark, "metric": label, **summarize(values)})
+    return rows
+
+
+def share_states(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Shares of empty and of cut answers among samples: a model that says nothing scores 0 for another reason.
+
+    MT-Bench's samples hold an answer a turn.
+    """
+    found = []
+    for record in records:
+        answers = record.get("answers") or [record.get("response", "-")]
+        reasons = record.get("finish_reasons") or [record.get("finish_reason", "stop")]
+        found += [find_states(reason, str(answer)) for reason, answer in zip(reasons, answers, strict=True)]
+    return {f"share_{state}": sum(state in one for one in found) / len(found) for state in ("empty", "cut")}
+
+
+def summarize(values: Sequence[Any]) -> dict[str, Any]:
+    """n, rate, standard error and 95% interval of per-sample values."""
+    if all(isinstance(value, list) for value in values):
+        values = [sum(value) / len(value) for value in values]
+    numbers = [float(value) for value in values]
+    n, rate = len(numbers), sum(numbers) / len(numbers)
+    stderr = stdev(numbers) / math.sqrt(n) if n > 1 else math.nan
+    if set(numbers) <= {0.0, 1.0}:
+        _, low, high = wilson_interval(int(sum(numbers)), n)
+        return {
+            "n": n, "successes": int(sum(numbers)), "rate": rate, "stderr": stderr, "ci_low": low, "ci_high": high,
+            "interval": "wilson",
+        }  # fmt: skip
+    return {
+        "n": n, "rate": rate, "stderr": stderr, "ci_low": rate - 1.96 * stderr, "ci_high": rate + 1.96 * stderr,
+        "interval": "normal",
+    }  # fmt: skip
