@@ -45,8 +45,6 @@ def calibrate(
     from harc.data.fetch import fetch_datasets
     from harc.evaluation import calibrate_gibberish as gibberish
     from harc.evaluation import calibrate_over_refusal as over_refusal
-    from harc.evaluation.calibration_columns import OVER_REFUSAL
-    from harc.evaluation.calibration_summary import summarise_calibration
     from harc.evaluation.score import write_csv
     from harc.judges.registry import RULE_JUDGES, make_judges
     from harc.results.tables.layout import read_table
@@ -58,11 +56,11 @@ def calibrate(
     judges = make_judges(names, "", settings)
     fetch_datasets(("xstest", "coconot", "gsm8k", "humaneval"), data, mirror=mirror)
     tables = {
-        "over_refusal": (OVER_REFUSAL, over_refusal.calibrate_judges(data, judges)),
+        "over_refusal": (over_refusal.COLUMNS, over_refusal.calibrate_judges(data, judges)),
         "gibberish": (gibberish.COLUMNS, gibberish.calibrate_gibberish(data)),
     }
     for name, (columns, rows) in tables.items():
         write_csv(out / f"{name}.csv", columns, rows)
         show(os.fspath(out / f"{name}.csv"))
-    for line in summarise_calibration(read_table(out / "over_refusal.csv")):
+    for line in over_refusal.summarise_calibration(read_table(out / "over_refusal.csv")):
         show(line)

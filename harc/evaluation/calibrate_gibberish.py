@@ -11,8 +11,7 @@ from harc.core.errors import DataError
 from harc.core.files import read_jsonl
 from harc.core.untrusted import parse_json
 from harc.evaluation.calibrate_over_refusal import COMPLETIONS, read_completions
-from harc.evaluation.calibration_columns import SOURCE_COLUMNS
-from harc.evaluation.calibration_sources import check_source
+from harc.evaluation.calibration_sources import SOURCE_COLUMNS, check_source
 from harc.judges.gibberish import COMPRESSED_FROM, is_gibberish
 from harc.stats.statistics import wilson_interval
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harc.data.public_sources import read_csv
-from harc.evaluation.calibration_sources import check_source
+from harc.evaluation.calibration_sources import SOURCE_COLUMNS, check_source
 from harc.judges.base import FULL_REFUSAL, UNJUDGED, Answer, Judge
 from harc.judges.registry import GRADED_REFUSALS
 from harc.stats.bootstrap import kappa_interval, paired_difference_interval
@@ -28,6 +28,20 @@ DEVELOPED_ON = {"refusal_rules": ("Llama-2 (original system prompt)", "Mistral-I
 NEEDED = ("prompt", "type", "completion", "final_label", "gpt4_label")
 FULL, PARTIAL = "2_full_refusal", "3_partial_refusal"
 BOOTSTRAP = {"resamples": 2000, "seed": 0}
+RATES = ("human_any", "human_full", "judge", "agreement_any", "agreement_full")
+KAPPAS = ("kappa_any", "kappa_full")
+DIFFERENCES = ("difference_any", "difference_full")
+"""The judge's rate minus people's, over the same answers."""
+COLUMNS = (
+    "completion_model", "prompts", "judge_name", "judge_version", "developed_on", "n", "unjudged",
+    *(f"{name}{end}" for name in (*RATES, *KAPPAS, *DIFFERENCES) for end in ("", "_low", "_high")),
+    *SOURCE_COLUMNS,
+)  # fmt: skip
+SUMMARISED = ("refusal_rules", "string_xstest", "string_jailbreakbench")
+HEADER = (
+    "| answers of | prompts | n | judge | refused by people | refused by the judge | difference | agreement | kappa |",
+    "|---|---|---|---|---|---|---|---|---|",
+)
 
 
 @dataclass(frozen=True)
@@ -134,3 +148,30 @@ def calibrate_judges(folder: Path, judges: Sequence[Judge]) -> list[dict]:
         source = check_source(folder, path)
         table += calibrate_file(name, read_completions(folder / path), judges, source)
     return table
+
+
+def summarise_calibration(rows: Sequence[dict]) -> list[str]:
+    """Lines of Markdown for docs/evaluation.md: the deciding judge and string judges, partial refusals as refusals.
+
+    Args:
+        rows: of over_refusal.csv, numbers as numbers or as text.
+    """
+    lines = list(HEADER)
+    for row in rows:
+        if row["judge_name"] in SUMMARISED:
+            seen = " (developed on)" if row["developed_on"] == "yes" else ""
+            figures = ("difference_any", "agreement_any", "kappa_any")
+            cells = [
+                row["completion_model"], row["prompts"], row["n"], f"`{row['judge_name']}`{seen}",
+                _number(row["human_any"]), _number(row["judge"]), *(_with_interval(row, name) for name in figures),
+            ]  # fmt: skip
+            lines.append(f"| {' | '.join(map(str, cells))} |")
+    return lines
+
+
+def _with_interval(row: dict, name: str) -> str:
+    return f"{_number(row[name])} [{_number(row[f'{name}_low'])}, {_number(row[f'{name}_high'])}]"
+
+
+def _number(value: str | float) -> str:
+    return f"{float(value):.3f}".replace("-0.000", "0.000") if value != "" else "-"

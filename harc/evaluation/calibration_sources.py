@@ -7,6 +7,8 @@ from harc.core.errors import DataError
 from harc.core.files import sha256_file
 from harc.data.registry import RegisteredFile, load_registry
 
+SOURCE_COLUMNS = ("source", "revision", "sha256")
+
 
 def find_registered(path: str) -> RegisteredFile:
     """The registry's entry of a file.

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harc.evaluation.calibrate_over_refusal import DEVELOPED_ON
-from harc.evaluation.calibration_summary import summarise_calibration
+from harc.evaluation.calibrate_over_refusal import DEVELOPED_ON, summarise_calibration
 from harc.evaluation.own_command import DEFAULT_JUDGES
 from harc.judges.base import Answer
 from harc.judges.gibberish import is_gibberish

@@ -24,7 +24,7 @@ from harc.steps.preflight_helpfulness import find_helpfulness_lacks
 from harc.suites import benchmark_tasks as tasks
 from harc.suites import lm_eval_model as model
 from harc.suites import mt_bench
-from harc.suites.benchmark_tasks import build_program, grade_program, run_benchmark
+from harc.suites.benchmark_tasks import build_program, grade_program, load_tasks, run_benchmark
 from harc.suites.target import Target
 
 SETTINGS = HelpfulnessSettings(
@@ -388,7 +388,7 @@ def test_mt_bench_needs_a_judge():
 
 def keep_two_subjects(*arguments):
     """MMLU is 57 tasks; two are enough for a test."""
-    loaded = tasks.load_tasks(*arguments)
+    loaded = load_tasks(*arguments)
     assert len(loaded["tasks"]) == 57
     return {"tasks": dict(list(loaded["tasks"].items())[:2]), "groups": {}, "group_map": {}}
 

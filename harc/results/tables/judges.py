@@ -4,8 +4,7 @@ from pathlib import Path
 
 from harc.results.latex import (MISSING, escape_latex, format_interval, format_number, format_rate)
 from harc.results.tables.layout import (Table, read_number, read_table, title_row)
-from harc.evaluation.calibration_columns import KAPPAS
-from harc.evaluation.calibration_columns import OVER_REFUSAL as COLUMNS
+from harc.evaluation.calibrate_over_refusal import COLUMNS, KAPPAS
 
 PRINTED = ("judge", "agreement_any", "kappa_any", "agreement_full", "kappa_full")
 TEXTS = (
