@@ -1,11 +1,13 @@
 """Atomic reading and writing: a file is either the old one, the new one, or absent; never half of one."""
 
+import gzip
 import hashlib
 import json
 import os
 import re
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,6 +91,8 @@ def write_jsonl(path: Path | str, rows: Iterable[dict]) -> None:
 
 def _read_text(path: Path) -> str:
     try:
+        if path.suffix == ".gz":
+            return gzip.decompress(path.read_bytes()).decode()
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise DataError(
@@ -100,6 +104,10 @@ def _read_text(path: Path) -> str:
             expected="UTF-8 text",
             found=f"byte {problem.object[problem.start]:#04x} at offset {problem.start}",
             fix="save the file as UTF-8",
+        ) from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as problem:
+        raise DataError(
+            str(path), expected="a gzipped file", found=str(problem), fix="fetch it again"
         ) from None
 
 
@@ -118,7 +126,7 @@ def read_json(path: Path | str) -> Any:
 
 
 def read_jsonl(path: Path | str, required: Sequence[str] = ()) -> list[dict]:
-    """Read one JSON object per line; blank lines are an error, since a cut file often ends in one.
+    """Read one JSON object per line, of a .gz file too; blank lines are an error: a cut file often ends in one.
 
     Args:
         path: the file.

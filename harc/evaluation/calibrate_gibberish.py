@@ -1,17 +1,12 @@
 """What the gibberish detector does: false alarms on real text of several kinds, and how much damage it finds."""
 
-import gzip
 import random
 import string
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from harc.core.errors import DataError
 from harc.core.files import read_jsonl
-from harc.core.untrusted import parse_json
-from harc.evaluation.calibrate_over_refusal import COMPLETIONS, read_completions
-from harc.evaluation.calibration_sources import SOURCE_COLUMNS, check_source
+from harc.evaluation.calibrate_over_refusal import COMPLETIONS, SOURCE_COLUMNS, check_source, read_completions
 from harc.judges.gibberish import COMPRESSED_FROM, is_gibberish
 from harc.stats.statistics import wilson_interval
 
@@ -97,21 +92,11 @@ def read_others(folder: Path, path: str) -> list[str]:
     Raises:
         DataError: for a damaged file.
     """
-    if path.endswith(".gz"):
-        try:
-            with gzip.open(folder / path, "rt", encoding="utf-8") as handle:
-                rows = [parse_json(line) for line in handle]
-        except (EOFError, OSError, ValueError, zlib.error) as problem:
-            raise DataError(
-                str(folder / path), expected="JSON lines", found=str(problem), fix="fetch it again"
-            ) from None
-    else:
-        rows = read_jsonl(folder / path)
     return [
         row["prompt"] + row["canonical_solution"]
         if "canonical_solution" in row
         else row.get("chosen") or row["answer"]
-        for row in rows
+        for row in read_jsonl(folder / path)
     ]
 
 

@@ -7,12 +7,15 @@ and frozen before the third's were read, which `developed_on` tells apart. GPT-4
 stand beside the judges as `gpt4_any` and `gpt4_full`.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harc.core.errors import DataError
+from harc.core.files import sha256_file
 from harc.data.public_sources import read_csv
-from harc.evaluation.calibration_sources import SOURCE_COLUMNS, check_source
+from harc.data.registry import RegisteredFile, load_registry
 from harc.judges.base import FULL_REFUSAL, UNJUDGED, Answer, Judge
 from harc.judges.registry import GRADED_REFUSALS
 from harc.stats.bootstrap import kappa_interval, paired_difference_interval
@@ -28,6 +31,8 @@ DEVELOPED_ON = {"refusal_rules": ("Llama-2 (original system prompt)", "Mistral-I
 NEEDED = ("prompt", "type", "completion", "final_label", "gpt4_label")
 FULL, PARTIAL = "2_full_refusal", "3_partial_refusal"
 BOOTSTRAP = {"resamples": 2000, "seed": 0}
+SOURCE_COLUMNS = ("source", "revision", "sha256")
+"""Where the figures were computed from: the registered file's commit and digest, beside every row."""
 RATES = ("human_any", "human_full", "judge", "agreement_any", "agreement_full")
 KAPPAS = ("kappa_any", "kappa_full")
 DIFFERENCES = ("difference_any", "difference_full")
@@ -42,6 +47,44 @@ HEADER = (
     "| answers of | prompts | n | judge | refused by people | refused by the judge | difference | agreement | kappa |",
     "|---|---|---|---|---|---|---|---|---|",
 )
+
+
+def find_registered(path: str) -> RegisteredFile:
+    """The registry's entry of a file.
+
+    Raises:
+        KeyError: if no dataset has it.
+    """
+    for dataset in load_registry().datasets.values():
+        for file in dataset.files:
+            if file.path == path:
+                return file
+    raise KeyError(path)
+
+
+def find_revision(url: str) -> str:
+    """The commit in the address of a file."""
+    found = re.search(r"/([0-9a-f]{10,40})/", url)
+    return found.group(1)[:12] if found else ""
+
+
+def check_source(folder: Path, path: str) -> dict[str, str]:
+    """Source columns of a registered file, whose bytes are checked.
+
+    Raises:
+        DataError: if the file is missing or has other bytes.
+    """
+    file = find_registered(path)
+    place = folder / path
+    found = sha256_file(place) if place.is_file() else "no file"
+    if found != file.sha256:
+        raise DataError(
+            str(place),
+            expected=f"the registered file with sha256 {file.sha256}",
+            found=found,
+            fix="run `harc data fetch` for it",
+        )
+    return {"source": path, "revision": find_revision(file.url), "sha256": file.sha256}
 
 
 @dataclass(frozen=True)

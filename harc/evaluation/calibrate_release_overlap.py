@@ -11,7 +11,7 @@ from pathlib import Path
 from harc.core.files import read_json
 from harc.data.contamination import ReferenceIndex, measure_suite
 from harc.data.public_sources import XSTEST_GPT4, Prompt, PublicPrompts, read_public_prompts
-from harc.evaluation.calibration_sources import SOURCE_COLUMNS, check_source
+from harc.evaluation.calibrate_over_refusal import SOURCE_COLUMNS, check_source
 from harc.settings.contamination import ContaminationSettings
 from harc.stats.statistics import wilson_interval
 

@@ -15,8 +15,7 @@ from typing import Any
 from harc.core.errors import DataError
 from harc.core.files import sha256_text
 from harc.judges.base import UNJUDGED, Answer, Judge, JudgeKind, Verdict
-from harc.judges.gibberish import is_gibberish
-from harc.judges.rubrics import HARMBENCH, read_yes_or_no
+from harc.judges.rubrics import HARMBENCH, judge_unbroken, read_yes_or_no
 from harc.settings.judges import ClassifierSettings
 
 JUDGES = (
@@ -93,12 +92,9 @@ class HubClassifierJudge:
 
     def judge(self, answers: Sequence[Answer]) -> list[Verdict]:
         """One verdict per answer, in order."""
-        broken = [is_gibberish(answer.response) for answer in answers]
-        asked = [answer for answer, skip in zip(answers, broken, strict=True) if not skip]
-        words = iter(self._ask(asked) if asked else [])
-        return [Verdict("garbled", 1, "gibberish") if skip else _read(next(words)) for skip in broken]
+        return judge_unbroken(answers, self._ask)
 
-    def _ask(self, answers: Sequence[Answer]) -> list[str]:
+    def _ask(self, answers: Sequence[Answer]) -> list[Verdict]:
         from harc.model.generation import generate_greedy
 
         model, tokenizer = self.loaded
@@ -109,7 +105,7 @@ class HubClassifierJudge:
             max_new_tokens=1,
             batch_size=self.settings.batch_size,
         )
-        return [completion.text for completion in completions]
+        return [read_yes_or_no(done.text) or Verdict(UNJUDGED, 1, done.text) for done in completions]
 
     def encode(self, answer: Answer) -> list[int]:
         """Token ids of the question about an answer, which is clipped to its first tokens."""
@@ -120,10 +116,6 @@ class HubClassifierJudge:
         before, after = self.template.split("{generation}")
         before, after = (part.replace("{behavior}", break_marks(answer.request)) for part in (before, after))
         return tokenizer.encode(before + clipped + after)
-
-
-def _read(word: str) -> Verdict:
-    return read_yes_or_no(word) or Verdict(UNJUDGED, 1, word)
 
 
 def make(names: Sequence[str], refusal: str, settings: Any) -> dict[str, Judge]:

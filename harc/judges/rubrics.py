@@ -185,6 +185,16 @@ JUDGES = tuple(
 SHOWN = 80  # characters of an unreadable reply that are kept
 
 
+def judge_unbroken(
+    answers: Sequence[Answer], ask: Callable[[Sequence[Answer]], list[Verdict]]
+) -> list[Verdict]:
+    """A model's verdicts, in order; gibberish is `garbled` without being asked about."""
+    broken = [is_gibberish(answer.response) for answer in answers]
+    asked = [answer for answer, skip in zip(answers, broken, strict=True) if not skip]
+    verdicts = iter(ask(asked) if asked else [])
+    return [Verdict("garbled", 1, "gibberish") if skip else next(verdicts) for skip in broken]
+
+
 class RubricJudge:
     """Asks a chat model at temperature 0; a reply that the rubric cannot read gives `unjudged`.
 
@@ -209,18 +219,14 @@ class RubricJudge:
 
     def judge(self, answers: Sequence[Answer]) -> list[Verdict]:
         """One verdict per answer, in order."""
-        broken = [is_gibberish(answer.response) for answer in answers]
-        asked = [answer for answer, skip in zip(answers, broken, strict=True) if not skip]
-        replies = iter(self._ask(asked) if asked else [])
-        return [Verdict("garbled", 1, "gibberish") if skip else self._read(next(replies)) for skip in broken]
+        return judge_unbroken(answers, self._ask)
 
-    def _ask(self, answers: Sequence[Answer]) -> list[Reply]:
-        return self.endpoint.complete(
-            [self._make_conversation(answer) for answer in answers],
-            temperature=0.0,
-            max_new_tokens=self.rubric.max_new_tokens,
-            seed=0,
+    def _ask(self, answers: Sequence[Answer]) -> list[Verdict]:
+        conversations = [self._make_conversation(answer) for answer in answers]
+        replies = self.endpoint.complete(
+            conversations, temperature=0.0, max_new_tokens=self.rubric.max_new_tokens, seed=0
         )
+        return [self._read(reply) for reply in replies]
 
     def _make_conversation(self, answer: Answer) -> list[dict[str, str]]:
         shown = answer.response[: self.longest_answer]

@@ -21,10 +21,10 @@ from harc.settings.evaluation import EvaluationSettings
 from harc.settings.profile import load_profile
 from harc.settings.suites import BenchmarkSettings, HelpfulnessSettings
 from harc.steps.preflight_helpfulness import find_helpfulness_lacks
-from harc.suites import benchmark_tasks as tasks
+from harc.suites import benchmarks as tasks
 from harc.suites import lm_eval_model as model
 from harc.suites import mt_bench
-from harc.suites.benchmark_tasks import build_program, grade_program, load_tasks, run_benchmark
+from harc.suites.benchmarks import build_program, grade_program, load_tasks, run_benchmark
 from harc.suites.target import Target
 
 SETTINGS = HelpfulnessSettings(
@@ -111,7 +111,7 @@ def test_humaneval_goes_on_from_the_opened_code_and_runs_in_the_sandbox(target, 
         seen.append(code)
         return RunResult("passed" if len(seen) == 1 else "timeout")
 
-    monkeypatch.setattr("harc.suites.benchmark_tasks.run_tests", run_tests)
+    monkeypatch.setattr("harc.suites.benchmarks.run_tests", run_tests)
     records = run_benchmark("humaneval", target, SETTINGS, public)
     prompt = records[0]["prompt"]
     assert (
@@ -187,10 +187,10 @@ def test_limits_and_examples_follow_the_settings(target, public):
 
 def test_damaged_local_files_are_named(target, public):
     (public / "humaneval/HumanEval.jsonl.gz").write_bytes(b"not gzip")
-    with pytest.raises(DataError, match=r"HumanEval\.jsonl\.gz: expected a gzipped JSONL file"):
+    with pytest.raises(DataError, match=r"HumanEval\.jsonl\.gz: expected a gzipped file"):
         run_benchmark("humaneval", target, SETTINGS, public)
     (public / "humaneval/HumanEval.jsonl.gz").write_bytes(gzip.compress(b'{"prompt": "x"}\n'))
-    with pytest.raises(DataError, match="expected rows with task_id, prompt, test, entry_point"):
+    with pytest.raises(DataError, match="expected the fields task_id, prompt, test, entry_point"):
         run_benchmark("humaneval", target, SETTINGS, public)
 
 
@@ -302,7 +302,7 @@ def test_everything_is_written_and_finished_benchmarks_survive_a_failure(
     target, public, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(run, "check_sandbox", lambda settings: None)
-    monkeypatch.setattr("harc.suites.benchmark_tasks.run_tests", lambda *_, **__: RunResult("failed"))
+    monkeypatch.setattr("harc.suites.benchmarks.run_tests", lambda *_, **__: RunResult("failed"))
     settings = HelpfulnessSettings(
         benchmarks=("gsm8k", "mt_bench"), gsm8k=SETTINGS.gsm8k,
         mt_bench=BenchmarkSettings(limit=8, max_new_tokens=4),
