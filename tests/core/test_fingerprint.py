@@ -366,6 +366,16 @@ def test_a_composed_methods_tuning_reaches_both_objectives():
     }
 
 
+def test_registries_are_followed_into_what_is_asked_of_them():
+    asked = set(list_definitions(["harc.steps.evaluate:run"]))
+    assert asked >= {"harc.suites.pair:run", "harc.suites.prefill:run", "harc.judges.rubrics:make"}
+    shown = set(list_definitions(["harc.steps.make_tables:run"]))
+    assert "harc.suites.pair:SUITES" in shown and "harc.judges.rubrics:JUDGES" in shown
+    assert not shown & {"harc.suites.pair:run", "harc.judges.rubrics:make"}
+    trained = list_definitions(["harc.steps.train_adapter:run"])
+    assert not [place for place in trained if place.startswith(("harc.suites", "harc.judges"))]
+
+
 # Where a name is looked up at run time, which no walk over names can follow: each is covered by `list_plugins`.
 LOADERS = {
     "harc.training.create:create_objective",
