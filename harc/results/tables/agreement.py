@@ -11,7 +11,7 @@ from harc.stats.agreement import KINDS, list_comparisons, pair_labels
 from harc.stats.bootstrap import kappa_interval
 
 GROUPS = {
-    "attacks and direct requests": (*ATTACKS, "persona", "prefill", *DIRECT, *CONTRASTS),
+    "attacks and direct requests": (*ATTACKS, *EXTRA_ATTACK_SUITES, *DIRECT, *CONTRASTS),
     "over-refusal": OVER_REFUSAL,
     "benign and helpfulness": (*CONTROLS, *HELPFULNESS),
 }
