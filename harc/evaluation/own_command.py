@@ -9,7 +9,6 @@ from harc.core.errors import ConfigError
 from harc.core.finished import describe_work
 from harc.core.untrusted import escape_control, parse_json
 from harc.evaluation.own_benchmarks import (
-    BENCHMARKS,
     check_benchmarks,
     format_benchmarks,
     make_benchmark_settings,
@@ -24,6 +23,7 @@ from harc.settings.endpoints import EndpointSettings
 from harc.settings.evaluation import EvaluationSettings
 from harc.settings.judges import JudgeFile
 from harc.settings.suites import HelpfulnessSettings
+from harc.suites.benchmarks import BENCHMARKS
 
 ANSWERING = ["harc.evaluation.own_run:answer_suite", "harc.evaluation.own_run:make_target"]
 """Where the code begins that answers depend on; verdicts are given anew by every run."""

@@ -469,9 +469,9 @@ def test_shipped_suites_stand_beside_own_files(options, monkeypatch, tmp_path):
 
 def test_the_command_prints_a_table_and_its_help_says_what_suites_and_judges_are(options):
     from harc.cli import app
-    from harc.evaluation.own_benchmarks import BENCHMARKS
     from harc.evaluation.own_shipped import SUITES
     from harc.judges.registry import LABELS_OF
+    from harc.suites.benchmarks import BENCHMARKS
 
     words = ["evaluate", "--model", options.model, "--suite", options.suites[0], "--out", str(options.out)]
     done = CliRunner().invoke(app, [*words, "--max-new-tokens", "4"])

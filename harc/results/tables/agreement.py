@@ -9,6 +9,7 @@ from harc.results.tables.layout import Table, title_row
 from harc.results.vocabulary import (ATTACKS, CONTRASTS, CONTROLS, DIRECT, HELPFULNESS, OVER_REFUSAL, name_backbone)
 from harc.stats.agreement import KINDS, list_comparisons, pair_labels
 from harc.stats.bootstrap import kappa_interval
+from harc.suites import EXTRA_ATTACK_SUITES
 
 GROUPS = {
     "attacks and direct requests": (*ATTACKS, *EXTRA_ATTACK_SUITES, *DIRECT, *CONTRASTS),
