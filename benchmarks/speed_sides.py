@@ -96,11 +96,12 @@ def summarize_gradients(model: Any, loss: Any) -> dict[str, Any]:
 def step_fast(arguments: argparse.Namespace, attached: ExitStack) -> Side:
     """harc's forward and backward passes over one micro-batch."""
     from harc.geometry.extraction import ResponsePairs
+    from harc.methods.harc import HarcObjective
     from harc.settings.directions import DirectionSettings
     from harc.training.adapters import attach_adapter
     from harc.training.batches import collate_rows, split_rows
-    from harc.training.coupling import HarcObjective, Sources
     from harc.training.forward import AdapterForward
+    from harc.training.objective import Sources
 
     settings, backbone, rows, directions = prepare_step(arguments)
     adapted = attached.enter_context(attach_adapter(backbone, settings.lora, 0))
@@ -126,7 +127,7 @@ def step_naive(arguments: argparse.Namespace, attached: ExitStack) -> Side:
     import naive_reference
     from peft import LoraConfig, get_peft_model
 
-    from harc.geometry.layers import select_layers
+    from harc.methods.harc import select_layers
     from harc.settings.directions import LayerSettings
 
     settings, backbone, encoded, directions = prepare_step(arguments)

@@ -84,7 +84,7 @@ def _layers(subject: Subject) -> Iterator[Problem]:
     if problems or settings is None or directions is None:
         return
     from harc.geometry.directions import load_directions
-    from harc.geometry.layers import describe_choice
+    from harc.methods.harc import describe_choice
     from harc.settings.directions import DirectionSettings
 
     chosen = DirectionSettings.model_validate(settings).layers

@@ -228,7 +228,7 @@ def tuned(
     name: Annotated[str, typer.Option(help="Name of the settings: config/tuned/<name>.yaml.")] = "organism",
 ) -> None:
     """Take what `snakemake tune` chose into the configuration, with every point that was tried."""
-    from harc.evaluation.tuning_adopt import adopt_tuned
+    from harc.evaluation.tuning import adopt_tuned
     from harc.settings.profile import load_profile
 
     for path in adopt_tuned(Layout(load_profile(profile).results_root).tuning, name):

@@ -1,1 +1,1 @@
-"""What everything stands on: errors, files, the layout of a results tree, provenance, fingerprints."""
+"""What every other part stands on: it knows nothing of models, methods or studies."""

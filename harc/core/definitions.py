@@ -167,6 +167,14 @@ class ModuleCode:
             return self._classes(name, nodes[0])
         return None
 
+    def find_made_base(self, name: str) -> str | None:
+        """The class that `name = create_model(..., __base__=Class)` adds fields to; None for anything else."""
+        for node in self.statements.get(name, []):
+            for part in ast.walk(node):
+                if isinstance(part, ast.keyword) and part.arg == "__base__":
+                    return ast.unparse(part.value)
+        return None
+
     def _classes(self, name: str, node: ast.ClassDef) -> ClassCode:
         known = self.__dict__.setdefault("_known_classes", {})
         if name not in known:

@@ -21,6 +21,7 @@ Other modules that are chosen at run time (`import_module`) must be given beside
 """
 
 import hashlib
+import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -30,7 +31,7 @@ from harc.core.definitions import INERT_BASES, ClassCode, Definition, ModuleCode
 
 PACKAGE = "harc"
 ROOT = Path(__file__).parents[1]
-REGISTRY_CALLS = ("gather(__package__,", "pick(__package__,")  # see harc.core.registry
+REGISTRY_CALL = re.compile(r'\b(?:gather|pick)\((?:__package__|"([\w.]+)"),')  # see harc.core.registry
 SETTINGS_BASE = "BaseModel"  # pydantic's, from which every group of settings descends
 
 
@@ -170,6 +171,7 @@ class _Reach:
         """Last words of the foreign bases that a class has, directly or through classes of ours."""
         for base in parts.bases:
             word = base.partition("[")[0]
+            word = code.find_made_base(word) or word
             place = self._locate(code, word)
             found = None if place is None else _read_module(place[0]).find_class(place[1])
             if found is None:
@@ -209,9 +211,9 @@ class _Reach:
             for path in _list_data_files().get(name, ()):
                 if path.suffix != ".py" or path.parent == code.folder:
                     self._take_file(path)
-        if any(call in definition.text for call in REGISTRY_CALLS):
-            package = code.name if code.is_package else code.name.rpartition(".")[0]
-            for path in sorted(code.folder.glob("[!_]*.py")):
+        for call in REGISTRY_CALL.finditer(definition.text):
+            package = call[1] or (code.name if code.is_package else code.name.rpartition(".")[0])
+            for path in sorted(_find_module(package).parent.glob("[!_]*.py")):
                 member = f"{package}.{path.stem}"
                 for name in definition.attributes & set(getattr(_read_module(member), "statements", ())):
                     self.reach(member, name)

@@ -1,6 +1,7 @@
 """Registries: what the modules of one package declare, found without a list of them.
 
-Call these with `__package__`: the fingerprint of the code follows such calls into every module of the package.
+Call these with `__package__`, or with a name that is written out: the fingerprint of the code follows such calls into
+every module of the package.
 """
 
 from importlib import import_module

@@ -1,55 +1,27 @@
 """Fine-tuning a method's model on more and more harmful answers, and asking it again after each."""
 
-import shutil
+import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from harc.core.files import sha256_file
-from harc.core.finished import identify_work, load_finished, save_finished
-from harc.core.progress import track
-from harc.evaluation.finetuning_rows import choose_rows
+from harc.core.errors import DataError
+from harc.core.files import read_jsonl
+from harc.evaluation.bench import Bench, run_parts
 from harc.evaluation.outcomes import load_outcomes, read_records
-from harc.evaluation.run import EvaluationPaths, evaluate_backbone, hash_weights
-from harc.settings.evaluation import EvaluationSettings
 from harc.settings.training import MethodSettings
-from harc.training.modules import list_objective_code
 
 ANSWER_COLUMNS = (
     "examples", "suite", "id", "unit", "goal", "label", "finish_reason", "response_tokens", "response",
 )  # fmt: skip
 RUN_COLUMNS = ("examples", "steps", "first_loss", "last_loss")
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What is fine-tuned and where it is asked.
-
-    Attributes:
-        weights: folder of the backbone, or of its snapshot.
-        dtype, device: precision and place of the model.
-        adapter: folder of the method's adapter; None for the base.
-        data: folder of the row files.
-        evaluation: the study's evaluation, with the suites to ask.
-        seed: of the new adapter and the attackers.
-        chat: what the model's chat template is told: template_options and date.
-    """
-
-    weights: Path
-    dtype: str
-    device: str
-    adapter: Path | None
-    data: Path
-    evaluation: EvaluationSettings
-    seed: int
-    chat: dict[str, Any] = field(default_factory=dict)
+Rows = Sequence[Mapping[str, Any]]
 
 
 def run_finetunings(
     bench: Bench,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Rows,
     plans: Mapping[int, MethodSettings | None],
     order_seed: int,
     checkpoint: Path,
@@ -71,46 +43,74 @@ def run_finetunings(
     Raises:
         DataError: if there are fewer rows than examples.
     """
-    chosen = {examples: choose_rows(rows, examples, order_seed) for examples in plans}
-    answers, runs = [], []
-    with TemporaryDirectory() as scratch, track(len(plans), label) as bar:
-        for examples, settings in plans.items():
-            file = checkpoint / f"examples_{examples:05d}.json"
-            key = _identify(bench, settings, chosen[examples])
-            done = load_finished(file, key)
-            if done is None:
-                done = _finetune_once(bench, chosen[examples], settings, Path(scratch) / str(examples))
-                save_finished(file, key, done)
-            answers += [{"examples": examples, **row} for row in done["answers"]]
-            runs.append({"examples": examples, **done["run"]})
-            bar.advance(1, examples=examples)
-    shutil.rmtree(checkpoint, ignore_errors=True)
-    return answers, runs
+    parts = {}
+    for examples, settings in plans.items():
+        chosen = choose_rows(rows, examples, order_seed)
+        key = bench.identify(
+            "harc.evaluation.finetuning:run_finetunings",
+            settings,
+            files=(f"{bench.evaluation.split}.jsonl", "world.json"),
+            rows=chosen,
+        )
+        parts[f"examples_{examples:05d}"] = (key, partial(_finetune_once, bench, chosen, settings, examples))
+    done = run_parts(parts, checkpoint, label, lambda value: {"examples": value["run"]["examples"]})
+    return [row for value in done for row in value["answers"]], [value["run"] for value in done]
+
+
+def choose_rows(rows: Rows, count: int, seed: int) -> list[dict[str, Any]]:
+    """The first `count` harmful rows in a seeded order, so that a smaller set is part of every larger one.
+
+    The answer of a row is its field `rejected`: what a defence is trained away from. Rows are of the training split,
+    which shares no request with any evaluation split.
+
+    Args:
+        rows: training.jsonl.
+        count: rows wanted.
+        seed: of the order.
+
+    Raises:
+        DataError: if there are fewer rows with a harmful answer.
+    """
+    harmful = [row for row in rows if row["category"] == "harmful" and (row.get("rejected") or "").strip()]
+    if len(harmful) < count:
+        raise DataError(
+            "training.jsonl",
+            expected=f"{count} harmful rows with an answer in field 'rejected'",
+            found=str(len(harmful)),
+            fix="lower finetuning.examples, or give more rows",
+        )
+    order = random.Random(f"{seed}/harmful answers").sample(range(len(harmful)), len(harmful))
+    return [
+        {
+            "id": harmful[index].get("id", f"row {index}"),
+            "category": "harmful",
+            "prompt": harmful[index]["prompt"],
+            "response": harmful[index]["rejected"],
+        }
+        for index in order[:count]
+    ]
 
 
 def _finetune_once(
-    bench: Bench, rows: Sequence[Mapping[str, Any]], settings: MethodSettings | None, folder: Path
+    bench: Bench, rows: Rows, settings: MethodSettings | None, examples: int, scratch: Path
 ) -> dict[str, Any]:
     """Train, if there is anything to train on, and ask."""
-    adapter, run = bench.adapter, {"steps": 0, "first_loss": None, "last_loss": None}
+    folder = scratch / str(examples)
+    adapter, run = bench.method, {"steps": 0, "first_loss": None, "last_loss": None}
     if settings is not None:
         adapter = folder / "adapter"
         run = _train(bench, rows, settings, adapter)
-    return {"answers": _ask(bench, adapter, folder), "run": run}
+    answers = [{"examples": examples, **row} for row in _ask(bench, adapter, folder / "generations")]
+    return {"answers": answers, "run": {"examples": examples, **run}}
 
 
-def _train(
-    bench: Bench, rows: Sequence[Mapping[str, Any]], settings: MethodSettings, out_dir: Path
-) -> dict[str, Any]:
+def _train(bench: Bench, rows: Rows, settings: MethodSettings, out_dir: Path) -> dict[str, Any]:
     """Cross-entropy on the answers, from the merged model; the folder holds both updates as one adapter."""
-    from harc.core.files import read_jsonl
-    from harc.model.backbones import load_backbone
     from harc.training.run import train_adapter
 
-    backbone = load_backbone(bench.weights, dtype=bench.dtype, device=bench.device, **bench.chat)
-    start = bench.adapter if settings.start_from else None
+    start = bench.method if settings.start_from else None
     train_adapter(
-        backbone,
+        bench.open(),
         rows,
         [],
         [],
@@ -126,39 +126,16 @@ def _train(
     return {"steps": settings.steps, "first_loss": log[0]["ce"], "last_loss": log[-1]["ce"]}
 
 
-def _ask(bench: Bench, adapter: Path | None, folder: Path) -> list[dict[str, Any]]:
+def _ask(bench: Bench, adapter: Path | None, generations: Path) -> list[dict[str, Any]]:
     """Outcomes of every suite, with the answers themselves."""
     settings = bench.evaluation
-    paths = EvaluationPaths(
-        backbone=bench.weights,
-        adapter=adapter,
-        data=bench.data / f"{settings.split}.jsonl",
-        world=bench.data / "world.json",
-        directions=None,
-        generations=folder / "generations",
-        chat=bench.chat,
-    )
-    evaluate_backbone(paths, settings, seed=bench.seed, dtype=bench.dtype, device=bench.device)
+    bench.ask(adapter, generations)
     responses = {
         (suite, record["id"]): record["response"]
         for suite in settings.suites
-        for record in read_records(paths.generations / f"{suite}.jsonl", suite, settings.judges)
+        for record in read_records(generations / f"{suite}.jsonl", suite, settings.judges)
     }
-    kept = ANSWER_COLUMNS[1:-1]
     return [
-        {name: row[name] for name in kept} | {"response": responses[row["suite"], row["id"]]}
-        for row in load_outcomes(paths.generations, settings)
+        {name: row[name] for name in ANSWER_COLUMNS[1:-1]} | {"response": responses[row["suite"], row["id"]]}
+        for row in load_outcomes(generations, settings)
     ]
-
-
-def _identify(bench: Bench, settings: MethodSettings | None, rows: Sequence[Mapping[str, Any]]) -> str:
-    """Hash of everything that one fine-tuning depends on."""
-    return identify_work(
-        ["harc.evaluation.finetuning:run_finetunings", *list_objective_code(settings)],
-        settings=settings,
-        evaluation=bench.evaluation,
-        model=[bench.seed, bench.dtype, bench.chat, hash_weights(bench.weights)],
-        adapter=None if bench.adapter is None else hash_weights(bench.adapter),
-        data=[sha256_file(bench.data / name) for name in (f"{bench.evaluation.split}.jsonl", "world.json")],
-        rows=list(rows),
-    )

@@ -77,7 +77,7 @@ def write_trajectories(
     from safetensors.numpy import save
 
     from harc.geometry.directions import load_directions
-    from harc.geometry.trajectories import project_tokens
+    from harc.geometry.projections import project_tokens
 
     cosines = project_tokens(
         backbone,

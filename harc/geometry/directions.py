@@ -5,18 +5,17 @@ v_harm_resp, v_ref_resp: unit difference of mean pooled response residuals, harm
 helpful answers. (arXiv 2607.00572; microsoft/HARC main/directions.py@c3565e5.)
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
 from harc.core.errors import ArtifactError
 from harc.core.files import write_bytes
+from harc.core.lazy import Float, torch
 from harc.core.untrusted import parse_json
 
 FAMILIES = ("v_harm", "v_ref", "v_harm_resp", "v_ref_resp")
@@ -39,13 +38,13 @@ class Directions:
         settings: the direction settings they were read with.
     """
 
-    v_harm: Float[Tensor, "slots hidden"]
-    v_ref: Float[Tensor, "slots hidden"]
-    v_harm_resp: Float[Tensor, "slots hidden"] | None = None
-    v_ref_resp: Float[Tensor, "slots hidden"] | None = None
-    norms: Mapping[str, Float[Tensor, " slots"]] = field(default_factory=dict)
+    v_harm: Float[torch.Tensor, "slots hidden"]
+    v_ref: Float[torch.Tensor, "slots hidden"]
+    v_harm_resp: Float[torch.Tensor, "slots hidden"] | None = None
+    v_ref_resp: Float[torch.Tensor, "slots hidden"] | None = None
+    norms: Mapping[str, Float[torch.Tensor, " slots"]] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
-    bootstrap: Mapping[str, Float[Tensor, " slots"]] = field(default_factory=dict)
+    bootstrap: Mapping[str, Float[torch.Tensor, " slots"]] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -54,12 +53,12 @@ class Directions:
         return self.v_harm.shape[0]
 
     @property
-    def families(self) -> dict[str, Float[Tensor, "slots hidden"]]:
+    def families(self) -> dict[str, Float[torch.Tensor, "slots hidden"]]:
         """The families that are there, by name."""
         return {name: value for name in FAMILIES if (value := getattr(self, name)) is not None}
 
 
-def normalize_rows(raw: Float[Tensor, "slots hidden"]) -> Float[Tensor, "slots hidden"]:
+def normalize_rows(raw: Float[torch.Tensor, "slots hidden"]) -> Float[torch.Tensor, "slots hidden"]:
     """Rows at unit length; a row far below EPSILON goes to zero, not to a direction of noise."""
     return raw / (raw.norm(dim=-1, keepdim=True) + EPSILON)
 
@@ -89,7 +88,7 @@ def randomize_directions(directions: Directions, seed: int) -> Directions:
     return replace(directions, **drawn, bootstrap={})
 
 
-def compare_directions(a: Directions, b: Directions) -> dict[str, Float[Tensor, " slots"]]:
+def compare_directions(a: Directions, b: Directions) -> dict[str, Float[torch.Tensor, " slots"]]:
     """Cosine between two sets of directions per slot, by family."""
     others = b.families
     return {name: (value * others[name]).sum(-1) for name, value in a.families.items() if name in others}
@@ -149,5 +148,5 @@ def _read_settings(text: str, path: Path | str, fix: str) -> dict[str, Any]:
         ) from None
 
 
-def _strip(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _strip(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,14 +1,16 @@
-"""Layer scores and layer choice (microsoft/HARC main/layers.py@c3565e5)."""
+"""Which slots may be trained on, and which of them are (microsoft/HARC main/layers.py@c3565e5)."""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
+from harc.core.errors import ConfigError
+from harc.core.lazy import Float, torch
 
-from harc.core.errors import ConfigError, ModelError
-from harc.geometry.directions import Directions
-from harc.settings.directions import LayerSettings
+if TYPE_CHECKING:
+    from harc.settings.directions import LayerSettings
 
 
 def eligible_band(n_layers: int, settings: LayerSettings) -> tuple[int, int]:
@@ -33,47 +35,21 @@ def eligible_band(n_layers: int, settings: LayerSettings) -> tuple[int, int]:
     return edge, n_layers - edge
 
 
-def _cosine(a: Float[Tensor, "slots hidden"], b: Float[Tensor, "slots hidden"]) -> Float[Tensor, " slots"]:
-    return (a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1)).clamp_min(1e-8)
-
-
-def score_layers(directions: Directions, settings: LayerSettings) -> Float[Tensor, " slots"]:
-    """Score of every slot; minus infinity outside the eligible band.
-
-    s(L) = (1 - |cos(v_ref, v_harm)|) (1 - |cos(v_ref_resp, v_harm_resp)|)
-           |cos(v_harm, v_harm_resp)| |cos(v_ref, v_ref_resp)|
-
-    Departure: none from the code; HYPERPARAMS.md@c3565e5 gives another formula, which the code does not use.
-
-    Raises:
-        ModelError: if the directions have no response side.
-    """
-    if directions.v_ref_resp is None or directions.v_harm_resp is None:
-        raise ModelError(
-            "layer selection",
-            expected="response-side directions (v_ref_resp, v_harm_resp)",
-            found="none",
-            fix="extract the directions with --pairs",
-        )
-    score = (
-        (1 - _cosine(directions.v_ref, directions.v_harm).abs())
-        * (1 - _cosine(directions.v_ref_resp, directions.v_harm_resp).abs())
-        * _cosine(directions.v_harm, directions.v_harm_resp).abs()
-        * _cosine(directions.v_ref, directions.v_ref_resp).abs()
-    )
-    low, high = eligible_band(len(score) - 1, settings)
-    score[:low] = -torch.inf
-    score[high + 1 :] = -torch.inf
-    return score
-
-
-def select_layers(directions: Directions, k: int, settings: LayerSettings) -> list[int]:
+def choose_slots(
+    n_layers: int, k: int, settings: LayerSettings, score: Callable[[], Float[torch.Tensor, " slots"]]
+) -> list[int]:
     """The k slots to train on, ascending; equal scores fall to the earlier slot.
+
+    Args:
+        n_layers: blocks of the model.
+        k: how many.
+        settings: the rule, and the band that it chooses from.
+        score: gives the score of every slot; called by the rule `score` alone.
 
     Raises:
         ConfigError: if k is larger than the band, or a fixed slot lies outside it.
     """
-    low, high = eligible_band(directions.n_slots - 1, settings)
+    low, high = eligible_band(n_layers, settings)
     if settings.fixed is not None:
         return _check_fixed(settings.fixed, low, high)
     if k > high - low + 1:
@@ -85,7 +61,7 @@ def select_layers(directions: Directions, k: int, settings: LayerSettings) -> li
         )
     if settings.rule == "last":
         return list(range(high - k + 1, high + 1))
-    scores = score_layers(directions, settings).tolist()
+    scores = score().tolist()
     return sorted(sorted(range(low, high + 1), key=lambda slot: (-scores[slot], slot))[:k])
 
 
@@ -101,12 +77,8 @@ def _check_fixed(fixed: tuple[int, ...], low: int, high: int) -> list[int]:
     return sorted(fixed)
 
 
-def describe_choice(directions: Directions, k: int, settings: LayerSettings) -> dict:
-    """The content of layers.json: scores (null outside the band), eligible band, chosen slots, k."""
-    scores = score_layers(directions, settings).tolist()
-    return {
-        "scores": [score if math.isfinite(score) else None for score in scores],
-        "eligible": list(eligible_band(directions.n_slots - 1, settings)),
-        "selected": select_layers(directions, k, settings),
-        "k": k,
-    }
+def compare_slots(
+    a: Float[torch.Tensor, "slots hidden"], b: Float[torch.Tensor, "slots hidden"]
+) -> Float[torch.Tensor, " slots"]:
+    """|cos(a, b)| per slot."""
+    return ((a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1)).clamp_min(1e-8)).abs()

@@ -1,32 +1,87 @@
-"""Fitting CAST on training rows: behaviour and condition vectors, and the condition by a search on held-out rows.
+"""CAST: conditional activation steering, fitted on training rows: a behaviour vector, and a condition for adding it.
 
-Departures from IBM/activation-steering@52be602: each pair's own suffix length is averaged (there the first pair's
-serves all); suffixes follow the generation prompt, as an answer does; thresholds are the midpoints between observed
-similarities rather than a grid; the search is scored on rows that the vectors were not fitted on.
+(Lee et al., arXiv 2409.05907.) Departures from IBM/activation-steering@52be602: each pair's own suffix length is
+averaged (there the first pair's serves all); suffixes follow the generation prompt, as an answer does; thresholds are
+the midpoints between observed similarities rather than a grid; the search is scored on rows that the vectors were not
+fitted on.
 """
+
+from __future__ import annotations
 
 import random
 import time
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
+from pydantic import Field, model_validator
 
 from harc.core.errors import ConfigError, DataError
-from harc.core.files import atomic_directory, write_json, write_jsonl
-from harc.model.activations import Reading, stream_residuals
-from harc.model.backbones import Backbone
-from harc.model.identity import BASE_RECORD, describe_base
-from harc.model.steering_vectors import Condition, Steering, measure_similarity, save_steering
-from harc.settings.baselines import SteeringSettings, locate_depth
-from harc.settings.training import MethodSettings
-from harc.training.rows import drop_leaked_rows, hold_out_rows
+from harc.core.lazy import Float, torch
+from harc.settings.methods import Look, Method, Section
+from harc.training.objective import locate_depth
+
+if TYPE_CHECKING:
+    from harc.model.backbones import Backbone
+    from harc.model.steering import Condition
+    from harc.settings.training import MethodSettings
 
 Row = Mapping[str, Any]
+
+
+class SteeringSettings(Section):
+    """CAST: conditional activation steering (Lee et al., arXiv 2409.05907; IBM/activation-steering@52be602)."""
+
+    key: ClassVar = "steering"
+    title: ClassVar = "CAST"
+
+    strength: float = Field(
+        0.5,
+        ge=0,
+        description="length of the added behaviour vector, in `strength_unit`; 0 leaves the model as it is",
+    )
+    strength_unit: Literal["residual_norm", "absolute"] = Field(
+        "residual_norm",
+        description="residual_norm = share of the mean residual length at that slot (ours: one value for any model); "
+        "absolute = in activation units, as published (quick start: 1.5)",
+    )
+    behaviour_depths: tuple[float, float] = Field(
+        (0.5, 0.75),
+        description="first and last slot at which the behaviour vector is added (share of the blocks; outputs of "
+        "layers 15 to 23 of 32 in the quick start)",
+    )
+    condition_depths: tuple[float, float] = Field(
+        (0.0625, 0.3125),
+        description="first and last slot among which the condition is searched (share of the blocks; outputs of "
+        "layers 1 to 9 of 32 in the quick start); all lie before the behaviour's",
+    )
+    held_out_share: float = Field(
+        0.25,
+        gt=0,
+        lt=1,
+        description="share of the rows on which conditions are scored; the published search scores those it fits; ours",
+    )
+    max_pairs: int = Field(
+        4050,
+        ge=2,
+        description="most contrastive pairs of each kind (condition pairs of the quick start: 4,050)",
+    )
+
+    @model_validator(mode="after")
+    def _check_order(self) -> SteeringSettings:
+        (first, last), (start, end) = self.condition_depths, self.behaviour_depths
+        if not 0 < first <= last < start <= end <= 1:
+            raise ValueError(
+                "condition_depths, behaviour_depths: expected 0 < first <= last < first <= last <= 1, since the "
+                f"condition is read before the behaviour acts; found {first}, {last}, {start}, {end}; mend them"
+            )
+        return self
+
+
+METHOD = Method("cast", 50, section=SteeringSettings, fitted=True)
+PRESETS = {"cast": {"objective": "cast"}}
+LOOKS = {"cast": Look("CAST", 50, ("#8C564B", ">", (0, (2, 2))))}
 
 
 def fit_steering(
@@ -48,8 +103,13 @@ def fit_steering(
         DataError: for rows of one category alone.
         ConfigError: if the model is too shallow for the depths.
     """
+    from harc.core.files import atomic_directory, write_json, write_jsonl
+    from harc.model.identity import BASE_RECORD, describe_base
+    from harc.model.steering import Steering, save_steering
+    from harc.training.rows import drop_leaked_rows, hold_out_rows
+
     started = time.monotonic()
-    own = settings.steering
+    own = SteeringSettings.of(settings)
     rows, _ = drop_leaked_rows(rows, settings)
     rows, _ = hold_out_rows(rows, None, settings)
     fitted, held_out = split_rows(rows, own.held_out_share, seed)
@@ -115,8 +175,10 @@ def read_means(
     texts: Sequence[tuple[str, str | None]],
     slots: Sequence[int],
     settings: MethodSettings,
-) -> tuple[Float[Tensor, "texts slots hidden"], Float[Tensor, " slots"]]:
+) -> tuple[Float[torch.Tensor, "texts slots hidden"], Float[torch.Tensor, " slots"]]:
     """(mean residual over the prompt, or over the response where there is one; mean length at t_post) per slot."""
+    from harc.model.activations import Reading, stream_residuals
+
     chat, readings = backbone.chat, []
     prompts = chat.encode_prompts([prompt for prompt, _ in texts], settings.max_prompt_tokens)
     for ids, (_, response) in zip(prompts, texts, strict=True):
@@ -136,7 +198,7 @@ def read_means(
     return means, lengths / len(texts)
 
 
-def find_component(differences: Float[Tensor, "pairs hidden"]) -> Float[Tensor, " hidden"]:
+def find_component(differences: Float[torch.Tensor, "pairs hidden"]) -> Float[torch.Tensor, " hidden"]:
     """First principal component of pairs centred at their midpoints, pointing to the positive side.
 
     Centred pairs are +d/2 and -d/2, whose mean is zero: the component is the top eigenvector of sum d d^T.
@@ -148,10 +210,10 @@ def find_component(differences: Float[Tensor, "pairs hidden"]) -> Float[Tensor, 
 
 def fit_behaviour(
     backbone: Backbone, rows: Sequence[Row], slots: Sequence[int], settings: MethodSettings
-) -> tuple[dict[int, Tensor], dict[int, float]]:
+) -> tuple[dict[int, torch.Tensor], dict[int, float]]:
     """(unit vector, mean residual length) by slot, from benign prompts answered and refused."""
     benign = [row for row in rows if row["category"] != "harmful" and (row.get("rejected") or "").strip()]
-    benign = benign[: settings.steering.max_pairs]
+    benign = benign[: SteeringSettings.of(settings).max_pairs]
     if not benign:
         raise DataError(
             "training rows",
@@ -173,14 +235,18 @@ def search_condition(
     held_out: Sequence[Row],
     slots: Sequence[int],
     settings: MethodSettings,
-) -> tuple[Condition, Float[Tensor, " hidden"], list[dict[str, Any]]]:
+) -> tuple[Condition, Float[torch.Tensor, " hidden"], list[dict[str, Any]]]:
     """The best condition by F1 on held-out rows, its vector, and a log row per slot; ties go to the earlier slot."""
     means, _ = read_means(backbone, [(row["prompt"], None) for row in [*fitted, *held_out]], slots, settings)
     harmful = torch.tensor([row["category"] == "harmful" for row in [*fitted, *held_out]])
     train, test = means[: len(fitted)], means[len(fitted) :]
     count = min(
-        int(harmful[: len(fitted)].sum()), int((~harmful[: len(fitted)]).sum()), settings.steering.max_pairs
+        int(harmful[: len(fitted)].sum()),
+        int((~harmful[: len(fitted)]).sum()),
+        SteeringSettings.of(settings).max_pairs,
     )
+    from harc.model.steering import measure_similarity
+
     best, log = None, []
     for place, slot in enumerate(slots):
         sides = [train[harmful[: len(fitted)] == side, place][:count] for side in (True, False)]
@@ -192,8 +258,10 @@ def search_condition(
     return *best, log
 
 
-def choose_threshold(similarity: Float[Tensor, " rows"], harmful: Tensor, slot: int) -> Condition:
+def choose_threshold(similarity: Float[torch.Tensor, " rows"], harmful: torch.Tensor, slot: int) -> Condition:
     """The threshold and side with the best F1, over all midpoints between neighbouring similarities and both ends."""
+    from harc.model.steering import Condition
+
     values = similarity.double().sort().values
     inner = (values[1:] + values[:-1]) / 2
     cuts = torch.cat([values[:1] - 1e-6, inner, values[-1:] + 1e-6])

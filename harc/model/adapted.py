@@ -6,8 +6,7 @@ from typing import Any
 from harc.core.errors import ModelError
 from harc.model.backbones import Backbone, load_backbone
 from harc.model.identity import check_base
-from harc.model.steering_hooks import SteeringHooks
-from harc.model.steering_vectors import RULE, load_steering
+from harc.model.steering import RULE, SteeringHooks, load_steering
 
 
 def load_adapted(source: str | Path, folder: str | Path | None, **options: Any) -> Backbone:

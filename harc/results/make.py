@@ -19,7 +19,7 @@ from harc.settings.ablation import AblationSettings
 from harc.settings.analysis import AnalysisSettings
 from harc.settings.profile import Profile
 from harc.settings.robustness import FinetuningSettings, TrajectorySettings
-from harc.settings.switches import list_switches
+from harc.methods.harc_released import list_switches
 
 __all__ = ["TABLES", "collect_paper_inputs", "make_numbers", "make_tables"]
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from harc.core.errors import ArtifactError
 from harc.evaluation.score import read_csv
-from harc.evaluation.tuning_columns import COLUMNS, describe_changes
+from harc.evaluation.tuning import COLUMNS, describe_changes
 from harc.core.yaml_text import parse_yaml
 
 

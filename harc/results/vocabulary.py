@@ -3,6 +3,7 @@
 import re
 
 from harc import suites
+from harc.settings.methods import list_looks
 
 ATTACKS = suites.ATTACK_SUITES
 OVER_REFUSAL = suites.OVER_REFUSAL_SUITES
@@ -12,35 +13,7 @@ CONTROLS = suites.BENIGN_SUITES
 CONTRASTS = suites.CONTRAST_SUITES
 SUITE_LABELS = {rate.name: rate.label for rate in (*suites.SUITES.values(), *suites.MEANS)}
 
-METHOD_LABELS = {
-    "base": "base",
-    "sft": "SFT",
-    "dpo": "DPO",
-    "cb": "Circuit Breakers",
-    "repbend": "RepBend",
-    "cast": "CAST",
-    "no_coupling": "no coupling",
-    "harc": "HARC",
-    "harc_released": "HARC (as released)",
-    "harc_dpo": "HARC+DPO",
-    "dpo_harc": "DPO+HARC",
-    "joint": "HARC and DPO jointly",
-}
-METHOD_ORDER = tuple(METHOD_LABELS)
-ARM_LABELS = {
-    "prompt_only": "prompt side alone",
-    "response_only": "response side alone",
-    "fixed_last_k": "last eligible slots",
-    "random_direction": "random directions",
-    "permuted_label": "permuted labels",
-    "released_truncation": "fault: truncation",
-    "released_helpful_baseline": "fault: helpful baseline",
-    "released_position_template": "fault: position template",
-    "released_kl_first_token": "fault: first token of KL",
-    "released_refresh_from": "fault: refresh from base",
-    "released_step_unit": "fault: unit of steps",
-    "released_xstest_in_training": "fault: XSTest in training",
-}
+METHOD_ORDER = tuple(name for name, look in list_looks().items() if look.place is not None)
 
 POOLED = "pooled"  # in place of a backbone's name: all runs of all backbones and seeds
 ALL_FAMILIES = "all_families"  # in place of a backbone's name: what is of all model families together
@@ -68,7 +41,8 @@ def name_method(method: str) -> str:
     ):  # as harc.settings.ablation names a grid's cells
         margin, weight = (text.replace("p", ".").replace("m", "-") for text in point.groups())
         return f"margin {margin} with KL {weight}"
-    return METHOD_LABELS.get(method) or ARM_LABELS.get(method, method.replace("_", " "))
+    look = list_looks().get(method)
+    return look.label if look else method.replace("_", " ")
 
 
 def name_backbone(backbone: str) -> str:

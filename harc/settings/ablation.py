@@ -6,8 +6,7 @@ from typing import NamedTuple
 from pydantic import Field, model_validator
 
 from harc.settings.base import Settings, lay_over
-from harc.settings.presets import METHOD_PRESETS, RELEASED_FAULTS, MethodName
-from harc.settings.training import MethodSettings
+from harc.settings.training import PRESETS, MethodName, MethodSettings
 
 FAULT_PREFIX = "released_"
 
@@ -64,8 +63,8 @@ class AblationSettings(Settings):
     )
     margins: tuple[float, ...] = Field(
         (),
-        description="margins of the grid (cosine); 0.3 and 0.5 are the release's own two values "
-        "(main/losses.py and main/configs/llama3.1_8b.yaml@c3565e5)",
+        description="margins of the grid (cosine); 0.3 and 0.5 are the release's own two values (main/losses.py and "
+        "main/configs/llama3.1_8b.yaml@c3565e5)",
     )
     kl_weights: tuple[float, ...] = Field(
         (), description="weights of KL in the grid (1); 10 is the release's (main/train.py@c3565e5)"
@@ -83,9 +82,10 @@ class AblationSettings(Settings):
                 raise ValueError(f"{name} without repeats")
         if bool(self.margins) != bool(self.kl_weights):
             raise ValueError("margins and kl_weights both, or neither: a grid has two sides")
+        faults = [name.removeprefix(FAULT_PREFIX) for name in PRESETS if name.startswith(FAULT_PREFIX)]
         for fault in self.without_effect:
-            if fault not in RELEASED_FAULTS:
-                raise ValueError(f"without_effect of {', '.join(RELEASED_FAULTS)} (not {fault!r})")
+            if fault not in faults:
+                raise ValueError(f"without_effect of {', '.join(faults)} (not {fault!r})")
             if f"{FAULT_PREFIX}{fault}" in self.arms:
                 raise ValueError(f"{fault} either as an arm or as without effect, not as both")
         return self
@@ -148,7 +148,7 @@ class AblationSettings(Settings):
         Args:
             method: the settings of the method `of`.
         """
-        changes = {name: (name, METHOD_PRESETS[name]) for name in self.arms}
+        changes = {name: (name, dict(PRESETS[name])) for name in self.arms}
         for name, margin, kl in self.list_points(method):
             if name != self.of:
                 changes[name] = (method.preset, {"loss": {"margin": margin, "kl": kl}})

@@ -7,10 +7,25 @@ from pydantic import Field
 
 from harc.settings.base import Settings
 from harc.settings.chat import TemplateSettings
-from harc.settings.presets import HUB_PRESETS, choose_preset
 from harc.settings.training import SharedTraining
 
 ReleasedRun = Literal["llama3.1-8b", "qwen2.5-7b"]
+# The released runs (main/configs/*.yaml@c3565e5); every value not named here is a default of MethodSettings,
+# whose descriptions give the source.
+HUB_PRESETS: dict[str, dict[str, Any]] = {
+    "llama3.1-8b": {
+        "model_id": "meta-llama/Llama-3.1-8B-Instruct",
+        "dtype": "bfloat16",
+        "training": {"steps": 400},
+        "source": "main/configs/llama3.1_8b.yaml@c3565e5",
+    },
+    "qwen2.5-7b": {
+        "model_id": "Qwen/Qwen2.5-7B-Instruct",
+        "dtype": "bfloat16",
+        "training": {"steps": 2000},
+        "source": "main/configs/qwen2_5_7b.yaml@c3565e5",
+    },
+}
 
 
 class OrganismBackbone(Settings):
@@ -70,7 +85,7 @@ class HubBackbone(TemplateSettings):
     @classmethod
     def find_preset(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Model, precision and training values of the released run."""
-        released = choose_preset(HUB_PRESETS, given.get("preset"))
+        released = HUB_PRESETS.get(name, {}) if isinstance(name := given.get("preset"), str) else {}
         return {name: value for name, value in released.items() if name in cls.model_fields}
 
 

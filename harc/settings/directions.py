@@ -20,13 +20,13 @@ class LayerSettings(Settings):
         None,
         ge=0,
         lt=0.5,
-        description="share of the blocks left out at each end, rounded up; replaces edge_slots for "
-        "models too shallow for it (0.125 gives the release's band at 32 blocks); ours",
+        description="share of the blocks left out at each end, rounded up; replaces edge_slots for models too shallow "
+        "for it (0.125 gives the release's band at 32 blocks); ours",
     )
     rule: Literal["score", "last"] = Field(
         "score",
-        description="score = the k best eligible slots by the four-factor score (main/layers.py@c3565e5); "
-        "last = the k last eligible slots, which is what the paper's trained bands are",
+        description="score = the k best eligible slots by the four-factor score (main/layers.py@c3565e5); last = the "
+        "k last eligible slots, which is what the paper's trained bands are",
     )
     fixed: tuple[int, ...] | None = Field(
         None, description="slots to train on, whatever the scores say; ours"
@@ -64,27 +64,22 @@ class DirectionSettings(Settings):
     )
     truncation: Literal["left", "right"] = Field(
         "left",
-        description="side on which a long extraction prompt loses tokens; right = the release, which "
-        "cuts off the "
+        description="side on which a long extraction prompt loses tokens; right = the release, which cuts off the "
         "assistant header, so that t_post and t_inst fall into the user's text (main/directions.py@c3565e5)",
     )
     helpful_baseline: Literal["pairs", "empty", "as_released"] = Field(
         "pairs",
-        description="what response activations are compared with; empty = the release's Qwen run, whose "
-        "helpful "
+        description="what response activations are compared with; empty = the release's Qwen run, whose helpful "
         "responses are empty, so that the baseline is the zero vector (main/train.py@c3565e5, advbench mode)",
     )
     position_template: Literal["chat", "raw", "as_released"] = Field(
         "chat",
-        description="template under which prompt directions are read; raw = the release's Qwen run, "
-        "which reads them "
-        "under Zhao et al.'s template but trains under the chat template "
-        "(main/extract_paper_method.py@c3565e5)",
+        description="template under which prompt directions are read; raw = the release's Qwen run, which reads them "
+        "under Zhao et al.'s template but trains under the chat template (main/extract_paper_method.py@c3565e5)",
     )
     null: Literal["none", "random", "permuted_labels"] = Field(
         "none",
-        description="null control: random unit vectors, or directions from prompts and pairs with "
-        "shuffled labels "
+        description="null control: random unit vectors, or directions from prompts and pairs with shuffled labels "
         "(Stresskit's label-free control); ours, not in the release",
     )
     null_seed: int = Field(0, ge=0, description="seed of the null control; ours")

@@ -124,8 +124,8 @@ class Profile(Settings):
             first = self.methods.get(method.start_from)
             if method.start_from is None:
                 continue
-            if first is None or first.objective == "cast" or first.start_from is not None:
-                plain = [n for n, m in self.methods.items() if m.objective != "cast" and m.start_from is None]
+            if first is None or first.is_fitted or first.start_from is not None:
+                plain = [n for n, m in self.methods.items() if not m.is_fitted and m.start_from is None]
                 raise ValueError(
                     f"methods.{name}.start_from as one of {', '.join(plain)}, which are trained from the base itself "
                     f"(not {method.start_from!r})"
@@ -149,7 +149,7 @@ class Profile(Settings):
     def check_robustness(self) -> "Profile":
         """Refuse methods and suites that the profile does not have, and fine-tuning of what has no adapter."""
         known = ["base", *self.methods]
-        adapted = [name for name in known if name == "base" or self.methods[name].objective != "cast"]
+        adapted = [name for name in known if name == "base" or not self.methods[name].is_fitted]
         for where, given, allowed in (
             ("trajectories.methods", self.trajectories.methods, known),
             ("finetuning.methods", self.finetuning.methods, adapted),

@@ -28,8 +28,8 @@ class TrajectorySettings(Settings):
     prompts_per_class: int = Field(
         40,
         ge=1,
-        description="most answers of each class (harmful answered, harmful refused, benign answered), chosen by a hash "
-        "of their ids, so that methods share prompts where they can; own choice (answers)",
+        description="most answers of each class (harmful answered, harmful refused, benign answered), chosen by a "
+        "hash of their ids, so that methods share prompts where they can; own choice (answers)",
     )
     tokens: int = Field(
         32, ge=1, description="most tokens of an answer, from the first; the window of microsoft/HARC@c3565e5"
@@ -50,8 +50,8 @@ class FinetuningSettings(Settings):
     examples: tuple[int, ...] = Field(
         (0, 10, 20, 40, 80, 160, 320),
         min_length=1,
-        description="numbers of harmful answers, each set part of the next; 0 is the method as it is "
-        "(arXiv 2607.00572, appendix, by issue 6 of this project)",
+        description="numbers of harmful answers, each set part of the next; 0 is the method as it is (arXiv "
+        "2607.00572, appendix, by issue 6 of this project)",
     )
     epochs: int = Field(5, ge=1, description="passes over the examples, whatever their number; own choice")
     batch_size: int = Field(8, ge=1, description="rows of an update, at most the examples; own choice")
@@ -64,8 +64,8 @@ class FinetuningSettings(Settings):
     suites: tuple[str, ...] = Field(
         ("direct", "deepinception", "scary_safe"),
         min_length=1,
-        description="suites asked after each fine-tuning: plain requests, one attack by template, over-refusal; "
-        "own choice",
+        description="suites asked after each fine-tuning: plain requests, one attack by template, over-refusal; own "
+        "choice",
     )
     order_seed: int = Field(0, ge=0, description="seed of the order in which rows are taken; own choice")
 

@@ -1,24 +1,21 @@
 """Settings of adapter training: one model for every trained method; presets give its defaults."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, create_model, model_validator
 
 from harc.settings.base import PartOf, Settings
-from harc.settings.baselines import (
-    CircuitBreakerSettings,
-    PreferenceSettings,
-    RepBendSettings,
-    SteeringSettings,
-)
 from harc.settings.directions import DirectionOverrides
-from harc.settings.presets import METHOD_PRESETS, MethodName, choose_preset
+from harc.settings.methods import list_methods, list_presets, list_readers
 
 SEVEN_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-
-
-Objective = Literal["harc", "sft", "dpo", "cb", "repbend", "joint", "cast"]
+METHODS, PRESETS = list_methods(), list_presets()
+if TYPE_CHECKING:
+    Objective = MethodName = str
+else:
+    Objective = Literal[tuple(METHODS)]
+    MethodName = Literal[tuple(PRESETS)]
 
 
 class LoraSettings(Settings):
@@ -34,9 +31,8 @@ class LoraSettings(Settings):
     targets: tuple[str, ...] = Field(
         SEVEN_PROJECTIONS,
         min_length=1,
-        description="names of the linear layers that get an update, or ('all-linear',) for every linear "
-        "layer but "
-        "the head, which suits families with other names (lora_targets, main/train.py@c3565e5)",
+        description="names of the linear layers that get an update, or ('all-linear',) for every linear layer but the "
+        "head, which suits families with other names (lora_targets, main/train.py@c3565e5)",
     )
 
 
@@ -82,24 +78,31 @@ class LossSettings(Settings):
         0.5,
         gt=0,
         le=1,
-        description="cosine that harmful rows must reach (coupling_margin; 0.5 in YAML and "
-        "HYPERPARAMS.md, 0.3 in main/train.py and main/losses.py@c3565e5)",
+        description="cosine that harmful rows must reach (coupling_margin; 0.5 in YAML and HYPERPARAMS.md, 0.3 in "
+        "main/train.py and main/losses.py@c3565e5)",
     )
 
 
-class MethodSettings(Settings):
-    """One adapter's training run; steps count what `step_unit` says. Values not given are the preset's."""
+def _list_aims() -> str:
+    """Objectives with what they minimise, the default first."""
+    trained = sorted((m for m in METHODS.values() if not m.fitted), key=lambda m: m.objective != "harc")
+    named = [f"{m.objective} ({m.aim})" if m.aim else m.objective for m in trained]
+    fitted = ", ".join(m.objective for m in METHODS.values() if m.fitted)
+    return f"{', '.join(named)}; {fitted} is fitted, not trained"
+
+
+class _Common(Settings):
+    """What every method reads first; the sections of the methods follow."""
 
     preset: MethodName = Field("harc", description="named set of defaults that the other values override")
     objective: Objective = Field(
         "harc",
-        description="what is minimised: harc, sft (token terms alone), dpo, cb (Circuit Breakers), repbend, joint "
-        "(HARC's loss and DPO's together); cast is fitted, not trained",
+        description=f"what is minimised: {_list_aims()}",
     )
     start_from: str | None = Field(
         None,
-        description="method of the study whose adapter is merged into the base first; the saved adapter holds "
-        "both updates, so that it loads on the base alone (the release's holds the second one only: "
+        description="method of the study whose adapter is merged into the base first; the saved adapter holds both "
+        "updates, so that it loads on the base alone (the release's holds the second one only: "
         "main/train_dpo.py@c3565e5)",
     )
     steps: int = Field(
@@ -117,12 +120,29 @@ class MethodSettings(Settings):
     lora: LoraSettings = Field(LoraSettings(), description="shape of the adapter")
     batch: BatchSettings = Field(BatchSettings(), description="rows of a micro-batch")
     loss: LossSettings = Field(LossSettings(), description="weights of the loss terms")
-    preference: PreferenceSettings = Field(PreferenceSettings(), description="DPO; read by dpo and joint")
-    circuit_breakers: CircuitBreakerSettings = Field(
-        CircuitBreakerSettings(), description="Circuit Breakers; read by cb"
-    )
-    repbend: RepBendSettings = Field(RepBendSettings(), description="RepBend; read by repbend")
-    steering: SteeringSettings = Field(SteeringSettings(), description="CAST; read by cast")
+
+
+# Settings of one method alone are sections, which the methods' own files declare.
+_Sectioned = create_model(
+    "_Sectioned",
+    __base__=_Common,
+    **{
+        method.section.key: (
+            method.section,
+            Field(
+                method.section(),
+                description=f"{method.section.title}; read by {' and '.join(list_readers(method.section))}",
+            ),
+        )
+        for method in METHODS.values()
+        if method.section
+    },
+)
+
+
+class MethodSettings(_Sectioned):
+    """One adapter's training run; steps count what `step_unit` says. Values not given are the preset's."""
+
     directions: DirectionOverrides = Field(
         DirectionOverrides(), description="what this method changes of the study's direction settings"
     )
@@ -141,22 +161,18 @@ class MethodSettings(Settings):
     held_out_rows: int = Field(
         100,
         ge=0,
-        description="rows of each of harmful and harmless kept from training for the projections logged at "
-        "a refresh, unless validation rows are given; at most a tenth of the rows (VALIDATE_*_N, "
-        "main/data.py@c3565e5)",
+        description="rows of each of harmful and harmless kept from training for the projections logged at a refresh, "
+        "unless validation rows are given; at most a tenth of the rows (VALIDATE_*_N, main/data.py@c3565e5)",
     )
     kl_first_token: Literal["anchored", "skipped"] = Field(
         "anchored",
-        description="whether KL covers the distribution at t_post, which chooses the first response "
-        "token; skipped = "
+        description="whether KL covers the distribution at t_post, which chooses the first response token; skipped = "
         "the release, whose mask is not shifted against the logits (kl_retain_loss, main/losses.py@c3565e5)",
     )
     refresh_from: Literal["previous", "base"] = Field(
         "previous",
-        description="what fresh directions are blended with: previous = an exponential average, as "
-        "documented "
-        "(HYPERPARAMS.md@c3565e5); base = always the base model's, as coded (recompute_directions, "
-        "main/train.py)",
+        description="what fresh directions are blended with: previous = an exponential average, as documented "
+        "(HYPERPARAMS.md@c3565e5); base = always the base model's, as coded (recompute_directions, main/train.py)",
     )
     step_unit: Literal["update", "micro_batch"] = Field(
         "update",
@@ -165,14 +181,12 @@ class MethodSettings(Settings):
     )
     xstest_in_training: bool = Field(
         False,
-        description="keep training rows whose `source` is xstest; true = the release, which trains on "
-        "230 XSTest "
+        description="keep training rows whose `source` is xstest; true = the release, which trains on 230 XSTest "
         "prompts and reports over-refusal on XSTest (main/data.py@c3565e5)",
     )
     precision: Literal["no", "bf16"] = Field(
         "no",
-        description="autocast in the loop; the release uses none and loads the base in bf16 "
-        "(main/train.py@c3565e5)",
+        description="autocast in the loop; the release uses none and loads the base in bf16 (main/train.py@c3565e5)",
     )
     gradient_checkpointing: bool = Field(
         False, description="recompute block activations in the backward pass: less memory, a third more time"
@@ -180,8 +194,8 @@ class MethodSettings(Settings):
     tokens_per_forward: int = Field(
         4096,
         ge=1,
-        description="padded tokens in one forward pass; a micro-batch is split by length to fit, with the "
-        "same gradient: speed and memory only",
+        description="padded tokens in one forward pass; a micro-batch is split by length to fit, with the same "
+        "gradient: speed and memory only",
     )
     shard: bool = Field(
         False,
@@ -198,8 +212,8 @@ class MethodSettings(Settings):
     )
     tracker: Literal["none", "tensorboard", "dvclive"] = Field(
         "none",
-        description="where rows of the training log are shown, too, in a folder beside the adapter; needs the "
-        "package of that name; no effect on results; ours",
+        description="where rows of the training log are shown, too, in a folder beside the adapter; needs the package "
+        "of that name; no effect on results; ours",
     )
 
     @property
@@ -207,67 +221,28 @@ class MethodSettings(Settings):
         """Most padded tokens of a pass; None for one pass a micro-batch: processes that share weights pass together."""
         return None if self.shard else self.tokens_per_forward
 
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the method is fitted (a steering) rather than trained (an adapter)."""
+        return METHODS[self.objective].fitted
+
     @classmethod
     def find_preset(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """What the method of that name changes of the defaults; an unknown name is refused where it is read."""
-        return choose_preset(METHOD_PRESETS, given.get("preset", "harc"))
+        return PRESETS.get(name, {}) if isinstance(name := given.get("preset", "harc"), str) else {}
 
     @model_validator(mode="after")
     def _check_rows(self) -> "MethodSettings":
         if sum(self.batch.counts.values()) == 0:
             raise ValueError("batch: expected at least one row in a micro-batch; found none; raise a count")
-        if self.objective == "cast" and self.start_from is not None:
+        if self.is_fitted and self.start_from is not None:
             raise ValueError(
-                f"start_from: expected none for objective cast, which is fitted on the base; found {self.start_from}; "
-                "leave it out"
+                f"start_from: expected none for objective {self.objective}, which is fitted on the base; found "
+                f"{self.start_from}; leave it out"
             )
-        if self.objective in ("cb", "repbend"):
-            self._check_both_sides()
+        if check := METHODS[self.objective].check:
+            check(self)
         return self
-
-    def _check_both_sides(self) -> None:
-        """A batch needs rows to change and rows to keep; a schedule must last as long as the run."""
-        counts = self.batch.counts
-        harmful, benign = counts["harmful"], counts["harmless"] + counts["pseudo_harmful"]
-        if not harmful or not benign:
-            raise ValueError(
-                f"batch: expected harmful rows (their answers are pushed away) and benign rows (kept) for objective "
-                f"{self.objective}; found {harmful} harmful and {benign} benign; raise batch.harmful or batch.harmless"
-            )
-        schedule = self.circuit_breakers.schedule_steps
-        if self.objective == "cb" and schedule is not None and schedule < self.steps:
-            raise ValueError(
-                f"circuit_breakers.schedule_steps: expected at least the run's {self.steps} steps, past which the "
-                f"rerouting coefficient would be negative; found {schedule}; raise it or shorten the run"
-            )
-        if self.objective == "repbend" and harmful < 2 and self.repbend.cluster_weight:
-            raise ValueError(
-                "batch.harmful: expected at least 2 rows, since RepBend's cluster term compares pairs of them; "
-                f"found {harmful}; raise it, or set repbend.cluster_weight to 0"
-            )
-
-
-READERS: dict[str, tuple[str, ...]] = {
-    "preference": ("dpo", "joint"), "circuit_breakers": ("cb",), "repbend": ("repbend",), "steering": ("cast",),
-    "loss.couple": ("harc", "joint"), "loss.couple_resp": ("harc", "joint"), "loss.margin": ("harc", "joint"),
-    "loss": ("harc", "joint", "sft"), "kl_first_token": ("harc", "joint", "sft"),
-    **dict.fromkeys(
-        ("directions", "k_initial", "k_final", "k_ramp_step", "refresh_every", "refresh_weight", "refresh_resamples",
-         "refresh_from"),
-        ("harc", "joint"),
-    ),
-}  # fmt: skip
-"""Settings that some objectives alone read, and which; of two that fit, the first."""
-FITTING = ("preset", "objective", "steering", "max_prompt_tokens", "max_response_tokens")
-"""All that a fitted method reads."""
-
-
-def is_read(name: str, objective: str) -> bool:
-    """Whether an objective reads a setting, given by its dotted name."""
-    if objective == "cast" and name.partition(".")[0] not in FITTING:
-        return False
-    readers = next((who for key, who in READERS.items() if f"{name}.".startswith(f"{key}.")), None)
-    return readers is None or objective in readers
 
 
 def _refuse_identity(values: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from harc.settings.base import list_declared
 from harc.settings.by_hand import TrainingFile
 from harc.settings.directions import DirectionSettings
 from harc.settings.loading import parse_settings
-from harc.settings.training import MethodSettings, is_read
+from harc.settings.methods import is_read
+from harc.settings.training import MethodSettings
 
 LOGS = ("diagnostics.jsonl", "selected_layers.jsonl")
 
@@ -154,7 +155,7 @@ def train_from_files(
     }
     place = "cpu" if given.method.shard else local_device(given.device)
     backbone = load_backbone(model, dtype=given.dtype, device=place, **given.chat)
-    if given.method.objective == "cast":
+    if given.method.is_fitted:
         return fit_steering(backbone, rows["training"] or [], given.method, given.seed, out)
     summary = train_adapter(
         backbone,

@@ -33,7 +33,7 @@ def run(job: Job) -> None:
 
     from harc.core.files import write_json
     from harc.evaluation.score import read_csv
-    from harc.evaluation.tuning_criterion import choose_point, judge_points
+    from harc.evaluation.tuning import choose_point, judge_points
 
     rows = [row for path in list_inputs(job) for row in read_csv(path)]
     own, base = ([row for row in rows if row["method"] == name] for name in (job.method, BASE))

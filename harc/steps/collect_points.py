@@ -30,8 +30,7 @@ def run(job: Job) -> None:
     """Write both."""
     from harc.core.files import read_json, write_text
     from harc.evaluation.score import read_csv, write_csv
-    from harc.evaluation.tuning_adopt import format_tuned
-    from harc.evaluation.tuning_columns import COLUMNS
+    from harc.evaluation.tuning import COLUMNS, format_tuned
 
     tuned, points = list_outputs(job)
     tables = [path for path in list_inputs(job) if path.suffix == ".csv"]

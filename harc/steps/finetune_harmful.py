@@ -4,10 +4,10 @@ from pathlib import Path
 
 from harc.core.artifacts import BASE, FINETUNING_FILES
 from harc.settings.evaluation import EvaluationSettings
+from harc.settings.methods import list_objective_code
 from harc.settings.training import MethodSettings
 from harc.steps.models import list_model_files
 from harc.steps.pipeline import Job
-from harc.training.modules import list_objective_code
 
 
 def list_plugins(job: Job) -> list[str]:
@@ -62,7 +62,8 @@ def list_outputs(job: Job) -> list[Path]:
 def run(job: Job) -> None:
     """Fine-tune and ask; parts finished before a kill are kept."""
     from harc.core.files import read_jsonl
-    from harc.evaluation.finetuning import ANSWER_COLUMNS, RUN_COLUMNS, Bench, run_finetunings
+    from harc.evaluation.bench import Bench
+    from harc.evaluation.finetuning import ANSWER_COLUMNS, RUN_COLUMNS, run_finetunings
     from harc.evaluation.score import write_csv
     from harc.steps.models import find_weights
 
@@ -71,11 +72,11 @@ def run(job: Job) -> None:
         weights.folder,
         weights.dtype,
         weights.device,
-        None if job.method == BASE else job.layout.adapter(*unit),
         job.profile.data_dir,
         choose_evaluation(job),
         job.seed,
         weights.chat,
+        method=None if job.method == BASE else job.layout.adapter(*unit),
     )
     answers, runs = run_finetunings(
         bench,

@@ -5,10 +5,9 @@ from itertools import product
 from pathlib import Path
 
 from harc.core.artifacts import BASE, DIRECTION_FILES, PROJECTION_FILES, TRAJECTORY_FILES
+from harc.methods.harc_released import list_conflicts, list_switches
 from harc.results.make import TABLES
 from harc.results.tuning_points import locate_tuned
-from harc.settings.conflicts import CONFLICTS
-from harc.settings.switches import list_switches
 from harc.steps.pipeline import Job
 from harc.suites.benchmarks import SCORES
 
@@ -24,7 +23,7 @@ def select_settings(job: Job) -> dict:
     return {
         **job.profile.model_dump(mode="json"),
         "switches": [asdict(switch) for switch in list_switches()],
-        "conflicts": [asdict(conflict) for conflict in CONFLICTS],
+        "conflicts": [asdict(conflict) for conflict in list_conflicts()],
     }
 
 

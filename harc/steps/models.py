@@ -48,7 +48,7 @@ def list_method_files(job: Job, method: str) -> list[Path]:
     """What is read of a method's folder: a LoRA adapter's files, or a steering's; nothing for the base."""
     if method == BASE:
         return []
-    is_steering = job.profile.find_method(method).objective == "cast"
+    is_steering = job.profile.find_method(method).is_fitted
     folder = job.layout.adapter(job.backbone, method, job.seed)
     return [folder / name for name in (RULE_FILES if is_steering else LORA_FILES)]
 

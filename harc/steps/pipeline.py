@@ -199,7 +199,7 @@ def list_jobs(profile: Profile, layout: Layout) -> list[Job]:
     )
     adapted = [unit for unit in evaluated if unit["method"] != BASE]
     settings = profile.adapted
-    fitted = {name for name, method in settings.items() if method.objective == "cast"}
+    fitted = {name for name, method in settings.items() if method.is_fitted}
     is_organism = {name: backbone.kind == "organism" for name, backbone in profile.all_backbones.items()}
     units = {
         "pull_data": [{}],

@@ -5,7 +5,7 @@ from pathlib import Path
 from harc.core.files import read_jsonl, write_json
 from harc.geometry.directions import save_directions
 from harc.geometry.extraction import extract_directions
-from harc.geometry.layers import describe_choice
+from harc.methods.harc import describe_choice
 from harc.model.backbones import Backbone
 from harc.settings.directions import DirectionSettings
 from harc.training.rows import split_extraction

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from harc.core.artifacts import ADAPTER_FILES, BASE, DIRECTION_FILES
+from harc.settings.methods import list_objective_code
 from harc.steps.extract_directions import count_layers
 from harc.steps.models import find_base_directions, list_backbone_files, list_method_files
 from harc.steps.pipeline import Job
-from harc.training.modules import list_objective_code
 
 ROWS = ("training.jsonl", "extraction.jsonl", "extraction_pairs.jsonl")
 

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from harc.core.artifacts import BASE
+from harc.settings.methods import list_objective_code
 from harc.settings.training import MethodSettings
 from harc.steps.models import find_base_directions, list_backbone_files
 from harc.steps.pipeline import Job
-from harc.training.modules import list_objective_code
 
 ROWS = (
     "training.jsonl",
@@ -63,23 +63,22 @@ def list_outputs(job: Job) -> list[Path]:
 
 def run(job: Job) -> None:
     """Try the points; those finished before a kill are kept."""
+    from harc.evaluation.bench import Bench
     from harc.evaluation.score import write_csv
-    from harc.evaluation.tuning_columns import COLUMNS
-    from harc.evaluation.tuning_grid import run_grid
-    from harc.evaluation.tuning_points import Workbench
+    from harc.evaluation.tuning import COLUMNS, run_grid
     from harc.steps.models import find_weights
 
     weights = find_weights(job)
-    bench = Workbench(
+    bench = Bench(
         weights.folder,
         weights.dtype,
         weights.device,
         job.profile.data_dir,
-        find_base_directions(job),
         job.profile.evaluation,
-        job.profile.directions,
         job.seed,
         weights.chat,
+        directions=find_base_directions(job),
+        reading=job.profile.directions,
     )
     rows = run_grid(
         bench,

@@ -1,19 +1,18 @@
-"""Training rows as tensors: encoding, right padding, positions, and splitting a micro-batch by length."""
+"""Training rows as tensors: encoding, right padding, positions, splitting by length; and what a pass gives of them."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
-
-import torch
-from jaxtyping import Bool, Int
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from harc.core.errors import DataError
-from harc.model.activations import plan_batches
-from harc.model.backbones import Backbone
-from harc.model.chat import ChatFormat
-from harc.model.packing import plan_full_passes
+from harc.core.lazy import Bool, Float, Int, torch
+
+if TYPE_CHECKING:
+    from harc.model.backbones import Backbone
+    from harc.model.chat import ChatFormat
 
 CATEGORIES = ("harmful", "harmless", "pseudo_harmful")
 
@@ -124,31 +123,31 @@ class TokenBatch:
         is_harmful: category is harmful.
     """
 
-    input_ids: Int[Tensor, "batch time"]
-    attention_mask: Int[Tensor, "batch time"]
-    response_mask: Int[Tensor, "batch time"]
-    labels: Int[Tensor, "batch time"]
-    t_inst: Int[Tensor, " batch"]
-    t_post: Int[Tensor, " batch"]
-    is_harmful: Bool[Tensor, " batch"]
+    input_ids: Int[torch.Tensor, "batch time"]
+    attention_mask: Int[torch.Tensor, "batch time"]
+    response_mask: Int[torch.Tensor, "batch time"]
+    labels: Int[torch.Tensor, "batch time"]
+    t_inst: Int[torch.Tensor, " batch"]
+    t_post: Int[torch.Tensor, " batch"]
+    is_harmful: Bool[torch.Tensor, " batch"]
 
     @cached_property
-    def refusal_positions(self) -> tuple[Int[Tensor, " tokens"], Int[Tensor, " tokens"]]:
+    def refusal_positions(self) -> tuple[Int[torch.Tensor, " tokens"], Int[torch.Tensor, " tokens"]]:
         """(row, time) of the logits that predict harmful rows' response tokens."""
         return torch.where(self.labels[:, 1:] != -100)
 
     @cached_property
-    def benign_positions(self) -> tuple[Int[Tensor, " tokens"], Int[Tensor, " tokens"]]:
+    def benign_positions(self) -> tuple[Int[torch.Tensor, " tokens"], Int[torch.Tensor, " tokens"]]:
         """(row, time) of the logits that predict benign rows' response tokens, t_post first."""
         return torch.where(self.response_mask[:, 1:].bool() & ~self.is_harmful[:, None])
 
     @cached_property
-    def unshifted_positions(self) -> tuple[Int[Tensor, " tokens"], Int[Tensor, " tokens"]]:
+    def unshifted_positions(self) -> tuple[Int[torch.Tensor, " tokens"], Int[torch.Tensor, " tokens"]]:
         """(row, time) of benign rows' response tokens: the release's KL mask, which misses t_post."""
         return torch.where(self.response_mask.bool() & ~self.is_harmful[:, None])
 
     @property
-    def windows(self) -> Int[Tensor, "batch bounds"]:
+    def windows(self) -> Int[torch.Tensor, "batch bounds"]:
         """(start, stop) of each row's response."""
         start = self.t_post + 1
         return torch.stack([start, start + self.response_mask.sum(1)], dim=1)
@@ -196,8 +195,57 @@ def split_rows(
         tokens_per_forward: most tokens of a pass; None leaves the micro-batch whole.
         device: type of the device that runs them.
     """
+    from harc.model.activations import plan_batches
+    from harc.model.packing import plan_full_passes
+
     if tokens_per_forward is None:
         return [list(rows)]
     lengths = [len(row.ids) for row in rows]
     plan = plan_full_passes if device == "cuda" else plan_batches
     return [[rows[index] for index in group] for group in plan(lengths, tokens_per_forward)]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a pass has to give.
+
+    Attributes:
+        slots: residuals are read at these slots.
+        kl: "anchored", "skipped" (the release's mask), or None for no KL.
+        refusal_ce, benign_ce: cross-entropy on harmful and on benign rows' responses.
+        window: response tokens to average.
+        kl_temperature: divides the logits of both models in the KL.
+        pair_slots: all positions are read at these slots, from the adapted model and from its base.
+        stop: end both passes after the last of pair_slots; no other loss is read then.
+    """
+
+    slots: tuple[int, ...] = ()
+    kl: str | None = None
+    refusal_ce: bool = False
+    benign_ce: bool = False
+    window: int = 32
+    kl_temperature: float = 1.0
+    pair_slots: tuple[int, ...] = ()
+    stop: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Residuals at the wanted slots, and sums over tokens; zeros where not wanted.
+
+    `adapted` and `base` hold every position's residual at the pair slots, under the adapter and without it.
+    """
+
+    inst: Float[torch.Tensor, "slots batch hidden"]
+    post: Float[torch.Tensor, "slots batch hidden"]
+    resp: Float[torch.Tensor, "slots batch hidden"]
+    kl: Float[torch.Tensor, ""]
+    refusal_ce: Float[torch.Tensor, ""]
+    benign_ce: Float[torch.Tensor, ""]
+    adapted: Float[torch.Tensor, "pair_slots batch time hidden"]
+    base: Float[torch.Tensor, "pair_slots batch time hidden"]
+
+
+def sum_positions(batches: Sequence[TokenBatch], name: str) -> int:
+    """Number of token positions of a kind (a positions property of TokenBatch) over a micro-batch."""
+    return sum(len(getattr(batch, name)[0]) for batch in batches)

@@ -1,60 +1,24 @@
-"""One forward pass of the adapted model, and of the base model under it, with just what the losses read."""
+"""One forward pass of the adapted model, and of the base model under it, with just what the losses read.
 
-from collections.abc import Iterator, Sequence
+KL and cross-entropy read logits a few positions at a time and keep only the gradient of the hidden states, so that the
+full logits of a batch never exist.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import cross_entropy, log_softmax
 
-from harc.methods.losses import cross_entropy_sum, kl_sum
 from harc.model.activations import observe_slots, stoppable, window_weights
 from harc.model.backbones import Backbone
 from harc.model.packing import Layout, can_pack, lay_out_rows
-from harc.training.batches import TokenBatch
+from harc.training.batches import Outcome, TokenBatch, Wanted
 
-
-@dataclass(frozen=True)
-class Wanted:
-    """What a pass has to give.
-
-    Attributes:
-        slots: residuals are read at these slots.
-        kl: "anchored", "skipped" (the release's mask), or None for no KL.
-        refusal_ce, benign_ce: cross-entropy on harmful and on benign rows' responses.
-        window: response tokens to average.
-        kl_temperature: divides the logits of both models in the KL.
-        pair_slots: all positions are read at these slots, from the adapted model and from its base.
-        stop: end both passes after the last of pair_slots; no other loss is read then.
-    """
-
-    slots: tuple[int, ...] = ()
-    kl: str | None = None
-    refusal_ce: bool = False
-    benign_ce: bool = False
-    window: int = 32
-    kl_temperature: float = 1.0
-    pair_slots: tuple[int, ...] = ()
-    stop: bool = False
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Residuals at the wanted slots, and sums over tokens; zeros where not wanted.
-
-    `adapted` and `base` hold every position's residual at the pair slots, under the adapter and without it.
-    """
-
-    inst: Float[Tensor, "slots batch hidden"]
-    post: Float[Tensor, "slots batch hidden"]
-    resp: Float[Tensor, "slots batch hidden"]
-    kl: Float[Tensor, ""]
-    refusal_ce: Float[Tensor, ""]
-    benign_ce: Float[Tensor, ""]
-    adapted: Float[Tensor, "pair_slots batch time hidden"]
-    base: Float[Tensor, "pair_slots batch time hidden"]
+Head = Callable[[Float[Tensor, "rows hidden"]], Float[Tensor, "rows vocabulary"]]
 
 
 class AdapterForward(torch.nn.Module):
@@ -205,11 +169,61 @@ class AdapterForward(torch.nn.Module):
         return self.backbone.apply_head(hidden)
 
 
-def sum_positions(batches: Sequence[TokenBatch], name: str) -> int:
-    """Number of token positions of a kind (a positions property of TokenBatch) over a micro-batch."""
-    return sum(len(getattr(batch, name)[0]) for batch in batches)
+class _ByChunks(torch.autograd.Function):
+    """Sum of `term(hidden[i:j], i, j)` over chunks of rows; the gradient is made in the forward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, term: Callable[[Tensor, int, int], Tensor], rows: int) -> Tensor:
+        gradient = torch.zeros_like(hidden) if ctx.needs_input_grad[0] else None
+        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        for start in range(0, len(hidden), rows):
+            stop = min(start + rows, len(hidden))
+            part = hidden[start:stop].detach().requires_grad_(gradient is not None)
+            with torch.set_grad_enabled(gradient is not None):
+                value = term(part, start, stop)
+            total += value.detach()
+            if gradient is not None:
+                gradient[start:stop] = torch.autograd.grad(value, part)[0]
+        ctx.save_for_backward(gradient)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * grad_output, None, None
 
 
-def facts_of(**values: Any) -> dict[str, Tensor]:
-    """Values for the log, off the graph and still on the device."""
-    return {name: value.detach().float() for name, value in values.items()}
+def kl_sum(
+    student: Float[Tensor, "rows hidden"],
+    teacher: Float[Tensor, "rows hidden"],
+    head: Head,
+    chunk: int = 256,
+    temperature: float = 1.0,
+) -> Float[Tensor, ""]:
+    """Sum over rows of KL(teacher || student) over the whole vocabulary, float32 (kl_retain_loss,
+    main/losses.py).
+
+    Args:
+        student, teacher: final hidden states of the adapted and of the base model at the same positions.
+        head: hidden states to logits.
+        chunk: rows whose logits exist at one time.
+        temperature: divides the logits of both.
+    """
+
+    def term(part: Tensor, start: int, stop: int) -> Tensor:
+        with torch.no_grad():
+            target = log_softmax(head(teacher[start:stop]).float() / temperature, dim=-1)
+        return (target.exp() * (target - log_softmax(head(part).float() / temperature, dim=-1))).sum()
+
+    return _ByChunks.apply(student, term, chunk)
+
+
+def cross_entropy_sum(
+    hidden: Float[Tensor, "rows hidden"], labels: Int[Tensor, " rows"], head: Head, chunk: int = 256
+) -> Float[Tensor, ""]:
+    """Sum over rows of the cross-entropy of `labels`, the tokens that follow; float32."""
+
+    def term(part: Tensor, start: int, stop: int) -> Tensor:
+        return cross_entropy(head(part).float(), labels[start:stop], reduction="sum")
+
+    return _ByChunks.apply(hidden, term, chunk)

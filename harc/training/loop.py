@@ -10,13 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harc.core.errors import ModelError
+from harc.core.errors import ConfigError, ModelError
 from harc.core.progress import track
 from harc.settings.training import MethodSettings
-from harc.training import checkpoints, processes, tracking
+from harc.training import checkpoints, processes
 from harc.training.forward import AdapterForward
-from harc.training.objectives import Objective
-from harc.training.sampling import Sampler
+from harc.training.objective import Objective
+from harc.training.rows import Sampler
+
+TRACKED = "training"  # name of the run within the tracker's folder
 
 
 @dataclass
@@ -78,7 +80,7 @@ def run_loop(run: Run) -> None:
     accelerator.wait_for_everyone()  # before anyone writes a checkpoint over the one that others still read
     module, prepared = _prepare(run, accelerator, optimizer)
     module.train()
-    tracking.start_tracker(accelerator, run.settings, run.tracker_folder)
+    start_tracker(accelerator, run.settings, run.tracker_folder)
     per_step, total = plan_steps(run.settings)
     pending: list[dict[str, Tensor]] = []
     start = run.updates * run.settings.batch.accumulation
@@ -93,7 +95,7 @@ def run_loop(run: Run) -> None:
             if (micro + 1) % per_step == 0:
                 if step % run.settings.log_every == 0 or micro + 1 == total:
                     run.rows.append(_describe_step(run, accelerator, pending, step, micro))
-                    tracking.track_row(accelerator, run.rows[-1])
+                    track_row(accelerator, run.rows[-1])
                     bar.advance(0, loss=run.rows[-1]["total"])
                 pending = []
             _save_if_due(run, accelerator, optimizer, last=micro + 1 == total)
@@ -112,7 +114,7 @@ def _create_accelerator(run: Run) -> Any:
         gradient_accumulation_steps=run.settings.batch.accumulation,
         # A model spread over devices has been placed already.
         device_placement=not hasattr(run.module.backbone.causal_lm, "hf_device_map"),
-        **tracking.tracker_options(run.settings, run.tracker_folder),
+        **tracker_options(run.settings, run.tracker_folder),
     )
     processes.check_launch(accelerator)
     set_seed(torch.initial_seed() % 2**31)
@@ -224,3 +226,44 @@ def _resume(run: Run, optimizer: torch.optim.Optimizer) -> None:
     run.objective.import_state(own, state["objective"])
     run.sampler.skip_to(state["drawn"])
     run.rows, run.updates, run.resumed_at = state["rows"], state["updates"], state["updates"]
+
+
+def check_tracker(settings: MethodSettings) -> None:
+    """Refuse a tracker whose package is not installed, before any work; none of them is in requirements.lock.
+
+    Raises:
+        ConfigError: with the line that installs it.
+    """
+    from accelerate.utils import is_dvclive_available, is_tensorboard_available
+
+    found = {"tensorboard": is_tensorboard_available, "dvclive": is_dvclive_available}
+    if settings.tracker != "none" and not found[settings.tracker]():
+        raise ConfigError(
+            "tracker",
+            expected=f"the package {settings.tracker}",
+            found="none",
+            fix=f"run `pip install {settings.tracker}`, or set tracker to none",
+        )
+
+
+def tracker_options(settings: MethodSettings, folder: Path | None) -> dict[str, Any]:
+    """Arguments of accelerate.Accelerator."""
+    if settings.tracker == "none" or folder is None:
+        return {}
+    return {"log_with": settings.tracker, "project_dir": str(folder)}
+
+
+def start_tracker(accelerator: Any, settings: MethodSettings, folder: Path | None) -> None:
+    """Open the tracker's files; nothing without one."""
+    if not tracker_options(settings, folder):
+        return
+    # DVCLive would otherwise write into the working directory and make commits of its own.
+    own = {"dir": str(folder), "save_dvc_exp": False, "report": None}
+    accelerator.init_trackers(TRACKED, init_kwargs={"dvclive": own} if settings.tracker == "dvclive" else {})
+
+
+def track_row(accelerator: Any, row: dict[str, Any]) -> None:
+    """Hand one row of the training log to the tracker, numbers only."""
+    if accelerator.trackers:
+        numbers = {name: value for name, value in row.items() if isinstance(value, int | float)}
+        accelerator.log(numbers, step=row["step"])

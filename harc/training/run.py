@@ -18,19 +18,16 @@ from harc.model.backbones import Backbone
 from harc.model.identity import describe_base
 from harc.model.merging import merge_weights
 from harc.settings.directions import DirectionSettings
+from harc.settings.methods import list_objective_code
 from harc.settings.training import MethodSettings
 from harc.training.adapters import attach_adapter, save_adapter
 from harc.training.batches import encode_rows
-from harc.training.context import Context, Sources
-from harc.training.create import DIRECTED, count_blocks, create_objective
 from harc.training.forward import AdapterForward
 from harc.training.joining import Started, read_updates
-from harc.training.loop import Run, plan_steps, run_loop
-from harc.training.modules import list_objective_code
+from harc.training.loop import Run, check_tracker, plan_steps, run_loop
+from harc.training.objective import Context, Sources, count_blocks, create_objective, needs_directions
 from harc.training.processes import is_main_process, shard_blocks
-from harc.training.rows import Row, drop_leaked_rows, hold_out_rows, split_extraction
-from harc.training.sampling import CategorySampler
-from harc.training.tracking import check_tracker
+from harc.training.rows import CategorySampler, Row, drop_leaked_rows, hold_out_rows, split_extraction
 
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
 
@@ -91,10 +88,12 @@ def train_adapter(
     backbone, started_from = _merge_first(backbone, settings, start_from)
     if settings.shard:
         backbone = shard_blocks(backbone, device)
-    if settings.objective in DIRECTED:
+    if needs_directions(settings):
         directions = None if start_from else directions
         directions = _read_base_directions(backbone, directions, extraction_rows, extraction_pairs, reading)
-    with attach_adapter(backbone, settings.lora, seed, blocks=count_blocks(settings, backbone)) as adapted:
+    with attach_adapter(
+        backbone, settings.lora, seed, blocks=count_blocks(settings, backbone.n_layers)
+    ) as adapted:
         sources = Sources(*split_extraction(extraction_rows, extraction_pairs), held_out, reading)
         first = (
             None if start_from is None else [sha256_file(Path(start_from) / name) for name in ADAPTER_FILES]

@@ -334,11 +334,11 @@ def test_a_helper_that_no_step_can_reach_makes_none_stale(edited):
 @pytest.mark.parametrize(
     ("module", "old", "new", "steps"),
     [
-        ("harc.settings.baselines", "return ", "return  ", ("train_adapter", "harc.training.circuit")),
+        ("harc.methods.cb", "return ", "return  ", ("train_adapter", "harc.methods.cb")),
         ("harc.settings.directions", 'qwen = model_type', 'qwen = not model_type', ("extract_directions", "")),
-        ("harc.training.coupling", "class ", "x = 1\n\n\nclass ", None),
-        ("harc.training.coupling", "self.", "self . ", ("tune_method", "harc.training.coupling")),
-        ("harc.methods.losses", "return ", "return  ", ("train_adapter", "harc.training.coupling")),
+        ("harc.methods.harc", "class ", "x = 1\n\n\nclass ", None),
+        ("harc.methods.harc", "self.", "self . ", ("tune_method", "harc.methods.harc")),
+        ("harc.training.forward", "return ", "return  ", ("train_adapter", "harc.methods.harc")),
         ("harc.results.figures.figure2", "return ", "return  ", ("make_figure", "figure2")),
     ],
 )  # fmt: skip
@@ -361,8 +361,8 @@ def test_a_composed_methods_tuning_reaches_both_objectives():
     profile = load_profile("organism_study")
     job = create_job("tune_method", profile, backbone="organism-llama", method="harc_dpo", seed=0)
     assert {root.partition(":")[0] for root in list_code(job)[1:]} == {
-        "harc.training.preference",
-        "harc.training.coupling",
+        "harc.methods.dpo",
+        "harc.methods.harc",
     }
 
 
@@ -378,7 +378,8 @@ def test_registries_are_followed_into_what_is_asked_of_them():
 
 # Where a name is looked up at run time, which no walk over names can follow: each is covered by `list_plugins`.
 LOADERS = {
-    "harc.training.create:create_objective",
+    "harc.core.lazy:_Late",  # other packages alone
+    "harc.training.objective:find_module",
     "harc.steps.pipeline:load_step",
     "harc.steps.make_figure:_find_module",
     "harc.steps.pull_data:run",

@@ -12,7 +12,7 @@ from harc.settings.organism import OrganismSettings
 from harc.training import checkpoints
 from harc.world.backbone import TRAINING_INPUTS, fingerprint_run
 
-CODE = ["harc.methods.losses"]
+CODE = ["harc.training.forward"]
 
 
 @pytest.fixture

@@ -351,7 +351,7 @@ def test_an_adapter_and_a_steering_are_put_on(options, tmp_path):
     from peft import LoraConfig, get_peft_model
 
     from harc.model.backbones import load_backbone
-    from harc.model.steering_vectors import Condition, Steering, save_steering
+    from harc.model.steering import Condition, Steering, save_steering
 
     torch.manual_seed(0)
     config = LoraConfig(r=4, lora_alpha=64, target_modules=["q_proj", "down_proj"], init_lora_weights=False)

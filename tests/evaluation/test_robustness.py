@@ -11,8 +11,8 @@ from harc.core.errors import DataError
 from harc.core.files import write_json, write_jsonl
 from harc.core.finished import load_finished, save_finished
 from harc.evaluation import finetuning
-from harc.evaluation.finetuning import ANSWER_COLUMNS, Bench, run_finetunings
-from harc.evaluation.finetuning_rows import choose_rows
+from harc.evaluation.bench import Bench
+from harc.evaluation.finetuning import ANSWER_COLUMNS, choose_rows, run_finetunings
 from harc.evaluation.score import read_csv, write_csv
 from harc.settings.evaluation import EvaluationSettings
 from harc.settings.profile import Profile, load_profile
@@ -53,7 +53,7 @@ def bench(tmp_path_factory) -> Bench:
     settings = EvaluationSettings(
         suites=SUITES, judges=("exact", "string_rules"), max_new_tokens=4, project=False
     )
-    return Bench(save_tiny_chat(folder / "model"), "float32", "cpu", None, folder, settings, 0)
+    return Bench(save_tiny_chat(folder / "model"), "float32", "cpu", folder, settings, 0)
 
 
 def make_plans(*examples: int) -> dict[int, MethodSettings | None]:

@@ -11,12 +11,20 @@ from tiny_chat import REFUSAL, save_tiny_chat
 
 from harc.core.errors import ArtifactError, ConfigError
 from harc.core.files import write_json, write_jsonl
+from harc.evaluation.bench import Bench
 from harc.evaluation.score import read_csv
-from harc.evaluation.tuning_adopt import adopt_tuned, format_tuned
-from harc.evaluation.tuning_columns import describe_changes
-from harc.evaluation.tuning_criterion import BASE_POINT, choose_point, judge_points
-from harc.evaluation.tuning_grid import run_grid
-from harc.evaluation.tuning_points import SUITES, Workbench, measure_point, train_point
+from harc.evaluation.tuning import (
+    BASE_POINT,
+    SUITES,
+    adopt_tuned,
+    choose_point,
+    describe_changes,
+    format_tuned,
+    judge_points,
+    measure_point,
+    run_grid,
+    train_point,
+)
 from harc.model.backbones import load_backbone
 from harc.settings.directions import DirectionSettings, LayerSettings
 from harc.settings.evaluation import EvaluationSettings, PairSettings
@@ -72,7 +80,7 @@ def make_training() -> list[dict]:
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory) -> Workbench:
+def bench(tmp_path_factory) -> Bench:
     root = tmp_path_factory.mktemp("bench")
     rows = make_training()
     write_jsonl(root / "data/training.jsonl", rows)
@@ -98,15 +106,15 @@ def bench(tmp_path_factory) -> Workbench:
         judges=("exact", "string_rules"),
         pair=PairSettings(streams=1, iterations=2, query_budget=2),
     )
-    return Workbench(
+    return Bench(
         root / "model",
         "float32",
         "cpu",
         root / "data",
-        root / "directions/directions.safetensors",
         evaluation,
-        READING,
         0,
+        directions=root / "directions/directions.safetensors",
+        reading=READING,
     )
 
 
@@ -123,7 +131,7 @@ def make_settings(preset: str, **changes) -> MethodSettings:
 
 @pytest.mark.parametrize("preset", [name for name in TRAINED if name != "cast"])
 def test_a_saved_adapter_gives_its_development_score_again_with_plain_peft(
-    bench: Workbench, preset: str, tmp_path: Path
+    bench: Bench, preset: str, tmp_path: Path
 ):
     from peft import PeftModel
 
@@ -137,7 +145,7 @@ def test_a_saved_adapter_gives_its_development_score_again_with_plain_peft(
     merged = PeftModel.from_pretrained(backbone.model, str(tmp_path / "method")).merge_and_unload()
     merged.save_pretrained(tmp_path / "merged")
     backbone.tokenizer.save_pretrained(tmp_path / "merged")
-    other = Workbench(tmp_path / "merged", *list(vars(bench).values())[1:])
+    other = Bench(tmp_path / "merged", *list(vars(bench).values())[1:])
     again = measure_point(other, None, tmp_path / "again")
     assert again == logged
     for suite in SUITES:
@@ -156,7 +164,7 @@ def test_a_saved_adapter_gives_its_development_score_again_with_plain_peft(
         assert measure_point(bench, None, tmp_path / "base")["over_refusal"] == 0.0
 
 
-def test_a_grid_keeps_finished_points_and_ends_the_same(bench: Workbench, tmp_path: Path, monkeypatch):
+def test_a_grid_keeps_finished_points_and_ends_the_same(bench: Bench, tmp_path: Path, monkeypatch):
     points = [({"steps": steps}, make_settings("sft", steps=steps)) for steps in (1, 2)]
     whole = run_grid(bench, "grid", points, tmp_path / "a")
     tried = []
@@ -167,7 +175,7 @@ def test_a_grid_keeps_finished_points_and_ends_the_same(bench: Workbench, tmp_pa
             raise KeyboardInterrupt
         return train_point(*arguments, **options)
 
-    monkeypatch.setattr("harc.evaluation.tuning_grid.train_point", stop_at_second)
+    monkeypatch.setattr("harc.evaluation.tuning.train_point", stop_at_second)
     with pytest.raises(KeyboardInterrupt):
         run_grid(bench, "grid", points, tmp_path / "b")
     rows = run_grid(bench, "grid", points, tmp_path / "b")
@@ -180,7 +188,7 @@ def test_a_grid_keeps_finished_points_and_ends_the_same(bench: Workbench, tmp_pa
     assert [row["point"] for row in rows] == [0, 1]
 
 
-def test_the_base_has_one_row_and_a_steering_is_measured_too(bench: Workbench, tmp_path: Path):
+def test_the_base_has_one_row_and_a_steering_is_measured_too(bench: Bench, tmp_path: Path):
     (row,) = run_grid(bench, "base", [], tmp_path / "base")
     assert row["point"] == BASE_POINT and row["asr_n"] == 12
     settings = make_settings("cast")
@@ -334,7 +342,7 @@ def test_variants_of_harc_differ_from_it_by_their_preset_alone():
         )
 
 
-def test_b_moves_away_from_zero_for_every_trained_method(bench: Workbench, tmp_path: Path):
+def test_b_moves_away_from_zero_for_every_trained_method(bench: Bench, tmp_path: Path):
     for preset in ("cb", "repbend", "dpo"):
         train_point(bench, make_settings(preset, steps=2), tmp_path / preset)
         weights = load_file(tmp_path / preset / "adapter_model.safetensors")

@@ -5,7 +5,8 @@ import torch
 
 from harc.core.errors import ConfigError, ModelError
 from harc.geometry.directions import Directions, normalize_rows
-from harc.geometry.layers import describe_choice, eligible_band, score_layers, select_layers
+from harc.geometry.layers import eligible_band
+from harc.methods.harc import describe_choice, score_layers, select_layers
 from harc.settings.directions import LayerSettings
 
 

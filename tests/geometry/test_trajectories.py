@@ -12,8 +12,7 @@ from harc.core.files import read_jsonl
 from harc.evaluation.tracing import BASE_ANSWERS, choose_all, choose_answers, write_trajectories
 from harc.geometry.directions import save_directions
 from harc.geometry.extraction import extract_directions
-from harc.geometry.projections import project_conversations
-from harc.geometry.trajectories import project_tokens
+from harc.geometry.projections import project_conversations, project_tokens
 from harc.settings.robustness import TrajectorySettings
 from harc.training.rows import split_extraction
 

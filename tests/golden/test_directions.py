@@ -6,7 +6,7 @@ from golden.conftest import ARCHITECTURES, RELATIVE, Golden, assert_rows_close
 
 from harc.geometry.directions import Directions, blend_directions
 from harc.geometry.extraction import extract_directions
-from harc.geometry.layers import score_layers, select_layers
+from harc.methods.harc import score_layers, select_layers
 from harc.settings.directions import DirectionSettings, LayerSettings
 
 

@@ -6,13 +6,14 @@ from golden.conftest import RELATIVE, Golden
 from safetensors.torch import load_file
 
 from harc.geometry.extraction import ResponsePairs
+from harc.methods.harc import HarcObjective
 from harc.settings.directions import DirectionSettings
 from harc.settings.training import MethodSettings
 from harc.training.adapters import attach_adapter
 from harc.training.batches import EncodedRow, collate_rows, encode_rows
-from harc.training.coupling import HarcObjective, Sources
 from harc.training.forward import AdapterForward
 from harc.training.loop import Run, run_loop
+from harc.training.objective import Sources
 
 RENAMED = {"pseudo": "pseudo_harmful"}
 

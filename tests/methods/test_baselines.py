@@ -12,17 +12,23 @@ from safetensors.torch import load_file
 from tiny_models import build_backbone, build_model, load_tokenizer
 
 from harc.core.errors import ConfigError, DataError
-from harc.methods.losses import limited_push, mutual_distance, reroute_cost, state_distance
+from harc.methods.cb import reroute_cost
+from harc.methods.dpo import check_pairs
+from harc.methods.repbend import limited_push, mutual_distance
 from harc.model.backbones import Backbone, load_backbone
 from harc.model.chat import ChatFormat
-from harc.settings.baselines import locate_depth
 from harc.settings.training import MethodSettings
 from harc.training.adapters import attach_adapter
 from harc.training.batches import encode_rows
-from harc.training.context import Context, Sources
-from harc.training.create import count_blocks, create_objective
 from harc.training.forward import AdapterForward
-from harc.training.preference import check_pairs
+from harc.training.objective import (
+    Context,
+    Sources,
+    count_blocks,
+    create_objective,
+    locate_depth,
+    state_distance,
+)
 from harc.training.rows import split_extraction
 
 
@@ -34,7 +40,9 @@ def fresh_backbone(family: str = "Llama") -> Backbone:
 def first_losses(settings: MethodSettings, rows: list[dict], *, scale_b: float = 0.0) -> tuple[dict, float]:
     """(logged terms, norm of B's gradient) of one micro-batch of all rows; B is 0 unless scaled."""
     backbone = fresh_backbone()
-    with attach_adapter(backbone, settings.lora, 0, blocks=count_blocks(settings, backbone)) as adapted:
+    with attach_adapter(
+        backbone, settings.lora, 0, blocks=count_blocks(settings, backbone.n_layers)
+    ) as adapted:
         for name, weight in adapted.model.named_parameters():
             if "lora_B" in name and scale_b:
                 weight.data.normal_(0, scale_b)
@@ -183,7 +191,7 @@ def test_pairs_are_the_tokens_that_trl_makes_of_conversations(tmp_path):
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
 
-    from harc.training.preference import encode_pair
+    from harc.methods.dpo import encode_pair
 
     tokenizer = tiny_chat.make_tokenizer()
     chat = ChatFormat(tokenizer)

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, log_softmax
 
-from harc.methods.losses import coupling_cost, cross_entropy_sum, kl_sum, slot_cosines
+from harc.methods.harc import coupling_cost, slot_cosines
+from harc.training.forward import cross_entropy_sum, kl_sum
 
 
 def harmful_benign() -> torch.Tensor:

@@ -14,8 +14,14 @@ from harc.model.adapted import load_adapted
 from harc.model.backbones import Backbone
 from harc.model.chat import ChatFormat
 from harc.model.generation import generate_greedy
-from harc.model.steering_hooks import SteeringHooks, find_prompt
-from harc.model.steering_vectors import Condition, Steering, load_steering, measure_similarity
+from harc.model.steering import (
+    Condition,
+    Steering,
+    SteeringHooks,
+    find_prompt,
+    load_steering,
+    measure_similarity,
+)
 
 DEPTHS = {"condition_depths": [0.2, 0.4], "behaviour_depths": [0.6, 0.8]}  # slots 1, 2 and 3, 4 of 5 blocks
 

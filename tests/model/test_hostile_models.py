@@ -396,7 +396,7 @@ def test_a_member_that_points_elsewhere_stays_in_the_folder(tmp_path):
 
 def test_directions_and_steering_that_are_not_finite_are_refused(tmp_path):
     from harc.geometry.directions import Directions, load_directions, save_directions
-    from harc.model.steering_vectors import Condition, Steering, load_steering, save_steering
+    from harc.model.steering import Condition, Steering, load_steering, save_steering
 
     directions = torch.nn.functional.normalize(torch.randn(3, 4), dim=-1)
     save_directions(Directions(directions, directions.clone()), tmp_path / "directions.safetensors")

@@ -13,10 +13,10 @@ from fixtures.results_tree import BACKBONES, METHODS, make_results_tree
 from harc.results.figures.figure2 import choose_slot
 from harc.results.figures.figure5 import marker_area
 from harc.results.figures.figure8 import place_examples
-from harc.results.figures.style import METHOD_STYLES
 from harc.results.front import find_front
 from harc.results.training_logs import read_term
 from harc.settings.analysis import AnalysisSettings
+from harc.settings.methods import list_looks
 from harc.settings.profile import load_profile
 from harc.core.errors import DataError
 from harc.core.fingerprint import list_definitions
@@ -227,9 +227,10 @@ def test_analysis_imports_neither_torch_nor_matplotlib_before_it_draws():
 
 
 def test_methods_differ_in_more_than_colour():
-    shapes = [(marker, str(line)) for _, marker, line in METHOD_STYLES.values()]
+    styles = [look.style for look in list_looks().values() if look.style]
+    shapes = [(marker, str(line)) for _, marker, line in styles]
     assert len(set(shapes)) == len(shapes)
-    assert len({colour for colour, _, _ in METHOD_STYLES.values()}) == len(METHOD_STYLES)
+    assert len({colour for colour, _, _ in styles}) == len(styles)
 
 
 def test_front_keeps_what_no_other_beats():

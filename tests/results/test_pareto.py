@@ -15,8 +15,8 @@ from harc.settings.tuning import TuningSettings
 from harc.core.errors import ArtifactError
 from harc.evaluation.score import write_csv
 from harc.core.files import write_text
-from harc.evaluation.tuning_adopt import format_tuned
-from harc.evaluation.tuning_columns import COLUMNS, RATES
+from harc.evaluation.tuning import format_tuned
+from harc.evaluation.tuning import COLUMNS, RATES
 
 GRID = ('{"steps": 5}', '{"loss": {"kl": 1.0}}')
 

@@ -19,7 +19,7 @@ from harc.results.make import TABLES, make_tables
 from harc.results.tables.hyperparameters import list_settings, merge_methods
 from harc.results.tables.layout import read_table
 from harc.settings.base import Settings
-from harc.settings.switches import list_switches
+from harc.methods.harc_released import list_switches
 from harc.core.errors import DataError
 
 ATTACKS = ("pair", "pap", "deepinception", "codeattack")

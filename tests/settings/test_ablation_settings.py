@@ -7,10 +7,9 @@ import pytest
 
 from harc.core.artifacts import Layout
 from harc.core.errors import ConfigError
+from harc.methods.harc_released import RELEASED_FAULTS, list_active_faults
 from harc.settings.ablation import name_point
-from harc.settings.presets import RELEASED_FAULTS
 from harc.settings.profile import load_profile
-from harc.settings.switches import list_active_faults
 from harc.steps.pipeline import create_job, list_jobs
 
 PROJECT = Path(__file__).parents[2]

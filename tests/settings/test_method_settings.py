@@ -1,15 +1,12 @@
 """Presets, the switches of the release's faults, and the tables generated from them."""
 
-from typing import get_args
-
 import pytest
 from pydantic import ValidationError
 
-from harc.settings.conflicts import CONFLICTS
+from harc.methods.harc_released import RELEASED_FAULTS, list_active_faults, list_conflicts, list_switches
+from harc.settings.backbones import HUB_PRESETS
 from harc.settings.directions import DirectionOverrides, DirectionSettings
-from harc.settings.presets import HUB_PRESETS, METHOD_PRESETS, RELEASED_FAULTS, MethodName
-from harc.settings.switches import list_active_faults, list_switches
-from harc.settings.training import MethodSettings
+from harc.settings.training import PRESETS, MethodSettings
 
 FAULTS = {
     "truncation",
@@ -23,8 +20,7 @@ FAULTS = {
 
 
 def test_every_name_has_a_preset_that_is_valid():
-    assert set(METHOD_PRESETS) == set(get_args(MethodName))
-    for name in METHOD_PRESETS:
+    for name in PRESETS:
         settings = MethodSettings(preset=name)
         assert MethodSettings.model_validate(settings.model_dump()) == settings
 
@@ -110,8 +106,8 @@ def test_every_setting_is_described_with_its_source():
 
 
 def test_conflicts_are_between_at_least_two_sources():
-    assert len(CONFLICTS) >= 10
-    for conflict in CONFLICTS:
+    assert len(list_conflicts()) >= 10
+    for conflict in list_conflicts():
         said = {conflict.readme, conflict.hyperparams, conflict.yaml, conflict.code} - {""}
         assert said and conflict.ours, conflict.topic
         assert len(said) >= 2 or ";" in conflict.code or "raises" in conflict.code, conflict.topic

@@ -10,13 +10,12 @@ from pydantic import Field, ValidationError
 
 import harc.settings
 from harc.settings.ablation import AblationSettings
-from harc.settings.backbones import HubBackbone, OrganismBackbone
+from harc.settings.backbones import HUB_PRESETS, HubBackbone, OrganismBackbone
 from harc.settings.base import Settings, list_declared
 from harc.settings.by_hand import TrainingFile
-from harc.settings.presets import HUB_PRESETS, METHOD_PRESETS
 from harc.settings.profile import Profile, load_profile
 from harc.settings.suites import BenchmarkSettings, HelpfulnessSettings, PrefillSettings
-from harc.settings.training import LossSettings, MethodSettings
+from harc.settings.training import PRESETS, LossSettings, MethodSettings
 
 # One value of each kind that no default and no preset has, to be given beside a preset.
 OTHER = {"steps": 7, "loss": {"margin": 0.25}, "directions": {"null": "random"}}
@@ -26,7 +25,7 @@ def read_method(**method: Any) -> MethodSettings:
     return TrainingFile(training="rows.jsonl", method=method).method
 
 
-@pytest.mark.parametrize("preset", METHOD_PRESETS)
+@pytest.mark.parametrize("preset", PRESETS)
 def test_a_preset_in_a_file_by_hand_is_that_preset(preset: str):
     assert read_method(preset=preset) == MethodSettings(preset=preset)
     for name, value in OTHER.items():
@@ -48,7 +47,7 @@ def make_profile(**changes: Any) -> Profile:
     return Profile.model_validate({**values, **changes})
 
 
-@pytest.mark.parametrize("preset", METHOD_PRESETS)
+@pytest.mark.parametrize("preset", PRESETS)
 def test_a_preset_in_a_profile_is_that_preset(preset: str):
     first = MethodSettings(preset=preset).start_from
     methods = {"own": {"preset": preset}, **({first: {}} if first else {})}
@@ -59,7 +58,7 @@ def test_a_preset_in_a_profile_is_that_preset(preset: str):
     assert profile.compose_point("b", "own", {"steps": 7}) == MethodSettings(preset=preset, steps=7)
 
 
-@pytest.mark.parametrize("preset", [name for name in METHOD_PRESETS if name != "harc"])
+@pytest.mark.parametrize("preset", [name for name in PRESETS if name != "harc"])
 def test_an_arm_of_plain_harc_is_its_preset(preset: str):
     values = MethodSettings(preset=preset)
     if values.start_from is not None:
@@ -187,7 +186,7 @@ class Outer(Settings):
     backbone: OrganismBackbone | HubBackbone = Field(OrganismBackbone(architecture="llama"), description="c")
 
 
-@pytest.mark.parametrize("preset", METHOD_PRESETS)
+@pytest.mark.parametrize("preset", PRESETS)
 def test_another_preset_than_the_defaults_keeps_what_the_default_declares(preset: str):
     assert Outer(method={"preset": preset}).method == MethodSettings(
         preset=preset, steps=9, loss={"margin": 0.25}

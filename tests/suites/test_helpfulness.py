@@ -152,8 +152,7 @@ def test_lm_evals_own_grader_is_never_imported(target, public):
 def test_adapter_and_steering_answer_without_being_merged(public):
     from peft import LoraConfig, get_peft_model
 
-    from harc.model.steering_hooks import SteeringHooks
-    from harc.model.steering_vectors import Condition, Steering
+    from harc.model.steering import Condition, Steering, SteeringHooks
 
     plain = make_target()
     expected = [record["response"] for record in run_benchmark("gsm8k", plain, SETTINGS, public)]

@@ -1,7 +1,6 @@
 """Extraction and training from files, outside the workflow."""
 
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import yaml
@@ -10,7 +9,8 @@ from tiny_models import build_backbone
 from harc.core.errors import ArtifactError, ConfigError, DataError, EnvironmentProblem
 from harc.core.files import read_jsonl, sha256_file, write_jsonl
 from harc.geometry.directions import load_directions, save_directions
-from harc.settings.training import READERS, MethodSettings, Objective
+from harc.settings.methods import is_read, list_methods
+from harc.settings.training import MethodSettings
 from harc.steps.by_hand import check_out, describe_method, extract_directions_from_files, train_from_files
 
 
@@ -195,12 +195,13 @@ def test_what_a_method_does_not_read_is_said(values: dict, said: str):
     assert said in describe_method(MethodSettings(**values), None)
 
 
-def test_the_readers_of_settings_name_settings_and_objectives():
-    for name, readers in READERS.items():
-        group, _, inner = name.partition(".")
-        field = MethodSettings.model_fields[group]
-        assert not inner or inner in type(field.default).model_fields
-        assert set(readers) <= set(get_args(Objective))
+def test_methods_read_settings_that_there_are():
+    for method in list_methods().values():
+        for name in (*method.reads, *([method.section.key] if method.section else [])):
+            group, _, inner = name.partition(".")
+            field = MethodSettings.model_fields[group]
+            assert not inner or inner in type(field.default).model_fields
+            assert is_read(name, method.objective)
 
 
 def test_what_is_said_of_a_method():

@@ -4,12 +4,12 @@ import pytest
 import torch
 from tiny_models import FAMILIES, build_backbone
 
+from harc.methods.harc import TokenTerms
 from harc.model.activations import Reading, stream_residuals
 from harc.settings.training import MethodSettings
 from harc.training.adapters import attach_adapter
 from harc.training.batches import collate_rows, encode_rows
 from harc.training.forward import AdapterForward
-from harc.training.objectives import RefusalObjective
 
 IDS = tuple(range(20, 44))
 
@@ -53,7 +53,7 @@ def test_adapter_learns_and_leaves_no_trace(family: str):
         module = AdapterForward(adapted, head_rows=4)
         encoded = encode_rows(adapted.chat, rows, 64, 64)
         batch = collate_rows(encoded, adapted.chat.post_instruction_count, adapted.chat.pad_id)
-        for loss in RefusalObjective(settings).losses(module, [batch]):
+        for loss in TokenTerms(settings).losses(module, [batch]):
             loss.backward()
         gradients = {name: part.grad for name, part in module.named_parameters() if part.requires_grad}
         assert all(gradients[name].abs().sum() > 0 for name in gradients if "lora_B" in name)

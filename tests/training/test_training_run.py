@@ -18,8 +18,7 @@ from harc.settings.training import MethodSettings
 from harc.training.adapters import attach_adapter
 from harc.training.batches import collate_rows, encode_rows, split_rows
 from harc.training.forward import AdapterForward, Wanted
-from harc.training.rows import drop_leaked_rows, hold_out_rows
-from harc.training.sampling import CategorySampler
+from harc.training.rows import CategorySampler, drop_leaked_rows, hold_out_rows
 
 FILES = [
     "adapter_config.json",

@@ -16,6 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from harc.core.files import write_bytes
+from harc.settings.methods import list_looks
 
 TEXT_WIDTH = 6.5  # inches, the paper's text width
 DOTS_PER_INCH = 200
@@ -41,25 +42,13 @@ RC = {
     "svg.hashsalt": "harc",
     "axes.unicode_minus": True,
 }
-# colour, marker, line style
-METHOD_STYLES = {
-    "base": ("#000000", "o", "-"),
-    "sft": ("#E69F00", "s", "--"),
-    "dpo": ("#A08A00", "P", (0, (1, 1))),
-    "cb": ("#56B4E9", "X", (0, (5, 1, 1, 1))),
-    "repbend": ("#999999", "<", (0, (3, 1, 1, 1, 1, 1))),
-    "cast": ("#8C564B", ">", (0, (2, 2))),
-    "no_coupling": ("#0072B2", "^", "-."),
-    "harc": ("#D55E00", "D", "-"),
-    "harc_released": ("#CC79A7", "v", ":"),
-    "harc_dpo": ("#009E73", "*", (0, (4, 2))),
-}
 CYCLE = (("#0072B2", "o", "-"), ("#D55E00", "s", "--"), ("#009E73", "^", "-."), ("#CC79A7", "D", ":"))
 
 
 def style_method(method: str) -> tuple[str, str, object]:
     """Colour, marker and line style of a method; methods without one of their own share a grey."""
-    return METHOD_STYLES.get(method, (GREY, "h", (0, (6, 2))))
+    look = list_looks().get(method)
+    return (look and look.style) or (GREY, "h", (0, (6, 2)))
 
 
 def style_index(index: int) -> tuple[str, str, object]:

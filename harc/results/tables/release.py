@@ -4,8 +4,7 @@ from dataclasses import asdict, fields
 
 from harc.results.latex import escape_latex
 from harc.results.tables.layout import Table
-from harc.settings.conflicts import CONFLICTS, Conflict
-from harc.settings.switches import Switch, list_switches
+from harc.methods.harc_released import Conflict, Switch, list_conflicts, list_switches
 
 SOURCE_COLUMNS = tuple(field.name for field in fields(Switch))
 CONFLICT_COLUMNS = tuple(field.name for field in fields(Conflict))
@@ -42,7 +41,7 @@ def build_sources() -> Table:
 
 def build_conflicts() -> Table:
     """One line per thing that the release says in more than one way."""
-    rows = [asdict(conflict) for conflict in CONFLICTS]
+    rows = [asdict(conflict) for conflict in list_conflicts()]
     body = [_typeset(list(row.values())) for row in rows]
     header = ["topic & README & HYPERPARAMS & YAML & code & here"]
     align = _paragraphs((0.11, 0.13, 0.16, 0.13, 0.16, 0.16))

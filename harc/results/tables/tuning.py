@@ -8,7 +8,7 @@ from harc.results.tuning_points import TuningPoint, read_points, read_tuned
 from harc.results.vocabulary import name_method, sort_methods
 from harc.core.artifacts import BASE
 from harc.settings.tuning import TuningSettings
-from harc.evaluation.tuning_criterion import judge_points
+from harc.evaluation.tuning import judge_points
 
 COLUMNS = (
     "method",

@@ -1,24 +1,57 @@
-"""Direct preference optimisation: trl's loss and tokenisation, in the loop that trains every other method.
+"""DPO: direct preference optimisation, trl's loss and collator in the loop that trains every other method.
 
 trl's own loop is not used: its checkpoints are pickles, and one loop gives all methods the same rows, schedule,
 log and resumption.
 """
 
+from __future__ import annotations
+
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from torch import Tensor
+from pydantic import Field
 
 from harc.core.errors import DataError
-from harc.model.backbones import Backbone
-from harc.settings.training import MethodSettings
-from harc.training.batches import EncodedRow
-from harc.training.context import Context
-from harc.training.objectives import PlainObjective
+from harc.core.lazy import torch
+from harc.settings.methods import Look, Method, Section
+from harc.training.objective import Objective
+
+if TYPE_CHECKING:
+    from harc.model.backbones import Backbone
+    from harc.settings.training import MethodSettings
+    from harc.training.batches import EncodedRow
+    from harc.training.objective import Context
 
 Row = Mapping[str, Any]
+
+
+class PreferenceSettings(Section):
+    """DPO (Rafailov et al., arXiv 2305.18290), as trl computes it."""
+
+    key: ClassVar = "preference"
+    title: ClassVar = "DPO"
+
+    beta: float = Field(
+        0.1, gt=0, description="strength of the tie to the reference (beta, main/train_dpo.py@c3565e5)"
+    )
+    benign_pairs: bool = Field(
+        True,
+        description="pairs from benign rows too, their answer chosen over a refusal; without them the pairs are safe "
+        "over unsafe answers alone, as in PKU-SafeRLHF (main/train_dpo.py@c3565e5); ours",
+    )
+    weight: float = Field(1.0, gt=0, description="weight beside HARC's loss (objective joint); ours")
+
+
+METHOD = Method("dpo", 20, section=PreferenceSettings)
+PRESETS = {"dpo": {"objective": "dpo"}}
+LOOKS = {"dpo": Look("DPO", 20, ("#A08A00", "P", (0, (1, 1))))}
+
+
+def create_objective(context: Context) -> PreferenceObjective:
+    """DPO on the adapted model."""
+    return PreferenceObjective(context.settings, context.adapted, context.rows, context.seed)
 
 
 def check_pairs(rows: Sequence[Row], *, benign: bool) -> None:
@@ -60,7 +93,7 @@ def _check_pair(row: Row, number: int) -> None:
         )
 
 
-class PreferenceObjective(PlainObjective):
+class PreferenceObjective(Objective):
     """-log sigmoid(beta (log pi/ref (chosen) - log pi/ref (rejected))), mean over pairs (arXiv 2305.18290).
 
     Sequence log-probabilities are sums over the response's tokens, its end included; the reference is the same model
@@ -69,18 +102,19 @@ class PreferenceObjective(PlainObjective):
 
     def __init__(self, settings: MethodSettings, adapted: Backbone, rows: Sequence[Row], seed: int) -> None:
         super().__init__(settings)
-        check_pairs(rows, benign=settings.preference.benign_pairs)
+        self.own = PreferenceSettings.of(settings)
+        check_pairs(rows, benign=self.own.benign_pairs)
         self._kept_forward = adapted.causal_lm.__dict__.get("forward")
         self._backbone = adapted
-        self._trainer = _create_trainer(adapted, settings, seed)
+        self._trainer = _create_trainer(adapted, self.own.beta, seed)
 
-    def collate(self, rows: Sequence[EncodedRow], backbone: Backbone) -> list[dict[str, Tensor]]:
+    def collate(self, rows: Sequence[EncodedRow], backbone: Backbone) -> list[dict[str, torch.Tensor]]:
         """The rows' pairs as one batch of trl's collator: chosen above rejected.
 
         Raises:
             DataError: if none of the rows gives a pair.
         """
-        kept = [row for row in rows if self.settings.preference.benign_pairs or row.is_harmful]
+        kept = [row for row in rows if self.own.benign_pairs or row.is_harmful]
         if not kept:
             raise DataError(
                 "micro-batch",
@@ -90,7 +124,7 @@ class PreferenceObjective(PlainObjective):
             )
         return [self._trainer.data_collator([encode_pair(row) for row in kept])]
 
-    def losses(self, module: Any, batches: Sequence[dict[str, Tensor]]) -> Iterator[Tensor]:
+    def losses(self, module: Any, batches: Sequence[dict[str, torch.Tensor]]) -> Iterator[torch.Tensor]:
         """trl's loss of each batch."""
         self._sums = {}
         for batch in batches:
@@ -98,7 +132,7 @@ class PreferenceObjective(PlainObjective):
             self.count(total=loss, preference=loss)
             yield loss
 
-    def compute(self, module: Any, batch: dict[str, Tensor]) -> Tensor:
+    def compute(self, module: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """The preference loss of one batch, unweighted."""
         device = self._backbone.device
         inputs = {name: value.to(device) for name, value in batch.items()}
@@ -111,11 +145,6 @@ class PreferenceObjective(PlainObjective):
         self._backbone.causal_lm.__dict__.pop("forward", None)
         if self._kept_forward is not None:
             self._backbone.causal_lm.forward = self._kept_forward
-
-
-def create_objective(context: Context) -> PreferenceObjective:
-    """DPO on the adapted model."""
-    return PreferenceObjective(context.settings, context.adapted, context.rows, context.seed)
 
 
 def encode_pair(row: EncodedRow) -> dict[str, list[int]]:
@@ -132,7 +161,7 @@ def encode_pair(row: EncodedRow) -> dict[str, list[int]]:
     }
 
 
-def _create_trainer(adapted: Backbone, settings: MethodSettings, seed: int) -> Any:
+def _create_trainer(adapted: Backbone, beta: float, seed: int) -> Any:
     """trl's trainer around the adapted model, for its collator and loss; its loop never runs, its data is a dummy."""
     import datasets
     from trl import DPOConfig, DPOTrainer
@@ -143,7 +172,7 @@ def _create_trainer(adapted: Backbone, settings: MethodSettings, seed: int) -> A
         warnings.simplefilter("ignore")
         config = DPOConfig(
             output_dir=folder,
-            beta=settings.preference.beta,
+            beta=beta,
             max_length=None,
             use_cpu=adapted.device.type == "cpu",
             bf16=False,

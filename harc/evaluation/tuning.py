@@ -1,0 +1,267 @@
+"""Tuning: a small grid per method, tried on development prompts, all points kept, one chosen by a declared rule.
+
+The rule: the lowest attack success that keeps over-refusal and benign answers near the base's. What it chose becomes a
+part of a profile: config/tuned/<name>.yaml, with the points that it was chosen from.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harc.core.errors import ArtifactError
+from harc.core.files import read_jsonl, write_text
+from harc.evaluation.bench import Bench, run_parts
+from harc.settings.training import MethodSettings
+from harc.settings.tuning import TuningSettings
+from harc.suites import ATTACK_SUITES, BENIGN_SUITES, OVER_REFUSAL_SUITES
+
+SUITES = (*ATTACK_SUITES, *OVER_REFUSAL_SUITES, *BENIGN_SUITES)
+ROW_FIELDS = {
+    "training": ("category", "prompt", "response"),
+    "extraction": ("category", "prompt"),
+    "extraction_pairs": ("kind", "prompt", "response"),
+}
+FILES = tuple(f"{name}.jsonl" for name in (*ROW_FIELDS, "development"))
+# column prefix: (suite, metric) of scores.csv
+RATES = {
+    "asr": ("mean_asr", "asr"),
+    "over_refusal": ("mean_over_refusal", "over_refusal"),
+    "benign": ("benign", "accuracy"),
+    "wrapped_benign": ("wrapped_benign", "accuracy"),
+}
+ENDS = {"": "rate", "_low": "ci_low", "_high": "ci_high", "_n": "n"}
+COLUMNS = (
+    "backbone",
+    "method",
+    "seed",
+    "point",
+    "changes",
+    *(f"{name}{end}" for name in RATES for end in ENDS),
+    "train_seconds",
+)
+ROUNDING = 1e-9  # what differences of rates may lose in floating point
+BASE_POINT = -1  # number of the base's own row among the points
+Rows = Sequence[dict[str, Any]]
+Points = Sequence[tuple[dict[str, Any], MethodSettings]]
+TUNED = Path("config/tuned")
+HEADER = """# What tuning chose on development prompts, by the criterion below. Made by `snakemake tune`, `harc tuned`;
+# do not edit. Every point that was tried is in the CSV beside this file.
+"""
+
+
+# Trying points
+
+
+def run_grid(
+    bench: Bench, label: str, points: Points, checkpoint: Path, *, start: MethodSettings | None = None
+) -> list[dict[str, Any]]:
+    """One row of points.csv per point; the base's own row where there are no points.
+
+    Args:
+        bench: where points are tried, on the development split and suites of safety alone, whatever it says.
+        label: shown with the progress bar.
+        points: (changes, settings) of each.
+        checkpoint: folder of finished points while the grid runs; removed at its end.
+        start: method that is trained first, and whose adapter every point starts from.
+    """
+    bench = develop(bench)
+    parts = {
+        f"point_{number:03d}": (
+            bench.identify("harc.evaluation.tuning:run_grid", settings, start, files=FILES),
+            partial(_try_point, bench, number, changes, settings, start),
+        )
+        for number, (changes, settings) in enumerate(points or [({}, None)])
+    }
+    return run_parts(
+        parts, checkpoint, label, lambda row: {name: row[name] for name in ("asr", "over_refusal")}
+    )
+
+
+def develop(bench: Bench) -> Bench:
+    """The bench with the evaluation that points get."""
+    changes = {"split": "development", "suites": SUITES, "project": False}
+    return replace(bench, evaluation=bench.evaluation.model_copy(update=changes))
+
+
+def _try_point(
+    bench: Bench,
+    number: int,
+    changes: dict[str, Any],
+    settings: MethodSettings | None,
+    start: MethodSettings | None,
+    scratch: Path,
+) -> dict[str, Any]:
+    first = None if start is None else scratch / "first"
+    if first is not None and not first.exists():
+        train_point(bench, start, first)
+    seconds, method, folder = 0.0, None, scratch / f"point{number}"
+    if settings is not None:
+        method = folder / "method"
+        seconds = train_point(bench, settings, method, start_from=first)["wall_s"]
+    rates = measure_point(bench, method, folder / "work")
+    point = {"point": number if settings else BASE_POINT, "changes": json.dumps(changes, sort_keys=True)}
+    return {**rates, "train_seconds": round(seconds, 1), **point}
+
+
+def train_point(
+    bench: Bench, settings: MethodSettings, out_dir: Path, *, start_from: Path | None = None
+) -> dict[str, Any]:
+    """Train or fit a method and write its folder; what the training returns."""
+    from harc.geometry.directions import load_directions
+    from harc.methods.cast import fit_steering
+    from harc.training.run import train_adapter
+
+    rows, extraction, pairs = (
+        read_jsonl(bench.data / f"{name}.jsonl", fields) for name, fields in ROW_FIELDS.items()
+    )
+    if settings.is_fitted:
+        return fit_steering(bench.open(), rows, settings, bench.seed, out_dir)
+    return train_adapter(
+        bench.open(), rows, extraction, pairs, load_directions(bench.directions), settings, bench.seed, out_dir, None,
+        direction_settings=bench.reading, start_from=start_from,
+    )  # fmt: skip
+
+
+def measure_point(bench: Bench, folder: Path | None, work_dir: Path) -> dict[str, Any]:
+    """Development rates of a method's folder (None: the base), with intervals and numbers of prompts.
+
+    Args:
+        bench: where.
+        folder: adapter or steering.
+        work_dir: for generations and scores; both stay there.
+    """
+    from harc.evaluation.score import read_csv, score_generations
+
+    bench = develop(bench)
+    bench.ask(folder, work_dir / "generations")
+    score_generations(work_dir / "generations", work_dir / "scores", bench.evaluation)
+    scores = {(row["suite"], row["metric"]): row for row in read_csv(work_dir / "scores/scores.csv")}
+    return {
+        f"{name}{end}": scores[key][column] for name, key in RATES.items() for end, column in ENDS.items()
+    }
+
+
+# The rule
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The chosen point of a method.
+
+    Attributes:
+        method: name.
+        point: its number in the grid.
+        asr: mean attack success over backbones and seeds.
+        over_refusal: mean over-refusal minus the base's.
+        benign_loss: loss of right answers against the base, the worse of plain and wrapped benign requests.
+        eligible: whether it keeps the allowances; if no point does, the one that breaks them least is chosen.
+    """
+
+    method: str
+    point: int
+    asr: float
+    over_refusal: float
+    benign_loss: float
+    eligible: bool
+
+
+def _mean(rows: Rows, column: str) -> float:
+    return sum(float(row[column]) for row in rows) / len(rows)
+
+
+def judge_points(method: str, rows: Rows, base: Rows, settings: TuningSettings) -> list[Choice]:
+    """Every point of a method as a candidate, in grid order: means over backbones and seeds."""
+    judged = []
+    for point in sorted({int(row["point"]) for row in rows}):
+        own = [row for row in rows if int(row["point"]) == point]
+        keys = {(row["backbone"], row["seed"]) for row in own}
+        matched = [row for row in base if (row["backbone"], row["seed"]) in keys]
+        refusal = _mean(own, "over_refusal") - _mean(matched, "over_refusal")
+        loss = max(_mean(matched, name) - _mean(own, name) for name in ("benign", "wrapped_benign"))
+        eligible = (
+            refusal <= settings.over_refusal_allowance + ROUNDING
+            and loss <= settings.benign_allowance + ROUNDING
+        )
+        judged.append(Choice(method, point, _mean(own, "asr"), refusal, loss, eligible))
+    return judged
+
+
+def choose_point(method: str, rows: Rows, base: Rows, settings: TuningSettings) -> Choice:
+    """The point that the criterion picks; ties go to the lower over-refusal, then to the earlier point."""
+    judged = judge_points(method, rows, base, settings)
+    eligible = [choice for choice in judged if choice.eligible]
+    if eligible:
+        return min(eligible, key=lambda choice: (choice.asr, choice.over_refusal, choice.point))
+
+    def excess(choice: Choice) -> float:
+        over = max(0.0, choice.over_refusal - settings.over_refusal_allowance)
+        return over + max(0.0, choice.benign_loss - settings.benign_allowance)
+
+    return min(judged, key=lambda choice: (excess(choice), choice.asr, choice.point))
+
+
+# What was chosen
+
+
+def describe_changes(changes: Mapping[str, Any]) -> str:
+    """A point's changes as one line: `loss.kl=1, margin=0.7`."""
+    return ", ".join(
+        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in _walk(changes)
+    )
+
+
+def _walk(changes: Mapping[str, Any], prefix: str = "") -> Sequence[tuple[str, Any]]:
+    found = []
+    for name, value in changes.items():
+        found += (
+            _walk(value, f"{prefix}{name}.") if isinstance(value, Mapping) else [(f"{prefix}{name}", value)]
+        )
+    return found
+
+
+def format_tuned(choices: Mapping[str, Mapping[str, Any]], settings: TuningSettings) -> str:
+    """YAML of the methods' chosen changes and of the criterion; a choice that breaks an allowance says so."""
+    criterion = settings.model_dump(
+        mode="json", include={"over_refusal_allowance", "benign_allowance", "seeds"}
+    )
+    lines = [HEADER, yaml.safe_dump({"tuning": criterion}, default_flow_style=None), "methods:\n"]
+    for method, choice in choices.items():
+        remark = (
+            "" if choice["eligible"] else "  # no point keeps the allowances; this one breaks them least\n"
+        )
+        changes = yaml.safe_dump(
+            {method: dict(choice["changes"])}, sort_keys=True, default_flow_style=None, width=110
+        )
+        lines += [remark, *(f"  {line}\n" for line in changes.splitlines())]
+    return "".join(lines)
+
+
+def adopt_tuned(tuning_dir: Path, name: str, target: Path = TUNED) -> list[Path]:
+    """Take a finished tuning into the configuration.
+
+    Args:
+        tuning_dir: folder of tuned.yaml and points.csv.
+        name: what the two files are called: <name>.yaml, <name>_points.csv.
+        target: folder of tuned settings.
+
+    Raises:
+        ArtifactError: if the tuning is not finished.
+    """
+    places = {"tuned.yaml": target / f"{name}.yaml", "points.csv": target / f"{name}_points.csv"}
+    for source in places:
+        if not (tuning_dir / source).is_file():
+            raise ArtifactError(
+                str(tuning_dir / source),
+                expected="a finished tuning",
+                found="none",
+                fix="run `snakemake tune`",
+            )
+    for source, place in places.items():
+        write_text(place, (tuning_dir / source).read_text(encoding="utf-8"))
+    return list(places.values())
