@@ -40,8 +40,8 @@ def describe_drift(drift: Drift) -> list[str]:
     lines = []
     if drift.left_out:
         lines.append(
-            f"without weights: {len(drift.left_out)} files (weights, tokenizers, rows) are left out; "
-            "their hashes stand in the sidecars"
+            f"without weights: {len(drift.left_out)} files (weights, tokenizers, rows, planes that nothing draws, the "
+            "report) are left out; their hashes stand in the sidecars"
         )
     if drift.code:
         commits = Counter(sidecar.record["git_commit"] or "an unknown commit" for sidecar in drift.code)

@@ -5,10 +5,11 @@ from pathlib import Path
 from harc.audit.report import Finding
 from harc.audit.sidecars import Sidecar, hash_tree, read_record, read_sidecar
 from harc.core.artifacts import SIDECAR_SUFFIX
-from harc.core.errors import DataError, HarcError
+from harc.core.errors import ArtifactError, DataError, HarcError
 from harc.core.tree_files import UNTRACKED, scan_tree
 from harc.steps.pipeline import parse_command
 from harc.steps.reference import REFERENCE
+from harc.steps.reference_pack import SIDECARS, open_tree
 
 ROOT_HASH_FILE = "root_hash.json"
 
@@ -36,9 +37,13 @@ def hash_results(sidecars: list[Sidecar], root: Path, project: Path) -> str:
     study = _find_study(sidecars, root, project)
     if study is None:
         return hash_tree(sidecars, root)
-    paths = [path for path in scan_tree(study, UNTRACKED).files if path.name.endswith(SIDECAR_SUFFIX)]
-    read = (read_sidecar(path, study, project)[0] for path in paths)
-    return hash_tree([sidecar for sidecar in read if sidecar is not None], study)
+    try:
+        with open_tree(study, [SIDECARS]) as tree:
+            paths = [path for path in scan_tree(tree, UNTRACKED).files if path.name.endswith(SIDECAR_SUFFIX)]
+            read = (read_sidecar(path, tree, project)[0] for path in paths)
+            return hash_tree([sidecar for sidecar in read if sidecar is not None], tree)
+    except ArtifactError as problem:
+        return f"unknown: {problem}"
 
 
 def check_root_hash(path: Path, root_hash: str) -> list[Finding]:

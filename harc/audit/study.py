@@ -5,16 +5,17 @@ weights") has a record of its own beside, `kept.json`, sealed like a sidecar.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from harc.audit.report import Finding
+from harc.audit.report import AuditReport, Finding
 from harc.audit.sidecars import Sidecar, read_record
-from harc.core.artifacts import sidecar_path
+from harc.core.artifacts import BASE, PROJECTION_FILES, sidecar_path
 from harc.core.errors import DataError
 from harc.core.files import encode_json
 from harc.core.provenance import is_strict_name, seal_record
+from harc.steps.reference_pack import AGAIN
 
 FORMAT = 1
 KEPT_FILE = "kept.json"
@@ -22,9 +23,12 @@ SEAL_FILE = "root_hash.json"
 WITHOUT_WEIGHTS = "without weights"
 FIELDS = {"format": int, "form": str, "artifacts": list, "left_out": list, "seal": str}
 FREE_KINDS = ("tuning",)  # made on demand, by no profile's run
-# Weights can be trained again from what is kept; their hashes stay in the sidecars.
+# What can be made again from what is kept; its hash stays in the sidecars. Weights are trained, the report is built.
 WEIGHTS = (".safetensors",)
 WEIGHT_FOLDERS = ("backbones", "adapters")
+REPORT = "report.html"
+# Half precision of cosines hardly compresses, and tables and figures read the planes of these methods alone.
+PLANES = (BASE, "harc")
 # Rows come back with `dvc pull`; the tokenizer with the backbone.
 LEFT_OUT = ("tokenizer.json", "tokenizer_config.json", "generation_config.json", "chat_template.jinja")
 
@@ -45,13 +49,16 @@ class Study:
 
 
 def is_kept(name: str) -> bool:
-    """Whether the committed form of a study holds a file, by its name in sidecars: not weights, tokenizers and rows."""
+    """Whether the committed form of a study holds a file, by its name in sidecars: not what can be made again."""
     scheme, _, rest = name.partition("://")
     path = PurePosixPath(rest)
-    if scheme == "project" or "rows" in path.parts:
+    kind, method = (*path.parts, "", "", "")[:3:2]
+    if scheme == "project" or "rows" in path.parts or rest == REPORT:
         return False
+    if kind == "directions" and path.name in PROJECTION_FILES:
+        return method in PLANES
     weighty = path.suffix in WEIGHTS or path.name in LEFT_OUT
-    return not (path.parts[0] in WEIGHT_FOLDERS and weighty)
+    return not (kind in WEIGHT_FOLDERS and weighty)
 
 
 def make_kept_record(sidecars: Iterable[Sidecar], root: Path) -> dict[str, Any]:
@@ -89,7 +96,7 @@ def _find_fault(record: Any, text: bytes) -> tuple[str, str] | None:
     if seal != record["seal"] or encode_json(record).encode() != text:
         return f"the seal {seal}, as `harc reference` writes it", record["seal"]
     wrong = [name for name in record["left_out"] if is_kept(name) or not is_strict_name(name)]
-    return ("nothing left out but weights, tokenizers and rows", wrong[0]) if wrong else None
+    return ("nothing left out but what can be made again", wrong[0]) if wrong else None
 
 
 def _read_kept(path: Path) -> tuple[Study | None, list[Finding]]:
@@ -168,3 +175,19 @@ def find_incomplete(study: Study, present: Iterable[Path], root: Path) -> list[F
         if not _is_free(extra)
     ]
     return findings
+
+
+def rename_report(report: AuditReport, tree: Path, root: Path) -> AuditReport:
+    """The report of a packed study's temporary tree in words of the pack, of which only plain files can be removed.
+
+    Args:
+        report: of the temporary tree.
+        tree: its root.
+        root: the pack.
+    """
+    findings = []
+    for finding in report.findings:
+        named = Finding(*(words.replace(str(tree), str(root)) for words in astuple(finding)))
+        removed = named.repair.startswith("rm ") and not Path(named.file).is_file()
+        findings.append(replace(named, repair=AGAIN) if removed else named)
+    return replace(report, root=str(root), findings=tuple(sorted(findings)))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import cache, partial
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from harc.audit.content import check_content
 from harc.audit.drift import Drift, compare_versions, describe_drift
@@ -15,11 +16,12 @@ from harc.audit.root_hash import ROOT_HASH_FILE, check_root_hash, hash_results
 from harc.audit.sidecars import Sidecar, read_sidecar
 from harc.audit.sources import find_unlinked_inputs
 from harc.audit.steps import StepState, describe_step, find_undeclared, recompute_step
-from harc.audit.study import KEPT_FILE, WITHOUT_WEIGHTS, Study, find_incomplete, read_study
+from harc.audit.study import KEPT_FILE, WITHOUT_WEIGHTS, Study, find_incomplete, read_study, rename_report
 from harc.core.artifacts import SIDECAR_SUFFIX as SUFFIX
-from harc.core.errors import ConfigError, HarcError
+from harc.core.errors import ArtifactError, ConfigError, HarcError
 from harc.core.tree_files import UNTRACKED, TreeScan, digest_state, is_in_place, require_tree, scan_tree
 from harc.settings.profile import load_profile
+from harc.steps.reference_pack import find_damage, is_packed, open_tree
 
 RERUN_OF_KEPT = (
     8  # scores of a committed study that are computed again; all of them take longer than a look may
@@ -207,6 +209,19 @@ def _name_files(scan: TreeScan, root: Path, hash_of: Hasher) -> dict[str, str]:
     return odd | {path.relative_to(root).as_posix(): str(hash_of(path)) for path in scan.files}
 
 
+def _audit_packed(root: Path, **options: Any) -> AuditReport:
+    """Audit a packed study: its members and, if they are whole, the tree that they give, under the pack's name."""
+    damage = find_damage(root)
+    if not damage:
+        try:
+            with open_tree(root) as tree:
+                return rename_report(audit_results(tree, **options), tree, root)
+        except ArtifactError as problem:
+            damage = [problem]
+    findings = [Finding(found.where, "pack", found.expected, found.found, found.fix) for found in damage]
+    return AuditReport(str(root), "unknown", findings=tuple(sorted(findings)), form=WITHOUT_WEIGHTS)
+
+
 def audit_results(
     root: Path,
     *,
@@ -234,6 +249,15 @@ def audit_results(
         ArtifactError: if there is no results tree at all.
     """
     require_tree(root)
+    if is_packed(root):
+        return _audit_packed(
+            root,
+            project=project,
+            expected=expected,
+            describe=describe,
+            recompute=recompute,
+            partial_tree=partial_tree,
+        )
     describe = describe or partial(describe_step, load=cache(load_profile))
     wanted, drift, scan = {Path(path) for path in expected}, Drift(), scan_tree(root, UNTRACKED)
     paths, files = _split(scan)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harc import __version__
-from harc.cli import cache, data, directions, judges, settings
+from harc.cli import cache, data, directions, judges, reference, settings
 from harc.cli.evaluate import evaluate
 from harc.cli.options import ProfileOption
 from harc.cli.running import make_app, run_command
@@ -21,6 +21,7 @@ app.add_typer(cache.app, name="cache")
 app.add_typer(data.app, name="data")
 app.add_typer(directions.app, name="directions")
 app.add_typer(judges.app, name="judges")
+app.add_typer(reference.app, name="reference")
 app.add_typer(settings.app, name="config")
 app.command()(evaluate)
 app.command()(train)
@@ -202,24 +203,13 @@ def claims(
     """Print the claims ledger: its hash, the verdicts that a finished run gives, how many of each."""
     from harc.results.ledger_text import format_ledger
     from harc.settings.profile import load_profile
-    from harc.steps.reference import locate_reference
+    from harc.steps.reference import REFERENCE, locate_reference
 
-    root = load_profile(profile).results_root if reference is None else locate_reference(reference).reference
+    root = load_profile(profile).results_root
+    if reference is not None:
+        locate_reference(reference)
+        root = REFERENCE / reference  # tables stand for themselves in a pack
     show(format_ledger(Layout(root).tables / "claims.csv", f"run the workflow for profile {profile}"))
-
-
-@app.command()
-def reference(
-    profile: ProfileOption = "organism_study",
-    name: Annotated[str, typer.Option(help="Name of the reference.")] = "organism",
-) -> None:
-    """Keep a finished, sound run as results/reference/<name>: everything but the weights."""
-    from harc.settings.profile import load_profile
-    from harc.steps.reference import update_reference
-
-    files = update_reference(load_profile(profile).results_root, name)
-    size = sum(path.stat().st_size for path in files) / 2**20
-    show(f"kept {len(files)} files, {size:.1f} MiB, under results/reference/{name}")
 
 
 @app.command()

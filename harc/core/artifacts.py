@@ -45,6 +45,7 @@ KINDS = (
     "figures",
 )
 SINGLE_FILES = ("report.html", "root_hash.json")
+PACK_FILE = "pack.json"  # the record of a study in its packed form (see harc.steps.reference_pack)
 SIDECAR_SUFFIX = ".provenance.json"
 
 

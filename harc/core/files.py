@@ -192,8 +192,13 @@ def system_errors(path: Path | str) -> Iterator[None]:
 
 
 @contextmanager
-def atomic_directory(path: Path | str) -> Iterator[Path]:
-    """Give a temporary folder that takes the place of `path` when the block ends without an error."""
+def atomic_directory(path: Path | str, *, durable: bool = True) -> Iterator[Path]:
+    """Give a temporary folder that takes the place of `path` when the block ends without an error.
+
+    Args:
+        path: the folder.
+        durable: wait until a power cut could not undo it, which thousands of small files take long for.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
@@ -204,8 +209,9 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
             if file.is_file():
                 # Some writers (safetensors through PEFT) leave 0600, which a shared results tree cannot use.
                 os.chmod(file, 0o666 & ~_default_mode())
-                with open(file, "rb") as handle:
-                    os.fsync(handle.fileno())
+                if durable:
+                    with open(file, "rb") as handle:
+                        os.fsync(handle.fileno())
         if path.exists():
             shutil.rmtree(path)
         os.replace(temporary, path)

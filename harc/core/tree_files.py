@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harc.core.artifacts import KINDS, SIDECAR_SUFFIX, SINGLE_FILES
+from harc.core.artifacts import KINDS, PACK_FILE, SIDECAR_SUFFIX, SINGLE_FILES
 from harc.core.errors import ArtifactError
 from harc.core.files import sha256_file
 from harc.core.untrusted import is_encodable
@@ -128,14 +128,14 @@ def is_in_place(path: Path, root: Path) -> bool:
 
 
 def holds_tree(root: Path, *, sidecars: bool = True) -> bool:
-    """Whether a folder is a results tree: artifacts lie in their places.
+    """Whether a folder is a results tree: artifacts lie in their places, or packed.
 
     Args:
         root: the folder.
         sidecars: ask for a sidecar; else any file in place will do.
     """
     suffix = SIDECAR_SUFFIX if sidecars else ""
-    here = [root / f"{name}{SIDECAR_SUFFIX}" for name in (*KINDS, *SINGLE_FILES)]
+    here = [root / PACK_FILE, *(root / f"{name}{SIDECAR_SUFFIX}" for name in (*KINDS, *SINGLE_FILES))]
     if any(path.is_file() for path in here):
         return True
     # Not the whole folder, which may be anything.

@@ -21,7 +21,7 @@ from harc.core.artifacts import BASE, Layout, sidecar_path
 from harc.core.errors import ArtifactError, ConfigError
 from harc.core.fingerprint import fingerprint_code
 from harc.settings.profile import Profile, load_profile
-from harc.steps.reference import locate_reference
+from harc.steps.reference import locate_reference, locate_stamp, unpack_reference
 
 STEPS = (
     "pull_data",
@@ -262,7 +262,11 @@ def drop_folders(paths: Iterable[Path]) -> list[Path]:
 def list_needed(job: Job) -> list[Path]:
     """Files whose change makes a job stale: its inputs, and what it reads that its sidecar does not record."""
     unrecorded = getattr(load_step(job.step), "list_unrecorded", lambda job: [])(job)
-    return drop_folders([*list_read(job), *unrecorded])
+    needed, study = drop_folders([*list_read(job), *unrecorded]), job.layout.reference
+    if study is None:
+        return needed
+    # A committed study's files are there only once it is unpacked, all of them together.
+    return [locate_stamp(study), *(path for path in needed if not path.is_relative_to(study))]
 
 
 def list_made(job: Job) -> list[Path]:
@@ -346,6 +350,8 @@ def run_job(job: Job, planned: str | None = None) -> None:
 
     check_fingerprint(job, planned)
     check_guards(job)
+    if job.layout.reference is not None:
+        unpack_reference(job.layout.reference.name)
     step = load_step(job.step)
     settings = step.select_settings(job)
     outputs = step.list_outputs(job)

@@ -39,7 +39,8 @@ def list_unrecorded(job: Job) -> list[Path]:
     if job.layout.reference is None:
         found = list_expected_sidecars(job.profile, job.layout)
     else:
-        found = [path for path in walk_files(root) if path.name.endswith(SIDECAR_SUFFIX)]
+        there = walk_files(root) if root.is_dir() else []
+        found = [path for path in there if path.name.endswith(SIDECAR_SUFFIX)]
     names = [path.relative_to(root).as_posix() for path in found]
     return [
         path

@@ -22,7 +22,13 @@ from harc.steps.pipeline import (
     list_needed,
 )
 from harc.steps.preflight import Machine, find_profile_lacks, raise_first
-from harc.steps.reference import find_profile, locate_reference, stands_in
+from harc.steps.reference import (
+    find_profile,
+    list_packed,
+    locate_reference,
+    locate_stamp,
+    stands_in,
+)
 from harc.steps.build_paper import PDF, find_latex
 
 # `harc` comes from the environment that runs Snakemake, also where that environment is not activated.

@@ -1,16 +1,33 @@
 """The paper without a run: tables, figures, PDF and report of the committed study, with no model, in seconds.
 
-Inputs: results/reference/<profile>, which is only read. Outputs: results/from_reference/<profile>, paper/main.pdf.
+Inputs: results/reference/<profile>, which is only read. Outputs: its tree, once for all, under
+results/unpacked/<profile>; results/from_reference/<profile>, paper/main.pdf.
 """
 
 SHOWN = locate_reference(PROFILE.name)
 try:
-    STUDY = load_profile(find_profile(SHOWN))
+    STUDY = load_profile(find_profile(PROFILE.name))
 except HarcError as problem:
     sys.exit(str(problem))
 
 # The options that name the study, wherever a rule's command names its profile.
 STUDY_OPTIONS = f"{shlex.quote(STUDY.source)} --reference {PROFILE.name}"
+
+
+localrules:
+    unpack_reference,
+
+
+rule unpack_reference:
+    """Of the tree, whose files no rule names, stands for the whole what says which pack it is of."""
+    input:
+        list_packed(PROFILE.name),
+    output:
+        locate_stamp(SHOWN.runs),
+    log:
+        SHOWN.root / "logs/unpack_reference.log",
+    shell:
+        "harc reference unpack {PROFILE.name} 2>&1 | tee {log}"
 
 
 ruleorder: build_paper > build_paper_from_reference

@@ -9,6 +9,7 @@ from harc.core.artifacts import SIDECAR_SUFFIX
 from harc.core.errors import ArtifactError
 from harc.core.files import sha256_file
 from harc.core.tree_files import UNTRACKED, is_in_place, require_tree, walk_files
+from harc.steps.reference_pack import open_tree
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,14 @@ def compare_trees(a: Path, b: Path, *, tolerance: float = 0.0) -> Comparison:
     Raises:
         ArtifactError: if one is no tree, or they have no file in common.
     """
-    ours, theirs = list_artifacts(a), list_artifacts(b)
+    with open_tree(a) as own, open_tree(b) as other:
+        return _compare(a, b, list_artifacts(own), list_artifacts(other), tolerance)
+
+
+def _compare(
+    a: Path, b: Path, ours: dict[str, Path], theirs: dict[str, Path], tolerance: float
+) -> Comparison:
+    """The comparison of two trees, known as `a` and `b`, by the places of their files."""
     if not ours.keys() & theirs.keys():
         raise ArtifactError(
             str(b), expected=f"files that {a} has too", found="none in common", fix="check both paths"
