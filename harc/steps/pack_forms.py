@@ -15,7 +15,7 @@ writes it: whoever encodes looks at what comes back.
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
 from math import prod
 from typing import Any, NamedTuple
@@ -122,14 +122,16 @@ def _encode_rows(files: Files) -> bytes:
     return _encode_table(columns, {"form": "rows", "json": texts})
 
 
-def _render_column(column: Any, render: Callable[[Any], str]) -> Sequence[str | None]:
+def _render_column(column: Any, render: Callable[[Any], str]) -> list[str | None]:
     """The text of each value, made once for equal ones; None for null."""
     import numpy as np
 
     encoded = column.combine_chunks()
     encoded = encoded if hasattr(encoded, "dictionary") else encoded.dictionary_encode()
     texts = [*map(render, encoded.dictionary.to_pylist()), None]
-    return np.array(texts, object)[encoded.indices.fill_null(len(texts) - 1).to_numpy(zero_copy_only=False)]
+    return np.array(texts, object)[
+        encoded.indices.fill_null(len(texts) - 1).to_numpy(zero_copy_only=False)
+    ].tolist()
 
 
 def _quote(cell: str) -> str:
@@ -156,12 +158,12 @@ def _decode_rows(data: bytes) -> dict[str, bytes]:
     return found
 
 
-def _render_pairs(column: Any, field: str, is_json: bool) -> Sequence[str | None]:
+def _render_pairs(column: Any, field: str, is_json: bool) -> list[str | None]:
     key = _to_json(field)
     return _render_column(column, lambda value: f"{key}: {value if is_json else _to_json(value)}")
 
 
-def _join_cells(cells: Mapping[str, Sequence[str | None]], span: slice) -> bytes:
+def _join_cells(cells: Mapping[str, list[str | None]], span: slice) -> bytes:
     own = {_quote(field): column[span] for field, column in cells.items() if column[span.start] is not None}
     lines = [own.keys(), *zip(*own.values(), strict=True)]
     return "".join(f"{''.join(line)[:-1]}\n" for line in lines).encode()

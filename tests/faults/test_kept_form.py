@@ -19,16 +19,18 @@ from harc.core.provenance import seal_record
 from harc.settings.profile import Profile
 from harc.steps.audit import write_report
 from harc.steps.pipeline import Job
-from harc.steps.reference import update_reference
+from harc.steps.reference import unpack_study, update_reference
 
-KEPT = Path("results/reference/toy")
+PACK = Path("results/reference/toy")
+KEPT = Path("results/unpacked/toy")
 
 
 @pytest.fixture
 def kept(tree: list[Path]) -> Path:
-    """The toy study in its committed form, rows and run elsewhere."""
+    """The tree of the toy study in its committed form, rows and run elsewhere."""
     write_report(audit(), ROOT / "audit")
-    update_reference(ROOT, "toy", KEPT.parent)
+    update_reference(ROOT, "toy", PACK.parent)
+    unpack_study(PACK, KEPT)
     shutil.rmtree(ROOT)
     shutil.rmtree(DATA)
     return KEPT
@@ -47,11 +49,12 @@ def test_a_study_without_weights_and_with_newer_code_is_sound(kept: Path):
     report = look()
     assert report.findings == ()
     assert report.verdict == "sound (without weights)"
-    # Two backbones of weights, tokenizer configuration and template; two adapters; two files of rows.
-    assert report.counts["files left out"] == 2 * 3 + 2 + 2
+    # Two backbones of weights, tokenizer configuration and template; two adapters; two files of rows; two planes that
+    # nothing draws, with their rows; the report.
+    assert report.counts["files left out"] == 2 * 3 + 2 + 2 + 2 * 2 + 1
     assert report.counts["steps recomputed"] == 0
     remarks = "\n".join(report.remarks)
-    assert "without weights: 10 files" in remarks
+    assert "without weights: 15 files" in remarks
     assert "the code of 19 steps is newer than the study, which was made at " in remarks
     assert report.as_json()["form"] == "without weights"
 
@@ -69,7 +72,6 @@ TAMPERED = {
     "outcomes": "scores/toy/base/seed1/outcomes.csv",
     "tables": "tables/all.csv",
     "figures": "figures/figure1.pdf",
-    "report": "report.html",
     "directions": "directions/toy/base/seed0/directions.safetensors",
     "logs of training": "adapters/toy/sft/seed0/training_log.jsonl",
     "root hash": "root_hash.json",
@@ -87,7 +89,7 @@ def test_what_is_kept_is_checked_in_full(kept: Path, name: str, how: str):
     assert str(path) in {finding.file for finding in look().findings}
 
 
-@pytest.mark.parametrize("name", ["scores/toy/sft/seed0", "tables", "figures/figure1.pdf", "report.html"])
+@pytest.mark.parametrize("name", ["scores/toy/sft/seed0", "tables", "figures/figure1.pdf"])
 def test_an_artifact_deleted_with_its_sidecar_is_missed(kept: Path, name: str):
     path = kept / name
     shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -177,9 +179,16 @@ def test_a_step_that_the_project_no_longer_has_is_a_remark_and_a_foreign_command
         ("results://data/rows/evaluation.jsonl", False),
         ("project://data/organism/evaluation.jsonl", False),
         ("results://directions/b/base/seed0/directions.safetensors", True),
+        ("results://directions/b/m/seed0/directions.safetensors", True),
+        ("results://directions/b/base/seed0/projections.safetensors", True),
+        ("results://directions/b/harc/seed0/projections.jsonl", True),
+        ("results://directions/b/sft/seed0/projections.safetensors", False),
+        ("results://report.html", False),
+        ("results://", True),
         ("results://adapters/b/m/seed0/training_log.jsonl", True),
         ("results://generations/b/m/seed0/tokenizer.json", True),
         ("results://scores/b/m/seed0/scores.csv", True),
+        ("results://scores/b/m/seed0/report.html", True),
     ],
 )
 def test_which_files_the_form_may_leave_out(name: str, there: bool):
@@ -193,7 +202,7 @@ def test_what_is_rendered_from_a_committed_study_carries_its_root_hash(kept: Pat
     with record(layout, "seal_results", " --reference toy", [], [layout.root_hash], None):
         write_json(layout.root_hash, {"root_hash": root_hash if stored == "the study's" else "0" * 64})
     report = audit(layout.root)
-    assert report.root_hash == root_hash
+    assert report.root_hash == root_hash, "of the pack, not of what was unpacked from it"
     assert ("root hash" in {finding.kind for finding in report.findings}) is (stored == "another")
 
 

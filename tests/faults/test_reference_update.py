@@ -1,14 +1,16 @@
 """A reference is a copy of a sound run without its weights; an unsound run leaves the old one in place."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fixtures.audited_tree import ROOT, audit
+from fixtures.audited_tree import ROOT, audit, forge
 
 from harc.core.errors import ArtifactError, ConfigError
 from harc.core.files import read_json, write_json
 from harc.steps.audit import write_report
-from harc.steps.reference import update_reference
+from harc.steps.reference import unpack_study, update_reference
 
 TARGET = Path("results/reference")
 SCORES = "scores/toy/sft/seed0/scores.csv"
@@ -22,18 +24,43 @@ def run(tree: list[Path]) -> Path:
 
 
 def test_weights_and_running_state_stay_behind(run: Path):
-    kept = {path.relative_to(TARGET / "toy").as_posix() for path in update_reference(run, "toy", TARGET)}
-    there = {
-        path.relative_to(TARGET / "toy").as_posix() for path in (TARGET / "toy").rglob("*") if path.is_file()
-    }
-    assert kept == there
-    assert {SCORES, "kept.json", "report.html", "tables.provenance.json", "audit/audit.json"} <= kept
+    files = update_reference(run, "toy", TARGET)
+    assert files == sorted(path for path in (TARGET / "toy").rglob("*") if path.is_file())
+    names = {path.relative_to(TARGET / "toy").as_posix() for path in files}
+    assert {"pack.json", "kept.json", "tables/all.csv", "figures/figure1.png", "audit/audit.json"} <= names
+    assert {"generations.parquet", "outcomes.parquet", "sidecars.parquet", "directions.safetensors"} <= names
+    kept = {path.relative_to("again").as_posix() for path in unpack_study(TARGET / "toy", Path("again"))}
+    assert {SCORES, "kept.json", "tables.provenance.json", "audit/audit.json"} <= kept
     assert "directions/toy/base/seed0/directions.safetensors" in kept
-    left = {"backbones/toy/seed0/model.safetensors", "logs/score.log", "checkpoints/state.json"}
+    for name in kept - {"kept.json"}:
+        assert (Path("again") / name).read_bytes() == (run / name).read_bytes()
+    left = {
+        "backbones/toy/seed0/model.safetensors",
+        "logs/score.log",
+        "checkpoints/state.json",
+        "report.html",
+    }
     assert all((run / name).is_file() for name in left) and not left & kept
-    assert (
-        "results://backbones/toy/seed0/model.safetensors" in read_json(TARGET / "toy/kept.json")["left_out"]
-    )
+    left_out = read_json(TARGET / "toy/kept.json")["left_out"]
+    assert {"results://backbones/toy/seed0/model.safetensors", "results://report.html"} <= set(left_out)
+
+
+def test_a_study_that_was_unpacked_and_changed_by_its_own_steps_is_packed_again(run: Path):
+    """As docs/audit.md says: unpack in place of the run, change, audit, pack."""
+    update_reference(run, "toy", TARGET)
+    before = {path: path.read_bytes() for path in (TARGET / "toy").iterdir() if path.is_file()}
+    shutil.rmtree(run)
+    unpack_study(TARGET / "toy", run)
+    write_report(audit(), run / "audit")
+    update_reference(run, "toy", TARGET)
+    assert {path: path.read_bytes() for path in before} == before
+    (run / SCORES).write_bytes((run / SCORES).read_bytes() + b"\n")
+    for path in (run / SCORES, run / "root_hash.json"):
+        forge(path, run)
+    write_report(replace(audit(), findings=()), run / "audit")
+    update_reference(run, "toy", TARGET)
+    changed = {path.name for path in before if path.read_bytes() != before[path]}
+    assert changed == {"pack.json", "scores.parquet", "documents.parquet", "sidecars.parquet"}
 
 
 def remove_audit(run: Path) -> None:
@@ -54,12 +81,12 @@ def change_since(run: Path) -> None:
 )
 def test_an_unsound_run_changes_nothing(run: Path, spoil, found: str):
     update_reference(run, "toy", TARGET)
-    before = (TARGET / "toy" / SCORES).read_bytes()
+    before = (TARGET / "toy/pack.json").read_bytes()
     (run / SCORES).write_text("other")
     spoil(run)
     with pytest.raises(ArtifactError, match=f"the audit of a finished, sound run; found {found}"):
         update_reference(run, "toy", TARGET)
-    assert (TARGET / "toy" / SCORES).read_bytes() == before
+    assert (TARGET / "toy/pack.json").read_bytes() == before
 
 
 def test_a_tree_with_a_link_is_no_reference(run: Path):
