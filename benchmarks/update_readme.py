@@ -10,7 +10,11 @@ import argparse
 import json
 import sys
 from collections import Counter
+from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
+
+from pyarrow import parquet
 
 from harc.core.csv_files import read_csv_rows
 from harc.core.files import write_text
@@ -113,14 +117,23 @@ def format_results() -> str:
     return format_table(header, rows)
 
 
+@cache
+def _read_outcomes() -> list[tuple[str, str, str]]:
+    """(file, suite, label) of every answer of the committed study."""
+    columns = ("file", "suite", "label")
+    table = parquet.read_table(REFERENCE / "outcomes.parquet", columns=list(columns))
+    return list(zip(*(table[name].to_pylist() for name in columns), strict=True))
+
+
 def count_garbled(method: str, backbone: str = "*") -> tuple[float, int]:
     """(share, number) of a method's answers to attacks that are no readable answer, over all seeds.
 
     Read from the outcomes, since attack success counts such answers as withstood.
     """
     labels: Counter[str] = Counter()
-    for path in sorted(REFERENCE.glob(f"scores/{backbone}/{method}/seed*/outcomes.csv")):
-        labels.update(row["label"] for row in read_csv_rows(path)[1] if row["suite"] in ATTACK_SUITES)
+    for file, suite, label in _read_outcomes():
+        if fnmatchcase(file, f"scores/{backbone}/{method}/seed*/outcomes.csv") and suite in ATTACK_SUITES:
+            labels[label] += 1
     return labels["garbled"] / labels.total(), labels.total()
 
 

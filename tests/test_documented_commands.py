@@ -129,11 +129,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copyfile(ROOT / name, root / name)
     for name in ("harc", "scripts"):
         (root / name).symlink_to(ROOT / name)
-    study = root / "results/reference/organism"
-    shutil.copytree(ROOT / "results/reference/organism/tables", study / "tables")
-    shutil.copyfile(
-        ROOT / "results/reference/organism/tables.provenance.json", study / "tables.provenance.json"
-    )
+    shutil.copytree(ROOT / "results/reference", root / "results/reference")
     (root / "mirror").mkdir()
     with (root / "config/profiles/organism.yaml").open("a") as file:  # a world that is built in a second
         file.write(

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 
 from harc.audit import audit_results
 from harc.audit.comparison import compare_trees
@@ -15,9 +16,11 @@ from harc.results.make import make_tables
 from harc.results.outcomes import SHARES
 from harc.results.tables.layout import read_table
 from harc.settings.profile import load_profile
+from harc.steps.reference import unpack_study
+from harc.steps.reference_pack import write_pack
 
 PROJECT = Path(__file__).parents[1]
-REFERENCE = PROJECT / "results/reference/organism"
+PACK = PROJECT / "results/reference/organism"
 SCORE_SHARES = {f"share_{name}" for name in SHARE_ROWS}
 # What stands beside rates now, and did not when the study was committed: in these tables.
 WIDENED = {"table1", "controls", "ablations", "margin_kl", "scale", "finetuning", "subsets"}
@@ -29,11 +32,19 @@ def profile():
     return load_profile("organism_study")
 
 
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    """The study's tree, every file of which is what its sidecar says."""
+    tree = tmp_path_factory.mktemp("unpacked") / "organism"
+    unpack_study(PACK, tree)
+    return tree
+
+
 @pytest.mark.parametrize(("backbone", "method", "seed"), UNITS)
-def test_scores_follow_from_generations(tmp_path, profile, backbone, method, seed):
+def test_scores_follow_from_generations(tmp_path, profile, reference, backbone, method, seed):
     unit = Path(backbone) / method / f"seed{seed}"
-    score_generations(REFERENCE / "generations" / unit, tmp_path, profile.evaluation)
-    committed = REFERENCE / "scores" / unit
+    score_generations(reference / "generations" / unit, tmp_path, profile.evaluation)
+    committed = reference / "scores" / unit
     assert (tmp_path / "outcomes.csv").read_bytes() == (committed / "outcomes.csv").read_bytes()
     made = (tmp_path / "scores.csv").read_text().splitlines()
     held = (committed / "scores.csv").read_text().splitlines()
@@ -42,9 +53,9 @@ def test_scores_follow_from_generations(tmp_path, profile, backbone, method, see
     assert added == SCORE_SHARES, "the study was committed before these stood beside its rates"
 
 
-def test_tables_follow_from_scores(tmp_path, profile):
+def test_tables_follow_from_scores(tmp_path, profile, reference):
     made = make_tables(
-        REFERENCE,
+        reference,
         list(profile.backbones),
         ["base", *profile.methods],
         list(profile.seeds),
@@ -58,7 +69,7 @@ def test_tables_follow_from_scores(tmp_path, profile):
     assert made
     widened = set()
     for path in made:
-        committed = REFERENCE / "tables" / path.name
+        committed = reference / "tables" / path.name
         if path.suffix == ".csv":
             held = read_cells(committed)
             rows = read_cells(path)
@@ -70,7 +81,7 @@ def test_tables_follow_from_scores(tmp_path, profile):
     assert widened == WIDENED
     for path in made:
         if path.suffix != ".csv" and path.stem not in widened:
-            assert path.read_bytes() == (REFERENCE / "tables" / path.name).read_bytes(), path.name
+            assert path.read_bytes() == (reference / "tables" / path.name).read_bytes(), path.name
 
 
 def read_cells(table: Path) -> list[list[str]]:
@@ -82,17 +93,37 @@ def read_cells(table: Path) -> list[list[str]]:
 def test_the_committed_study_is_sound_in_its_own_form(monkeypatch):
     """As `harc audit results/reference/organism` says; what it would find is in tests/faults/test_kept_form.py."""
     monkeypatch.chdir(PROJECT)
-    report = audit_results(REFERENCE.relative_to(PROJECT))
+    report = audit_results(PACK.relative_to(PROJECT))
     assert report.findings == ()
     assert report.verdict == "sound (without weights)"
-    assert report.root_hash == read_json(REFERENCE / "root_hash.json")["root_hash"]
+    assert report.root_hash == read_json(PACK / "root_hash.json")["root_hash"]
     assert report.counts["sidecars"] == 330 and report.counts["generation records"] > 140_000
     assert report.counts["files left out"] >= 133
 
 
+def test_the_committed_study_is_small():
+    """What the contract allows: 100 files, 15 MB; the figures that pages show are files of their own."""
+    files = [path for path in PACK.rglob("*") if path.is_file()]
+    assert len(files) <= 100 and sum(path.stat().st_size for path in files) <= 15e6
+    names = {path.relative_to(PACK).as_posix() for path in files}
+    assert {"kept.json", "root_hash.json", "tables/claims.csv", "figures/figure5.png"} <= names
+
+
+def test_the_committed_study_is_packed_as_it_would_be_now(reference, tmp_path):
+    """The pack is a function of the tree, and of the library that writes Parquet."""
+    import pyarrow
+
+    written = parquet.read_metadata(PACK / "sidecars.parquet").created_by
+    if not written.endswith(pyarrow.__version__):
+        pytest.skip(f"written by {written}")
+    files = {p.relative_to(reference).as_posix(): p.read_bytes() for p in reference.rglob("*") if p.is_file()}
+    write_pack(files, tmp_path)
+    assert (tmp_path / "pack.json").read_bytes() == (PACK / "pack.json").read_bytes()
+
+
 def test_the_committed_table_of_judges_still_follows_from_the_calibration():
     """Of the judges and columns that it knew: the calibration has grown since."""
-    held = read_table(REFERENCE / "tables/judges.csv")
+    held = read_table(PACK / "tables/judges.csv")
     named = ("completion_model", "prompts", "judge_name")
     rows = {
         tuple(row[name] for name in named): row
@@ -104,13 +135,13 @@ def test_the_committed_table_of_judges_still_follows_from_the_calibration():
         assert {name: now[name] for name in row} == row
 
 
-def test_a_run_made_from_the_same_generations_compares_as_the_same(tmp_path, profile):
+def test_a_run_made_from_the_same_generations_compares_as_the_same(tmp_path, profile, reference):
     """What both hold, number by number; the same comparison finds one edited number."""
     unit = Path("organism-llama/harc/seed0")
     other = tmp_path.with_name(f"{tmp_path.name}-other")
     for tree in (tmp_path, other):
-        score_generations(REFERENCE / "generations" / unit, tree / "scores" / unit, profile.evaluation)
-    shutil.copy(REFERENCE / "root_hash.json", other)
+        score_generations(reference / "generations" / unit, tree / "scores" / unit, profile.evaluation)
+    shutil.copy(reference / "root_hash.json", other)
     found = compare_trees(tmp_path, other)
     assert found.ok(common=True) and len(found.same) == 2 and found.only_a == ()
     assert not found.ok()
@@ -126,9 +157,9 @@ def test_a_run_made_from_the_same_generations_compares_as_the_same(tmp_path, pro
     assert not found.ok(common=True, intervals=True)
 
 
-def test_an_edited_generation_would_show(tmp_path, profile):
+def test_an_edited_generation_would_show(tmp_path, profile, reference):
     unit = Path("organism-llama/base/seed0")
-    source = REFERENCE / "generations" / unit
+    source = reference / "generations" / unit
     (tmp_path / "generations").mkdir()
     for path in source.glob("*.jsonl"):
         text = path.read_text()
@@ -136,5 +167,5 @@ def test_an_edited_generation_would_show(tmp_path, profile):
             text = text.replace('"label": "refused"', '"label": "correct"', 1)
         (tmp_path / "generations" / path.name).write_text(text)
     score_generations(tmp_path / "generations", tmp_path / "scores", profile.evaluation)
-    committed = REFERENCE / "scores" / unit / "scores.csv"
+    committed = reference / "scores" / unit / "scores.csv"
     assert (tmp_path / "scores/scores.csv").read_bytes() != committed.read_bytes()

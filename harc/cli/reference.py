@@ -1,7 +1,7 @@
 """`harc reference`: keep a finished run as a committed study, packed, and get its tree back."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -10,19 +10,27 @@ from harc.cli.options import ProfileOption
 from harc.cli.running import StrictApp
 from harc.core.terminal import show
 
-# Without a word the group is a command itself.
-app = StrictApp(cls=TyperGroup, rich_markup_mode=None)
+
+class PackingGroup(TyperGroup):
+    """A group that packs where no command is named: `harc reference --profile NAME`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the command's name before its options."""
+        named = args[:1] and (args[0] in self.commands or args[0] == "--help")
+        return super().parse_args(ctx, args if named else ["pack", *args])
 
 
-@app.callback(invoke_without_command=True)
+app = StrictApp(
+    cls=PackingGroup, rich_markup_mode=None, help="Committed studies: pack a run, unpack its tree."
+)
+
+
+@app.command()
 def pack(
-    context: typer.Context,
     profile: ProfileOption = "organism_study",
     name: Annotated[str, typer.Option(help="Name of the reference.")] = "organism",
 ) -> None:
     """Pack a finished, sound run into results/reference/<name>: all but what can be made again."""
-    if context.invoked_subcommand is not None:
-        return
     from harc.settings.profile import load_profile
     from harc.steps.reference import update_reference
 

@@ -17,7 +17,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "docs/results.md",
         "data/rows.jsonl",
         "results/organism/scores/a.provenance.json",
-        "results/reference/study/tables.provenance.json",
+        "results/reference/study/pack.json",
     ):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text("x")

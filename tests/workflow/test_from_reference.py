@@ -44,16 +44,17 @@ def test_tables_figures_paper_and_report_are_there(rebuilt):
     assert (layout.tables / "table1.tex").is_file() and (layout.figures / "figure1.pdf").is_file()
     assert layout.report.is_file()
     assert (rebuilt.root / "paper/main.pdf").is_file() == bool(find_latex())
-    assert {path.name for path in (rebuilt.root / "results").iterdir()} == {"reference", "from_reference"}
+    made = {"reference", "unpacked", "from_reference"}
+    assert {path.name for path in (rebuilt.root / "results").iterdir()} == made
 
 
 def test_it_shows_the_study_that_is_committed(rebuilt):
     sidecar = read_json(rebuilt.root / "results/from_reference/organism/tables.provenance.json")
     assert sidecar["command"].endswith(" --reference organism")
     kept = [
-        name for name in sidecar["inputs"] if name.startswith("project://results/reference/organism/scores/")
+        name for name in sidecar["inputs"] if name.startswith("project://results/unpacked/organism/scores/")
     ]
-    shown = read_json(rebuilt.root / "results/reference/organism/tables.provenance.json")["inputs"]
+    shown = read_json(rebuilt.root / "results/unpacked/organism/tables.provenance.json")["inputs"]
     assert (
         len(kept)
         == len([name for name in shown if name.startswith("results://scores/") and "outcomes" in name])
@@ -76,6 +77,25 @@ def test_a_figure_is_redrawn_alone(rebuilt):
         module.write_text(text)
     assert rules == {"make_figure_from_reference", "build_report_from_reference", "paper"} | PDF_RULES
     assert plan.text.count("rule make_figure_from_reference:") == 1
+
+
+def test_a_tree_that_was_touched_is_unpacked_again(rebuilt):
+    """A file of it that is gone or edited would change the tables without a word."""
+    edited = rebuilt.root / "results/unpacked/organism/root_hash.json"
+    gone = next((rebuilt.root / "results/unpacked/organism/scores").rglob("outcomes.csv"))
+    before = edited.read_bytes(), gone.read_bytes()
+    edited.write_text("{}")
+    gone.unlink()
+    assert rebuilt.run("harc", "reference", "unpack").status == 0
+    assert (edited.read_bytes(), gone.read_bytes()) == before
+
+
+def test_another_pack_is_unpacked_and_shown(rebuilt):
+    pack = rebuilt.root / "results/reference/organism/pack.json"
+    pack.touch()
+    rules = list_reruns(rebuilt)
+    assert {"unpack_reference", "make_tables_from_reference", "make_figure_from_reference"} <= set(rules)
+    rebuilt.snakemake("--touch", "paper", profile="organism")
 
 
 def test_a_full_run_is_still_a_run(rebuilt):
@@ -106,7 +126,7 @@ def test_no_such_study_is_an_error(tmp_path, monkeypatch):
 
 def test_the_study_names_the_profile_that_it_was_run_with():
     layout = locate_reference("organism")
-    assert find_profile(layout) == "organism_study"
+    assert find_profile("organism") == "organism_study"
     assert layout.runs != layout.root
     assert layout.scores("a", "b", 0).is_relative_to(layout.runs)
     assert layout.tables.is_relative_to(layout.root)
