@@ -24,6 +24,7 @@ import harc.cli
 from harc.cli.running import run_command
 from harc.core.files import write_jsonl
 from harc.settings.profile import load_profile
+from harc.steps.reference_pack import SIDECARS, read_pack, write_pack
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = (ROOT / "README.md", ROOT / "config/README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -129,7 +130,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copyfile(ROOT / name, root / name)
     for name in ("harc", "scripts"):
         (root / name).symlink_to(ROOT / name)
-    shutil.copytree(ROOT / "results/reference", root / "results/reference")
+    write_small_study(root / "results/reference/organism")
     (root / "mirror").mkdir()
     with (root / "config/profiles/organism.yaml").open("a") as file:  # a world that is built in a second
         file.write(
@@ -137,6 +138,15 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     write_examples(root)
     return root
+
+
+def write_small_study(folder: Path) -> None:
+    """The committed study's tables and their sidecar, packed: commands that read a study shall not take long."""
+    committed = ROOT / "results/reference/organism"
+    name = "tables.provenance.json"
+    files = {f"tables/{path.name}": path.read_bytes() for path in (committed / "tables").iterdir()}
+    folder.mkdir(parents=True)
+    write_pack(files | {name: dict(read_pack(committed, [SIDECARS]))[name]}, folder)
 
 
 def write_examples(root: Path) -> None:

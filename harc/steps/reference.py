@@ -12,7 +12,7 @@ from harc.core.artifacts import Layout
 from harc.core.errors import ArtifactError, ConfigError
 from harc.core.files import atomic_directory, encode_json, read_json, write_json
 from harc.core.untrusted import parse_json
-from harc.steps.reference_pack import PACK_FILE, SIDECARS, is_packed, read_pack, unpack
+from harc.steps.reference_pack import AGAIN, PACK_FILE, SIDECARS, is_packed, read_pack, unpack
 
 REFERENCE = Path("results/reference")
 UNPACKED = Path("results/unpacked")
@@ -131,7 +131,7 @@ def unpack_study(pack: Path, tree: Path) -> list[Path]:
     return [tree / name for name in names]
 
 
-def _stop_if_other(root: Path, files: dict[str, bytes]) -> "list":
+def _stop_if_other(root: Path, files: dict[str, bytes]) -> list:
     """Compare the files of a tree with what its sidecars say of them; the sidecars.
 
     Raises:
@@ -147,10 +147,10 @@ def _stop_if_other(root: Path, files: dict[str, bytes]) -> "list":
             name = output.removeprefix("results://")
             if name in files and hashlib.sha256(files[name]).hexdigest() != expected:
                 raise ArtifactError(
-                    str(root / name),
+                    f"{name} of the study",
                     expected=f"sha256 {expected}, as its sidecar says",
                     found="another",
-                    fix=sidecar.repair,
+                    fix=AGAIN,
                 )
     return sidecars
 

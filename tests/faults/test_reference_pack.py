@@ -164,7 +164,9 @@ def test_rows_that_were_changed_show_in_their_own_file(pack: Path, change: Calla
     report = look()
     assert [finding.kind for finding in report.findings] == ["changed"]
     assert name_files(report) == {"generations/toy/base/seed0/benign.jsonl"}
-    with pytest.raises(ArtifactError, match=r"benign\.jsonl: expected sha256 .* as its sidecar says"):
+    with pytest.raises(
+        ArtifactError, match=r"benign\.jsonl of the study: expected sha256 .* as its sidecar says"
+    ):
         unpack_study(pack, Path("tree"))
 
 
