@@ -11,7 +11,7 @@ from typing import Any
 
 from harc.audit.report import AuditReport, Finding
 from harc.audit.sidecars import Sidecar, read_record
-from harc.core.artifacts import BASE, PROJECTION_FILES, sidecar_path
+from harc.core.artifacts import PLANE_METHODS, PROJECTION_FILES, sidecar_path
 from harc.core.errors import DataError
 from harc.core.files import encode_json
 from harc.core.provenance import is_strict_name, seal_record
@@ -27,8 +27,6 @@ FREE_KINDS = ("tuning",)  # made on demand, by no profile's run
 WEIGHTS = (".safetensors",)
 WEIGHT_FOLDERS = ("backbones", "adapters")
 REPORT = "report.html"
-# Half precision of cosines hardly compresses, and tables and figures read the planes of these methods alone.
-PLANES = (BASE, "harc")
 # Rows come back with `dvc pull`; the tokenizer with the backbone.
 LEFT_OUT = ("tokenizer.json", "tokenizer_config.json", "generation_config.json", "chat_template.jinja")
 
@@ -56,7 +54,7 @@ def is_kept(name: str) -> bool:
     if scheme == "project" or "rows" in path.parts or rest == REPORT:
         return False
     if kind == "directions" and path.name in PROJECTION_FILES:
-        return method in PLANES
+        return method in PLANE_METHODS  # cosines in half precision hardly compress
     weighty = path.suffix in WEIGHTS or path.name in LEFT_OUT
     return not (kind in WEIGHT_FOLDERS and weighty)
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from harc.results.geometry import Geometry, read_geometries
 from harc.results.outcomes import Outcome, read_by_seed
 from harc.results.plane import Plane, read_plane
-from harc.core.artifacts import Layout
+from harc.core.artifacts import PLANE_METHODS, Layout
 
 
 class Evidence(BaseModel):
@@ -65,8 +65,10 @@ class ResultsView:
         return self._geometries[key]
 
     def planes(self, backbone: str, method: str) -> dict[int, Plane]:
-        """Planes by seed."""
+        """Planes by seed; none of methods whose projections a committed study leaves out."""
         key = (backbone, method)
+        if method not in PLANE_METHODS:
+            return {}
         if key not in self._planes:
             layout = Layout(self.root)
             read = {seed: read_plane(layout.directions(backbone, method, seed)) for seed in self.seeds}

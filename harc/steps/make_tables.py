@@ -4,7 +4,7 @@ from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 
-from harc.core.artifacts import BASE, DIRECTION_FILES, PROJECTION_FILES, TRAJECTORY_FILES
+from harc.core.artifacts import BASE, DIRECTION_FILES, PLANE_METHODS, PROJECTION_FILES, TRAJECTORY_FILES
 from harc.methods.harc_released import list_conflicts, list_switches
 from harc.results.make import TABLES
 from harc.results.tuning_points import locate_tuned
@@ -50,7 +50,8 @@ def list_inputs(job: Job) -> list[Path]:
     inputs += [layout.directions(*unit) / name for unit in families for name in DIRECTION_FILES]
     for unit in profile.list_units():
         inputs.append(layout.scores(*unit) / "outcomes.csv")
-        inputs += [layout.directions(*unit) / name for name in (*DIRECTION_FILES, *PROJECTION_FILES)]
+        planes = PROJECTION_FILES if unit[1] in PLANE_METHODS else ()
+        inputs += [layout.directions(*unit) / name for name in (*DIRECTION_FILES, *planes)]
     logged = [unit for unit in profile.list_main_units() if unit[1] != BASE]
     inputs += [layout.adapter(*unit) / "training_log.jsonl" for unit in logged]
     inputs += [layout.helpfulness(*unit) / SCORES for unit in profile.list_helpfulness_units()]

@@ -14,6 +14,7 @@ from harc.core.artifacts import BASE, Layout
 from harc.settings.profile import load_profile
 from harc.settings.workflow import read_workflow_settings
 from harc.core.errors import HarcError
+from harc.core.fingerprint import fingerprint_code
 from harc.steps.pipeline import (
     create_job,
     fingerprint_step,

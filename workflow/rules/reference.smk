@@ -14,10 +14,6 @@ except HarcError as problem:
 STUDY_OPTIONS = f"{shlex.quote(STUDY.source)} --reference {PROFILE.name}"
 
 
-localrules:
-    unpack_reference,
-
-
 rule unpack_reference:
     """Of the tree, whose files no rule names, stands for the whole what says which pack it is of."""
     input:
@@ -26,6 +22,16 @@ rule unpack_reference:
         locate_stamp(SHOWN.runs),
     log:
         SHOWN.root / "logs/unpack_reference.log",
+    benchmark:
+        SHOWN.root / "benchmarks/unpack_reference.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        fingerprint=fingerprint_code(["harc.steps.reference_pack:unpack"]),
     shell:
         "harc reference unpack {PROFILE.name} 2>&1 | tee {log}"
 
