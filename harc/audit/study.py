@@ -11,10 +11,11 @@ from typing import Any
 
 from harc.audit.report import AuditReport, Finding
 from harc.audit.sidecars import Sidecar, read_record
-from harc.core.artifacts import PLANE_METHODS, PROJECTION_FILES, sidecar_path
+from harc.core.artifacts import PROJECTION_FILES, sidecar_path
 from harc.core.errors import DataError
 from harc.core.files import encode_json
 from harc.core.provenance import is_strict_name, seal_record
+from harc.results.plane import DRAWN
 from harc.steps.reference_pack import AGAIN
 
 FORMAT = 1
@@ -54,7 +55,7 @@ def is_kept(name: str) -> bool:
     if scheme == "project" or "rows" in path.parts or rest == REPORT:
         return False
     if kind == "directions" and path.name in PROJECTION_FILES:
-        return method in PLANE_METHODS  # cosines in half precision hardly compress
+        return method in DRAWN  # cosines in half precision hardly compress
     weighty = path.suffix in WEIGHTS or path.name in LEFT_OUT
     return not (kind in WEIGHT_FOLDERS and weighty)
 

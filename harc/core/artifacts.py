@@ -21,7 +21,6 @@ BACKBONE_FILES = (*MODEL_FILES, "training_log.jsonl", "acceptance.json")
 SOURCE_FILE = "source.json"  # where a fetched backbone came from: its one declared file
 DIRECTION_FILES = ("directions.safetensors", "layers.json")
 PROJECTION_FILES = ("projections.safetensors", "projections.jsonl")
-PLANE_METHODS = (BASE, "harc")  # whose projections tables and figures read, and a committed study keeps
 LORA_FILES = ("adapter_config.json", "adapter_model.safetensors", "base_model.json")
 ADAPTER_FILES = (*LORA_FILES, "training_log.jsonl", "diagnostics.jsonl", "selected_layers.jsonl")
 RULE_FILES = ("steering.safetensors", "steering.json", "base_model.json")

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from harc.results.geometry import Geometry, read_geometries
 from harc.results.outcomes import Outcome, read_by_seed
-from harc.results.plane import Plane, read_plane
-from harc.core.artifacts import PLANE_METHODS, Layout
+from harc.results.plane import DRAWN, Plane, read_plane
+from harc.core.artifacts import Layout
 
 
 class Evidence(BaseModel):
@@ -67,7 +67,7 @@ class ResultsView:
     def planes(self, backbone: str, method: str) -> dict[int, Plane]:
         """Planes by seed; none of methods whose projections a committed study leaves out."""
         key = (backbone, method)
-        if method not in PLANE_METHODS:
+        if method not in DRAWN:
             return {}
         if key not in self._planes:
             layout = Layout(self.root)

@@ -7,10 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from harc.core.artifacts import Layout
+from harc.core.artifacts import BASE, Layout
 from harc.settings.analysis import AnalysisSettings
 from harc.core.files import read_jsonl
 
+AFTER = "harc"
+DRAWN = (BASE, AFTER)
+"""Methods whose planes tables, figures and claims read; a committed study keeps the projections of no others."""
 # side: (harmfulness, refusal); the prompt's harm is read at t_inst, its refusal at t_post (arXiv 2607.00572)
 COORDINATES = {"prompt": ("inst_harm", "post_ref"), "response": ("resp_harm", "resp_ref")}
 

@@ -4,9 +4,10 @@ from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 
-from harc.core.artifacts import BASE, DIRECTION_FILES, PLANE_METHODS, PROJECTION_FILES, TRAJECTORY_FILES
+from harc.core.artifacts import BASE, DIRECTION_FILES, PROJECTION_FILES, TRAJECTORY_FILES
 from harc.methods.harc_released import list_conflicts, list_switches
 from harc.results.make import TABLES
+from harc.results.plane import DRAWN
 from harc.results.tuning_points import locate_tuned
 from harc.steps.pipeline import Job
 from harc.suites.benchmarks import SCORES
@@ -50,7 +51,7 @@ def list_inputs(job: Job) -> list[Path]:
     inputs += [layout.directions(*unit) / name for unit in families for name in DIRECTION_FILES]
     for unit in profile.list_units():
         inputs.append(layout.scores(*unit) / "outcomes.csv")
-        planes = PROJECTION_FILES if unit[1] in PLANE_METHODS else ()
+        planes = PROJECTION_FILES if unit[1] in DRAWN else ()
         inputs += [layout.directions(*unit) / name for name in (*DIRECTION_FILES, *planes)]
     logged = [unit for unit in profile.list_main_units() if unit[1] != BASE]
     inputs += [layout.adapter(*unit) / "training_log.jsonl" for unit in logged]

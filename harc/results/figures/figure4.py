@@ -7,13 +7,12 @@ from typing import Any
 from harc.results.figures.plane_panel import CLASSES, draw_plane, leave_headroom
 from harc.results.figures.style import open_figure, say_missing
 from harc.results.geometry import SIDES, list_direction_files, read_band
-from harc.results.plane import choose_slot, list_projection_files, read_plane
+from harc.results.plane import AFTER, choose_slot, list_projection_files, read_plane
 from harc.results.trajectories import (AXES, Trajectories, estimate_band, list_trajectory_files, read_trajectories)
 from harc.results.vocabulary import ATTACKS, name_backbone, name_method
 from harc.core.artifacts import BASE, Layout
 from harc.settings.analysis import AnalysisSettings
 
-AFTER = "harc"  # the method whose plane is drawn
 # class of an answer: label, colour, marker
 ANSWERS = {
     "harmful_answered": ("harmful, answered", "#D55E00", "x"),
