@@ -122,6 +122,7 @@ def evaluate(
         benchmarks/              every sample of the benchmarks, and scores.csv with standard errors
         run.json                 what the answers come from (model, adapter, decoding, what the template was told, the
                                  code and libraries that answered); the shares and warnings
+        kept.jsonl               what the same command takes over
 
     --template-option and --template-date are told to the chat template (a reasoning model's thinking, say). Templates
     that write the date write 26 July 2024 unless told otherwise, so that a prompt is the same tomorrow.

@@ -2,14 +2,15 @@
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from harc.core.files import sha256_file
-from harc.core.finished import identify_work, load_finished, save_finished
+from harc.core.finished import KEPT, KeyedStore, identify_work
 from harc.core.progress import track
+from harc.model.handle import ModelHandle
 from harc.settings.directions import DirectionSettings
 from harc.settings.evaluation import EvaluationSettings
 from harc.settings.methods import list_objective_code
@@ -24,48 +25,37 @@ class Bench:
     """What is trained and where it is asked.
 
     Attributes:
-        weights: folder of the backbone, or of its snapshot.
-        dtype, device: precision and place of the model.
+        model: the backbone, with the adapter that training starts from, if it starts from one.
         data: folder of the row files.
         evaluation: split, suites and judges.
         seed: of adapter and attackers.
-        chat: what the model's chat template is told: template_options and date.
-        method: folder of the adapter that training starts from; None for the base.
         directions: directions.safetensors of the base model; None where nothing reads them.
         reading: how directions are read; None for the defaults.
     """
 
-    weights: Path
-    dtype: str
-    device: str
+    model: ModelHandle
     data: Path
     evaluation: EvaluationSettings
     seed: int
-    chat: dict[str, Any] = field(default_factory=dict)
-    method: Path | None = None
     directions: Path | None = None
     reading: DirectionSettings | None = None
 
     def open(self) -> "Backbone":
         """The backbone, as it was before any method."""
-        from harc.model.backbones import load_backbone
+        return replace(self.model, method=None).open()
 
-        return load_backbone(self.weights, dtype=self.dtype, device=self.device, **self.chat)
-
-    def ask(self, method: Path | None, generations: Path) -> None:
+    def ask(self, method: Path | str | None, generations: Path) -> None:
         """Ask the suites of the backbone with a method's folder on (None: as it is), and write the generations."""
         from harc.evaluation.run import EvaluationPaths, evaluate_backbone
 
         paths = EvaluationPaths(
-            backbone=self.weights,
-            adapter=method,
+            model=replace(self.model, method=method),
             data=self.data / f"{self.evaluation.split}.jsonl",
             world=self.data / "world.json",
             directions=None,
             generations=generations,
-            chat=self.chat,
         )
-        evaluate_backbone(paths, self.evaluation, seed=self.seed, dtype=self.dtype, device=self.device)
+        evaluate_backbone(paths, self.evaluation, seed=self.seed)
 
     def identify(
         self, code: str, *settings: MethodSettings | None, files: tuple[str, ...], **parts: Any
@@ -78,16 +68,14 @@ class Bench:
             files: rows that are read, by name.
             parts: whatever else it depends on.
         """
-        from harc.model.identity import hash_weights
-
         return identify_work(
             [code, *list_objective_code(*settings)],
             settings=[None if part is None else part.model_dump(mode="json") for part in settings],
             reading=self.reading,
             evaluation=self.evaluation,
             data=[sha256_file(self.data / name) for name in files],
-            model=[self.seed, self.dtype, self.chat, hash_weights(self.weights)],
-            method=None if self.method is None else hash_weights(self.method),
+            model=self.model.identify(),
+            seed=self.seed,
             **parts,
         )
 
@@ -101,20 +89,19 @@ def run_parts(
     """The value of every part, those finished before a kill taken as they are.
 
     Args:
-        parts: by file name, the part's key of `Bench.identify`, and what makes its value (JSON values) in a scratch
+        parts: by name, the part's key of `Bench.identify`, and what makes its value (JSON values) in a scratch
             folder that lasts to the end.
-        checkpoint: folder of finished parts while this runs; removed at the end.
+        checkpoint: folder that keeps finished parts while this runs; removed at the end.
         label: shown with the progress bar.
         describe: what the bar shows of a value.
     """
-    values = []
+    values, store = [], KeyedStore(checkpoint / KEPT, {})
     with TemporaryDirectory() as scratch, track(len(parts), label) as bar:
         for name, (key, make) in parts.items():
-            file = checkpoint / f"{name}.json"
-            value = load_finished(file, key)
+            value = store.load(f"{name} {key}")
             if value is None:
                 value = make(Path(scratch))
-                save_finished(file, key, value)
+                store.save(f"{name} {key}", value)
             values.append(value)
             bar.advance(1, **describe(value))
     shutil.rmtree(checkpoint, ignore_errors=True)

@@ -34,7 +34,7 @@ def run_finetunings(
         rows: training.jsonl.
         plans: settings of the training by number of examples; None for 0 examples, where nothing is trained.
         order_seed: seed of the order in which rows are taken.
-        checkpoint: folder of finished parts while this runs; removed at the end.
+        checkpoint: folder that keeps finished parts while this runs; removed at the end.
         label: shown with the progress bar.
 
     Returns:
@@ -96,7 +96,7 @@ def _finetune_once(
 ) -> dict[str, Any]:
     """Train, if there is anything to train on, and ask."""
     folder = scratch / str(examples)
-    adapter, run = bench.method, {"steps": 0, "first_loss": None, "last_loss": None}
+    adapter, run = bench.model.method, {"steps": 0, "first_loss": None, "last_loss": None}
     if settings is not None:
         adapter = folder / "adapter"
         run = _train(bench, rows, settings, adapter)
@@ -108,7 +108,7 @@ def _train(bench: Bench, rows: Rows, settings: MethodSettings, out_dir: Path) ->
     """Cross-entropy on the answers, from the merged model; the folder holds both updates as one adapter."""
     from harc.training.run import train_adapter
 
-    start = bench.method if settings.start_from else None
+    start = bench.model.method if settings.start_from else None
     train_adapter(
         bench.open(),
         rows,

@@ -6,8 +6,8 @@ from pathlib import Path
 from statistics import stdev
 from typing import Any
 
-from harc.core.files import read_json, read_jsonl, write_json, write_jsonl
-from harc.core.finished import describe_work
+from harc.core.files import write_jsonl
+from harc.core.finished import KeyedStore, describe_work
 from harc.evaluation.score import write_csv
 from harc.judges.sandbox import check_sandbox
 from harc.settings.evaluation import EvaluationSettings
@@ -21,35 +21,6 @@ SCORE_COLUMNS = (
     "suite", "metric", "n", "successes", "rate", "stderr", "ci_low", "ci_high", "interval", "unjudged",
     "share_empty", "share_cut",
 )  # fmt: skip
-KEY_FILE = "key.json"
-
-
-class RecordStore:
-    """Finished benchmarks of one run, in a folder that survives a kill."""
-
-    def __init__(self, folder: Path, key: Mapping[str, Any]) -> None:
-        """Open the folder; records of another run are removed."""
-        self.folder = folder
-        marker = folder / KEY_FILE
-        if not marker.is_file() or read_json(marker) != key:
-            for path in folder.glob("*.jsonl"):
-                path.unlink()
-            write_json(marker, key)
-
-    def load(self, name: str) -> list[dict[str, Any]] | None:
-        """Records of a benchmark if it is finished."""
-        path = self.folder / f"{name}.jsonl"
-        return read_jsonl(path, ("id", "suite")) if path.is_file() else None
-
-    def save(self, name: str, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Keep a finished benchmark."""
-        write_jsonl(self.folder / f"{name}.jsonl", records)
-        return records
-
-    def clear(self) -> None:
-        """Remove everything: the records are where they belong."""
-        for path in [*self.folder.glob("*.jsonl"), self.folder / KEY_FILE]:
-            path.unlink(missing_ok=True)
 
 
 def describe_run(settings: HelpfulnessSettings, model: Mapping[str, Any], seed: int) -> dict[str, Any]:
@@ -61,7 +32,7 @@ def describe_run(settings: HelpfulnessSettings, model: Mapping[str, Any], seed: 
 
 
 def measure_helpfulness(
-    target: Any, settings: HelpfulnessSettings, store: RecordStore, public_dir: Path, out: Path, *, seed: int
+    target: Any, settings: HelpfulnessSettings, store: KeyedStore, public_dir: Path, out: Path, *, seed: int
 ) -> list[dict[str, Any]]:
     """Run every benchmark that is not finished, and write records and scores.
 
@@ -100,17 +71,17 @@ def measure_helpfulness(
     if "mt_bench" in records:
         write_csv(out / CATEGORIES, CATEGORY_COLUMNS, tabulate_categories(records["mt_bench"]))
     write_csv(out / SCORES, SCORE_COLUMNS, scores)
-    if store.folder != out:
-        store.clear()
+    if store.path.parent != out:
+        store.remove()
     return scores
 
 
 def _run_mt_bench(
-    target: Any, settings: HelpfulnessSettings, store: RecordStore, public_dir: Path, seed: int
+    target: Any, settings: HelpfulnessSettings, store: KeyedStore, public_dir: Path, seed: int
 ) -> list[dict[str, Any]]:
     """Answers are kept before they are graded: a judge that fails costs no answer."""
     from harc.core.progress import track
-    from harc.model.endpoints.create import create_endpoint
+    from harc.model.endpoints.base import create_endpoint
     from harc.suites.mt_bench import answer_questions, choose_questions, grade_answers, read_questions
 
     judge = create_endpoint(settings.judge)

@@ -4,21 +4,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harc.core.errors import ConfigError, DataError
-from harc.core.files import read_json, read_jsonl, write_json, write_jsonl
-from harc.judges.base import GIVEN_LABELS
+from harc.core.errors import ConfigError, ModelError
+from harc.core.files import read_json, write_json, write_jsonl
+from harc.core.finished import KEPT, KeyedStore
+from harc.judges.base import LABELS, UNJUDGED, Answer, Judge
+from harc.suites.codeattack import read_answer
+from harc.suites.records import decide_unread
 
 RUN_FILE = "run.json"
 OUTCOME = "outcome"
 """What run.json says of the answers, beside what they come from."""
-FIELDS = ("id", "prompt_sha256", "response", "finish_reason")
-"""Texts that every kept answer has."""
-ANSWERS = ("generations", "waiting", "benchmarks")
-"""Folders that hold answers."""
 
 
 class AnswerStore:
-    """The folder of a run: run.json, generations/<suite>.jsonl, and answers that are not judged yet."""
+    """The folder of a run: run.json, generations/<suite>.jsonl, and every answer as it was kept."""
 
     def __init__(
         self, folder: Path, identity: dict[str, Any], *, served: bool = False, resume: bool = False
@@ -35,7 +34,8 @@ class AnswerStore:
         Raises:
             ConfigError: if it holds another run, or one of a served model that was not asked for; it is left as it is.
         """
-        self.folder, self.waiting, self.identity = folder, folder / "waiting", identity
+        self.folder, self.identity = folder, identity
+        self.kept = KeyedStore(folder / KEPT, identity)
         if not (folder / RUN_FILE).is_file():
             if folder.is_dir() and any(folder.iterdir()):
                 raise _refuse(folder, "files of something else")
@@ -59,71 +59,35 @@ class AnswerStore:
 
     def has_answers(self) -> bool:
         """Whether the folder holds any answer."""
-        return any(path.is_file() for name in ANSWERS for path in (self.folder / name).rglob("*"))
+        folders = [self.folder / name for name in ("generations", "benchmarks")]
+        return not self.kept.is_empty() or any(path.is_file() for f in folders for path in f.rglob("*"))
 
     def begin(self, outcome: dict[str, Any] | None = None) -> None:
         """Write run.json: what the answers come from and, once that is known, what is to be said of them."""
         write_json(self.folder / RUN_FILE, self.identity | ({OUTCOME: outcome} if outcome else {}))
 
-    def generations(self, suite: str) -> Path:
-        """File of a suite's judged answers."""
-        return self.folder / "generations" / f"{suite}.jsonl"
-
-    def load(self, suite: str) -> dict[tuple[str, str], dict[str, Any]]:
-        """Every answer of a suite so far, by (id, hash of the prompt that the model saw); missing ones are left out."""
-        files = [self.generations(suite), *sorted(self.waiting.glob(f"{suite}.*.jsonl"))]
-        rows = [row for path in files if path.is_file() for row in _read_answers(path)]
-        return {(row["id"], row["prompt_sha256"]): row for row in rows if not is_missing(row)}
+    def load(self, suite: str, row_id: str, prompt_sha256: str) -> dict[str, Any] | None:
+        """The answer to a prompt as the model saw it, with the verdicts on it so far; None if there is none."""
+        return self.kept.load(f"{suite} {row_id} {prompt_sha256}")
 
     def keep(self, suite: str, answers: Sequence[dict[str, Any]]) -> None:
         """Keep a batch of answers, but for those that never came."""
-        answers = [answer for answer in answers if not is_missing(answer)]
         if not (self.folder / RUN_FILE).is_file() or not self.has_answers():
             self.begin()
-        if not answers:
-            return
-        number = len(list(self.waiting.glob(f"{suite}.*.jsonl")))
-        write_jsonl(self.waiting / f"{suite}.{number:06d}.jsonl", answers)
+        found = [answer for answer in answers if not is_missing(answer)]
+        if found:
+            self.kept.save_all({f"{suite} {a['id']} {a['prompt_sha256']}": a for a in found})
 
     def publish(self, suite: str, records: Sequence[dict[str, Any]]) -> None:
-        """Put a judged suite in place; answers to prompts that are no longer asked go on waiting, in case they are."""
-        published = {(record["id"], record["prompt_sha256"]) for record in records}
-        unasked = [answer for key, answer in self.load(suite).items() if key not in published]
-        waiting = list(self.waiting.glob(f"{suite}.*.jsonl"))
-        if unasked:
-            write_jsonl(self.waiting / f"{suite}.unasked.jsonl", unasked)
-        write_jsonl(self.generations(suite), records)
-        for path in waiting:
-            if not unasked or path.name != f"{suite}.unasked.jsonl":
-                path.unlink()
-        if self.waiting.is_dir() and not any(self.waiting.iterdir()):
-            self.waiting.rmdir()
-
-
-def _read_answers(path: Path) -> list[dict[str, Any]]:
-    """Kept answers of a file.
-
-    Raises:
-        DataError: naming the line of the first that is none, or whose verdicts are none.
-    """
-    rows = read_jsonl(path, FIELDS)
-    for number, row in enumerate(rows, start=1):
-        verdicts = row.get("verdicts", {})
-        odd = next((name for name in FIELDS if not isinstance(row[name], str)), None)
-        if odd is None and not (isinstance(verdicts, dict) and all(map(_is_verdict, verdicts.values()))):
-            odd = "verdicts"
-        if odd is not None:
-            raise DataError(
-                f"{path}:{number}: {odd}",
-                expected="what a run wrote there",
-                found=repr(row.get(odd))[:80],
-                fix="remove the line, and its prompt is asked again",
-            )
-    return rows
-
-
-def _is_verdict(value: Any) -> bool:
-    return isinstance(value, dict) and value.get("label") in GIVEN_LABELS
+        """Put a judged suite in place, and keep what the judges said."""
+        known = [self.load(suite, record["id"], record["prompt_sha256"]) for record in records]
+        changed = [
+            {**old, "verdicts": new["verdicts"]}
+            for old, new in zip(known, records, strict=True)
+            if old is not None and old.get("verdicts") != new["verdicts"]
+        ]
+        self.keep(suite, changed)
+        write_jsonl(self.folder / "generations" / f"{suite}.jsonl", records)
 
 
 def is_missing(answer: Mapping[str, Any]) -> bool:
@@ -138,3 +102,61 @@ def _refuse(folder: Path, found: str) -> ConfigError:
         found=found,
         fix="name another folder; nothing in this one was touched",
     )
+
+
+def judge_records(
+    suite: str, records: Sequence[dict[str, Any]], judges: Sequence[Judge]
+) -> list[dict[str, Any]]:
+    """The records with every judge's verdict in them, and a label without one where there is nothing to judge.
+
+    Raises:
+        ModelError: naming judge and suite, if a judge gives too few verdicts or an unknown label; an answer that it
+            cannot read is `unjudged`, which is counted.
+    """
+    records = [{**record, "verdicts": dict(record.get("verdicts", {}))} for record in records]
+    for judge in judges:
+        for record in records:
+            if label := decide_unread(record["finish_reason"], choose_text(record)):
+                record["verdicts"][judge.name] = {"label": label, "score": 1, "version": judge.version}
+        due = [record for record in records if _is_due(record, judge)]
+        answers = [Answer(r["goal"], choose_text(r), r["expected"] or None) for r in due]
+        verdicts = judge.judge(answers) if answers else []
+        if len(verdicts) != len(due):
+            raise _refuse_judge(judge, suite, f"{len(due)} verdicts", str(len(verdicts)))
+        for record, verdict in zip(due, verdicts, strict=True):
+            if verdict.label not in (*LABELS, UNJUDGED):
+                raise _refuse_judge(
+                    judge, f"{suite}: {record['id']}", " or ".join((*LABELS, UNJUDGED)), repr(verdict.label)
+                )
+            own = {} if verdict.own is None else {"own": verdict.own}
+            record["verdicts"][judge.name] = {
+                "label": verdict.label, "score": verdict.score, "version": judge.version, **own
+            }  # fmt: skip
+    return records
+
+
+def _is_due(record: dict[str, Any], judge: Judge) -> bool:
+    """Whether a judge has not said anything readable of an answer yet: it may have been away."""
+    held = record["verdicts"].get(judge.name, {})
+    if held.get("version") != judge.version:
+        return True
+    return held["label"] == UNJUDGED and decide_unread(record["finish_reason"], choose_text(record)) is None
+
+
+def choose_text(record: dict[str, Any]) -> str:
+    """What is judged of an answer: of a program that was asked to fill a list, what it puts there."""
+    return read_answer(record["response"]) if record.get("read_outputs") else record["response"]
+
+
+def _refuse_judge(judge: Judge, where: str, expected: str, found: str) -> ModelError:
+    return ModelError(
+        f"judge {judge.name} on {where}",
+        expected=expected,
+        found=found,
+        fix="use another judge; the answers are kept, so the same command only judges",
+    )
+
+
+def holds_expected(record: dict[str, Any]) -> bool:
+    """Whether the answer holds the expected text, whatever the case and spaces."""
+    return " ".join(record["expected"].lower().split()) in " ".join(record["response"].lower().split())

@@ -1,17 +1,22 @@
-"""The public benchmarks beside a user's own prompts, on the model that is loaded already."""
+"""The shipped suites and the public benchmarks that a user's own prompts stand beside."""
 
+import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harc import suites
 from harc.core.errors import ConfigError
-from harc.core.files import read_json
-from harc.evaluation.own_table import MARK, align_columns
+from harc.core.finished import KEPT, KeyedStore, describe_work
+from harc.evaluation.own_scores import MARK, align_columns
+from harc.settings.data import PublicRowSettings
 from harc.settings.suites import HelpfulnessSettings
 from harc.suites.benchmarks import list_datasets
 from harc.suites.records import exceeds
 
 FOLDER = "benchmarks"
+SUITES = {name: suite.about for name, suite in suites.SUITES.items() if suite.about}
+"""Names and contents; harc.data.public makes the rows."""
 
 
 def make_benchmark_settings(
@@ -49,13 +54,11 @@ def check_benchmarks(settings: HelpfulnessSettings, out: Path) -> None:
         EnvironmentProblem: for HumanEval without a sandbox.
         ConfigError: if finished benchmarks of the folder had other settings; they are left as they are.
     """
-    from harc.evaluation.helpfulness import KEY_FILE
     from harc.judges.sandbox import check_sandbox
 
     if "humaneval" in settings.benchmarks:
         check_sandbox(settings.sandbox)
-    marker = out / FOLDER / KEY_FILE
-    if marker.is_file() and read_json(marker) != describe(settings):
+    if KeyedStore(out / FOLDER / KEPT, describe(settings)).holds_other_work:
         raise ConfigError(
             f"--out {out}",
             expected="benchmarks asked as before",
@@ -66,8 +69,6 @@ def check_benchmarks(settings: HelpfulnessSettings, out: Path) -> None:
 
 def describe(settings: HelpfulnessSettings) -> dict[str, Any]:
     """What finished benchmarks depend on besides model, adapter and decoding, which run.json holds."""
-    from harc.core.finished import describe_work
-
     asked = settings.model_dump(mode="json", exclude={"batch_size", "benchmarks"})
     return describe_work(["harc.evaluation.helpfulness:measure_helpfulness"], settings=asked)
 
@@ -81,14 +82,12 @@ def run_benchmarks(
         HarcError: see harc.evaluation.helpfulness.measure_helpfulness.
     """
     from harc.data.fetch import fetch_datasets
-    from harc.evaluation.helpfulness import RecordStore, measure_helpfulness
+    from harc.evaluation.helpfulness import measure_helpfulness
 
     if needed := list_datasets(settings):
         fetch_datasets(needed, public_dir, mirror=mirror)
-    folder = out / FOLDER
-    return measure_helpfulness(
-        target, settings, RecordStore(folder, describe(settings)), public_dir, folder, seed=0
-    )
+    store = KeyedStore(out / FOLDER / KEPT, describe(settings))
+    return measure_helpfulness(target, settings, store, public_dir, out / FOLDER, seed=0)
 
 
 def format_benchmarks(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -108,3 +107,42 @@ def _mark(row: Mapping[str, Any]) -> str:
     shares["unjudged"] = (row.get("unjudged") or 0) / max(row["n"] + (row.get("unjudged") or 0), 1)
     said = [f", {share:.0%} {state}" for state, share in shares.items() if share and state != "unjudged"]
     return "".join(said) + (MARK if any(exceeds(state, share, 1) for state, share in shares.items()) else "")
+
+
+def list_shipped_rows(
+    names: Sequence[str], public_dir: Path, *, mirror: Path | None = None, timeout: float = 30.0
+) -> dict[str, list[dict[str, Any]]]:
+    """Rows of shipped suites, by suite.
+
+    Args:
+        names: keys of SUITES.
+        public_dir: folder of public data; what it lacks is fetched.
+        mirror: folder that stands in for the network.
+        timeout: longest wait for an answer (seconds).
+
+    Raises:
+        DataError, EnvironmentProblem: if a public file cannot be got or is not the registered one.
+    """
+    from harc.data.fetch import fetch_datasets
+    from harc.data.public import make_evaluation_rows
+    from harc.data.public_sources import DATASETS, read_public_prompts
+
+    fetch_datasets(DATASETS, public_dir, mirror=mirror, timeout=timeout)
+    found = make_evaluation_rows(read_public_prompts(public_dir), PublicRowSettings())
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    for row in found:
+        if row["suite"] in rows:
+            kind = "harmful" if row["category"] == "harmful" else "benign"
+            category = row["template"].partition("/")[2] or row["template"]
+            rows[row["suite"]].append(
+                {**row, "kind": kind, "category": category, "place": f"{row['suite']}: {row['id']}"}
+            )
+    return rows
+
+
+def draw_rows(rows: Sequence[dict[str, Any]], limit: int | None, seed: int = 0) -> list[dict[str, Any]]:
+    """At most so many rows, drawn by the seed, in their order."""
+    if limit is None or len(rows) <= limit:
+        return list(rows)
+    kept = sorted(random.Random(seed).sample(range(len(rows)), limit))
+    return [rows[index] for index in kept]

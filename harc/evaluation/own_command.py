@@ -9,23 +9,27 @@ from harc.core.errors import ConfigError
 from harc.core.finished import describe_work
 from harc.core.untrusted import escape_control, parse_json
 from harc.evaluation.own_benchmarks import (
+    SUITES,
     check_benchmarks,
+    draw_rows,
     format_benchmarks,
+    list_shipped_rows,
     make_benchmark_settings,
     run_benchmarks,
 )
-from harc.evaluation.own_run import Findings, evaluate_suites, make_target
-from harc.evaluation.own_shipped import SUITES, draw_rows, list_shipped_rows
-from harc.evaluation.own_sources import find_adapter, find_model
+from harc.evaluation.own_run import Findings, evaluate_suites
 from harc.evaluation.prompt_file import is_prompt_file, read_prompt_file
+from harc.evaluation.run import load_target
 from harc.judges.registry import LABELS_OF
+from harc.model.handle import ModelHandle
+from harc.model.weights import find_adapter, find_model
 from harc.settings.endpoints import EndpointSettings
 from harc.settings.evaluation import EvaluationSettings
 from harc.settings.judges import JudgeFile
 from harc.settings.suites import HelpfulnessSettings
 from harc.suites.benchmarks import BENCHMARKS
 
-ANSWERING = ["harc.evaluation.own_run:answer_suite", "harc.evaluation.own_run:make_target"]
+ANSWERING = ["harc.evaluation.own_run:answer_suite", "harc.evaluation.run:load_target"]
 """Where the code begins that answers depend on; verdicts are given anew by every run."""
 DEFAULT_JUDGES = ("refusal_rules", "string_jailbreakbench")
 
@@ -125,8 +129,8 @@ def make_settings(options: Options) -> EvaluationSettings:
     return parse_settings(EvaluationSettings, values, "harc evaluate")
 
 
-def choose_model(options: Options) -> tuple[Path | EndpointSettings, dict[str, Any]]:
-    """The folder of the model, or its server, and what identifies it.
+def choose_model(options: Options) -> tuple[ModelHandle | EndpointSettings, dict[str, Any]]:
+    """The model with its adapter or steering, or its server, and what identifies it.
 
     Raises:
         ConfigError: unless there is exactly one of a model and an endpoint file, or for an adapter on a server.
@@ -138,8 +142,12 @@ def choose_model(options: Options) -> tuple[Path | EndpointSettings, dict[str, A
             found="neither" if options.model is None else "both",
             fix="name a model to load, or a file that says which server to ask",
         )
+    chat = choose_chat(options)
     if options.model is not None:
-        return find_model(options.model)
+        adapter, named = (None, None) if options.adapter is None else find_adapter(options.adapter)
+        told = {"dtype": options.dtype, "device": options.device, "chat": chat}
+        model = replace(find_model(options.model), method=adapter, **told)
+        return model, {"model": model.describe(), "adapter": named, "chat": chat}
     if options.adapter is not None:
         raise ConfigError(
             "--adapter",
@@ -152,13 +160,14 @@ def choose_model(options: Options) -> tuple[Path | EndpointSettings, dict[str, A
 
     endpoint = parse_settings(EndpointSettings, read_yaml(options.endpoint), str(options.endpoint))
     if endpoint.kind == "openai":
-        return endpoint, {"endpoint": endpoint.describe_answers()}
+        return endpoint, {"model": {"endpoint": endpoint.describe_answers()}, "adapter": None}
     local = endpoint.model if Path(endpoint.model).is_dir() else f"{endpoint.model}@{endpoint.revision}"
-    return endpoint, {"endpoint": endpoint.describe_answers(), "weights": find_model(local)[1]}
+    weights = find_model(local).describe()
+    return endpoint, {"model": {"endpoint": endpoint.describe_answers(), "weights": weights}, "adapter": None}
 
 
-def choose_chat(options: Options) -> dict[str, Any] | None:
-    """What the chat template is told; None for a served model, whose endpoint file says it.
+def choose_chat(options: Options) -> dict[str, Any]:
+    """What the chat template is told.
 
     Raises:
         ConfigError: for an option that is no NAME=VALUE, a date that is none, or either with a server.
@@ -166,15 +175,13 @@ def choose_chat(options: Options) -> dict[str, Any] | None:
     from harc.settings.chat import TemplateSettings
     from harc.settings.loading import parse_settings
 
-    if options.endpoint is not None:
-        if options.template_options or options.template_date:
-            raise ConfigError(
-                "--template-option, --template-date",
-                expected="neither with --endpoint",
-                found="one",
-                fix="write template_options into the endpoint file",
-            )
-        return None
+    if options.endpoint is not None and (options.template_options or options.template_date):
+        raise ConfigError(
+            "--template-option, --template-date",
+            expected="neither with --endpoint",
+            found="one",
+            fix="write template_options into the endpoint file",
+        )
     values: dict[str, Any] = {"template_options": dict(map(_read_option, options.template_options))}
     if options.template_date is not None:
         values["template_date"] = options.template_date
@@ -235,24 +242,15 @@ def evaluate_by_hand(options: Options) -> tuple[Findings, list[str]]:
     if benchmarks is not None:
         check_benchmarks(benchmarks, options.out)
     model, identity = choose_model(options)
-    adapter, adapter_identity = (None, None) if options.adapter is None else find_adapter(options.adapter)
     decoding = {"max_new_tokens": options.max_new_tokens, "dtype": options.dtype}
-    chat = choose_chat(options)
     store = AnswerStore(
         options.out,
-        describe_work(
-            ANSWERING,
-            format=1,
-            model=identity,
-            adapter=adapter_identity,
-            decoding=decoding,
-            **({} if chat is None else {"chat": chat}),
-        ),
+        describe_work(ANSWERING, format=2, decoding=decoding, **identity),
         served=isinstance(model, EndpointSettings) and model.kind == "openai",
         resume=options.resume,
     )
     judges = make_judges(settings.judges, "", settings)
-    target = make_target(model, adapter, settings, dtype=options.dtype, device=options.device, chat=chat)
+    target = load_target(model, settings)
     remarks += getattr(getattr(target, "backbone", None), "remarks", ())
     findings = evaluate_suites(target, rows, judges, store)
     if benchmarks is not None:
@@ -265,7 +263,7 @@ def evaluate_by_hand(options: Options) -> tuple[Findings, list[str]]:
 
 def format_findings(findings: Findings, remarks: Sequence[str], out: Path) -> str:
     """What the command prints."""
-    from harc.evaluation.own_table import format_agreement, format_table
+    from harc.evaluation.own_scores import format_agreement, format_table
 
     lines = (
         [format_table(findings.scores), "", *format_agreement(findings.agreement)] if findings.scores else []

@@ -3,14 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from harc.core.errors import ModelError
 from harc.core.progress import track
-from harc.evaluation.endpoint_target import EndpointTarget
-from harc.evaluation.own_answers import AnswerStore
-from harc.evaluation.own_judging import judge_records
+from harc.evaluation.own_answers import AnswerStore, judge_records
 from harc.evaluation.own_scores import (
     SCORE_COLUMNS,
     WHOLE,
@@ -21,11 +18,9 @@ from harc.evaluation.own_scores import (
 )
 from harc.evaluation.score import write_csv
 from harc.judges.base import Judge
-from harc.model.endpoints.create import create_endpoint
 from harc.model.generation import context_length
-from harc.settings.endpoints import EndpointSettings
-from harc.settings.evaluation import EvaluationSettings
 from harc.suites.records import describe_rest
+from harc.suites.target import EndpointTarget
 
 BATCHES_KEPT = 4  # batches between two writes of answers: what a kill can lose
 
@@ -109,9 +104,8 @@ def answer_suite(
     Prompts are answered longest first, some batches at a time, each kept as soon as it is there.
     """
     hashes = [target.hash_prompt(row["messages"]) for row in rows]
-    known = store.load(suite)
-    keys = [(row["id"], digest) for row, digest in zip(rows, hashes, strict=True)]
-    due = sorted((i for i, key in enumerate(keys) if key not in known), key=lambda i: -len(tokens[i]))
+    known = [store.load(suite, row["id"], digest) for row, digest in zip(rows, hashes, strict=True)]
+    due = sorted((i for i, answer in enumerate(known) if answer is None), key=lambda i: -len(tokens[i]))
     share = BATCHES_KEPT * target.settings.batch_size
     with track(len(due), suite) as bar:
         for start in range(0, len(due), share):
@@ -131,13 +125,14 @@ def answer_suite(
                 for i, done in zip(part, completions, strict=True)
             ]  # fmt: skip
             store.keep(suite, answers)
-            known |= {(answer["id"], answer["prompt_sha256"]): answer for answer in answers}
+            for i, answer in zip(part, answers, strict=True):
+                known[i] = answer
     described = [
         {name: row[name] for name in ("id", "suite", "category", "kind", "messages", "expected", "goal")}
         | ({"read_outputs": True} if row.get("read_outputs") else {})
         for row in rows
     ]
-    return [{**known[key], **row} for key, row in zip(keys, described, strict=True)], len(due)
+    return [{**(answer or {}), **row} for answer, row in zip(known, described, strict=True)], len(due)
 
 
 def evaluate_suites(
@@ -190,22 +185,3 @@ def describe_outcome(scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
             held = suites.setdefault(row["suite"], {}).setdefault(row["kind"], {"prompts": row["prompts"]})
             held.setdefault(f"by {row['judge']}", states)
     return {"answers": suites, "warnings": list_warnings(scores)}
-
-
-def make_target(
-    model: Path | EndpointSettings,
-    adapter: Path | None,
-    settings: EvaluationSettings,
-    *,
-    dtype: str,
-    device: str,
-    chat: Mapping[str, Any] | None = None,
-) -> Any:
-    """The model with its adapter or steering on, or the client of its server, ready to answer."""
-    if isinstance(model, EndpointSettings):
-        return EndpointTarget(create_endpoint(model), settings)
-    from harc.evaluation.run import EvaluationPaths, load_target
-
-    unused = Path()
-    paths = EvaluationPaths(model, adapter, unused, unused, None, unused, chat=dict(chat or {}))
-    return load_target(paths, settings, dtype=dtype, device=device)

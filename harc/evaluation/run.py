@@ -1,26 +1,23 @@
 """One process evaluates one model: all suites, helpfulness, projections; resumable suite by suite."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from harc.core.errors import ConfigError, DataError
-from harc.core.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
-from harc.core.finished import describe_work
+from harc.core.files import read_json, sha256_file, write_jsonl
+from harc.core.finished import KEPT, KeyedStore, describe_work
 from harc.core.progress import track
-from harc.core.prompt_store import PromptStore, run_in_parts
 from harc.judges.registry import make_judges
-from harc.model.identity import hash_weights
+from harc.model.endpoints.base import create_endpoint
+from harc.model.handle import ModelHandle
 from harc.settings.endpoints import EndpointSettings
 from harc.settings.evaluation import EvaluationSettings
 from harc.suites.examiner import ENDPOINTS, name_run
 from harc.suites.rows import read_rows
-
-KEY_FILE = "key.json"
-PARTIAL = ".partial"  # suffix of a suite's records while it runs
 
 
 @dataclass(frozen=True)
@@ -28,26 +25,22 @@ class EvaluationPaths:
     """Where an evaluation reads and writes.
 
     Attributes:
-        backbone: folder of the model (or hub id).
-        adapter: folder of a LoRA adapter or of a steering, or None for the base model.
+        model: the model under test.
         data: rows of the split, JSONL.
         world: world.json with the refusal text, needed by the exact judge.
         directions: directions.safetensors of the base model; None leaves projections out.
         generations: folder for one JSONL file per suite.
         projections: folder for projections.safetensors and projections.jsonl.
-        checkpoint: folder that keeps finished suites until the end; None keeps them in `generations` only.
-        chat: what the model's chat template is told: template_options and date.
+        checkpoint: folder that keeps records until the end; None keeps them in `generations`.
     """
 
-    backbone: Path | str
-    adapter: Path | None
+    model: ModelHandle
     data: Path
     world: Path
     directions: Path | None
     generations: Path
     projections: Path | None = None
     checkpoint: Path | None = None
-    chat: dict[str, Any] = field(default_factory=dict)
 
 
 def read_refusal(world: Path, judges: Sequence[str]) -> str:
@@ -84,9 +77,7 @@ def describe_run(paths: EvaluationPaths, settings: EvaluationSettings, seed: int
         ["harc.evaluation.run:evaluate_backbone"],
         data=sha256_file(paths.data),
         world=sha256_file(paths.world) if paths.world.is_file() else None,
-        backbone=hash_weights(paths.backbone),
-        adapter=None if paths.adapter is None else hash_weights(paths.adapter),
-        chat=paths.chat,
+        model=paths.model.identify(),
         settings=answering,
         seed=seed,
     )
@@ -94,64 +85,67 @@ def describe_run(paths: EvaluationPaths, settings: EvaluationSettings, seed: int
 
 def _identify(endpoint: EndpointSettings) -> dict:
     """What an endpoint's answers depend on: of a model that is loaded here, its weights too."""
-    weights = {"weights": hash_weights(endpoint.model)} if endpoint.kind == "local" else {}
-    return endpoint.describe_answers() | weights
+    if endpoint.kind != "local":
+        return endpoint.describe_answers()
+    from harc.model.endpoints.local import name_model
+
+    return endpoint.describe_answers() | {"weights": name_model(endpoint).identify()}
 
 
-class SuiteStore:
-    """Finished suites of one run, each written atomically."""
-
-    def __init__(self, folder: Path, key: dict) -> None:
-        """Open `folder`; suites of another run, or of no known one, are removed."""
-        self.folder = folder
-        marker = folder / KEY_FILE
-        if not marker.is_file() or read_json(marker) != key:
-            for path in (*folder.glob("*.jsonl"), *folder.glob(f"*{PARTIAL}")):
-                path.unlink()
-            write_json(marker, key)
-
-    def load(self, suite: str, rows: Sequence[dict]) -> list[dict] | None:
-        """Records of a suite if it is finished for exactly these rows, else None."""
-        path = self.folder / f"{suite}.jsonl"
-        if not path.is_file():
-            return None
-        try:
-            records = read_jsonl(path, ("id", "prompt_sha256", "response", "verdicts"))
-        except DataError:
-            return None
-        return records if [r["id"] for r in records] == [row["id"] for row in rows] else None
-
-    def open_partial(self, suite: str) -> PromptStore:
-        """Where the records of a suite are kept while it runs."""
-        return PromptStore(self.folder / f"{suite}{PARTIAL}")
-
-    def save(self, suite: str, records: Sequence[dict]) -> None:
-        """Keep a finished suite."""
-        write_jsonl(self.folder / f"{suite}.jsonl", records)
-        self.open_partial(suite).remove()
+def name_record(suite: str, row: dict) -> str:
+    """The name under which the record of a row is kept."""
+    return f"{suite}/{row['id']}"
 
 
-def load_target(paths: EvaluationPaths, settings: EvaluationSettings, *, dtype: str, device: str) -> Any:
-    """The model under test, with its adapter or its steering on; or the client of the server that holds it.
+def load_suite(store: KeyedStore, suite: str, rows: Sequence[dict]) -> list[dict] | None:
+    """Records of a suite if it is finished, else None."""
+    records = [store.load(name_record(suite, row)) for row in rows]
+    return None if None in records else records
 
-    In float32 the adapter is folded into the weights, which halves the time of a step and changes logits by
-    rounding only; in 16 bits it stays apart, since small updates would be rounded away.
+
+def run_in_parts(
+    rows: Sequence[dict],
+    run: Callable[[Sequence[dict]], list[dict]],
+    store: KeyedStore,
+    size: int | None,
+    suite: str = "",
+) -> list[dict]:
+    """Records of all rows, in order: those that are kept, and the others run `size` at a time.
+
+    Args:
+        rows: of one suite.
+        run: gives one record per row, which depend on the row alone.
+        store: where records are kept, as soon as they are there.
+        size: rows at a time; None runs all at once.
+        suite: part of the records' names.
     """
-    if settings.target_endpoint is not None:
-        from harc.evaluation.endpoint_target import EndpointTarget
-        from harc.model.endpoints.create import create_endpoint
+    names = [name_record(suite, row) for row in rows]
+    kept = [store.load(name) for name in names]
+    left = [place for place, record in enumerate(kept) if record is None]
+    if left and size is None:
+        left = list(range(len(rows)))
+    with track(len(left), "prompts") as bar:
+        for start in range(0, len(left), size or len(rows)):
+            part = left[start : start + (size or len(rows))]
+            records = run([rows[place] for place in part])
+            store.save_all({names[place]: record for place, record in zip(part, records, strict=True)})
+            for place, record in zip(part, records, strict=True):
+                kept[place] = record
+            bar.advance(len(part))
+    return kept
 
-        return EndpointTarget(create_endpoint(settings.target_endpoint), settings)
-    from harc.model.adapted import load_adapted
-    from harc.model.merging import fold_adapter
-    from harc.suites.target import Target
 
-    backbone = load_adapted(paths.backbone, paths.adapter, dtype=dtype, device=device, **paths.chat)
-    return Target(fold_adapter(backbone) if dtype == "float32" else backbone, settings)
+def load_target(model: ModelHandle | EndpointSettings, settings: EvaluationSettings) -> Any:
+    """The model under test, with its adapter or its steering on; or the client of the server that holds it."""
+    from harc.suites.target import EndpointTarget, Target
+
+    if isinstance(model, EndpointSettings):
+        return EndpointTarget(create_endpoint(model), settings)
+    return Target(model.open(fold=True), settings)
 
 
 def run_missing(
-    target: Any, rows: dict[str, list[dict]], examiner: Any, store: SuiteStore
+    target: Any, rows: dict[str, list[dict]], examiner: Any, store: KeyedStore
 ) -> dict[str, float]:
     """Run and keep every suite of `rows`; seconds spent on each."""
     from harc.suites import HARNESS_SUITES, run_suite
@@ -164,7 +158,7 @@ def run_missing(
                 continue
             start = time.monotonic()
             run = partial(run_suite, suite, target, examiner=examiner)
-            store.save(suite, run_in_parts(members, run, store.open_partial(suite), size))
+            run_in_parts(members, run, store, size, suite)
             seconds[suite] = time.monotonic() - start
             bar.advance(len(members), suite=suite)
         harness_rows = {suite: members for suite, members in rows.items() if suite in HARNESS_SUITES}
@@ -173,7 +167,7 @@ def run_missing(
 
             start = time.monotonic()
             for suite, records in run_harness_suites(target, harness_rows, examiner.judges).items():
-                store.save(suite, records)
+                store.save_all({name_record(suite, record): record for record in records})
                 bar.advance(len(records), suite=suite)
             seconds["lm_eval"] = time.monotonic() - start
     return seconds
@@ -199,25 +193,16 @@ def check_target(settings: EvaluationSettings) -> None:
         )
 
 
-def evaluate_backbone(
-    paths: EvaluationPaths,
-    settings: EvaluationSettings,
-    *,
-    seed: int,
-    dtype: str = "float32",
-    device: str = "cpu",
-) -> dict:
+def evaluate_backbone(paths: EvaluationPaths, settings: EvaluationSettings, *, seed: int) -> dict:
     """Evaluate one model on every suite of `settings.suites`.
 
-    Finished suites are kept and not run again if all that they depend on is the same. With a checkpoint
-    folder, the generations appear under `paths.generations` once all suites are done.
+    Records are kept as they come, and taken over by the next run if all that they depend on is the same; the
+    generations appear under `paths.generations` once all suites are done.
 
     Args:
         paths: inputs and outputs.
         settings: suites, decoding, judges, attack.
         seed: of the attackers; equal for all methods of a comparison.
-        dtype: precision of the model.
-        device: "cpu", "cuda" or "auto".
 
     Returns:
         Summary: rows per suite, seconds per suite, which suites were taken over, what endpoints did and cost.
@@ -232,9 +217,8 @@ def evaluate_backbone(
     rows = read_rows(paths.data, settings.suites)
     judges = make_judges(settings.judges, read_refusal(paths.world, settings.judges), settings)
     key = describe_run(paths, settings, seed) | name_run(settings)
-    store = SuiteStore(paths.checkpoint or paths.generations, key)
-    done = {suite: store.load(suite, members) for suite, members in rows.items()}
-    missing = {suite: rows[suite] for suite, records in done.items() if records is None}
+    store = KeyedStore((paths.checkpoint or paths.generations) / KEPT, key)
+    missing = {suite: members for suite, members in rows.items() if load_suite(store, suite, members) is None}
     projecting = settings.project and paths.directions is not None and paths.projections is not None
     projecting = projecting and settings.target_endpoint is None
     seconds: dict[str, float] = {}
@@ -243,12 +227,12 @@ def evaluate_backbone(
         from harc.suites.examiner import describe_usage, make_examiner
 
         loading = time.monotonic()
-        target = load_target(paths, settings, dtype=dtype, device=device)
+        target = load_target(settings.target_endpoint or paths.model, settings)
         seconds["load"] = time.monotonic() - loading
         examiner = make_examiner(judges, settings, seed, missing)
         seconds |= run_missing(target, missing, examiner, store)
         usage = describe_usage(target, examiner)
-    records = {suite: store.load(suite, members) for suite, members in rows.items()}
+    records = {suite: load_suite(store, suite, members) for suite, members in rows.items()}
     if projecting:
         from harc.evaluation.projecting import write_projections
 
@@ -262,7 +246,9 @@ def evaluate_backbone(
             window=settings.response_window,
         )
         seconds["projections"] = time.monotonic() - projected
-    publish_suites(store, records, paths.generations)
+    for suite, members in records.items():
+        write_jsonl(paths.generations / f"{suite}.jsonl", members)
+    store.remove()
     return {
         "rows": {suite: len(members) for suite, members in rows.items()},
         "taken_over": sorted(set(rows) - set(missing)),
@@ -270,13 +256,3 @@ def evaluate_backbone(
         | {"total": round(time.monotonic() - start, 2)},
         "endpoints": usage,
     }
-
-
-def publish_suites(store: SuiteStore, records: dict[str, list[dict]], generations: Path) -> None:
-    """Put all suites where the scores are computed from, and drop the checkpoint."""
-    if store.folder == generations:
-        return
-    for suite, members in records.items():
-        write_jsonl(generations / f"{suite}.jsonl", members)
-        (store.folder / f"{suite}.jsonl").unlink()
-    (store.folder / KEY_FILE).unlink()

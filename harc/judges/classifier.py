@@ -64,7 +64,7 @@ class HubClassifierJudge:
 
     def __init__(self, settings: ClassifierSettings) -> None:
         """Take the settings; the model is loaded when the first answer comes."""
-        from harc.model.identity import hash_weights
+        from harc.model.handle import hash_weights
 
         self.settings = settings
         self.template = read_template(settings.template)

@@ -253,7 +253,7 @@ def make(names: Sequence[str], refusal: str, settings: Any) -> dict[str, Judge]:
             found="none",
             fix="name a server or a local model there; see docs/evaluation.md",
         )
-    from harc.model.endpoints.create import create_endpoint
+    from harc.model.endpoints.base import create_endpoint
     from harc.settings.chat import TemplateSettings
 
     endpoint, chat = create_endpoint(settings.judge_endpoint), settings.judge_endpoint.chat

@@ -104,7 +104,7 @@ def fit_steering(
         ConfigError: if the model is too shallow for the depths.
     """
     from harc.core.files import atomic_directory, write_json, write_jsonl
-    from harc.model.identity import BASE_RECORD, describe_base
+    from harc.model.handle import BASE_RECORD, describe_base
     from harc.model.steering import Steering, save_steering
     from harc.training.rows import drop_leaked_rows, hold_out_rows
 

@@ -1,1 +1,1 @@
-"""Models: loading, chat format, activations, generation, models behind servers."""
+"""The model: how it is named, loaded, asked and read."""

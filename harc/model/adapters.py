@@ -1,21 +1,38 @@
-"""Putting a LoRA adapter on a model: whole, finite, and on the model that it was made for."""
+"""A LoRA adapter put on the model that it was made for, whole and finite, or folded into its weights."""
 
 import dataclasses
 import warnings
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
 
 from harc.core.errors import ModelError
-from harc.model.finite import check_tensors, name_some
-from harc.model.identity import BASE_RECORD, check_base
-from harc.model.problems import explain_problems, read_object
-from harc.model.tensors import is_packed, list_entries
+from harc.model.handle import BASE_RECORD, check_base
+from harc.model.load import check_weights
+from harc.model.tensors import (
+    check_tensors,
+    explain_problems,
+    is_packed,
+    list_entries,
+    name_some,
+    read_object,
+)
+
+if TYPE_CHECKING:
+    from harc.model.backbones import Backbone
 
 CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
 FIX = "load the backbone that the adapter was trained on"
 OTHER_WEIGHTS = ("base_layer", "modules_to_save", "magnitude", "bias", "trainable_tokens")
 """Parts of names of what an adapter may change beside its low-rank updates."""
+PROBE_TOKENS = 16
+MERGED_TOLERANCE = 1e-3  # relative, float32: rounding stays below 1e-5 in shallow models and grows with depth
+MERGED_TOLERANCE_HALF = 0.1  # 16 bits round the update itself
 
 
 def load_adapter(model: Any, folder: Path) -> Any:
@@ -156,3 +173,80 @@ def changes_nothing(config: Mapping[str, Any], tensors: Mapping[str, Any]) -> bo
 
 def _name_partner(name: str) -> str:
     return name.replace("lora_B", "lora_A").replace("lora_embedding_B", "lora_embedding_A")
+
+
+def fold_adapter(backbone: "Backbone") -> "Backbone":
+    """The same model with its adapter, if it has one, folded into the weights: faster, equal up to rounding.
+
+    Raises:
+        ModelError: if the folded model answers otherwise.
+    """
+    if not hasattr(backbone.model, "merge_and_unload"):
+        return backbone
+    return replace(backbone, model=merge_weights(backbone.model, backbone.source))
+
+
+@torch.no_grad()
+def merge_weights(adapted: Any, name: str = "adapter") -> Any:
+    """The plain model that an adapted one amounts to, compared with it on a few tokens.
+
+    A weight that another layer shares (a head tied to the embeddings) is copied first, so that the update reaches
+    the layer that it was trained for alone.
+
+    Args:
+        adapted: a PEFT model in evaluation mode.
+        name: of the adapter, for errors.
+
+    Raises:
+        ModelError: if the adapter is of a kind that cannot be folded in, or the folded model gives other logits.
+    """
+    adapted.eval()
+    before = _probe_logits(adapted)
+    _untie_updated(adapted)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of tied layers, which are untied above
+            merged = adapted.merge_and_unload().eval()
+    except (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError) as problem:
+        raise _refuse(name, f"{type(problem).__name__}: {problem}") from problem
+    check_weights(merged, f"{name}, merged")
+    after = _probe_logits(merged)
+    gap = float((after - before).norm() / before.norm())
+    half = next(merged.parameters()).dtype != torch.float32
+    if not gap <= (MERGED_TOLERANCE_HALF if half else MERGED_TOLERANCE):  # NaN is no agreement
+        raise _refuse(name, f"logits that differ by {gap:.2g} of their norm")
+    return merged
+
+
+def _untie_updated(adapted: Any) -> None:
+    """Give every layer with an update weights of its own."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    layers = [part.get_base_layer() for part in adapted.modules() if isinstance(part, BaseTunerLayer)]
+    owners = Counter(
+        parameter.data_ptr()
+        for part in adapted.modules()
+        for parameter in part.parameters(recurse=False)
+        if parameter.numel()
+    )
+    for layer in layers:
+        weight = getattr(layer, "weight", None)
+        if isinstance(weight, Tensor) and owners[weight.data_ptr()] > 1:
+            layer.weight = torch.nn.Parameter(weight.detach().clone(), requires_grad=False)
+
+
+def _probe_logits(model: Any) -> Tensor:
+    """Float32 logits of a few tokens spread over the vocabulary."""
+    size = model.get_input_embeddings().weight.shape[0]
+    device = next(model.parameters()).device
+    ids = torch.linspace(0, size - 1, min(PROBE_TOKENS, size), device=device).long()[None]
+    return model(input_ids=ids, use_cache=False).logits.float()
+
+
+def _refuse(name: str, found: str) -> ModelError:
+    return ModelError(
+        name,
+        expected="an adapter that can be folded into the weights",
+        found=found,
+        fix="use a plain LoRA adapter on linear layers, or leave it apart (--dtype bfloat16 does)",
+    )

@@ -1,17 +1,45 @@
 """Loading a chat model of any decoder family, and reaching its blocks without names of any family."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from harc.core.devices import check_device
-from harc.core.errors import ModelError
+from harc.core.errors import ConfigError, EnvironmentProblem, ModelError
 from harc.model.adapters import list_remarks, load_adapter
 from harc.model.chat import ChatFormat
-from harc.model.chat_template import DEFAULT_DATE
 from harc.model.load import load_causal_lm
+from harc.settings.chat import DEFAULT_DATE
+
+DEVICE = re.compile(r"cpu|auto|cuda(?::(\d+))?")
+
+
+def check_device(device: str) -> None:
+    """Refuse a device before a model is loaded for it.
+
+    Raises:
+        ConfigError: for a name that is none.
+        EnvironmentProblem: for a GPU that this machine does not have.
+    """
+    match = DEVICE.fullmatch(device)
+    if match is None:
+        raise ConfigError(
+            "device", expected="cpu, cuda, cuda:1 or auto", found=device, fix="choose one of them"
+        )
+    if not device.startswith("cuda"):
+        return
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(match[1] or 0) >= count:
+        raise EnvironmentProblem(
+            f"device {device}",
+            expected="a GPU that torch can use",
+            found=f"{count} of them",
+            fix="choose cpu, or another",
+        )
 
 
 @dataclass(frozen=True)

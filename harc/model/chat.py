@@ -11,8 +11,14 @@ from functools import cached_property
 from typing import Any
 
 from harc.core.errors import DataError, ModelError
-from harc.model.chat_checks import Turns, check_texts
-from harc.model.chat_template import DEFAULT_DATE, RESERVED, list_variables, refuse_template, render_template
+from harc.model.chat_template import (
+    Turns,
+    check_texts,
+    list_variables,
+    refuse_template,
+    render_template,
+)
+from harc.settings.chat import DEFAULT_DATE, RESERVED
 
 Message = Mapping[str, str]
 PROBE = "qzxjkvprobe"  # user text that no template contains; it must come out of the template unchanged

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -21,16 +22,12 @@ from typing import Any
 
 from harc.core.errors import ModelError
 from harc.core.untrusted import parse_json
-
-DEFAULT_DATE = "2024-07-26"
-"""What templates take for today: the date that Llama-3.1's template itself writes where it is told none."""
+from harc.settings.chat import DEFAULT_DATE
 
 LIMIT_S = (
     20.0  # of one rendering, the start of the process included; a sane template takes under a millisecond
 )
 LONGEST_TEMPLATE = 1 << 20  # characters; the longest published ones have some 30,000
-RESERVED = ("messages", "add_generation_prompt", "strftime_now", "raise_exception", "continue_final_message")
-"""Names that no template option can have."""
 
 
 class _Died(Exception):
@@ -180,3 +177,42 @@ def refuse_template(found: str, expected: str = "a rendered conversation") -> Mo
         found=found,
         fix="check the roles of the conversation, or give the tokenizer another chat template",
     )
+
+
+@dataclass(frozen=True)
+class Turns:
+    """What a template puts between the user's words and the assistant's (opening), and the other way round."""
+
+    opening: str
+    closing: str
+
+    def check_roles(self) -> None:
+        """Raise a ModelError if the two are the same: the model could not tell who says what."""
+        if self.opening == self.closing:
+            raise refuse_template(
+                f"{self.opening!r} before either's turn", "a template that tells roles apart"
+            )
+
+    def check_prompt(self, written: str) -> None:
+        """Raise a ModelError if a prompt leaves it to the model to open its turn with the words of the template.
+
+        Args:
+            written: what stands after the user's last words, asked for a generation prompt or not.
+        """
+        opening, written = self.opening.strip(), written.strip()
+        if opening != written and opening.startswith(written):
+            raise refuse_template(
+                f"{written!r} alone, where an assistant's turn begins with {opening!r}", "a generation prompt"
+            )
+
+
+def check_texts(messages: Sequence[Mapping[str, str]], text: str) -> None:
+    """Refuse a rendering that lost a turn; what an assistant thought may be left out of its earlier turns."""
+    for message in messages:
+        content = message["content"]
+        if message["role"] == "assistant":
+            content = content.split("</think>")[-1]
+        if content.strip() not in text:
+            raise refuse_template(
+                f"a rendering without the {message['role']}'s {content.strip()[:60]!r}", "every turn's text"
+            )

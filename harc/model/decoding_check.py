@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from harc.core.errors import ModelError
-from harc.model.decoding_step import find_base, read_signature
+from harc.model.decoding import decode_batch, find_base, read_signature
 
 LENGTHS = (9, 8, 3)  # longest first: the first two are read together, padded, the third in a pass of its own
 PADDING_ALLOWED = 2
@@ -98,8 +98,6 @@ def _compare(model: Any, prompts: Sequence[Sequence[int]], pad: int) -> float | 
 
     None if the model's own logits are no numbers.
     """
-    from harc.model.generation import decode_batch
-
     alone = [_generate_alone(model, prompt, pad) for prompt in prompts]
     tokens = [[int(logits.argmax()) for logits in steps] for steps in alone]
     last = len(prompts) - 1

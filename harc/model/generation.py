@@ -1,21 +1,76 @@
-"""Batched decoding: left-padded, length-sorted, cached; each prompt gets the text it would alone."""
+"""Answers to many prompts, greedy or drawn: sorted by length, in batches, each the text that it would be alone."""
 
+import math
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from harc.core.errors import ModelError
+from harc.core.files import sha256_text
 from harc.model.completion import Completion
+from harc.model.decoding import decode_batch, find_base
 from harc.model.decoding_check import check_decoding
-from harc.model.decoding_step import find_base, run_step
-from harc.model.finite import check_logits
-from harc.model.prefill import read_prompts
-from harc.model.token_sampling import Sampling, TokenSampler
+from harc.model.tensors import check_logits
+from harc.model.thoughts import separate_thoughts
 
 CONTEXTS = ("max_position_embeddings", "max_seq_len")  # names of the longest sequence; MPT's is the second
-COMPACT_BELOW = 0.75  # drop finished rows once the unfinished ones are fewer than this share of the batch
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are drawn.
+
+    Attributes:
+        temperature: above 0.
+        top_p: share of the probability that tokens are drawn from.
+        seed: equal seeds give equal draws.
+    """
+
+    temperature: float
+    top_p: float = 1.0
+    seed: int = 0
+
+
+def keep_top_p(logits: Float[Tensor, "batch vocabulary"], top_p: float) -> Float[Tensor, "batch vocabulary"]:
+    """Logits with all but the likeliest tokens at minus infinity: the fewest that hold `top_p` of the probability."""
+    values, order = logits.sort(dim=-1, descending=True)
+    before = values.softmax(-1).cumsum(-1) - values.softmax(-1)
+    return torch.full_like(logits, -math.inf).scatter(
+        -1, order, values.masked_fill(before >= top_p, -math.inf)
+    )
+
+
+class TokenSampler:
+    """Draws the next token of every prompt in a batch.
+
+    A prompt's draws depend on its tokens and the seed alone, not on what else is in the batch, so a resumed run gives
+    what an unbroken one would.
+    """
+
+    def __init__(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> None:
+        """Make one generator per prompt."""
+        self.sampling = sampling
+        self.generators = []
+        for prompt in prompts:
+            digest = sha256_text(f"{sampling.seed}/{','.join(map(str, prompt))}")
+            self.generators.append(torch.Generator().manual_seed(int(digest[:15], 16)))
+
+    def __call__(
+        self, logits: Float[Tensor, "batch vocabulary"], rows: Sequence[int]
+    ) -> Int[Tensor, " batch"]:
+        """One token per row; `rows` names the prompt behind each."""
+        scaled = logits.float().cpu() / self.sampling.temperature
+        if self.sampling.top_p < 1:
+            scaled = keep_top_p(scaled, self.sampling.top_p)
+        drawn = [
+            torch.multinomial(values.softmax(-1), 1, generator=self.generators[row])
+            for values, row in zip(scaled, rows, strict=True)
+        ]
+        return torch.cat(drawn).to(logits.device)
 
 
 def end_token_ids(model: Any, tokenizer: Any, chat: Any = None) -> frozenset[int]:
@@ -98,42 +153,6 @@ def check_lengths(
             )
 
 
-def decode_batch(
-    model: Any,
-    prompts: Sequence[Sequence[int]],
-    pad: int,
-    ends: Tensor,
-    max_new_tokens: int,
-    pick: Callable[[Tensor, list[int]], Tensor],
-    padding_allowed: int | None = None,
-) -> list[tuple[list[int], bool]]:
-    """Tokens of each prompt (end token left out) and whether the model ended the turn itself."""
-    read = read_prompts(model, prompts, pad, padding_allowed)
-    cache, mask, positions, logits = read.cache, read.mask, read.last_positions, read.logits
-    tokens: list[list[int]] = [[] for _ in prompts]
-    stopped = [False] * len(prompts)
-    rows = list(range(len(prompts)))  # the prompt behind each row that is still in the batch
-    for step in range(max_new_tokens):
-        chosen = pick(logits, rows)
-        for row, token, ended in zip(rows, chosen.tolist(), torch.isin(chosen, ends).tolist(), strict=True):
-            if not stopped[row]:
-                stopped[row] = ended
-                if not ended:
-                    tokens[row].append(token)
-        alive = [place for place, row in enumerate(rows) if not stopped[row]]
-        if not alive or step + 1 == max_new_tokens:
-            break
-        if len(alive) < COMPACT_BELOW * len(rows):
-            kept = torch.tensor(alive, device=model.device)
-            cache.reorder_cache(kept)  # unlike batch_select_indices, it knows states beside keys and values
-            chosen, mask, positions = chosen[kept], mask[kept], positions[kept]
-            rows = [rows[place] for place in alive]
-        mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
-        positions = positions + 1
-        logits = run_step(model, chosen[:, None], mask, positions, cache)
-    return list(zip(tokens, stopped, strict=True))
-
-
 def _check_first(
     pick: Callable[[Tensor, list[int]], Tensor], labels: Sequence[str], source: str
 ) -> Callable[[Tensor, list[int]], Tensor]:
@@ -210,3 +229,34 @@ def generate_greedy(
         if on_done is not None:
             on_done(done)
     return [completions[index] for index in range(len(prompts))]
+
+
+def answer_prompts(
+    backbone: Any,
+    prompts: Sequence[Sequence[int]],
+    *,
+    max_new_tokens: int,
+    batch_size: int,
+    names: Sequence[str] | None = None,
+    on_done: Callable[[int], None] | None = None,
+    sampling: Sampling | None = None,
+) -> list[Completion]:
+    """What a chat model says until it ends its turn, with its thoughts set apart; see `generate_greedy`.
+
+    Args:
+        backbone: a `Backbone`.
+        prompts: token ids, template and generation prompt included.
+        max_new_tokens, batch_size, names, on_done, sampling: of `generate_greedy`.
+    """
+    completions = generate_greedy(
+        backbone.model,
+        backbone.tokenizer,
+        prompts,
+        max_new_tokens=max_new_tokens,
+        batch_size=batch_size,
+        ends=end_token_ids(backbone.model, backbone.tokenizer, backbone.chat),
+        names=names,
+        on_done=on_done,
+        sampling=sampling,
+    )
+    return separate_thoughts(completions, prompts, backbone.tokenizer)

@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from harc.core.errors import ModelError
-from harc.model.finite import check_tensors, name_some
-from harc.model.folders import check_model_folder, list_tensors
-from harc.model.gguf import list_leftover
-from harc.model.identity import RELOAD
-from harc.model.problems import explain_problems
+from harc.model.folders import check_model_folder, list_leftover, list_tensors
+from harc.model.handle import RELOAD
+from harc.model.tensors import check_tensors, explain_problems, name_some
 from harc.model.tokenizers import check_vocabulary, load_tokenizer
+from harc.model.weights import find_folder
 
 DTYPES = ("float32", "bfloat16", "float16")
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 FIX = "get the model's files again, or use another model"
 COMPUTED = re.compile(r"(^|\.)(rotary_\w*\.inv_freq|attn\.(masked_)?bias|attention\.(masked_)?bias)$")
 """What older checkpoints hold and newer models compute: rotary frequencies and causal masks."""
@@ -50,30 +48,6 @@ def load_causal_lm(source: str, dtype: str, device: str, revision: str | None = 
     if dtype == "float16":
         setattr(model, RELOAD, partial(_load_model, folder, names, "cpu"))
     return model, tokenizer
-
-
-def find_folder(source: str, revision: str | None = None) -> Path:
-    """The folder of a model: the given one, or a hub repository's in the cache, downloaded where need be.
-
-    Raises:
-        ModelError: for a name that is neither.
-        EnvironmentProblem: if the hub does not give it.
-    """
-    from harc.model.weights import fetch_hub, find_snapshot
-
-    if Path(source).is_dir():
-        return Path(source)
-    if not HUB_ID.fullmatch(source):
-        raise ModelError(
-            source,
-            expected="a model's folder, or a hub id (owner/name)",
-            found="neither",
-            fix="check the spelling; a path is relative to the folder that you are in",
-        )
-    commit = fetch_hub(source, revision or "main")["revision"]
-    folder = find_snapshot(source, commit)
-    assert folder is not None, "just fetched"
-    return folder
 
 
 def _load_model(folder: str, names: Mapping[str, str], device: str, dtype: Any) -> Any:

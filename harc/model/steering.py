@@ -20,8 +20,7 @@ from harc.core.errors import ArtifactError, ConfigError, DataError, ModelError
 from harc.core.files import read_json, write_bytes, write_json
 from harc.model.activations import hidden_of
 from harc.model.backbones import Backbone
-from harc.model.problems import summarize_problem
-from harc.model.tensors import read_tensors
+from harc.model.tensors import read_tensors, summarize_problem
 
 VECTORS, RULE = "steering.safetensors", "steering.json"
 DECISION = "steering_decision"  # attribute of a cache that holds the decisions of its rows

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harc.core.errors import ModelError
-from harc.model.problems import explain_problems, read_object
+from harc.model.tensors import explain_problems, read_object
 
 FILE, CONFIG = "tokenizer.json", "tokenizer_config.json"
 GENERIC = ("TokenizersBackend", "PreTrainedTokenizerFast")

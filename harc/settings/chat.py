@@ -6,8 +6,12 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from harc.model.chat_template import DEFAULT_DATE, RESERVED
 from harc.settings.base import Settings
+
+DEFAULT_DATE = "2024-07-26"
+"""What templates take for today: the date that Llama-3.1's template itself writes where it is told none."""
+RESERVED = ("messages", "add_generation_prompt", "strftime_now", "raise_exception", "continue_final_message")
+"""Names that no template option can have."""
 
 
 class TemplateSettings(Settings):

@@ -6,8 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from harc.model.chat_template import DEFAULT_DATE
-from harc.settings.chat import TemplateSettings
+from harc.settings.chat import DEFAULT_DATE, TemplateSettings
 from harc.settings.loading import SecretValue
 
 LONGEST_WAIT = 86_400.0

@@ -9,8 +9,7 @@ from harc.core.errors import ConfigError, DataError
 from harc.core.files import read_jsonl
 from harc.geometry.directions import Directions, save_directions
 from harc.geometry.extraction import RESPONSE_GROUPS, ResponsePairs, extract_directions
-from harc.model.adapted import load_adapted
-from harc.model.backbones import load_backbone
+from harc.model.handle import ModelHandle
 from harc.settings.base import list_declared
 from harc.settings.by_hand import TrainingFile
 from harc.settings.directions import DirectionSettings
@@ -55,7 +54,7 @@ def extract_directions_from_files(
     reading = (settings or DirectionSettings()).override(method.directions)
     prompts = [[row["prompt"] for row in read_rows(path, ("prompt",))] for path in (harmful, harmless)]
     kinds = None if pairs is None else read_pairs(pairs)
-    backbone = load_adapted(model, adapter, dtype=dtype, device=device, **(chat or {}))
+    backbone = ModelHandle(model, adapter, dtype, device, chat=chat or {}).open()
     directions = extract_directions(backbone, *prompts, kinds, reading)
     save_directions(directions, out)
     return directions
@@ -154,7 +153,7 @@ def train_from_files(
         for name, fields in files.items()
     }
     place = "cpu" if given.method.shard else local_device(given.device)
-    backbone = load_backbone(model, dtype=given.dtype, device=place, **given.chat)
+    backbone = ModelHandle(model, dtype=given.dtype, device=place, chat=given.chat).open()
     if given.method.is_fitted:
         return fit_steering(backbone, rows["training"] or [], given.method, given.seed, out)
     summary = train_adapter(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from harc.core.artifacts import BASE, PROJECTION_FILES
+from harc.core.artifacts import PROJECTION_FILES
 from harc.steps.models import find_base_directions, list_model_files
 from harc.steps.pipeline import Job
 
@@ -34,22 +34,17 @@ def list_outputs(job: Job) -> list[Path]:
 def run(job: Job) -> None:
     """Evaluate; finished suites survive a kill."""
     from harc.evaluation.run import EvaluationPaths, evaluate_backbone
-    from harc.steps.models import find_weights
+    from harc.steps.models import find_model
 
-    weights = find_weights(job)
     layout, unit = job.layout, (job.backbone, job.method, job.seed)
     data = job.profile.data_dir
     paths = EvaluationPaths(
-        backbone=weights.folder,
-        adapter=None if job.method == BASE else layout.adapter(*unit),
+        model=find_model(job, job.method),
         data=data / f"{job.profile.evaluation.split}.jsonl",
         world=data / "world.json",
         directions=find_base_directions(job),
         generations=layout.generations(*unit),
         projections=layout.directions(*unit),
         checkpoint=layout.checkpoint("evaluation", *unit),
-        chat=weights.chat,
     )
-    evaluate_backbone(
-        paths, job.profile.evaluation, seed=job.seed, dtype=weights.dtype, device=weights.device
-    )
+    evaluate_backbone(paths, job.profile.evaluation, seed=job.seed)

@@ -33,9 +33,9 @@ def list_outputs(job: Job) -> list[Path]:
 
 def run(job: Job) -> None:
     """Extract and write the directions of the untouched backbone."""
-    from harc.steps.models import open_backbone
+    from harc.steps.models import find_model
     from harc.steps.reading import read_extraction_rows, write_directions
 
-    backbone = open_backbone(job)
+    backbone = find_model(job).open()
     rows = read_extraction_rows(job.profile.data_dir)
     write_directions(backbone, rows, job.profile.directions, count_layers(job), list_outputs(job)[0].parent)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from harc.core.artifacts import BASE, FINETUNING_FILES
+from harc.core.artifacts import FINETUNING_FILES
 from harc.settings.evaluation import EvaluationSettings
 from harc.settings.methods import list_objective_code
 from harc.settings.training import MethodSettings
@@ -65,25 +65,20 @@ def run(job: Job) -> None:
     from harc.evaluation.bench import Bench
     from harc.evaluation.finetuning import ANSWER_COLUMNS, RUN_COLUMNS, run_finetunings
     from harc.evaluation.score import write_csv
-    from harc.steps.models import find_weights
+    from harc.steps.models import find_model
 
-    weights, unit = find_weights(job), (job.backbone, job.method, job.seed)
     bench = Bench(
-        weights.folder,
-        weights.dtype,
-        weights.device,
+        find_model(job, job.method),
         job.profile.data_dir,
         choose_evaluation(job),
         job.seed,
-        weights.chat,
-        method=None if job.method == BASE else job.layout.adapter(*unit),
     )
     answers, runs = run_finetunings(
         bench,
         read_jsonl(job.profile.data_dir / "training.jsonl", ("category", "prompt", "response")),
         plan_finetunings(job),
         job.profile.finetuning.order_seed,
-        job.layout.checkpoint("finetuning", *unit),
+        job.layout.checkpoint("finetuning", job.backbone, job.method, job.seed),
         job.label,
     )
     _, answers_file, runs_file = list_outputs(job)

@@ -36,19 +36,19 @@ def run(job: Job) -> None:
     """Fit; then measure the directions on the steered model."""
     from harc.core.files import read_jsonl
     from harc.methods.cast import fit_steering
-    from harc.model.adapted import load_adapted
-    from harc.steps.models import find_weights, open_backbone
+    from harc.steps.models import find_model
     from harc.steps.reading import read_extraction_rows, write_directions
 
     unit = (job.backbone, job.method, job.seed)
     steering, directions = job.layout.adapter(*unit), job.layout.directions(*unit)
     rows = read_jsonl(job.profile.data_dir / "training.jsonl", ("category", "prompt", "response"))
     fit_steering(
-        open_backbone(job), rows, job.profile.choose_training(job.backbone, job.method), job.seed, steering
+        find_model(job).open(),
+        rows,
+        job.profile.choose_training(job.backbone, job.method),
+        job.seed,
+        steering,
     )
-    weights, reading = find_weights(job), job.profile.directions
-    steered = load_adapted(
-        weights.folder, steering, dtype=weights.dtype, device=weights.device, **weights.chat
-    )
+    steered = find_model(job, job.method).open()
     extraction = read_extraction_rows(job.profile.data_dir)
-    write_directions(steered, extraction, reading, count_layers(job), directions)
+    write_directions(steered, extraction, job.profile.directions, count_layers(job), directions)

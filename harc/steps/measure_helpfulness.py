@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from harc.core.artifacts import BASE
 from harc.steps.models import list_model_files
 from harc.steps.pipeline import Job
 from harc.suites.benchmarks import list_datasets, list_output_names
@@ -33,26 +32,16 @@ def run(job: Job) -> None:
     Raises:
         EnvironmentProblem: without a sandbox for HumanEval, or a file that cannot be fetched.
     """
+    from harc.core.finished import KEPT, KeyedStore
     from harc.data.fetch import fetch_datasets
-    from harc.evaluation.helpfulness import RecordStore, describe_run, make_settings, measure_helpfulness
-    from harc.evaluation.run import EvaluationPaths, hash_weights, load_target
-    from harc.steps.models import find_weights
+    from harc.evaluation.helpfulness import describe_run, make_settings, measure_helpfulness
+    from harc.evaluation.run import load_target
+    from harc.steps.models import find_model
 
-    settings, data, weights = job.profile.helpfulness, job.profile.data, find_weights(job)
+    settings, data, model = job.profile.helpfulness, job.profile.data, find_model(job, job.method)
     if needed := list_datasets(settings):
         fetch_datasets(needed, data.public_dir, mirror=job.mirror or data.mirror, timeout=data.timeout)
-    adapter = None if job.method == BASE else job.layout.adapter(job.backbone, job.method, job.seed)
-    model = {"backbone": hash_weights(weights.folder), "adapter": adapter and hash_weights(adapter)}
-    model["chat"] = weights.chat
-    store = RecordStore(
-        job.layout.checkpoint("helpfulness", job.backbone, job.method, job.seed),
-        describe_run(settings, model, job.seed),
-    )
-    unused = Path()
-    target = load_target(
-        EvaluationPaths(weights.folder, adapter, unused, unused, None, unused, chat=weights.chat),
-        make_settings(settings),
-        dtype=weights.dtype,
-        device=weights.device,
-    )
+    checkpoint = job.layout.checkpoint("helpfulness", job.backbone, job.method, job.seed)
+    store = KeyedStore(checkpoint / KEPT, describe_run(settings, model.identify(), job.seed))
+    target = load_target(model, make_settings(settings))
     measure_helpfulness(target, settings, store, data.public_dir, list_outputs(job)[0], seed=job.seed)

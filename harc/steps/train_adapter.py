@@ -52,14 +52,14 @@ def run(job: Job) -> None:
     """Train, resuming from a checkpoint if there is one; then measure the directions on the trained model."""
     from harc.core.files import read_jsonl
     from harc.geometry.directions import load_directions
-    from harc.steps.models import open_backbone
+    from harc.steps.models import find_model
     from harc.steps.reading import read_extraction_rows, write_directions
     from harc.training.run import train_adapter
 
     unit, start = (job.backbone, job.method, job.seed), find_start(job)
     extraction = read_extraction_rows(job.profile.data_dir)
     train_adapter(
-        open_backbone(job),
+        find_model(job).open(),
         read_jsonl(job.profile.data_dir / "training.jsonl", ("category", "prompt", "response")),
         *extraction,
         load_directions(find_base_directions(job)),
@@ -70,6 +70,6 @@ def run(job: Job) -> None:
         direction_settings=job.profile.directions,
         start_from=None if start is None else job.layout.adapter(job.backbone, start, job.seed),
     )
-    adapted = open_backbone(job, job.method)
+    adapted = find_model(job, job.method).open()
     target = job.layout.directions(*unit)
     write_directions(adapted, extraction, job.profile.directions, count_layers(job), target)

@@ -66,17 +66,13 @@ def run(job: Job) -> None:
     from harc.evaluation.bench import Bench
     from harc.evaluation.score import write_csv
     from harc.evaluation.tuning import COLUMNS, run_grid
-    from harc.steps.models import find_weights
+    from harc.steps.models import find_model
 
-    weights = find_weights(job)
     bench = Bench(
-        weights.folder,
-        weights.dtype,
-        weights.device,
+        find_model(job),
         job.profile.data_dir,
         job.profile.evaluation,
         job.seed,
-        weights.chat,
         directions=find_base_directions(job),
         reading=job.profile.directions,
     )

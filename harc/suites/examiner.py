@@ -61,7 +61,7 @@ def make_examiner(judges: Sequence[Judge], settings: Any, seed: int, suites: Col
 
     attacker = None
     if settings.attacker_endpoint is not None and set(suites) & set(WRITTEN_SUITES):
-        from harc.model.endpoints.create import create_endpoint
+        from harc.model.endpoints.base import create_endpoint
 
         attacker = create_endpoint(settings.attacker_endpoint)
     return Examiner(judges, seed, attacker)

@@ -16,9 +16,7 @@ from typing import Any
 from harc.core.errors import DataError
 from harc.core.files import read_jsonl, sha256_text
 from harc.model.endpoints.base import ChatEndpoint
-from harc.model.generation import end_token_ids, generate_greedy
-from harc.model.thoughts import separate_thoughts
-from harc.model.token_sampling import Sampling
+from harc.model.generation import Sampling, answer_prompts
 
 TEMPERATURES = {
     "writing": 0.7, "roleplay": 0.7, "extraction": 0.0, "math": 0.0, "coding": 0.0, "reasoning": 0.0, "stem": 0.1,
@@ -130,17 +128,14 @@ def _decode(
         return []
     backbone = target.backbone
     prompts = backbone.chat.encode_prompts([history for _, history in histories])
-    completions = generate_greedy(
-        backbone.model,
-        backbone.tokenizer,
+    return answer_prompts(
+        backbone,
         prompts,
         max_new_tokens=limit,
         batch_size=target.settings.batch_size,
-        ends=end_token_ids(backbone.model, backbone.tokenizer, backbone.chat),
         names=[name for name, _ in histories],
         sampling=Sampling(temperature, seed=seed) if temperature else None,
     )
-    return separate_thoughts(completions, prompts, backbone.tokenizer)
 
 
 VERSION = "mt_bench_grade-1"

@@ -12,8 +12,8 @@ import torch
 from harc.core.errors import ConfigError, ModelError
 from harc.core.files import write_bytes, write_json
 from harc.model.backbones import Backbone
-from harc.model.finite import check_tensors
-from harc.model.identity import BASE_RECORD
+from harc.model.handle import BASE_RECORD
+from harc.model.tensors import check_tensors
 from harc.settings.training import LoraSettings
 from harc.training.joining import Started, join_configs, join_updates, read_updates
 

@@ -13,10 +13,9 @@ from harc.core.files import atomic_directory, sha256_file, write_jsonl
 from harc.core.finished import identify_work
 from harc.geometry.directions import Directions
 from harc.geometry.extraction import extract_directions
-from harc.model.adapters import list_remarks, load_adapter
+from harc.model.adapters import list_remarks, load_adapter, merge_weights
 from harc.model.backbones import Backbone
-from harc.model.identity import describe_base
-from harc.model.merging import merge_weights
+from harc.model.handle import describe_base
 from harc.settings.directions import DirectionSettings
 from harc.settings.methods import list_objective_code
 from harc.settings.training import MethodSettings

@@ -12,7 +12,7 @@ import torch
 
 from harc.audit.cache_records import install_records, read_records
 from harc.core.files import atomic_directory, system_errors, write_bytes, write_json, write_jsonl, write_text
-from harc.core.prompt_store import PromptStore
+from harc.core.finished import KeyedStore
 from harc.data.pins import PIN_HEADER
 from harc.evaluation.own_answers import AnswerStore
 from harc.model.endpoints.cache import CachedEndpoint
@@ -98,25 +98,31 @@ def test_other_errors_of_libraries_stay_as_they_are(tmp_path):
 
 def test_answers_that_were_kept_are_taken_over_after_a_full_disk(tmp_path):
     answers = [{**row, "response": "fine", "finish_reason": "stop"} for row in ROWS]
+
+    def count(store) -> int:
+        return sum(store.load("s", row["id"], row["prompt_sha256"]) is not None for row in ROWS)
+
     store = AnswerStore(tmp_path / "out", {"format": 1})
     store.keep("s", answers[:3])
     with full_disk(), pytest.raises(OSError, match="File too large"):
         store.keep("s", answers)
     again = AnswerStore(tmp_path / "out", {"format": 1})
-    assert len(again.load("s")) == 3
+    assert count(again) == 3
     again.keep("s", answers)
-    assert len(again.load("s")) == 100
+    assert count(again) == 100
 
 
 def test_records_kept_by_prompt_survive_a_line_that_was_cut(tmp_path):
-    store = PromptStore(tmp_path / "a.jsonl")
-    store.append(ROWS[:3])
+    store = KeyedStore(tmp_path / "a.jsonl", {})
+    parts = {row["id"]: row for row in ROWS}
+    store.save_all({name: parts[name] for name in list(parts)[:3]})
     with full_disk(), pytest.raises(OSError, match="File too large"):
-        store.append(ROWS[3:])
-    kept = store.load()
-    assert 3 <= len(kept) < 100
-    store.append([row for row in ROWS if row["id"] not in kept])
-    assert len(store.load()) == 100
+        store.save_all(parts)
+    assert sum(store.load(name) is not None for name in parts) == 3
+    with store.path.open("ab") as handle:
+        handle.write(b'{"key": "cut')
+    store.save_all(parts)
+    assert [KeyedStore(store.path, {}).load(name) for name in parts] == ROWS
 
 
 def test_an_answer_that_the_cache_cannot_keep_ends_the_run(tmp_path):

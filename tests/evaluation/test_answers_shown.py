@@ -34,7 +34,7 @@ class Shown:
 
     def __init__(self, options: Options, monkeypatch, answer: Callable[[str], str | Reply]) -> None:
         endpoint = ScriptedEndpoint(lambda turns, _: answer(turns[-1]["content"]))
-        monkeypatch.setattr("harc.evaluation.own_run.create_endpoint", lambda settings: endpoint)
+        monkeypatch.setattr("harc.evaluation.run.create_endpoint", lambda settings: endpoint)
         findings, remarks = evaluate_by_hand(options)
         self.text = format_findings(findings, remarks, options.out)
         self.warnings = [line for line in self.text.splitlines() if line.startswith("WARNING")]
@@ -153,7 +153,7 @@ def test_rows_that_cannot_be_answered_end_nothing(show):
 @pytest.mark.parametrize("said", ["", "I am not sure.", "maybe"])
 def test_a_judge_that_says_nothing_is_no_rate_without_a_word(show, options, monkeypatch, tmp_path, said):
     judge = ScriptedEndpoint(lambda *_: said)
-    monkeypatch.setattr("harc.model.endpoints.create.create_endpoint", lambda settings: judge)
+    monkeypatch.setattr("harc.model.endpoints.base.create_endpoint", lambda settings: judge)
     (tmp_path / "judge.yaml").write_text("endpoint: {kind: local, model: some/where}\n")
     judged = replace(options, judges=("refusal_rubric", "string_rules"), judge_config=tmp_path / "judge.yaml")
     shown = Shown(judged, monkeypatch, lambda prompt: f"Gladly. The {prompt} is done in two steps.")

@@ -9,12 +9,14 @@ from tiny_chat import CONTEXT, REFUSAL, save_tiny_chat
 
 from harc.core.errors import DataError, ModelError
 from harc.core.files import read_jsonl, write_json, write_jsonl
+from harc.core.finished import KEPT, KeyedStore
 from harc.evaluation import run
-from harc.evaluation.run import EvaluationPaths, evaluate_backbone, hash_weights
+from harc.evaluation.run import EvaluationPaths, evaluate_backbone
 from harc.geometry.directions import save_directions
 from harc.geometry.extraction import ResponsePairs, extract_directions
 from harc.judges.registry import make_judges
 from harc.model.backbones import load_backbone
+from harc.model.handle import ModelHandle, hash_weights
 from harc.settings.directions import DirectionSettings
 from harc.settings.evaluation import EvaluationSettings, PairSettings
 from harc.suites import METHOD_SUITES, documents, tasks
@@ -91,8 +93,7 @@ def paths(tiny, tmp_path, target):
     )  # fmt: skip
     save_directions(directions, data / "directions.safetensors")
     return EvaluationPaths(
-        backbone=tiny,
-        adapter=None,
+        model=ModelHandle(tiny),
         data=data / "evaluation.jsonl",
         world=data / "world.json",
         directions=data / "directions.safetensors",
@@ -126,21 +127,24 @@ def test_everything_is_written_and_repeats_byte_for_byte(paths, tmp_path):
 
 
 def test_finished_suites_are_taken_over_unless_what_they_depend_on_changed(paths, monkeypatch):
+    monkeypatch.setattr(KeyedStore, "remove", lambda store: None)  # as if killed right before
     settings = SETTINGS.model_copy(update={"suites": ("direct", "pap", "arithmetic")})
     evaluate_backbone(paths, settings, seed=0)
     assert evaluate_backbone(paths, settings, seed=0)["taken_over"] == ["arithmetic", "direct", "pap"]
-    (paths.generations / "pap.jsonl").write_text('{"id": "pap-0"}\n')
+    kept = paths.generations / KEPT
+    lines = kept.read_text().splitlines(keepends=True)
+    kept.write_text("".join(line.replace('"id": "pap-0"', '"id": "pap-9"') for line in lines))
     assert evaluate_backbone(paths, settings, seed=0)["taken_over"] == ["arithmetic", "direct"]
     longer = settings.model_copy(update={"max_new_tokens": 7})
     assert evaluate_backbone(paths, longer, seed=0)["taken_over"] == []
-    monkeypatch.setattr(run, "hash_weights", lambda source: "another model")
+    monkeypatch.setattr("harc.model.handle.hash_weights", lambda source: "another model")
     assert evaluate_backbone(paths, longer, seed=0)["taken_over"] == []
 
 
 def test_files_of_unknown_origin_are_not_taken_over(paths):
     settings = SETTINGS.model_copy(update={"suites": ("direct",), "project": False})
     evaluate_backbone(paths, settings, seed=0)
-    (paths.generations / "key.json").unlink()
+    assert not (paths.generations / KEPT).exists()
     assert evaluate_backbone(paths, settings, seed=0)["taken_over"] == []
 
 
@@ -232,8 +236,7 @@ def test_an_adapter_changes_the_answers_and_folding_it_in_does_not(tiny, target,
     config = LoraConfig(r=4, lora_alpha=64, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
     get_peft_model(base.model, config).save_pretrained(tmp_path / "adapter")
     apart = load_backbone(tiny, adapter=tmp_path / "adapter")
-    paths = EvaluationPaths(tiny, tmp_path / "adapter", *[tmp_path] * 4)
-    folded = run.load_target(paths, SETTINGS, dtype="float32", device="cpu")
+    folded = run.load_target(ModelHandle(tiny, tmp_path / "adapter"), SETTINGS)
     rows = make_rows("direct")
     assert run_turns(folded, rows, EXAMINER) == run_turns(Target(apart, SETTINGS), rows, EXAMINER)
     assert run_turns(folded, rows, EXAMINER) != run_turns(target, rows, EXAMINER)

@@ -8,8 +8,8 @@ from fixtures.scripted_endpoint import ScriptedEndpoint
 
 from harc.core.errors import ConfigError, ModelError
 from harc.core.files import read_json, read_jsonl
+from harc.evaluation.own_answers import choose_text
 from harc.evaluation.own_command import Options, evaluate_by_hand, format_findings, gather_rows
-from harc.evaluation.own_judging import choose_text
 from harc.model.endpoints.base import failed
 
 SERVER = "{kind: openai, model: m, base_url: 'http://127.0.0.1:9/v1', cache: null, concurrency: 2}"
@@ -30,7 +30,7 @@ def options(tmp_path):
 def serve(monkeypatch):
     def use(answer) -> ScriptedEndpoint:
         endpoint = ScriptedEndpoint(answer)
-        monkeypatch.setattr("harc.evaluation.own_run.create_endpoint", lambda settings: endpoint)
+        monkeypatch.setattr("harc.evaluation.run.create_endpoint", lambda settings: endpoint)
         return endpoint
 
     return use
@@ -105,7 +105,7 @@ def test_a_server_that_is_gone_stops_the_run_and_what_came_before_is_kept(option
         evaluate_by_hand(options)
     assert not options.out.exists() or not list(options.out.rglob("*.jsonl"))
     monkeypatch.setattr("harc.evaluation.own_run.BATCHES_KEPT", 1)
-    monkeypatch.setattr("harc.evaluation.endpoint_target.STOP_AFTER", 2)
+    monkeypatch.setattr("harc.suites.target.STOP_AFTER", 2)
     serve(lambda c, _: "Certainly." if "red" in c[0]["content"] else failed("connection refused"))
     with pytest.raises(ModelError, match=r"2 prompts in turn without one"):
         evaluate_by_hand(options)

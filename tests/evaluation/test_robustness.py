@@ -9,11 +9,12 @@ from tiny_chat import REFUSAL, save_tiny_chat
 from harc.audit.records import check_finetuning
 from harc.core.errors import DataError
 from harc.core.files import write_json, write_jsonl
-from harc.core.finished import load_finished, save_finished
+from harc.core.finished import KeyedStore
 from harc.evaluation import finetuning
 from harc.evaluation.bench import Bench
 from harc.evaluation.finetuning import ANSWER_COLUMNS, choose_rows, run_finetunings
 from harc.evaluation.score import read_csv, write_csv
+from harc.model.handle import ModelHandle
 from harc.settings.evaluation import EvaluationSettings
 from harc.settings.profile import Profile, load_profile
 from harc.settings.robustness import FinetuningSettings
@@ -53,7 +54,7 @@ def bench(tmp_path_factory) -> Bench:
     settings = EvaluationSettings(
         suites=SUITES, judges=("exact", "string_rules"), max_new_tokens=4, project=False
     )
-    return Bench(save_tiny_chat(folder / "model"), "float32", "cpu", folder, settings, 0)
+    return Bench(ModelHandle(save_tiny_chat(folder / "model")), folder, settings, 0)
 
 
 def make_plans(*examples: int) -> dict[int, MethodSettings | None]:
@@ -128,10 +129,11 @@ def test_training_changes_answers_and_finished_parts_are_kept(bench, tmp_path, m
 
 
 def test_a_finished_part_of_another_run_is_not_taken(tmp_path: Path):
-    file = tmp_path / "part.json"
-    assert load_finished(file, "key") is None
-    save_finished(file, "key", [1])
-    assert load_finished(file, "key") == [1] and load_finished(file, "other") is None
+    store = KeyedStore(tmp_path / "kept.jsonl", {})
+    assert store.load("part") is None
+    store.save("part", [1])
+    assert store.load("part") == [1] and store.load("other") is None
+    assert KeyedStore(store.path, {"seed": 1}).load("part") is None
 
 
 def test_the_audit_asks_for_every_row_after_every_fine_tuning(tmp_path: Path):

@@ -26,6 +26,7 @@ from harc.evaluation.tuning import (
     train_point,
 )
 from harc.model.backbones import load_backbone
+from harc.model.handle import ModelHandle
 from harc.settings.directions import DirectionSettings, LayerSettings
 from harc.settings.evaluation import EvaluationSettings, PairSettings
 from harc.settings.profile import Profile, load_profile
@@ -107,9 +108,7 @@ def bench(tmp_path_factory) -> Bench:
         pair=PairSettings(streams=1, iterations=2, query_budget=2),
     )
     return Bench(
-        root / "model",
-        "float32",
-        "cpu",
+        ModelHandle(root / "model"),
         root / "data",
         evaluation,
         0,
@@ -141,11 +140,11 @@ def test_a_saved_adapter_gives_its_development_score_again_with_plain_peft(
         train_point(bench, make_settings(settings.start_from), first)
     train_point(bench, settings, tmp_path / "method", start_from=first)
     logged = measure_point(bench, tmp_path / "method", tmp_path / "logged")
-    backbone = load_backbone(bench.weights)
+    backbone = bench.model.open()
     merged = PeftModel.from_pretrained(backbone.model, str(tmp_path / "method")).merge_and_unload()
     merged.save_pretrained(tmp_path / "merged")
     backbone.tokenizer.save_pretrained(tmp_path / "merged")
-    other = Bench(tmp_path / "merged", *list(vars(bench).values())[1:])
+    other = Bench(ModelHandle(tmp_path / "merged"), *list(vars(bench).values())[1:])
     again = measure_point(other, None, tmp_path / "again")
     assert again == logged
     for suite in SUITES:

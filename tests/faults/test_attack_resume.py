@@ -13,10 +13,11 @@ from fixtures.misbehaving_server import answer, serve, status
 
 from harc.core.errors import ModelError
 from harc.core.files import read_jsonl, write_json, write_jsonl
-from harc.core.prompt_store import PromptStore, run_in_parts
-from harc.evaluation import endpoint_target
-from harc.evaluation.run import EvaluationPaths, evaluate_backbone
+from harc.core.finished import KEPT, KeyedStore
+from harc.evaluation.run import EvaluationPaths, evaluate_backbone, run_in_parts
+from harc.model.handle import ModelHandle
 from harc.settings.evaluation import EvaluationSettings
+from harc.suites import target
 
 IN_FLIGHT = 2
 ROWS = [
@@ -54,7 +55,7 @@ def make_settings(url: str, cache: str | None = None, **changes) -> EvaluationSe
 def make_paths(folder: str) -> EvaluationPaths:
     root = Path(folder)
     return EvaluationPaths(
-        backbone="served", adapter=None, data=root / "rows.jsonl", world=root / "world.json", directions=None,
+        model=ModelHandle("served"), data=root / "rows.jsonl", world=root / "world.json", directions=None,
         generations=root / "generations", checkpoint=root / "checkpoint",
     )  # fmt: skip
 
@@ -66,12 +67,18 @@ def folder(tmp_path):
     return tmp_path
 
 
+def read_kept(path: Path) -> dict[str, dict]:
+    """Records by their ids in the whole lines of a store."""
+    values = [json.loads(line)["value"] for line in path.read_bytes().split(b"\n")[:-1]]
+    return {value["id"]: value for value in values}
+
+
 def list_goals(server) -> list[str]:
     return [body["messages"][0]["content"] for _, body in server.requests]
 
 
 def test_a_kill_loses_only_the_prompts_in_flight(folder):
-    partial = folder / "checkpoint/direct.partial"
+    partial = folder / "checkpoint" / KEPT
     with serve([answer(wait=0.2)]) as (url, server):
         here = Path(__file__).parent
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (here, *here.parents[:2])))}
@@ -82,7 +89,7 @@ def test_a_kill_loses_only_the_prompts_in_flight(folder):
             time.sleep(0.02)
         child.send_signal(signal.SIGKILL)
         child.wait()
-        asked, kept = set(list_goals(server)), PromptStore(partial).load()
+        asked, kept = set(list_goals(server)), read_kept(partial)
         assert not (folder / "generations").exists()
         assert 2 * IN_FLIGHT <= len(kept) < len(ROWS) and len(asked) - len(kept) <= IN_FLIGHT
         server.requests.clear()
@@ -98,7 +105,7 @@ def test_a_kill_loses_only_the_prompts_in_flight(folder):
 @pytest.fixture
 def impatient(monkeypatch):
     """A run that gives a server up after four prompts in turn without a reply."""
-    monkeypatch.setattr(endpoint_target, "STOP_AFTER", 4)
+    monkeypatch.setattr(target, "STOP_AFTER", 4)
 
 
 def test_an_earlier_run_on_a_server_is_taken_over_only_where_a_cache_is_named(folder):
@@ -116,7 +123,7 @@ def test_a_server_that_goes_away_stops_the_run(folder, impatient):
         ),
     ):
         evaluate_backbone(make_paths(str(folder)), make_settings(url), seed=0)
-    assert set(PromptStore(folder / "checkpoint/direct.partial").load()) >= {"direct-0", "direct-1"}
+    assert set(read_kept(folder / "checkpoint" / KEPT)) >= {"direct-0", "direct-1"}
     with serve([answer()]) as (other, server):
         # Another address is another target: nothing is taken over.
         evaluate_backbone(make_paths(str(folder)), make_settings(other), seed=0)
@@ -134,12 +141,12 @@ def test_records_of_other_settings_are_not_taken_over(folder, impatient):
 
 
 def test_a_line_that_was_cut_short_is_asked_again_and_swallows_nothing(tmp_path):
-    store = PromptStore(tmp_path / "x.partial")
-    store.append([{"id": "a"}, {"id": "b"}])
+    store = KeyedStore(tmp_path / KEPT, {})
+    store.save_all({"/a": {"id": "a"}, "/b": {"id": "b"}})
     with store.path.open("ab") as handle:
-        handle.write(b'{"id": "c", "resp\xc3')
-    store.append([{"id": "d"}])
-    assert set(store.load()) == {"a", "b", "d"}
+        handle.write(b'{"name": "/c", "value\xc3')
+    store.save("/d", {"id": "d"})
+    assert set(read_kept(store.path)) == {"a", "b", "d"}
     asked = []
 
     def run(rows):
@@ -152,6 +159,10 @@ def test_a_line_that_was_cut_short_is_asked_again_and_swallows_nothing(tmp_path)
 
 
 def test_without_parts_nothing_is_kept_meanwhile(tmp_path):
-    store = PromptStore(tmp_path / "x.partial")
-    assert run_in_parts([{"id": "a"}], lambda rows: [json.loads('{"id": "a"}')], store, None) == [{"id": "a"}]
-    assert not store.path.exists()
+    store = KeyedStore(tmp_path / KEPT, {})
+
+    def run(rows):
+        assert not store.path.exists()
+        return [dict(row) for row in rows]
+
+    assert run_in_parts([{"id": "a"}], run, store, None) == [{"id": "a"}]

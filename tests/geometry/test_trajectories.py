@@ -9,7 +9,7 @@ from tiny_models import build_backbone
 from harc.audit.tensors import check_trajectories
 from harc.core.errors import DataError
 from harc.core.files import read_jsonl
-from harc.evaluation.tracing import BASE_ANSWERS, choose_all, choose_answers, write_trajectories
+from harc.evaluation.projecting import BASE_ANSWERS, choose_all, choose_answers, write_trajectories
 from harc.geometry.directions import save_directions
 from harc.geometry.extraction import extract_directions
 from harc.geometry.projections import project_conversations, project_tokens

@@ -117,7 +117,7 @@ def test_rubric_judges_need_an_endpoint_and_share_one(monkeypatch):
         make_judges(("string_rules", "policy_rubric"), "")
     made = []
     monkeypatch.setattr(
-        "harc.model.endpoints.create.create_endpoint",
+        "harc.model.endpoints.base.create_endpoint",
         lambda settings: made.append(settings) or ScriptedEndpoint(lambda *_: ""),
     )
     settings = EvaluationSettings(

@@ -10,10 +10,10 @@ from tiny_models import FAMILIES, build_model, load_tokenizer
 
 from harc.core.errors import ArtifactError, ConfigError, DataError, ModelError
 from harc.methods.cast import choose_threshold, find_component, fit_steering, split_rows
-from harc.model.adapted import load_adapted
 from harc.model.backbones import Backbone
 from harc.model.chat import ChatFormat
 from harc.model.generation import generate_greedy
+from harc.model.handle import ModelHandle
 from harc.model.steering import (
     Condition,
     Steering,
@@ -65,7 +65,7 @@ def test_strength_zero_is_the_base_token_for_token(tmp_path: Path):
 @pytest.mark.parametrize("allowed", [0, 512], ids=["several passes", "one pass"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_batch_is_steered_row_by_row_as_one_prompt_alone_is(family: str, allowed: int, monkeypatch):
-    monkeypatch.setattr("harc.model.prefill.PADDING_ALLOWED", allowed)
+    monkeypatch.setattr("harc.model.decoding.PADDING_ALLOWED", allowed)
     backbone = fresh_backbone(family)
     plain = answer(backbone, 1)
     ids = backbone.chat.encode_prompts(PROMPTS)
@@ -164,12 +164,12 @@ def test_a_steering_loads_only_on_its_own_base(tmp_path: Path):
         backbone.tokenizer.save_pretrained(tmp_path / name)
         if not seed:
             fit_steering(backbone, make_rows(), make_settings("cast", steering=DEPTHS), 0, tmp_path / "cast")
-    load_adapted(tmp_path / "own", tmp_path / "cast")
+    ModelHandle(tmp_path / "own", tmp_path / "cast").open()
     with pytest.raises(ModelError, match="expected the base model it was trained on"):
-        load_adapted(tmp_path / "other", tmp_path / "cast")
+        ModelHandle(tmp_path / "other", tmp_path / "cast").open()
     (tmp_path / "cast/steering.safetensors").write_bytes(b"torn")
     with pytest.raises(ArtifactError, match="expected steering.safetensors and steering.json"):
-        load_adapted(tmp_path / "own", tmp_path / "cast")
+        ModelHandle(tmp_path / "own", tmp_path / "cast").open()
 
 
 def test_the_component_of_pairs_points_to_the_positive_side():

@@ -15,7 +15,8 @@ from transformers import AutoTokenizer
 from harc.core.errors import ModelError
 from harc.model import chat_template
 from harc.model.chat import ChatFormat
-from harc.model.chat_template import DEFAULT_DATE, list_variables, render_template
+from harc.model.chat_template import list_variables, render_template
+from harc.settings.chat import DEFAULT_DATE
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}"

@@ -7,12 +7,12 @@ import torch
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM, GenerationConfig
 
 from harc.core.errors import ModelError
-from harc.model import decoding_check
+from harc.model import decoding, decoding_check
 from harc.model.activations import Reading, stream_residuals
 from harc.model.backbones import Backbone
 from harc.model.chat import ChatFormat
+from harc.model.decoding import Signature
 from harc.model.decoding_check import check_decoding
-from harc.model.decoding_step import Signature
 from harc.model.generation import generate_greedy
 
 SHAPE = {
@@ -123,7 +123,7 @@ def test_other_families_are_refused_in_one_line(family):
 def test_trial_sees_a_state_that_is_lost(monkeypatch):
     """The twin: Mamba called as attention models are, which gave fluent answers to the last token alone."""
     asked_as_attention = Signature("past_key_values", positions=True, last_only=True)
-    monkeypatch.setattr("harc.model.decoding_step.read_signature", lambda model: asked_as_attention)
+    monkeypatch.setattr("harc.model.decoding.read_signature", lambda model: asked_as_attention)
     monkeypatch.setattr(decoding_check, "_tried", set())
     with pytest.raises(ModelError, match="MambaForCausalLM: expected a family.*logits that differ"):
         check_decoding(build("mamba"), 0)
@@ -131,18 +131,17 @@ def test_trial_sees_a_state_that_is_lost(monkeypatch):
 
 @pytest.mark.parametrize("fault", ["positions", "mask", "rows"])
 def test_trial_sees_a_wrong_batch(monkeypatch, fault):
-    from harc.model import decoding_step, prefill
+    run_step = decoding.run_step
 
     def changed(model, ids, mask, positions, past):
         if fault == "positions" and ids.shape[1] == 1:
             positions = positions + 1
         if fault == "mask":
             mask = torch.ones_like(mask)
-        logits = decoding_step.run_step(model, ids, mask, positions, past)
+        logits = run_step(model, ids, mask, positions, past)
         return logits.roll(1, 0) if fault == "rows" else logits
 
-    monkeypatch.setattr(prefill, "run_step", changed)
-    monkeypatch.setattr("harc.model.generation.run_step", changed)
+    monkeypatch.setattr(decoding, "run_step", changed)
     monkeypatch.setattr(decoding_check, "_tried", set())
     with pytest.raises(ModelError, match="logits that differ"):
         check_decoding(build("llama"), 0)
@@ -154,7 +153,7 @@ def test_half_precision_passes_the_trial_and_a_fault_does_not(monkeypatch):
         monkeypatch.setattr(decoding_check, "_tried", set())
         check_decoding(model, 0)
         monkeypatch.setattr(decoding_check, "_tried", set())
-        monkeypatch.setattr("harc.model.prefill.pad_left", pad_right)
+        monkeypatch.setattr("harc.model.decoding.pad_left", pad_right)
         with pytest.raises(ModelError, match="logits that differ"):
             check_decoding(model, 0)
     finally:

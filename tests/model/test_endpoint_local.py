@@ -4,9 +4,9 @@ import pytest
 import torch
 from tiny_chat import CONTEXT, save_tiny_chat
 
-from harc.model.endpoints.create import create_endpoint
+from harc.model.endpoints.base import create_endpoint
 from harc.model.endpoints.local import LocalEndpoint, encode_conversation
-from harc.model.token_sampling import Sampling, TokenSampler, keep_top_p
+from harc.model.generation import Sampling, TokenSampler, keep_top_p
 from harc.settings.endpoints import EndpointSettings
 
 ASKED = [

@@ -5,15 +5,15 @@ import subprocess
 import sys
 import time
 from email.utils import formatdate
+from functools import partial
 
 import pytest
 from fixtures.misbehaving_server import answer, hang_up, raw, serve, status
 from fixtures.scripted_endpoint import ScriptedEndpoint
 
 from harc.core.errors import ConfigError, EnvironmentProblem
-from harc.model.endpoints.base import ChatEndpoint, Reply, Usage, failed
+from harc.model.endpoints.base import ChatEndpoint, Reply, Usage, create_endpoint, failed
 from harc.model.endpoints.cache import CachedEndpoint
-from harc.model.endpoints.create import create_endpoint
 from harc.model.endpoints.server import ServerEndpoint, choose_wait
 from harc.settings.endpoints import EndpointSettings
 from harc.settings.loading import parse_settings
@@ -194,30 +194,23 @@ def test_the_cache_asks_once_and_tells_options_apart(tmp_path):
     assert len(inner.asked) == 5
 
 
-def test_the_cache_keeps_no_failures_and_mends_damage(tmp_path):
+def test_the_cache_keeps_no_failures_and_mends_damage(tmp_path, capsys):
     answers = iter([failed("no"), "yes", "again"])
     _, cached = make_cached(tmp_path, lambda *_: next(answers))
     assert cached.complete([GREETING])[0].error == "no"
     assert cached.complete([GREETING])[0].text == "yes"
-    (file,) = tmp_path.rglob("*.json")
-    for damage in ('{"format": 1', '{"format": 0, "reply": {}}', '{"format": 1, "reply": {"txt": 1}}', "[]"):
+    (file,) = tmp_path.rglob("*.jsonl")
+    kept = json.loads(file.read_text())
+    assert kept["value"]["text"] == "yes"
+    changed = [kept | {"value": {**kept["value"], "text": "no"}}, kept | {"name": "x"}, {"value": {}}, []]
+    refuse = partial(pytest.fail, "a whole one is not asked for")
+    for damage in ("", '{"key": 1', "\n\n", *(f"{json.dumps(entry)}\n" for entry in changed)):
         file.write_text(damage)
         answers = iter(["again"])
         assert cached.complete([GREETING])[0].text == "again", damage
-    kept = json.loads(file.read_text())
-    assert kept["reply"]["text"] == "again"
-    for name, value in (
-        ("text", None),
-        ("finish_reason", 5),
-        ("thought", 5),
-        ("prompt_tokens", "x"),
-        ("error", "x"),
-    ):
-        file.write_text(json.dumps({**kept, "reply": {**kept["reply"], name: value}}))
-        answers = iter(["again"])
-        assert cached.complete([GREETING])[0].text == "again", name
-    answers = iter([])
-    assert cached.complete([GREETING])[0].text == "again", "a whole one is not asked for"
+        _, other = make_cached(tmp_path, lambda *_: refuse())
+        assert other.complete([GREETING])[0].text == "again", damage
+    assert "damaged entries are left out" in capsys.readouterr().err
 
 
 def test_what_was_answered_before_a_failure_is_kept(tmp_path):
@@ -241,7 +234,7 @@ def test_usage_does_not_charge_failures():
 
 def test_the_client_is_imported_only_for_a_server():
     code = (
-        "import sys, harc.evaluation.run, harc.model.endpoints.create;"
+        "import sys, harc.evaluation.run, harc.model.endpoints.base;"
         "import harc.model.endpoints.cache, harc.model.endpoints.server;"
         "assert 'openai' not in sys.modules and 'torch' not in sys.modules"
     )

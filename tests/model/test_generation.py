@@ -15,8 +15,8 @@ from transformers import (
 
 from harc.core.errors import ModelError
 from harc.model.chat import ChatFormat
+from harc.model.decoding import read_prompts, split_by_length
 from harc.model.generation import end_token_ids, generate_greedy
-from harc.model.prefill import read_prompts, split_by_length
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def generate_alone(model, tokenizer, prompt: list[int], ends: list[int], limit: 
 
 @pytest.mark.parametrize("allowed", [0, 20, 512], ids=["a pass each length", "some passes", "one pass"])
 def test_batched_output_equals_generate_alone(model, tokenizer, monkeypatch, allowed):
-    monkeypatch.setattr("harc.model.prefill.PADDING_ALLOWED", allowed)
+    monkeypatch.setattr("harc.model.decoding.PADDING_ALLOWED", allowed)
     prompts = make_prompts(40)
     # Many end tokens make rows finish at different steps, so that the batch is compacted on the way.
     ends = [1, 5, 9, 14, 20, 27]
@@ -126,7 +126,7 @@ def test_prompts_are_read_in_as_many_passes_as_their_lengths_ask_for():
 def test_joined_prompts_are_one_left_padded_batch(model, monkeypatch):
     prompts = [[5, 6, 7, 8], [5, 6], [9, 10], [11]]
     whole = read_prompts(model, prompts, 0)
-    monkeypatch.setattr("harc.model.prefill.PADDING_ALLOWED", 0)
+    monkeypatch.setattr("harc.model.decoding.PADDING_ALLOWED", 0)
     parts = read_prompts(model, prompts, 0)
     assert parts.mask.tolist() == whole.mask.tolist() and parts.last_positions.tolist() == [
         [3],
@@ -139,7 +139,7 @@ def test_joined_prompts_are_one_left_padded_batch(model, monkeypatch):
 
 
 def test_models_with_sliding_windows_are_read_in_one_pass(tokenizer, monkeypatch):
-    monkeypatch.setattr("harc.model.prefill.PADDING_ALLOWED", 0)
+    monkeypatch.setattr("harc.model.decoding.PADDING_ALLOWED", 0)
     torch.manual_seed(0)
     config = MistralConfig(
         vocab_size=32, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,

@@ -10,10 +10,10 @@ from tiny_models import build_model, load_tokenizer
 
 import harc
 from harc.core.errors import ModelError
-from harc.model import merging
+from harc.model import adapters
+from harc.model.adapters import fold_adapter, merge_weights
 from harc.model.backbones import Backbone
 from harc.model.chat import ChatFormat
-from harc.model.merging import fold_adapter, merge_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # PEFT warns of what is tested here
 IDS = torch.arange(20, 60)[None]
@@ -52,7 +52,7 @@ def test_folded_model_gives_pefts_own_logits(tied, changes):
 
 
 def test_check_sees_an_update_that_reaches_a_shared_matrix(monkeypatch):
-    monkeypatch.setattr(merging, "_untie_updated", lambda adapted: None)
+    monkeypatch.setattr(adapters, "_untie_updated", lambda adapted: None)
     with pytest.raises(
         ModelError, match="adapter: expected an adapter that can be folded.*logits that differ"
     ):
@@ -87,4 +87,4 @@ def test_adapters_are_folded_in_one_place_alone():
     found = {
         path.relative_to(root).as_posix() for path in root.rglob("*.py") if calls.search(path.read_text())
     }
-    assert found == {"model/merging.py"}
+    assert found == {"model/adapters.py"}

@@ -12,7 +12,7 @@ from harc.core.errors import ModelError
 from harc.core.files import write_json
 from harc.model.backbones import load_backbone
 from harc.model.endpoints.local import LocalEndpoint
-from harc.model.identity import BASE_RECORD, describe_base, hash_weights
+from harc.model.handle import BASE_RECORD, describe_base, hash_weights
 from harc.settings.endpoints import EndpointSettings
 
 FILES = (

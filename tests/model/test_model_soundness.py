@@ -14,8 +14,8 @@ from harc.core.errors import ConfigError, ModelError
 from harc.model.activations import Reading, stream_residuals
 from harc.model.backbones import load_backbone
 from harc.model.endpoints.local import LocalEndpoint
-from harc.model.finite import check_logits, find_non_finite
 from harc.model.generation import context_length, generate_greedy
+from harc.model.tensors import check_logits, find_non_finite
 from harc.settings.endpoints import EndpointSettings
 from harc.settings.evaluation import EvaluationSettings
 from harc.suites.lm_eval_model import make_lm

@@ -11,13 +11,13 @@ import requests
 from tiny_chat import save_tiny_chat
 from transformers.utils.import_utils import is_serve_available
 
-from harc.evaluation.endpoint_target import EndpointTarget
 from harc.judges.registry import make_judges
-from harc.model.endpoints.create import create_endpoint
+from harc.model.endpoints.base import create_endpoint
 from harc.settings.endpoints import EndpointSettings
 from harc.settings.evaluation import EvaluationSettings
 from harc.suites import run_suite
 from harc.suites.examiner import Examiner
+from harc.suites.target import EndpointTarget
 
 pytestmark = pytest.mark.skipif(
     not is_serve_available(),

@@ -17,7 +17,7 @@ from harc.core.files import read_json, write_json
 from harc.model.weights import download_wheel, find_snapshot, unpack_gguf
 from harc.settings.backbones import HubBackbone, OrganismBackbone, WheelBackbone
 from harc.steps import fetch_backbone
-from harc.steps.models import find_weights, open_backbone
+from harc.steps.models import find_model
 from harc.steps.pipeline import Job
 
 REQUIREMENT = "tiny-chat==0.1.0"
@@ -60,7 +60,7 @@ def test_a_wheels_model_is_converted_recorded_and_opened(index: Path, tmp_path: 
     assert (source["kind"], source["dtype"], source["device"]) == ("wheel", "float32", "cpu")
     assert source["gguf_sha256"] == hashlib.sha256((tmp_path / "tiny.gguf").read_bytes()).hexdigest()
     assert not [path for path in folder.iterdir() if path.suffix in (".whl", ".gguf")]
-    backbone = open_backbone(job)
+    backbone = find_model(job).open()
     assert backbone.n_layers == 6
     assert str(backbone.model.dtype) == "torch.float32"
     assert backbone.chat.render("hi").endswith("<|im_start|>assistant\n")
@@ -118,7 +118,7 @@ def test_a_hub_model_is_opened_from_its_snapshot_under_its_own_name(tmp_path: Pa
         "kind": "hub", "model_id": "lab/tiny", "revision": commit, "dtype": "float32", "device": "cpu",
         "template_options": {}, "template_date": "2024-07-26",
     }  # fmt: skip
-    backbone = open_backbone(job)
+    backbone = find_model(job).open()
     assert (backbone.source, backbone.revision) == ("lab/tiny", commit)
     assert backbone.n_layers == 2
 
@@ -140,7 +140,7 @@ def test_a_snapshot_that_is_gone_names_the_command(tmp_path: Path, monkeypatch):
     with pytest.raises(
         ModelError, match=r"run `harc step fetch_backbone --profile fake --backbone chat --seed 0`"
     ):
-        find_weights(job)
+        find_model(job)
 
 
 @pytest.mark.parametrize(("gpu", "gpus", "device"), [(False, 1, "cpu"), (True, 1, "cuda"), (True, 4, "auto")])
@@ -157,9 +157,9 @@ def test_the_device_follows_what_the_backbone_wants(tmp_path: Path, monkeypatch,
 def test_an_organism_is_its_folder_as_before(tmp_path: Path):
     job = make_job(tmp_path, OrganismBackbone(architecture="llama"))
     folder = save_tiny_chat(job.layout.backbone("chat", 0))
-    weights = find_weights(job)
-    assert (weights.folder, weights.dtype, weights.device) == (folder, "float32", "cpu")
-    assert (open_backbone(job).source, open_backbone(job).revision) == (str(folder), None)
+    weights = find_model(job)
+    assert (weights.weights, weights.dtype, weights.device) == (folder, "float32", "cpu")
+    assert (find_model(job).open().source, find_model(job).open().revision) == (str(folder), None)
 
 
 def test_no_network_for_a_hub_model_is_one_line(tmp_path: Path):
@@ -192,5 +192,5 @@ def test_the_wheel_of_profile_smol_is_what_was_pinned(tmp_path: Path):
 
     job = make_job(tmp_path, load_profile("smol").backbones["smollm2-135m"])
     fetch_backbone.run(job)
-    backbone = open_backbone(job)
+    backbone = find_model(job).open()
     assert (backbone.n_layers, backbone.hidden_size) == (30, 576)

@@ -19,6 +19,7 @@ from harc.model.backbones import load_backbone
 from harc.model.endpoints.cache import CachedEndpoint
 from harc.model.endpoints.local import LocalEndpoint
 from harc.model.endpoints.server import ServerEndpoint
+from harc.model.handle import ModelHandle
 from harc.settings.backbones import HubBackbone, WheelBackbone
 from harc.settings.by_hand import TrainingFile
 from harc.settings.chat import TemplateSettings
@@ -171,8 +172,11 @@ def test_finished_suites_belong_to_what_the_template_was_told(tmp_path):
     from harc.settings.evaluation import EvaluationSettings
 
     (tmp_path / "rows.jsonl").write_text("")
-    paths = EvaluationPaths("m", None, tmp_path / "rows.jsonl", tmp_path / "world.json", None, tmp_path)
-    told = replace(paths, chat={"template_options": {"enable_thinking": False}, "date": "2024-07-26"})
+    paths = EvaluationPaths(
+        ModelHandle("m"), tmp_path / "rows.jsonl", tmp_path / "world.json", None, tmp_path
+    )
+    chat = {"template_options": {"enable_thinking": False}, "date": "2024-07-26"}
+    told = replace(paths, model=ModelHandle("m", chat=chat))
     settings = EvaluationSettings()
     assert json.dumps(describe_run(paths, settings, 0)) != json.dumps(describe_run(told, settings, 0))
 

@@ -6,17 +6,18 @@ from tiny_chat import save_tiny_chat
 
 from harc.core.errors import ConfigError, ModelError
 from harc.core.files import read_jsonl, write_json, write_jsonl
+from harc.core.finished import KEPT, KeyedStore
 from harc.evaluation import run
-from harc.evaluation.endpoint_target import EndpointTarget
 from harc.evaluation.run import EvaluationPaths, describe_run, evaluate_backbone
 from harc.evaluation.score import score_generations
 from harc.judges.registry import make_judges
 from harc.model.backbones import load_backbone
 from harc.model.endpoints.base import Reply, failed
+from harc.model.handle import ModelHandle
 from harc.settings.evaluation import EvaluationSettings, PairSettings
 from harc.suites import run_suite
 from harc.suites.examiner import Examiner, describe_usage, make_examiner
-from harc.suites.target import Target
+from harc.suites.target import EndpointTarget, Target
 
 ENDPOINT = {"kind": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1", "cache": None}
 SETTINGS = EvaluationSettings(
@@ -177,8 +178,9 @@ def test_a_server_that_is_gone_is_an_error_that_names_the_prompt():
 def test_suites_of_a_served_model_are_taken_over_only_with_a_cache(tmp_path, monkeypatch, cache, asked):
     """A run that a kill stopped after its only suite, started again: the server may hold another model by now."""
     endpoint = ScriptedEndpoint(lambda *_: "sure , fine")
-    monkeypatch.setattr("harc.model.endpoints.create.create_endpoint", lambda settings: endpoint)
-    monkeypatch.setattr(run, "publish_suites", lambda *_: None)
+    monkeypatch.setattr(run, "create_endpoint", lambda settings: endpoint)
+    monkeypatch.setattr(run, "write_jsonl", lambda *_: None)
+    monkeypatch.setattr(KeyedStore, "remove", lambda store: None)
     served = ENDPOINT | {"cache": cache and str(tmp_path / cache)}
     values = {
         "target_endpoint": served,
@@ -196,7 +198,7 @@ def make_paths(tmp_path, backbone="served") -> EvaluationPaths:
     write_jsonl(tmp_path / "rows.jsonl", [row for suite in SETTINGS.suites for row in make_rows(suite)])
     write_json(tmp_path / "world.json", {})
     return EvaluationPaths(
-        backbone=backbone, adapter=None, data=tmp_path / "rows.jsonl", world=tmp_path / "world.json",
+        model=ModelHandle(backbone), data=tmp_path / "rows.jsonl", world=tmp_path / "world.json",
         directions=None, generations=tmp_path / "generations", checkpoint=tmp_path / "checkpoint",
     )  # fmt: skip
 
@@ -210,7 +212,8 @@ def scripted_endpoints(monkeypatch):
         made[settings.model] = ScriptedEndpoint(answer, name=settings.model)
         return made[settings.model]
 
-    monkeypatch.setattr("harc.model.endpoints.create.create_endpoint", create)
+    monkeypatch.setattr("harc.model.endpoints.base.create_endpoint", create)
+    monkeypatch.setattr(run, "create_endpoint", create)
     return made
 
 
@@ -287,4 +290,4 @@ def test_a_local_target_is_unaffected_by_parts(tiny, tmp_path, scripted_endpoint
         paths = make_paths(tmp_path / str(number), tiny)
         evaluate_backbone(paths, settings.model_copy(update={"prompts_in_flight": size}), seed=0)
         results.append({path.name: path.read_bytes() for path in paths.generations.iterdir()})
-    assert results[0] == results[1] and run.PARTIAL not in "".join(results[0])
+    assert results[0] == results[1] and KEPT not in results[0]

@@ -11,8 +11,9 @@ from tiny_models import build_model, load_tokenizer
 
 from harc.core.errors import ConfigError, DataError, EnvironmentProblem, ModelError
 from harc.core.files import read_jsonl, write_jsonl
+from harc.core.finished import KEPT, KeyedStore
 from harc.evaluation import helpfulness as run
-from harc.evaluation.helpfulness import RecordStore, measure_helpfulness, score_benchmark, summarize
+from harc.evaluation.helpfulness import measure_helpfulness, score_benchmark, summarize
 from harc.judges.sandbox import RunResult, find_obstacle
 from harc.model.backbones import Backbone
 from harc.model.chat import ChatFormat
@@ -242,13 +243,13 @@ def test_only_a_rating_line_is_a_grade(text, grade):
 
 def test_mt_bench_asks_two_turns_at_each_categorys_temperature(target, public, monkeypatch):
     seen = []
-    generate = mt_bench.generate_greedy
+    generate = mt_bench.answer_prompts
 
     def watch(*args, sampling=None, **options):
         seen.append(sampling and sampling.temperature)
         return generate(*args, sampling=sampling, **options)
 
-    monkeypatch.setattr(mt_bench, "generate_greedy", watch)
+    monkeypatch.setattr(mt_bench, "answer_prompts", watch)
     questions = mt_bench.read_questions(public)
     rows = mt_bench.answer_questions(target, questions, max_new_tokens=4, seed=0)
     assert seen == [None, 0.1, 0.7] * 2 and len(rows) == 9
@@ -307,7 +308,7 @@ def test_everything_is_written_and_finished_benchmarks_survive_a_failure(
         mt_bench=BenchmarkSettings(limit=8, max_new_tokens=4),
         judge={"kind": "openai", "base_url": "http://127.0.0.1:9/v1", "model": "m", "cache": None},
     )  # fmt: skip
-    store = RecordStore(tmp_path / "kept", {"model": 1})
+    store = KeyedStore(tmp_path / "kept" / KEPT, {"model": 1})
     asked = []
     original = tasks.run_benchmark
 
@@ -321,16 +322,13 @@ def test_everything_is_written_and_finished_benchmarks_survive_a_failure(
         def complete(self, conversations, **options):
             raise EnvironmentProblem("judge", expected="an answer", found="none", fix="start it")
 
-    monkeypatch.setattr("harc.model.endpoints.create.create_endpoint", lambda settings: DeadJudge())
+    monkeypatch.setattr("harc.model.endpoints.base.create_endpoint", lambda settings: DeadJudge())
     with pytest.raises(EnvironmentProblem, match="judge: expected an answer"):
         measure_helpfulness(target, settings, store, public, tmp_path / "out", seed=0)
     assert not (tmp_path / "out").exists()
-    assert sorted(path.name for path in (tmp_path / "kept").glob("*.jsonl")) == [
-        "gsm8k.jsonl",
-        "mt_bench_answers.jsonl",
-    ]
-    monkeypatch.setattr("harc.model.endpoints.create.create_endpoint", lambda settings: ScriptedJudge())
-    store = RecordStore(tmp_path / "kept", {"model": 1})
+    assert all(store.load(name) for name in ("gsm8k", "mt_bench_answers"))
+    monkeypatch.setattr("harc.model.endpoints.base.create_endpoint", lambda settings: ScriptedJudge())
+    store = KeyedStore(tmp_path / "kept" / KEPT, {"model": 1})
     scores = measure_helpfulness(target, settings, store, public, tmp_path / "out", seed=0)
     assert asked == ["gsm8k"], "finished before the judge failed"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
@@ -339,13 +337,13 @@ def test_everything_is_written_and_finished_benchmarks_survive_a_failure(
     assert [row["suite"] for row in scores] == ["gsm8k", *["mt_bench"] * 3]
     assert len(read_jsonl(tmp_path / "out/mt_bench.jsonl")) == 8
     assert not list((tmp_path / "kept").iterdir())
-    RecordStore(tmp_path / "kept", {"model": 2}).save("gsm8k", [{"id": "a", "suite": "gsm8k"}])
-    assert RecordStore(tmp_path / "kept", {"model": 1}).load("gsm8k") is None, "another model's records"
+    KeyedStore(tmp_path / "kept" / KEPT, {"model": 2}).save("gsm8k", [{"id": "a", "suite": "gsm8k"}])
+    assert KeyedStore(tmp_path / "kept" / KEPT, {"model": 1}).load("gsm8k") is None, "another model's records"
 
 
 def test_without_a_sandbox_humaneval_stops_before_anything_is_asked(target, public, tmp_path, monkeypatch):
     monkeypatch.setattr("harc.judges.sandbox.find_obstacle", lambda: "bubblewrap is not installed")
-    store = RecordStore(tmp_path / "kept", {})
+    store = KeyedStore(tmp_path / "kept" / KEPT, {})
     with pytest.raises(EnvironmentProblem, match="sandbox for generated code"):
         measure_helpfulness(target, SETTINGS, store, public, tmp_path / "out", seed=0)
 

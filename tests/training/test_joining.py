@@ -14,7 +14,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from harc.core.errors import ModelError
 from harc.model.backbones import Backbone
 from harc.model.chat import ChatFormat
-from harc.model.identity import describe_base
+from harc.model.handle import describe_base
 from harc.settings.training import LoraSettings, MethodSettings
 from harc.training.adapters import attach_adapter, save_adapter
 from harc.training.run import _merge_first

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from harc.settings.endpoints import EndpointSettings
+
 Message = Mapping[str, str]
 """One turn: `role` (system, user, assistant) and `content`."""
 
@@ -118,3 +120,29 @@ class ChatEndpoint(Protocol):
                 Whatever befalls single conversations is in their replies.
         """
         ...
+
+
+def create_endpoint(settings: EndpointSettings) -> ChatEndpoint:
+    """Load the model, or make the client of its server.
+
+    Args:
+        settings: which model, and how to ask it.
+
+    Raises:
+        EnvironmentProblem: if the key's variable is not set.
+        ModelError: for a local model that cannot be loaded.
+    """
+    endpoint: ChatEndpoint
+    if settings.kind == "local":
+        from harc.model.endpoints.local import LocalEndpoint
+
+        endpoint = LocalEndpoint.load(settings)
+    else:
+        from harc.model.endpoints.server import ServerEndpoint
+
+        endpoint = ServerEndpoint(settings)
+    if settings.cache is None:
+        return endpoint
+    from harc.model.endpoints.cache import CachedEndpoint
+
+    return CachedEndpoint(endpoint, settings)

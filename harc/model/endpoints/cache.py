@@ -1,25 +1,24 @@
-"""Answers on disk by the hash of everything that they depend on; one file each, written atomically."""
+"""Answers on disk by the hash of everything that they depend on."""
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
-from harc.core.errors import DataError
-from harc.core.files import read_json, sha256_text, write_json
-from harc.model.chat_template import DEFAULT_DATE
+from harc.core.files import sha256_text
+from harc.core.finished import KeyedStore
 from harc.model.endpoints.base import ChatEndpoint, Conversation, Reply, Usage
-from harc.model.endpoints.replies import read_count
+from harc.settings.chat import DEFAULT_DATE
 from harc.settings.endpoints import EndpointSettings
 
-FORMAT = 1
+FILE = "replies.jsonl"
+FORMAT = 2
 
 
 class CachedEndpoint:
     """An endpoint that asks each thing once; failures are never kept.
 
     A reply depends on model, server, conversation, template options, temperature, top_p, length and seed; a change of
-    any of them is another file. A damaged file is asked for again.
+    any of them is another entry. A damaged one is asked for again.
     """
 
     def __init__(self, endpoint: ChatEndpoint, settings: EndpointSettings) -> None:
@@ -30,8 +29,8 @@ class CachedEndpoint:
         """
         if settings.cache is None:
             raise ValueError("settings without a cache folder")
-        self.endpoint, self.settings, self.folder = endpoint, settings, Path(settings.cache)
-        self.name = endpoint.name
+        self.endpoint, self.settings, self.name = endpoint, settings, endpoint.name
+        self.store = KeyedStore(settings.cache / FILE, {"format": FORMAT})
 
     @property
     def usage(self) -> Usage:
@@ -69,16 +68,16 @@ class CachedEndpoint:
 
         missing = []
         for key, members in places.items():
-            known = self._load(key)
+            known = self.store.load(key)
             if known is None:
                 missing.append(key)
             else:
                 self.usage.cache_hits += len(members)
-                keep(key, known)
+                keep(key, Reply(**known))
 
         def store(number: int, reply: Reply) -> None:
             if reply.error is None:
-                write_json(self._path(missing[number]), {"format": FORMAT, "reply": asdict(reply)})
+                self.store.save(missing[number], asdict(reply))
             keep(missing[number], reply)
 
         if missing:
@@ -99,25 +98,3 @@ class CachedEndpoint:
         if template != {"date": DEFAULT_DATE}:
             content["template"] = template
         return sha256_text(json.dumps(content, sort_keys=True, ensure_ascii=True))
-
-    def _path(self, key: str) -> Path:
-        return self.folder / key[:2] / f"{key}.json"
-
-    def _load(self, key: str) -> Reply | None:
-        path = self._path(key)
-        if not path.is_file():
-            return None
-        try:
-            kept = read_json(path)
-            reply = Reply(**kept["reply"]) if kept["format"] == FORMAT else None
-        except (DataError, KeyError, TypeError):
-            return None
-        return reply if reply is not None and _is_whole(reply) else None
-
-
-def _is_whole(reply: Reply) -> bool:
-    """Whether a reply read from a file is one that was kept: of the right types, and no failure."""
-    texts = isinstance(reply.text, str) and isinstance(reply.finish_reason, str) and reply.error is None
-    others = all(isinstance(value, str | None) for value in (reply.thought, reply.other_model))
-    counts = (reply.prompt_tokens, reply.completion_tokens)
-    return texts and others and all(value is None or value == read_count(value) for value in counts)

@@ -1,15 +1,14 @@
 """A model in this process behind the endpoint's interface."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harc.core.errors import DataError, ModelError
 from harc.model.backbones import Backbone
 from harc.model.endpoints.base import Conversation, Reply, Usage, failed
-from harc.model.generation import check_lengths, end_token_ids, generate_greedy
-from harc.model.thoughts import separate_thoughts
-from harc.model.token_sampling import Sampling
+from harc.model.generation import Sampling, answer_prompts, check_lengths
+from harc.model.handle import ModelHandle
 from harc.settings.endpoints import EndpointSettings
 
 
@@ -29,15 +28,11 @@ class LocalEndpoint:
         Raises:
             ModelError: if it cannot be loaded.
         """
-        from harc.model.backbones import load_backbone
-        from harc.model.identity import hash_weights
         from harc.model.load import find_folder
 
-        folder = find_folder(settings.model, settings.revision)
-        backbone = load_backbone(folder, dtype=settings.dtype, device=settings.device, **settings.chat)
-        return cls(
-            backbone, settings, f"{settings.model} ({settings.dtype}, files {hash_weights(folder)[:16]})"
-        )
+        model = replace(name_model(settings), weights=find_folder(settings.model, settings.revision))
+        files = model.identify()["weights"][:16]
+        return cls(model.open(), settings, f"{settings.model} ({settings.dtype}, files {files})")
 
     def complete(
         self,
@@ -49,7 +44,7 @@ class LocalEndpoint:
         on_reply: Callable[[int, Reply], None] | None = None,
     ) -> list[Reply]:
         """See `ChatEndpoint.complete`; a conversation that does not fit the context is a failed reply."""
-        settings, model, tokenizer = self.settings, self.backbone.model, self.backbone.tokenizer
+        settings = self.settings
         temperature = settings.temperature if temperature is None else temperature
         limit = settings.max_new_tokens if max_new_tokens is None else max_new_tokens
         replies: dict[int, Reply] = {}
@@ -57,7 +52,7 @@ class LocalEndpoint:
         for place, conversation in enumerate(conversations):
             try:
                 ids = encode_conversation(self.backbone.chat, conversation)
-                check_lengths(model, [len(ids)], limit, ["conversation"])
+                check_lengths(self.backbone.model, [len(ids)], limit, ["conversation"])
             except (DataError, ModelError) as problem:
                 replies[place] = failed(str(problem), "refused")
             else:
@@ -65,24 +60,33 @@ class LocalEndpoint:
         sampling = None
         if temperature > 0:
             sampling = Sampling(temperature, settings.top_p, settings.seed if seed is None else seed)
-        completions = generate_greedy(
-            model,
-            tokenizer,
+        completions = answer_prompts(
+            self.backbone,
             list(prompts.values()),
             max_new_tokens=limit,
             batch_size=settings.batch_size,
             names=[f"conversation {place}" for place in prompts],
-            ends=end_token_ids(model, tokenizer, self.backbone.chat),
             sampling=sampling,
         )
         for place, done in zip(prompts, completions, strict=True):
-            reply = Reply(done.text, done.finish_reason, done.prompt_tokens, done.response_tokens)
-            (replies[place],) = separate_thoughts([reply], [prompts[place]], tokenizer)
+            counts = (done.prompt_tokens, done.response_tokens)
+            replies[place] = Reply(done.text, done.finish_reason, *counts, thought=done.thought)
         for place, reply in sorted(replies.items()):
             self.usage.add(reply, 0.0, 0.0)
             if on_reply is not None:
                 on_reply(place, reply)
         return [replies[place] for place in range(len(conversations))]
+
+
+def name_model(settings: EndpointSettings) -> ModelHandle:
+    """The model that settings of kind local name."""
+    return ModelHandle(
+        settings.model,
+        dtype=settings.dtype,
+        device=settings.device,
+        revision=settings.revision,
+        chat=settings.chat,
+    )
 
 
 def encode_conversation(chat: Any, conversation: Conversation) -> list[int]:
