@@ -81,7 +81,7 @@ class SteeringSettings(Section):
 
 METHOD = Method("cast", 50, section=SteeringSettings, fitted=True)
 PRESETS = {"cast": {"objective": "cast"}}
-LOOKS = {"cast": Look("CAST", 50, ("#8C564B", ">", (0, (2, 2))))}
+LOOKS = {"cast": Look("CAST", 50, ("#8C564B", ">", (0, (2, 2))), is_baseline=True)}
 
 
 def fit_steering(

@@ -87,7 +87,7 @@ def check_settings(settings: MethodSettings) -> None:
 
 METHOD = Method("cb", 30, aim="Circuit Breakers", section=CircuitBreakerSettings, check=check_settings)
 PRESETS = {"cb": {"objective": "cb"}}
-LOOKS = {"cb": Look("Circuit Breakers", 30, ("#56B4E9", "X", (0, (5, 1, 1, 1))))}
+LOOKS = {"cb": Look("Circuit Breakers", 30, ("#56B4E9", "X", (0, (5, 1, 1, 1))), is_baseline=True)}
 
 
 def create_objective(context: Context) -> CircuitBreakerObjective:

@@ -46,7 +46,7 @@ class PreferenceSettings(Section):
 
 METHOD = Method("dpo", 20, section=PreferenceSettings)
 PRESETS = {"dpo": {"objective": "dpo"}}
-LOOKS = {"dpo": Look("DPO", 20, ("#A08A00", "P", (0, (1, 1))))}
+LOOKS = {"dpo": Look("DPO", 20, ("#A08A00", "P", (0, (1, 1))), is_baseline=True)}
 
 
 def create_objective(context: Context) -> PreferenceObjective:

@@ -88,7 +88,7 @@ def check_settings(settings: MethodSettings) -> None:
 
 METHOD = Method("repbend", 40, section=RepBendSettings, check=check_settings)
 PRESETS = {"repbend": {"objective": "repbend"}}
-LOOKS = {"repbend": Look("RepBend", 40, ("#999999", "<", (0, (3, 1, 1, 1, 1, 1))))}
+LOOKS = {"repbend": Look("RepBend", 40, ("#999999", "<", (0, (3, 1, 1, 1, 1, 1))), is_baseline=True)}
 
 
 def create_objective(context: Context) -> RepBendObjective:

@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 from harc.results.outcomes import Outcome, read_by_seed
 from harc.results.rates import Difference, estimate_difference
-from harc.results.vocabulary import (ATTACKS, OVER_REFUSAL, POOLED, sort_methods)
+from harc.results.vocabulary import ATTACKS, OVER_REFUSAL, POOLED, sort_methods
+from harc.settings.methods import list_looks
 from harc.stats.statistics import holm
 
-REFERENCES = ("base", "sft", "no_coupling", "dpo", "cb", "repbend", "cast", "harc")
-BASELINES = ("dpo", "cb", "repbend", "cast")  # HARC itself is compared with these, its variants are not
+# HARC itself is compared with these, its variants are not.
+BASELINES = tuple(name for name, look in list_looks().items() if look.is_baseline)
+REFERENCES = ("base", "sft", "no_coupling", *BASELINES, "harc")
 METRICS = ("mean_asr", *ATTACKS, *OVER_REFUSAL, "mean_helpfulness", "benign", "wrapped_benign")
 
 

@@ -30,11 +30,13 @@ class Look:
         label: in tables, figures and text.
         place: among the rows of tables, ascending; None: after all others, in the order of the profile.
         style: in figures; None: the grey of those without one.
+        is_baseline: whether HARC itself is compared with it.
     """
 
     label: str
     place: int | None = None
     style: Style | None = None
+    is_baseline: bool = False
 
 
 class Section(Settings):

@@ -28,7 +28,7 @@ class FlatSettings(Section):
 
 METHOD = Method("flat", 55, aim="a test's", section=FlatSettings, reads=("loss",))
 PRESETS = {"flat": {"objective": "flat", "loss": {"couple": 0.0, "couple_resp": 0.0}}}
-LOOKS = {"flat": Look("Flat", 55, ("#123456", "o", "-"))}
+LOOKS = {"flat": Look("Flat", 55, ("#123456", "o", "-"), is_baseline=True)}
 
 
 def create_objective(context):
@@ -56,6 +56,7 @@ from harc.settings.training import MethodSettings
 assert "torch" not in sys.modules and "numpy" not in sys.modules
 from fixtures.training_rows import make_settings, train
 
+from harc.results.comparisons import list_pairs
 from harc.results.figures.style import style_method
 from harc.results.vocabulary import name_method, sort_methods
 
@@ -64,6 +65,7 @@ assert settings.objective == "flat" and settings.flat.factor == 3.0
 assert is_read("flat.factor", "flat") and is_read("loss.kl", "flat") and not is_read("flat", "harc")
 assert "flat (a test's)" in MethodSettings.model_fields["objective"].description
 assert name_method("flat") == "Flat" and style_method("flat")[0] == "#123456"
+assert ("harc", "flat") in list_pairs(["base", "harc", "flat"])
 assert sort_methods(["harc", "flat", "cast"]) == ["cast", "flat", "harc"]
 assert list_objective_code(settings) == ["harc.methods.flat:create_objective", "harc.methods.flat:list_depths"]
 """
