@@ -114,6 +114,15 @@ def make_frame(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> "pa
     return pandas.DataFrame([[row.get(name) for name in names] for row in rows], columns=names, dtype=object)
 
 
+def name_section(section: Sequence[Record]) -> str:
+    """The title of a backbone's section."""
+    return name_backbone(section[0]["backbone"])
+
+
+BY_BACKBONE: Mapping[str, Any] = {"sections": ("backbone",), "title": name_section}
+"""Of a `Table` with a section a backbone."""
+
+
 def split_records(records: Sequence[Record], keys: Sequence[str]) -> Iterator[list[Record]]:
     """Records that agree in some columns, in the order of their first."""
     groups: dict[tuple, list[Record]] = {}
@@ -179,16 +188,34 @@ def show_bounds(record: Record, column: str) -> str:
     return format_tight(record[f"{column}_low"], record[f"{column}_high"])
 
 
+def _find_ends(column: str) -> tuple[str, str]:
+    """The columns of a value's interval, which a table of one value a row calls `low` and `high`."""
+    alone = column in ("rate", "estimate", "area", "difference")
+    return ("low", "high") if alone else (f"{column}_low", f"{column}_high")
+
+
 def show_rate(column: str, lost: str = MISSING) -> Callable[[Record | None], str]:
-    """A column's value above its interval (`low` and `high` of `rate` and `estimate`); `lost` for a missing one."""
-    low, high = (
-        ("low", "high") if column in ("rate", "estimate", "area") else (f"{column}_low", f"{column}_high")
-    )
+    """A column's value above its interval; `lost` for a missing one."""
+    low, high = _find_ends(column)
 
     def show(record: Record | None) -> str:
         if record is None or record[column] is None:
             return lost
         return stack_cell([format_rate(record[column]), format_tight(record[low], record[high])])
+
+    return show
+
+
+def show_beside(
+    column: str, lost: str = MISSING, value: Callable[[float], str] = format_rate
+) -> Callable[[Record | None], str]:
+    """A column's value and, in small type beside it, its interval; `lost` for a missing one."""
+    low, high = _find_ends(column)
+
+    def show(record: Record | None) -> str:
+        if record is None or record[column] is None:
+            return lost
+        return f"{value(record[column])} {set_small(format_tight(record[low], record[high]))}"
 
     return show
 

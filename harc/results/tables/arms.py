@@ -11,6 +11,7 @@ from harc.results.geometry import SIDES
 from harc.results.latex import MISSING, escape_latex, format_p, format_rate, format_signed
 from harc.results.outcomes import SHARES
 from harc.results.printer import (
+    BY_BACKBONE,
     DAGGER_NOTE,
     ENDS,
     NOT_EVALUATED,
@@ -134,8 +135,7 @@ def _make_table(
         name,
         make_frame(("backbone", "arm", *extra, "reference", "seeds", *VALUES), rows),
         columns,
-        sections=("backbone",),
-        title=lambda section: name_backbone(section[0]["backbone"]),
+        **BY_BACKBONE,
         align=f"@{{}}{'l' * len(labels)}@{{\\hspace{{6pt}}}}{centred}@{{}}",
         notes=[*_write_notes(rows, scope, view.confidence), *([note] if note and rows else [])],
         absent=span_row("no arm in this profile", len(columns)),

@@ -6,6 +6,7 @@ from statistics import median
 from harc.results.comparisons import Comparison, compare_methods, describe_change
 from harc.results.latex import MISSING, escape_latex, format_rate, format_signed
 from harc.results.printer import (
+    BY_BACKBONE,
     NOT_EVALUATED,
     Column,
     Record,
@@ -16,7 +17,7 @@ from harc.results.printer import (
 )
 from harc.results.rates import POWER
 from harc.results.view import Results
-from harc.results.vocabulary import name_backbone, name_method, name_suite
+from harc.results.vocabulary import name_method, name_suite
 
 COLUMNS = (
     "backbone", "method", "reference", "metric", "difference", "low", "high", "p", "p_holm", "only_reference",
@@ -102,8 +103,7 @@ def build_comparisons(view: Results) -> Table:
         make_frame(COLUMNS, rows),
         columns,
         lines=("method", "reference"),
-        sections=("backbone",),
-        title=lambda section: name_backbone(section[0]["backbone"]),
+        **BY_BACKBONE,
         foot=_show_detectable,
         notes=_write_notes(rows, view.confidence),
         long=True,

@@ -6,6 +6,7 @@ from functools import partial
 from harc.results.helpfulness import read_scores
 from harc.results.latex import MISSING, format_rate
 from harc.results.printer import (
+    BY_BACKBONE,
     Column,
     Record,
     Table,
@@ -16,7 +17,7 @@ from harc.results.printer import (
     stack_cell,
 )
 from harc.results.view import Results
-from harc.results.vocabulary import name_backbone, name_method, sort_methods
+from harc.results.vocabulary import name_method, sort_methods
 from harc.stats.statistics import random_effects_interval
 
 COLUMNS = (
@@ -76,8 +77,7 @@ def build_helpfulness(view: Results) -> Table:
         make_frame(COLUMNS, rows),
         columns,
         lines=("method",),
-        sections=("backbone",),
-        title=lambda section: name_backbone(section[0]["backbone"]),
+        **BY_BACKBONE,
         notes=[note] if rows else [],
         absent="no public benchmark was asked in this profile",
         align="l" + "c" * (len(columns) - 1),

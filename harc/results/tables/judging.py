@@ -1,6 +1,6 @@
 """Judges against people and against each other, and refusal of the subsets of over-refusal prompts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import product
 
 from harc.evaluation.calibrate_over_refusal import COLUMNS as CALIBRATED
@@ -11,15 +11,15 @@ from harc.results.judged import list_judges, read_judged
 from harc.results.latex import MISSING, escape_latex, format_number, format_rate
 from harc.results.outcomes import SHARES, make_outcome, share_states
 from harc.results.printer import (
+    BY_BACKBONE,
     Column,
     Record,
     Table,
-    format_tight,
     make_frame,
     plain_words,
     read_number,
     read_table,
-    set_small,
+    show_beside,
     show_name,
 )
 from harc.results.view import Results
@@ -78,16 +78,6 @@ def _list_units(view: Results) -> list[tuple[str, str, int]]:
 # Judges against people: the committed calibration on XSTest's labelled completions
 
 
-def _show_calibrated(name: str) -> Callable[[Record], str]:
-    def show(row: Record) -> str:
-        if row[name] is None:
-            return MISSING
-        interval = set_small(format_tight(row[f"{name}_low"], row[f"{name}_high"]))
-        return f"{format_number(row[name])} {interval}"
-
-    return show
-
-
 def _describe_people(section: list[Record]) -> str:
     first = section[0]
     people = [f"{kind} {format_rate(first[f'human_{kind}'])}" for kind in ("any", "full")]
@@ -135,7 +125,9 @@ def build_judges(view: Results) -> Table:
     ]
     safe = [row for row in rows if row["prompts"] == "safe"]
     columns = [Column("judge", show_name("judge_name", plain_words))]
-    columns += [Column(head, _show_calibrated(name)) for name, head in CALIBRATION_HEADS.items()]
+    columns += [
+        Column(head, show_beside(name, value=format_number)) for name, head in CALIBRATION_HEADS.items()
+    ]
     return Table(
         "judges",
         make_frame(CALIBRATED, rows),
@@ -183,9 +175,8 @@ def measure_agreement(view: Results) -> list[dict]:
 
 
 def _show_kappa(row: Record | None) -> str:
-    if row is None or row["kappa"] is None or row["kappa"] != row["kappa"]:
-        return MISSING
-    return f"{format_number(row['kappa'])} {set_small(format_tight(row['kappa_low'], row['kappa_high']))}"
+    undefined = row is not None and row["kappa"] != row["kappa"]
+    return MISSING if undefined else show_beside("kappa", value=format_number)(row)
 
 
 def _show_agreed(line: Sequence[Record]) -> str:
@@ -222,8 +213,7 @@ def build_agreement(view: Results) -> Table:
             ),
         ],
         lines=("first", "second", "prompts"),
-        sections=("backbone",),
-        title=lambda section: name_backbone(section[0]["backbone"]),
+        **BY_BACKBONE,
         notes=notes,
         absent=f"\\multicolumn{{{4 + len(KINDS)}}}{{@{{}}l}}{{no answers of this profile are at hand}}",
         printed=[
@@ -284,12 +274,6 @@ def measure_subsets(view: Results) -> list[dict]:
     return table
 
 
-def _show_refused(row: Record | None) -> str:
-    if row is None:
-        return MISSING
-    return f"{format_rate(row['rate'])} {set_small(format_tight(row['low'], row['high']))}"
-
-
 def _list_decided(rows: Sequence[Record]) -> list[Record]:
     """Records by the judge that decides, reading by reading; a method that it said nothing of has an empty one."""
     shown: list[Record] = []
@@ -321,7 +305,7 @@ def build_subsets(view: Results) -> Table:
         "nothing is perfect but for the unsafe contrasts."
     )
     columns = [Column("", show_name("method", name_method))]
-    columns += [Column(head, _show_refused, where={"subset": name}) for name, head in SUBSETS.items()]
+    columns += [Column(head, show_beside("rate"), where={"subset": name}) for name, head in SUBSETS.items()]
     return Table(
         "subsets",
         make_frame(SUBSET_COLUMNS, rows),

@@ -5,14 +5,15 @@ from collections.abc import Callable, Sequence
 from harc.results.latex import MISSING, escape_latex, format_rate
 from harc.results.outcomes import SHARES, count_unjudged
 from harc.results.printer import (
+    BY_BACKBONE,
     DAGGER_NOTE,
     NOT_EVALUATED,
     Column,
     Record,
     Table,
-    format_tight,
     make_frame,
     set_small,
+    show_beside,
     show_bounds,
     show_name,
     stack_cell,
@@ -122,16 +123,6 @@ def _show_stacked(metric: str) -> Callable[[Record], str]:
     return show
 
 
-def _show_beside(metric: str) -> Callable[[Record], str]:
-    def show(row: Record) -> str:
-        if row.get(metric) is None:
-            return NOT_EVALUATED
-        interval = format_tight(row[f"{metric}_low"], row[f"{metric}_high"])
-        return f"{format_rate(row[metric])} {set_small(interval)}"
-
-    return show
-
-
 def _show_garbled(row: Record) -> str:
     """The share of garbled answers to attacks, in bold where it is too large to read the rate without it."""
     share = row.get(f"{GARBLED_AFTER}_garbled")
@@ -167,8 +158,7 @@ def _make_table(name: str, metrics: Sequence[str], rows: list[dict], columns: li
         name,
         make_frame(names, rows),
         columns,
-        sections=("backbone",),
-        title=lambda section: name_backbone(section[0]["backbone"]),
+        **BY_BACKBONE,
         foot=_make_foot(metrics),
         **rest,
     )
@@ -217,5 +207,5 @@ def build_controls(view: Results) -> Table:
         *([DAGGER_NOTE] if _is_missing(rows, list(CONTROL_HEADS)) else []),
     ]
     columns = [Column("", show_name("method", name_method))]
-    columns += [Column(head, _show_beside(metric)) for metric, head in CONTROL_HEADS.items()]
+    columns += [Column(head, show_beside(metric, NOT_EVALUATED)) for metric, head in CONTROL_HEADS.items()]
     return _make_table("controls", list(CONTROL_HEADS), rows, columns, notes=notes)

@@ -10,6 +10,7 @@ from harc.results.latex import MISSING, escape_latex, format_interval, format_ra
 from harc.results.outcomes import SHARES
 from harc.results.plane import choose_slot, estimate_area
 from harc.results.printer import (
+    BY_BACKBONE,
     ENDS,
     Column,
     Record,
@@ -88,8 +89,7 @@ def build_finetuning(view: Results) -> Table:
         make_frame(RATES, rows),
         columns,
         lines=("suite", "method"),
-        sections=("backbone",),
-        title=lambda section: name_backbone(section[0]["backbone"]),
+        **BY_BACKBONE,
         notes=notes,
         absent=span_row("no model of this profile is fine-tuned on harmful answers", 2),
     )

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from harc.core.artifacts import BASE
 from harc.evaluation.tuning import judge_points
 from harc.results.latex import MISSING, UNDEFINED, escape_latex, format_rate, format_signed, make_breakable
-from harc.results.printer import Column, Record, Table, make_frame, set_paragraphs, show_name
+from harc.results.printer import BY_BACKBONE, Column, Record, Table, make_frame, set_paragraphs, show_name
 from harc.results.training_logs import TERMS, read_logs, read_term
 from harc.results.tuning_points import TuningPoint, read_points, read_tuned
 from harc.results.view import Results
-from harc.results.vocabulary import name_backbone, name_method, sort_methods
+from harc.results.vocabulary import name_method, sort_methods
 from harc.settings.tuning import TuningSettings
 
 WINDOW = 0.1  # share of the logged rows averaged at each end, at least one row
@@ -77,8 +77,7 @@ def build_training(view: Results) -> Table:
             Column("", show_name("method", name_method)),
             *(Column(_set_head(label), _show_ends(term)) for term, label in TERMS.items()),
         ],
-        sections=("backbone",),
-        title=lambda section: name_backbone(section[0]["backbone"]),
+        **BY_BACKBONE,
         notes=[note],
     )
 
