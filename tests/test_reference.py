@@ -10,12 +10,14 @@ from pyarrow import parquet
 
 from harc.audit import audit_results
 from harc.audit.comparison import compare_trees
+from harc.core.artifacts import Layout
 from harc.core.files import read_json
 from harc.evaluation.score import SHARES as SHARE_ROWS
 from harc.evaluation.score import score_generations
-from harc.results.make import make_tables
+from harc.results.catalogue import write_tables
 from harc.results.outcomes import SHARES
-from harc.results.tables.layout import read_table
+from harc.results.printer import read_table
+from harc.results.view import view_study
 from harc.settings.profile import load_profile
 from harc.steps.reference import unpack_study
 from harc.steps.reference_pack import write_pack
@@ -57,17 +59,7 @@ def test_scores_follow_from_generations(tmp_path, profile, reference, backbone, 
 
 
 def test_tables_follow_from_scores(tmp_path, profile, reference):
-    made = make_tables(
-        reference,
-        list(profile.backbones),
-        ["base", *profile.methods],
-        list(profile.seeds),
-        profile,
-        tmp_path,
-        PROJECT / "config/claims.yaml",
-        confidence=profile.analysis.confidence,
-        tuning_points=PROJECT / profile.analysis.tuning_points,
-    )
+    made = write_tables(view_study(profile, Layout(reference)), tmp_path)
     made = [path for path in made if path.stem != "judges"]  # follows from no score; the next test
     assert made
     widened = set()

@@ -47,7 +47,7 @@ def calibrate(
     from harc.evaluation import calibrate_over_refusal as over_refusal
     from harc.evaluation.score import write_csv
     from harc.judges.registry import RULE_JUDGES, make_judges
-    from harc.results.tables.layout import read_table
+    from harc.results.printer import read_table
     from harc.settings.evaluation import EvaluationSettings
     from harc.settings.profile import load_profile
 

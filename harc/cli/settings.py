@@ -51,7 +51,7 @@ def write_schema(
 @app.command("describe")
 def describe_config(profile: ProfileOption = "organism") -> None:
     """List every setting of a profile with its value, unit and source."""
-    from harc.results.tables.hyperparameters import list_settings
+    from harc.results.tables.settings import list_settings
     from harc.settings.profile import load_profile
 
     for name, value, description in list_settings(load_profile(profile)):

@@ -1,1 +1,1 @@
-"""From scores and directions to figures, tables, numbers, claims, paper inputs and the report."""
+"""What a study says: tables, figures, the numbers of the text, the report and the inputs of the paper."""

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from harc.core.artifacts import BASE
 from harc.results.claim_metrics import measure_coupling_gain
 from harc.results.evidence import Evidence, ResultsView
 from harc.results.geometry import SIDES
-from harc.results.rates import (Difference, Rate, estimate_difference, estimate_rate)
-from harc.core.artifacts import BASE
+from harc.results.rates import Difference, Rate, estimate_difference, estimate_rate
 from harc.stats.statistics import holm
 
 METRICS = ("mean_asr", "mean_over_refusal", "mean_helpfulness")

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from harc.core.artifacts import BASE
 from harc.results.evidence import Evidence, ResultsView, pool_seeds
 from harc.results.family_agreement import estimate_agreement, read_family_profiles
 from harc.results.finetuning import read_finetuning
@@ -13,7 +14,6 @@ from harc.results.geometry import Geometry, Profile, standard_errors
 from harc.results.plane import Plane, estimate_area
 from harc.results.rates import Difference, estimate_difference
 from harc.results.vocabulary import ATTACKS
-from harc.core.artifacts import BASE
 
 
 class Metric(NamedTuple):

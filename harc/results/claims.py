@@ -6,12 +6,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harc.results.claim_metrics import (METRICS, Evidence, ResultsView, pool_seeds)
-from harc.results.vocabulary import ALL_FAMILIES, POOLED, find_family
 from harc.core.errors import ConfigError
-from harc.stats.statistics import holm
 from harc.core.files import sha256_file
 from harc.core.yaml_text import YamlError, parse_yaml
+from harc.results.claim_metrics import METRICS, Evidence, ResultsView, pool_seeds
+from harc.results.vocabulary import ALL_FAMILIES, POOLED, find_family
+from harc.stats.statistics import holm
 
 LEVEL = 0.05
 SUPPORTED, FAILED, OPEN, UNTESTED = "supported", "not supported", "inconclusive", "not tested in this profile"

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from harc.core.artifacts import Layout
 from harc.results.geometry import Geometry, read_geometries
 from harc.results.outcomes import Outcome, read_by_seed
 from harc.results.plane import DRAWN, Plane, read_plane
-from harc.core.artifacts import Layout
 
 
 class Evidence(BaseModel):

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from harc.results.evidence import ResultsView
 from harc.core.artifacts import BASE
+from harc.results.evidence import ResultsView
 
 GRID = 33  # relative depths at which profiles of different length are compared
 

@@ -34,20 +34,6 @@ class Geometry(NamedTuple):
     examples: int | None
 
 
-def list_direction_files(
-    results_root: Path, backbones: Sequence[str], methods: Sequence[str], seeds: Sequence[int]
-) -> list[Path]:
-    """Direction and layer files of the given models."""
-    layout = Layout(results_root)
-    return [
-        layout.directions(backbone, method, seed) / name
-        for backbone in backbones
-        for method in methods
-        for seed in seeds
-        for name in ("directions.safetensors", "layers.json")
-    ]
-
-
 def cosine_by_slot(
     first: Float[np.ndarray, "slots width"], second: Float[np.ndarray, "slots width"]
 ) -> Float[np.ndarray, " slots"]:

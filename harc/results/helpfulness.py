@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from harc.results.tables.layout import read_table
 from harc.core.artifacts import Layout
+from harc.results.printer import read_table
 from harc.suites.benchmarks import CATEGORIES, SCORES
 
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from harc.results.claims import VERDICTS
-from harc.results.tables.layout import read_table
 from harc.core.errors import ArtifactError
 from harc.core.untrusted import escape_lines
+from harc.results.claims import VERDICTS
+from harc.results.printer import read_table
 
 COLUMNS = ("claim", "overall", "origin", "words", "ledger_sha256")
 

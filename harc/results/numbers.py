@@ -1,68 +1,43 @@
 """LaTeX macros for every number, and every word that depends on one, in the paper's text; from the tables."""
 
+from functools import cache
 from pathlib import Path
 
-from harc.results.macros.ablations import (list_arms, list_faults, list_grid, list_model_families)
-from harc.results.macros.claims import list_claims
-from harc.results.macros.counts import list_counts, list_unmet
-from harc.results.macros.evaluation import list_agreement, list_contamination, list_judges
-from harc.results.macros.geometry import list_areas, list_geometry, list_training
-from harc.results.macros.published import list_published
-from harc.results.macros.rates import (CONTROL_RATES, TABLE1_RATES, list_differences, list_rates)
-from harc.results.macros.robustness import list_finetuning, list_trajectories
-from harc.results.macros.setup import list_setup, list_tuning
-from harc.results.tables.layout import read_table
 from harc.core.files import write_text
-
-NEEDED = (
-    "table1",
-    "controls",
-    "comparisons",
-    "geometry",
-    "separability",
-    "training",
-    "claims",
-    "acceptance",
-    "ablations",
-    "margin_kl",
-    "families",
-    "faults",
-    "hyperparameters",
-    "tuning",
-    "finetuning",
-    "trajectories",
-    "published",
-    "judges",
-    "agreement",
-    "contamination",
-)
+from harc.results.macros import ablations, evaluation, geometry, rates, study
+from harc.results.macros.rows import Rows
+from harc.results.printer import read_table
 
 
 def collect_macros(tables_dir: Path) -> dict[str, str]:
     """Every macro by name, without the backslash."""
-    tables = {name: read_table(tables_dir / f"{name}.csv") for name in NEEDED}
+
+    @cache
+    def rows(name: str) -> Rows:
+        return read_table(tables_dir / f"{name}.csv")
+
     return (
-        list_setup(tables)
-        | list_counts(tables["table1"], tables["controls"])
-        | list_unmet(tables["acceptance"])
-        | list_rates(tables["table1"], TABLE1_RATES)
-        | list_rates(tables["controls"], CONTROL_RATES)
-        | list_differences(tables["comparisons"])
-        | list_geometry(tables["geometry"])
-        | list_areas(tables["separability"])
-        | list_training(tables["training"])
-        | list_arms(tables["ablations"])
-        | list_grid(tables["margin_kl"])
-        | list_faults(tables["faults"])
-        | list_model_families(tables["families"])
-        | list_finetuning(tables["finetuning"])
-        | list_trajectories(tables["trajectories"])
-        | list_claims(tables["claims"])
-        | list_published(tables["published"])
-        | list_judges(tables["judges"])
-        | list_agreement(tables["agreement"])
-        | list_contamination(tables["contamination"])
-        | list_tuning(tables["tuning"], tables["hyperparameters"])
+        study.list_setup(rows)
+        | study.list_counts(rows("table1"), rows("controls"))
+        | study.list_unmet(rows("acceptance"))
+        | study.list_tuning(rows("tuning"), rows("hyperparameters"))
+        | rates.list_rates(rows("table1"), rates.TABLE1_RATES)
+        | rates.list_rates(rows("controls"), rates.CONTROL_RATES)
+        | rates.list_differences(rows("comparisons"))
+        | rates.list_finetuning(rows("finetuning"))
+        | rates.list_trajectories(rows("trajectories"))
+        | geometry.list_geometry(rows("geometry"))
+        | geometry.list_areas(rows("separability"))
+        | geometry.list_training(rows("training"))
+        | ablations.list_arms(rows("ablations"))
+        | ablations.list_grid(rows("margin_kl"))
+        | ablations.list_faults(rows("faults"))
+        | ablations.list_model_families(rows("families"))
+        | evaluation.list_claims(rows("claims"))
+        | evaluation.list_published(rows("published"))
+        | evaluation.list_judges(rows("judges"))
+        | evaluation.list_agreement(rows("agreement"))
+        | evaluation.list_contamination(rows("contamination"))
     )
 
 

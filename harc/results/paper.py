@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from harc.results.latex import escape_latex
 from harc.core.errors import ArtifactError
 from harc.core.files import sha256_file, write_bytes, write_text
+from harc.results.latex import escape_latex
 
 HASH_LENGTH = 10  # hexadecimal digits shown; enough to tell artifacts apart at a glance
 FIGURE_COMMAND = "harc step make_figure --figure {name}"

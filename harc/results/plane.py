@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from harc.core.artifacts import BASE, Layout
-from harc.settings.analysis import AnalysisSettings
+from harc.core.artifacts import BASE
 from harc.core.files import read_jsonl
+from harc.settings.analysis import AnalysisSettings
 
 AFTER = "harc"
 DRAWN = (BASE, AFTER)
@@ -55,20 +55,6 @@ def choose_slot(settings: AnalysisSettings, selected: Sequence[int], slots: int)
     if settings.plane_slot is not None:
         return min(settings.plane_slot, slots - 1)
     return min(selected) if selected else slots // 2
-
-
-def list_projection_files(
-    results_root: Path, backbones: Sequence[str], methods: Sequence[str], seeds: Sequence[int]
-) -> list[Path]:
-    """Projection files of the given models."""
-    layout = Layout(results_root)
-    return [
-        layout.directions(backbone, method, seed) / name
-        for backbone in backbones
-        for method in methods
-        for seed in seeds
-        for name in ("projections.safetensors", "projections.jsonl")
-    ]
 
 
 def measure_area(

@@ -5,8 +5,14 @@ from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
-from harc.results.outcomes import (SHARES, Outcome, is_hit, list_suites, select_suites, share_states)
-from harc.stats.statistics import (detectable_effect, mcnemar_exact, minimum_detectable_difference, pooled_rate, random_effects_interval)
+from harc.results.outcomes import SHARES, Outcome, is_hit, list_suites, select_suites, share_states
+from harc.stats.statistics import (
+    detectable_effect,
+    mcnemar_exact,
+    minimum_detectable_difference,
+    pooled_rate,
+    random_effects_interval,
+)
 
 # Pseudo-observations per stratum, (summed squared spread, count): four answers of which two are hits (Agresti
 # and Coull, 1998), and two pairs spread evenly over the four outcomes (Agresti and Min, 2005).

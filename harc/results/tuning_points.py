@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harc.core.errors import ArtifactError
+from harc.core.yaml_text import parse_yaml
 from harc.evaluation.score import read_csv
 from harc.evaluation.tuning import COLUMNS, describe_changes
-from harc.core.yaml_text import parse_yaml
 
 
 class Measured(NamedTuple):

@@ -3,6 +3,7 @@
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from harc.steps.pipeline import Job
 
@@ -39,14 +40,18 @@ def _find_module(job: Job) -> ModuleType:
     return import_module(list_plugins(job)[0])
 
 
+def _view(job: Job) -> Any:
+    """What the figure is drawn from: the `Results` of its units."""
+    from harc.results.view import Results
+
+    analysis, (backbones, methods, seeds) = job.profile.analysis, list_units(job)
+    own = {"methods": methods, "settings": analysis, "options": select_options(job)}
+    return Results(job.layout.runs, backbones, seeds, analysis.confidence, **own)
+
+
 def list_inputs(job: Job) -> list[Path]:
-    """The files that the figure's module declares for its units and options; the tuning points if it draws them."""
-    module, points = _find_module(job), job.profile.analysis.tuning_points
-    drawn = points is not None and hasattr(module, "list_tuning_inputs")
-    tuning = module.list_tuning_inputs(points) if drawn else []
-    further = getattr(module, "list_further_inputs", None)
-    files = [] if further is None else further(job.layout.runs, **select_options(job))
-    return [*module.list_inputs(job.layout.runs, *list_units(job)), *files, *tuning]
+    """The files that the figure's module declares for its units and options."""
+    return _find_module(job).list_inputs(_view(job))
 
 
 def list_outputs(job: Job) -> list[Path]:
@@ -56,5 +61,6 @@ def list_outputs(job: Job) -> list[Path]:
 
 def run(job: Job) -> None:
     """Draw the figure."""
-    units, options = list_units(job), select_options(job)
-    _find_module(job).plot(job.layout.runs, *units, job.profile.analysis, *list_outputs(job), **options)
+    from harc.results.figures.style import save_figure
+
+    save_figure(_find_module(job).draw(_view(job)), *list_outputs(job))

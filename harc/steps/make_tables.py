@@ -6,15 +6,12 @@ from pathlib import Path
 
 from harc.core.artifacts import BASE, DIRECTION_FILES, PROJECTION_FILES, TRAJECTORY_FILES
 from harc.methods.harc_released import list_conflicts, list_switches
-from harc.results.make import TABLES
+from harc.results.catalogue import TABLES, locate_table, write_tables
 from harc.results.plane import DRAWN
 from harc.results.tuning_points import locate_tuned
 from harc.steps.pipeline import Job
 from harc.suites.benchmarks import SCORES
 
-CLAIMS = Path("config/claims.yaml")
-PUBLISHED = Path("config/published.yaml")
-CALIBRATION = Path("config/calibration")
 CALIBRATED = ("over_refusal.csv", "release_overlap.csv")
 NUMBERS = "numbers.tex"
 
@@ -28,6 +25,11 @@ def select_settings(job: Job) -> dict:
     }
 
 
+def list_plugins(job: Job) -> list[str]:
+    """The tables, each by its own function."""
+    return [locate_table(name) for name in TABLES]
+
+
 def list_units(job: Job) -> list[tuple[str, str, int]]:
     """Every (backbone, method, seed) of the profile's main comparison, base first."""
     return job.profile.list_main_units()
@@ -38,6 +40,8 @@ def list_inputs(job: Job) -> list[Path]:
     layout, profile = job.layout, job.profile
     points = profile.analysis.tuning_points
     tuning = [] if points is None else [points, locate_tuned(points)]
+    from harc.results.view import CALIBRATION, CLAIMS, PUBLISHED
+
     inputs = [CLAIMS, PUBLISHED, *tuning, *profile.analysis.scale_tables]
     inputs += [layout.contamination, *(CALIBRATION / name for name in CALIBRATED)]
     inputs += [
@@ -71,22 +75,9 @@ def list_outputs(job: Job) -> list[Path]:
 
 def run(job: Job) -> None:
     """Write the tables, then the numbers from the tables alone."""
-    from harc.results.make import make_tables
     from harc.results.numbers import make_numbers
+    from harc.results.view import view_study
 
-    profile, folder = job.profile, job.layout.tables
-    make_tables(
-        job.layout.runs,
-        list(profile.backbones),
-        [BASE, *profile.methods],
-        list(profile.seeds),
-        profile,
-        folder,
-        CLAIMS,
-        confidence=profile.analysis.confidence,
-        tuning_points=profile.analysis.tuning_points,
-        published_file=PUBLISHED,
-        calibration=CALIBRATION,
-        models={name: model.model_id for name, model in profile.backbones.items() if model.kind == "hub"},
-    )
+    folder = job.layout.tables
+    write_tables(view_study(job.profile, job.layout), folder)
     make_numbers(folder, folder / NUMBERS)

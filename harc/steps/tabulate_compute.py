@@ -32,8 +32,8 @@ def run(job: Job) -> None:
     """
     from harc.audit.sidecars import read_sidecar
     from harc.core.errors import ArtifactError
-    from harc.results.tables.compute import build_table
-    from harc.results.tables.layout import write_table
+    from harc.results.printer import write_table
+    from harc.results.tables.compute import build_compute
 
     records = []
     for path in list_unrecorded(job):
@@ -42,4 +42,4 @@ def run(job: Job) -> None:
             first = findings[0]
             raise ArtifactError(first.file, expected=first.expected, found=first.found, fix=first.repair)
         records.append(sidecar.record)
-    write_table(build_table(records), job.layout.compute)
+    write_table(build_compute(records), job.layout.compute)

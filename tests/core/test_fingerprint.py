@@ -381,6 +381,7 @@ LOADERS = {
     "harc.core.lazy:_Late",  # other packages alone
     "harc.training.objective:find_module",
     "harc.steps.pipeline:load_step",
+    "harc.results.catalogue:write_tables",
     "harc.steps.make_figure:_find_module",
     "harc.steps.pull_data:run",
     # what is asked of registries, the fingerprint follows

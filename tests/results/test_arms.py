@@ -3,18 +3,18 @@
 from pathlib import Path
 
 import pytest
-from fixtures.results_tree import ARMS, BACKBONES, METHODS, make_results_tree
+from fixtures.results_tree import ARMS, BACKBONES, METHODS, make_results_tree, view_tree
 
 from harc.results.arms import measure_arms
+from harc.results.catalogue import write_tables
 from harc.results.evidence import ResultsView
 from harc.results.latex import format_signed
 from harc.results.macros.ablations import list_arms, list_faults, list_grid
 from harc.results.outcomes import read_by_seed
+from harc.results.printer import read_table, typeset_body, write_table
 from harc.results.rates import estimate_difference
-from harc.results.make import make_tables
-from harc.results.tables import faults
-from harc.results.tables.arms import build_arms, build_grid
-from harc.results.tables.layout import read_table, write_table
+from harc.results.tables.arms import build_ablations, build_faults, build_margin_kl
+from harc.results.view import Results
 from harc.results.vocabulary import name_method
 from harc.settings.ablation import AblationScope, GridPoint, name_point
 from harc.settings.profile import load_profile
@@ -22,6 +22,18 @@ from harc.stats.statistics import holm
 
 POINTS = (GridPoint("margin0p5_kl1", 0.5, 1.0), GridPoint("harc", 0.5, 10.0))
 SCOPE = AblationScope("harc", BACKBONES, (0,), ("base", "no_coupling", "harc"), ARMS[:2], POINTS)
+
+
+class View(Results):
+    """Results whose arms are the test's own."""
+
+    def scope_ablation(self) -> AblationScope:
+        return SCOPE
+
+
+def build_both(tree: Path) -> list:
+    view = View(tree, list(BACKBONES), [0])
+    return [build_ablations(view), build_margin_kl(view)]
 
 
 @pytest.fixture(scope="module")
@@ -51,30 +63,30 @@ def test_an_arm_is_compared_with_its_method_on_the_same_prompts(tree):
 
 
 def test_tables_hold_every_arm_and_cell_once(tree):
-    arms, grid = build_arms(tree, SCOPE), build_grid(tree, SCOPE)
-    assert [(row["backbone"], row["arm"]) for row in arms.rows] == [
+    arms, grid = build_both(tree)
+    assert [(row["backbone"], row["arm"]) for row in arms.records] == [
         (backbone, name) for backbone in BACKBONES for name in SCOPE.list_shown()
     ]
-    assert [(row["margin"], row["kl"], row["arm"]) for row in grid.rows[:2]] == [
+    assert [(row["margin"], row["kl"], row["arm"]) for row in grid.records[:2]] == [
         (0.5, 1.0, "margin0p5_kl1"),
         (0.5, 10.0, "harc"),
     ]
-    assert all(row["seeds"] == 1 for row in (*arms.rows, *grid.rows))
-    assert sum("$^\\ddagger$" in line for line in grid.body) == len(BACKBONES)
-    assert "n/a" not in "".join((*arms.body, *grid.body))
+    assert all(row["seeds"] == 1 for row in (*arms.records, *grid.records))
+    assert sum("$^\\ddagger$" in line for line in typeset_body(grid)) == len(BACKBONES)
+    assert "n/a" not in "".join((*typeset_body(arms), *typeset_body(grid)))
 
 
 def test_a_missing_arm_is_named_not_a_crash(tmp_path):
     tree = make_results_tree(tmp_path / "tree", prompts=4)
-    for table in (build_arms(tree, SCOPE), build_grid(tree, SCOPE)):
-        assert "n/a$^\\dagger$" in "".join(table.body)
+    for table in build_both(tree):
+        assert "n/a$^\\dagger$" in "".join(typeset_body(table))
         assert any("not evaluated in this profile" in note for note in table.notes)
 
 
 def test_a_profile_without_arms_says_so(tmp_path):
-    scope = load_profile("smol").scope_ablation()
-    for table in (build_arms(tmp_path, scope), build_grid(tmp_path, scope)):
-        assert not table.rows and "no arm in this profile" in table.body[0]
+    view = view_tree(tmp_path, profile=load_profile("smol"))
+    for table in (build_ablations(view), build_margin_kl(view)):
+        assert not table.records and "no arm in this profile" in typeset_body(table)[0]
 
 
 def test_arms_stay_out_of_every_other_table(tree, tmp_path):
@@ -83,31 +95,30 @@ def test_arms_stay_out_of_every_other_table(tree, tmp_path):
     profile = load_profile("ci").model_copy(update={"seeds": (0,)})
     made = {}
     for name, root in (("with", tree), ("without", without)):
-        paths = make_tables(root, list(BACKBONES), list(METHODS), [0], profile, tmp_path / name)
+        paths = write_tables(view_tree(root, profile=profile), tmp_path / name)
         made[name] = {path.name: path.read_bytes() for path in paths}
     differ = {Path(name).stem for name in made["with"] if made["with"][name] != made["without"][name]}
     assert differ == {"ablations", "margin_kl", "faults", "claims"}
 
 
 def test_faults_give_difference_interval_and_adjusted_p(tree):
-    switches = [
-        {"name": "kl_first_token", "released": "skipped", "corrected": "anchored"},
-        {"name": "step_unit", "released": "micro_batch", "corrected": "update"},
-    ]
-    table = faults.build_table(
-        switches, tree, BACKBONES[:1], [0], without_effect={"step_unit": "no accumulation"}
-    )
-    one, none, together = table.rows
+    profile = load_profile("ci")
+    ablation = profile.ablation.model_copy(update={"without_effect": {"step_unit": "no accumulation"}})
+    profile = profile.model_copy(update={"ablation": ablation})
+    table = build_faults(view_tree(tree, backbones=BACKBONES[:1], profile=profile))
+    rows = {row["switch"]: row for row in table.records}
+    one, none, together = (rows[name] for name in ("kl_first_token", "step_unit", "all together"))
     assert one["mean_asr_p_holm"] == pytest.approx(holm([one["mean_asr_p"], together["mean_asr_p"]])[0])
     assert one["mean_asr_low"] <= one["mean_asr"] <= one["mean_asr_high"]
-    assert "mean_asr" not in none and "n/a$^\\ddagger$" in table.body[1]
+    (line,) = [line for line in typeset_body(table) if line.startswith("step unit")]
+    assert none["mean_asr"] is None and "n/a$^\\ddagger$" in line
     assert any("step unit: no accumulation" in note for note in table.notes)
 
 
 def test_the_text_takes_its_words_from_the_tables(tree, tmp_path):
-    rows = build_arms(tree, SCOPE).rows
-    write_table(build_arms(tree, SCOPE), tmp_path)
-    write_table(build_grid(tree, SCOPE), tmp_path)
+    for table in build_both(tree):
+        write_table(table, tmp_path)
+    rows = build_both(tree)[0].records
     arms = list_arms(read_table(tmp_path / "ablations.csv"))
     row = next(row for row in rows if row["arm"] == "permuted_label" and row["backbone"] == BACKBONES[1])
     assert arms["ArmAsrPermutedLabelQwen"] == format_signed(row["mean_asr_difference"])
@@ -117,8 +128,7 @@ def test_the_text_takes_its_words_from_the_tables(tree, tmp_path):
     assert (grid["GridCells"], grid["GridMargins"], grid["GridKls"]) == ("2", "0.5", "1 and 10")
     assert grid["GridOwn"] == "margin .50 and weight 10"
     assert grid["GridAsrDifferLlama"] in ("none of 1", "1 of 1")
-    switches = [{"name": "kl_first_token", "released": "skipped", "corrected": "anchored"}]
-    write_table(faults.build_table(switches, tree, BACKBONES, [0]), tmp_path)
+    write_table(build_faults(view_tree(tree)), tmp_path)
     found = list_faults(read_table(tmp_path / "faults.csv"))
     assert (found["FaultsRun"], found["FaultsIdle"]) == ("1", "0")
 

@@ -1,6 +1,6 @@
 """Cells of the heat map: which category a goal is of, and what an empty one says."""
 
-from harc.results.categories import (ALL, Cell, list_categories, name_category, tabulate_categories)
+from harc.results.categories import ALL, Cell, list_categories, name_category, tabulate_categories
 from harc.results.outcomes import Outcome
 
 ROWS = [

@@ -6,14 +6,25 @@ import pytest
 import yaml
 from fixtures.results_tree import BACKBONES, make_results_tree
 
-from harc.results.claim_metrics import (METRICS, Evidence, Metric, ResultsView, pool_seeds)
-from harc.results.claims import (FAILED, OPEN, SUPPORTED, UNTESTED, VERDICTS, combine_verdicts, evaluate_claims, hash_ledger, load_claims)
-from harc.results.ledger_text import format_ledger
-from harc.results.tables.claims import build_table
-from harc.results.tables.layout import write_table
-from harc.results.vocabulary import POOLED
 from harc.core.errors import ArtifactError, ConfigError
 from harc.core.files import sha256_file
+from harc.results.claim_metrics import METRICS, Evidence, Metric, ResultsView, pool_seeds
+from harc.results.claims import (
+    FAILED,
+    OPEN,
+    SUPPORTED,
+    UNTESTED,
+    VERDICTS,
+    combine_verdicts,
+    evaluate_claims,
+    hash_ledger,
+    load_claims,
+)
+from harc.results.ledger_text import format_ledger
+from harc.results.printer import typeset_body, write_table
+from harc.results.tables.claims import build_claims
+from harc.results.view import Results
+from harc.results.vocabulary import POOLED
 
 LEDGER = Path(__file__).parents[2] / "config" / "claims.yaml"
 ENTRY = {
@@ -137,19 +148,19 @@ def test_seeds_that_disagree_raise_the_error():
 
 def test_the_fake_tree_decides_what_it_was_made_to_decide(tmp_path):
     tree = make_results_tree(tmp_path / "tree", prompts=30)
-    table = build_table(LEDGER, ResultsView(tree, list(BACKBONES), [0]))
-    overall = {row["claim"]: row["overall"] for row in table.rows}
+    table = build_claims(Results(tree, list(BACKBONES), [0], claims=LEDGER))
+    overall = {row["claim"]: row["overall"] for row in table.records}
     assert overall["lowers-attack-success"] == SUPPORTED
     assert overall["released-over-refusal-rises"] == SUPPORTED
     assert overall["qwen-near-orthogonal"] == FAILED
     assert overall["beats-circuit-breakers"] == overall["holds-at-scale"] == UNTESTED
     assert set(overall) == {claim.id for claim in load_claims(LEDGER)}
-    assert all(row["ledger_sha256"] == hash_ledger(LEDGER) for row in table.rows)
+    assert all(row["ledger_sha256"] == hash_ledger(LEDGER) for row in table.records)
 
 
 def test_a_failed_claim_is_as_loud_as_a_supported_one(tmp_path):
     tree = make_results_tree(tmp_path / "tree", prompts=30)
-    body = "\n".join(build_table(LEDGER, ResultsView(tree, list(BACKBONES), [0])).body)
+    body = "\n".join(typeset_body(build_claims(Results(tree, list(BACKBONES), [0], claims=LEDGER))))
     assert "\\textbf{not supported}" in body and "\\textbf{supported}" in body
 
 
@@ -162,13 +173,13 @@ def test_scale_is_read_from_the_name():
 
 def test_the_finding_over_all_runs_stands_beside_the_verdict(tmp_path):
     tree = make_results_tree(tmp_path / "tree", seeds=(0, 1), prompts=20)
-    table = build_table(LEDGER, ResultsView(tree, list(BACKBONES), [0, 1]))
-    rows = [row for row in table.rows if row["claim"] == "lowers-attack-success"]
+    table = build_claims(Results(tree, list(BACKBONES), [0, 1], claims=LEDGER))
+    rows = [row for row in table.records if row["claim"] == "lowers-attack-success"]
     assert [row["backbone"] for row in rows] == [*BACKBONES, POOLED]
     assert rows[-1]["seeds"] == 4 and rows[-1]["verdict"] == SUPPORTED
     assert rows[0]["overall"] == combine_verdicts([row["verdict"] for row in rows[:-1]])
-    single = build_table(LEDGER, ResultsView(tree, list(BACKBONES), [0]))
-    assert POOLED not in {row["backbone"] for row in single.rows}
+    single = build_claims(Results(tree, list(BACKBONES), [0], claims=LEDGER))
+    assert POOLED not in {row["backbone"] for row in single.records}
 
 
 def write_answers(root: Path, method: str, hits: dict[int, int], prompts: int = 40) -> None:
@@ -195,7 +206,7 @@ def test_a_difference_after_fine_tuning_compares_the_named_numbers_of_examples(t
 
 def test_the_terminal_shows_every_claim_and_the_hash_of_the_ledger(tmp_path):
     tree = make_results_tree(tmp_path / "tree", prompts=5)
-    write_table(build_table(LEDGER, ResultsView(tree, list(BACKBONES), [0])), tmp_path)
+    write_table(build_claims(Results(tree, list(BACKBONES), [0], claims=LEDGER)), tmp_path)
     lines = format_ledger(tmp_path / "claims.csv", "run it").splitlines()
     claims = load_claims(LEDGER)
     assert len(lines) == len(claims) + 2
@@ -217,8 +228,8 @@ def test_one_hash_stands_in_paper_and_report(tmp_path):
     changed = tmp_path / "claims.yaml"
     changed.write_text(LEDGER.read_text(encoding="utf-8").replace("threshold: 0.05", "threshold: 0.06", 1))
     for path in (LEDGER, changed):
-        table = build_table(path, ResultsView(tree, list(BACKBONES), [0]))
+        table = build_claims(Results(tree, list(BACKBONES), [0], claims=path))
         note = "".join(table.notes).replace("\\allowbreak ", "")
         assert sha256_file(path) in note
-        assert {row["ledger_sha256"] for row in table.rows} == {sha256_file(path)}
+        assert {row["ledger_sha256"] for row in table.records} == {sha256_file(path)}
     assert sha256_file(LEDGER) != sha256_file(changed)

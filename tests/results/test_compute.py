@@ -1,13 +1,13 @@
 """What a run cost: sums per step, and energy that is not readable is not zero. Sizes of models for the scale table."""
 
 import pytest
-from fixtures.results_tree import BACKBONES, make_results_tree
+from fixtures.results_tree import BACKBONES, make_results_tree, view_tree
 from tiny_models import build_model
 
-from harc.results.tables.compute import build_table as build_compute
-from harc.results.tables.layout import render_csv, render_latex
-from harc.results.tables.scale import build_table as build_scale
-from harc.results.tables.scale import count_parameters, format_size, read_size
+from harc.results.printer import render_csv, render_latex
+from harc.results.tables.compute import build_compute
+from harc.results.tables.scale import build_scale, count_parameters, format_size, read_size
+from harc.settings.analysis import AnalysisSettings
 
 
 def make_record(step: str, seconds: float, memory: float, joules: float | None) -> dict:
@@ -23,7 +23,7 @@ def make_record(step: str, seconds: float, memory: float, joules: float | None) 
 def test_jobs_of_a_step_add_up_and_unread_energy_is_said():
     records = [make_record("score", 3, 70, 5.0), make_record("train_adapter", 30, 900, None)]
     table = build_compute([*records, make_record("score", 1, 80, 7.0)])
-    rows = {row["step"]: row for row in table.rows}
+    rows = {row["step"]: row for row in table.records}
     assert list(rows) == ["train_adapter", "score", "all steps"]
     score = rows["score"]
     assert (score["jobs"], score["wall_seconds"], score["mean_seconds"], score["peak_memory_mb"]) == (
@@ -40,7 +40,7 @@ def test_jobs_of_a_step_add_up_and_unread_energy_is_said():
 
 def test_no_records_are_a_table_that_says_so():
     table = build_compute([])
-    assert "no records" in render_latex(table) and table.rows == []
+    assert "no records" in render_latex(table) and table.records == []
 
 
 @pytest.mark.parametrize(("family", "tied"), [("Llama", False), ("Llama", True), ("Qwen2", False)])
@@ -63,8 +63,15 @@ def test_what_no_profile_ran_is_a_column_with_a_footnote(tmp_path):
     other.write_text(
         "backbone,method,seeds,mean_asr,mean_asr_low,mean_asr_high,mean_asr_n\nllama3.1-8b,harc,1,0.25,0.1,0.4,16\n"
     )
-    table = build_scale(tree, [BACKBONES[0]], ["base", "harc"], [0], [other])
-    rows = {(row["model"], row["method"]): row for row in table.rows}
+    table = build_scale(
+        view_tree(
+            tree,
+            backbones=[BACKBONES[0]],
+            methods=["base", "harc"],
+            settings=AnalysisSettings(scale_tables=[other]),
+        )
+    )
+    rows = {(row["model"], row["method"]): row for row in table.records}
     assert rows["llama3.1-8b", "harc"]["tested"] and rows["llama3.1-8b", "harc"]["profile"] == "smol"
     assert not rows["qwen2.5-72b", "base"]["tested"]
     text = render_latex(table)

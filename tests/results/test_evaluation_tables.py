@@ -6,14 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from harc.results.macros.evaluation import list_agreement, list_contamination, list_judges
-from harc.results.tables import (agreement, contamination, judges, subsets)
-from harc.results.tables.layout import read_table, render_latex, write_table
 from harc.core.artifacts import Layout
 from harc.evaluation.score import write_csv
+from harc.results.macros.evaluation import list_agreement, list_contamination, list_judges
+from harc.results.printer import read_table, render_latex, write_table
+from harc.results.tables.contamination import build_contamination
+from harc.results.tables.judging import build_agreement, build_judges, build_subsets
+from harc.results.view import Results
 from harc.steps.check_contamination import COLUMNS
 
 CALIBRATION = Path(__file__).parents[2] / "config/calibration"
+
+
+def view_of(tree: Path, calibration: Path = CALIBRATION) -> Results:
+    return Results(tree, ["organism-llama"], [0, 1], methods=["base", "harc"], calibration=calibration)
+
+
 BOTH = "xstest_safe xstest_unseen"
 UNITS = list(product(["organism-llama"], ["base", "harc"], [0, 1]))
 
@@ -39,8 +47,8 @@ def tree(tmp_path) -> Path:
 
 
 def test_agreement_pools_methods_and_seeds_and_leaves_the_unjudged_out(tree):
-    table = agreement.build_table(tree, UNITS)
-    found = {(r["prompts"], r["second"], r["labels"]): r for r in table.rows if r["first"] == "exact"}
+    table = build_agreement(view_of(tree))
+    found = {(r["prompts"], r["second"], r["labels"]): r for r in table.records if r["first"] == "exact"}
     row = found["attacks and direct requests", "string_rules", "all labels"]
     assert (row["n"], row["goals"], row["unjudged"], row["agreement"]) == (12, 3, 0, pytest.approx(2 / 3))
     assert row["kappa_low"] <= row["kappa"] <= row["kappa_high"]
@@ -51,13 +59,16 @@ def test_agreement_pools_methods_and_seeds_and_leaves_the_unjudged_out(tree):
     assert ("attacks and direct requests", "refusal_rubric", "all labels") not in found
     assert any("without a readable verdict" in note for note in table.notes)
     assert (
-        list_agreement([{k: str(v) for k, v in r.items()} for r in table.rows])["AgreementKappaMax"] == "1.00"
+        list_agreement([{k: "" if v is None else str(v) for k, v in r.items()} for r in table.records])[
+            "AgreementKappaMax"
+        ]
+        == "1.00"
     )
 
 
 def test_subsets_give_any_and_full_refusal(tree):
-    table = subsets.build_table(tree, UNITS)
-    found = {(r["method"], r["subset"], r["judge"], r["refusal"]): r for r in table.rows}
+    table = build_subsets(view_of(tree))
+    found = {(r["method"], r["subset"], r["judge"], r["refusal"]): r for r in table.records}
     assert found["harc", "xstest_safe", "exact", "any"]["rate"] == 0.5
     assert found["harc", "xstest_unseen", "refusal_rubric", "any"]["rate"] == 1
     assert found["harc", "xstest_unseen", "refusal_rubric", "full"]["rate"] == 0
@@ -75,8 +86,8 @@ def test_the_guards_table_is_summed_over_suites_beside_the_releases_overlap(tree
         ("evaluation", "direct", "training", 20, 0, 3, True, 0.85),
     ]
     write_csv(Layout(tree).contamination, COLUMNS, [dict(zip(COLUMNS, line, strict=False)) for line in lines])
-    table = contamination.build_table(tree, CALIBRATION)
-    row = table.rows[0]
+    table = build_contamination(view_of(tree))
+    row = table.records[0]
     assert (row["training_set"], row["evaluation_set"], row["n"], row["exact"]) == (
         "training",
         "evaluation",
@@ -94,7 +105,7 @@ def test_the_guards_table_is_summed_over_suites_beside_the_releases_overlap(tree
 
 
 def test_the_calibration_is_printed_by_model_and_judge(tmp_path):
-    table = judges.build_table(CALIBRATION)
+    table = build_judges(view_of(tmp_path))
     text = render_latex(table)
     assert text.count("string xstest") == 3 and "people see any .08, full .06" in text
     write_table(table, tmp_path)
@@ -105,13 +116,12 @@ def test_the_calibration_is_printed_by_model_and_judge(tmp_path):
 def test_without_files_every_table_says_so(tmp_path):
     empty = tmp_path / "nothing"
     built = (
-        judges.build_table(empty),
-        agreement.build_table(empty, UNITS),
-        subsets.build_table(empty, UNITS),
-        contamination.build_table(empty, empty),
+        build(view_of(empty, empty))
+        for build in (build_judges, build_agreement, build_subsets, build_contamination)
     )
     assert all(
-        not table.rows and ("no " in render_latex(table) or "n/a" in render_latex(table)) for table in built
+        not table.records and ("no " in render_latex(table) or "n/a" in render_latex(table))
+        for table in built
     )
     macros = list_judges([]) | list_agreement([]) | list_contamination([])
     assert set(macros.values()) == {"n/a", "The results shown here hold no table of that check"}

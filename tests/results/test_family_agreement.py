@@ -8,10 +8,19 @@ import pytest
 from fixtures.results_tree import make_results_tree
 from scipy.stats import spearmanr
 
-from harc.results.claims import (ALL_FAMILIES, UNTESTED, decide_claim, evaluate_claims, load_claims)
+from harc.results.claims import ALL_FAMILIES, UNTESTED, decide_claim, evaluate_claims, load_claims
 from harc.results.evidence import ResultsView
-from harc.results.family_agreement import (bound_agreement, correlate_ranks, estimate_agreement, list_seed_correlations, read_family_profiles, resample_depth)
-from harc.results.tables.families import build_table
+from harc.results.family_agreement import (
+    bound_agreement,
+    correlate_ranks,
+    estimate_agreement,
+    list_seed_correlations,
+    read_family_profiles,
+    resample_depth,
+)
+from harc.results.printer import typeset_body
+from harc.results.tables.backbones import build_families
+from harc.results.view import Results
 
 LEDGER = Path(__file__).parents[2] / "config/claims.yaml"
 MODELS = ("organism-llama", "organism-qwen2", "organism-mistral", "organism-gemma", "organism-phi3")
@@ -81,20 +90,22 @@ def test_too_few_families_leave_the_claim_untested(tree):
 
 
 def test_the_table_says_which_criteria_a_family_fails(tree, tmp_path):
-    table = build_table(ResultsView(tree, MODELS[:2], [0, 1], 0.95, MODELS, [0]))
-    assert [row["model"] for row in table.rows] == list(MODELS)
-    assert all((row["criteria"], row["criteria_met"], row["seeds"]) == (2, 1, 1) for row in table.rows)
-    assert all("mean asr .90" in line for line in table.body)
+    table = build_families(Results(tree, MODELS[:2], [0, 1], 0.95, MODELS, [0]))
+    assert [row["model"] for row in table.records] == list(MODELS)
+    assert all((row["criteria"], row["criteria_met"], row["seeds"]) == (2, 1, 1) for row in table.records)
+    assert all("mean asr .90" in line for line in typeset_body(table))
     assert (
-        len(list_seed_correlations(ResultsView(tree, MODELS[:2], [0, 1]))) == 2 == table.rows[0]["seed_pairs"]
+        len(list_seed_correlations(ResultsView(tree, MODELS[:2], [0, 1])))
+        == 2
+        == table.records[0]["seed_pairs"]
     )
     assert any("jackknife over families" in note for note in table.notes)
     path = tree / "backbones/organism-gemma/seed0/acceptance.json"
     kept = path.read_text()
     path.write_text(json.dumps({"split": "development", "accepted": True, "bounds": {}}))
     try:
-        assert "n/a" in build_table(ResultsView(tree, MODELS[:2], [0], 0.95, MODELS, [0])).body[3]
+        assert "n/a" in typeset_body(build_families(Results(tree, MODELS[:2], [0], 0.95, MODELS, [0])))[3]
     finally:
         path.write_text(kept)
-    missing = build_table(ResultsView(tmp_path, MODELS[:2], [0], 0.95, MODELS, [0]))
-    assert all("n/a" in line for line in missing.body)
+    missing = build_families(Results(tmp_path, MODELS[:2], [0], 0.95, MODELS, [0]))
+    assert all("n/a" in line for line in typeset_body(missing))

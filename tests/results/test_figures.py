@@ -8,20 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fixtures.results_tree import BACKBONES, METHODS, make_results_tree
+from fixtures.results_tree import BACKBONES, METHODS, make_results_tree, view_tree
 
+from harc.core.errors import DataError
+from harc.core.fingerprint import list_definitions
 from harc.results.figures.figure2 import choose_slot
 from harc.results.figures.figure5 import marker_area
 from harc.results.figures.figure8 import place_examples
+from harc.results.figures.style import save_figure
 from harc.results.front import find_front
 from harc.results.training_logs import read_term
 from harc.settings.analysis import AnalysisSettings
 from harc.settings.methods import list_looks
 from harc.settings.profile import load_profile
-from harc.core.errors import DataError
-from harc.core.fingerprint import list_definitions
-from harc.steps.pipeline import create_job
 from harc.steps.make_figure import list_inputs, list_units, select_options
+from harc.steps.pipeline import create_job
 
 FIGURES = (
     *(f"figure{number}" for number in range(1, 8)),
@@ -36,7 +37,10 @@ def draw(
 ) -> tuple[bytes, bytes]:
     module = importlib.import_module(f"harc.results.figures.{name}")
     paths = out / f"{name}.pdf", out / f"{name}.png"
-    module.plot(root, list(backbones), list(methods), list(seeds), SETTINGS, *paths, **options)
+    view = view_tree(
+        root, backbones=list(backbones), methods=list(methods), seeds=list(seeds), options=options
+    )
+    save_figure(module.draw(view), *paths)
     return tuple(path.read_bytes() for path in paths)
 
 
@@ -69,7 +73,7 @@ def test_equal_results_give_equal_bytes_without_dates(name, tree, tmp_path):
 @pytest.mark.parametrize("name", FIGURES)
 def test_the_inputs_listed_are_all_that_is_needed(name, tree, tmp_path):
     module = importlib.import_module(f"harc.results.figures.{name}")
-    listed = module.list_inputs(tree, list(BACKBONES), list(METHODS), [0])
+    listed = module.list_inputs(view_tree(tree))
     assert listed and all(path.is_file() for path in listed)
     copied = tmp_path / "tree"
     for path in listed:
@@ -105,15 +109,11 @@ GRID = [["margin0p5_kl1", 0.5, 1.0], ["harc", 0.5, 10.0], ["gone", 0.7, 10.0]]
 
 def test_the_grid_shows_every_cell_and_names_the_missing_one(tmp_path):
     tree = make_results_tree(tmp_path / "tree", methods=("base", "harc", "margin0p5_kl1"), prompts=4)
-    module, paths = (
-        importlib.import_module("harc.results.figures.figure7_grid"),
-        (tmp_path / "f.pdf", tmp_path / "f.png"),
-    )
     methods = ["base", *(name for name, _, _ in GRID)]
-    module.plot(tree, list(BACKBONES), methods, [0], SETTINGS, *paths, points=GRID, of="harc")
+    pdf, _ = draw("figure7_grid", tree, tmp_path, methods=methods, points=GRID, of="harc")
     if not _has_pdftotext():
         pytest.skip("needs pdftotext (poppler-utils) to read the figure's text")
-    text = read_text(paths[0].read_bytes(), tmp_path / "g.pdf")
+    text = read_text(pdf, tmp_path / "g.pdf")
     assert "n = 16 prompts, seed 0" in text and ".70" in text and "10" in text
     # The missing run and the cell that no run stands for, in four columns.
     assert text.count("n/a") == 8 * len(BACKBONES)
@@ -219,7 +219,7 @@ def test_a_figure_depends_on_no_other_figure():
 
 def test_analysis_imports_neither_torch_nor_matplotlib_before_it_draws():
     code = (
-        "import sys, harc.results.make, harc.results.report\n"
+        "import sys, harc.results.catalogue, harc.results.numbers, harc.results.view, harc.results.report\n"
         "print([name for name in ('torch', 'transformers', 'matplotlib') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

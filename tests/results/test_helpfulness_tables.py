@@ -4,15 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from harc.results.figures import mt_bench
-from harc.results.tables.helpfulness import build_table
 from harc.core.artifacts import Layout
-from harc.settings.analysis import AnalysisSettings
-from harc.evaluation.score import write_csv
 from harc.evaluation.helpfulness import SCORE_COLUMNS
+from harc.evaluation.score import write_csv
+from harc.results.figures import mt_bench
+from harc.results.figures.style import save_figure
+from harc.results.printer import typeset_body, typeset_header
+from harc.results.tables.helpfulness import build_helpfulness
+from harc.results.view import Results
 from harc.suites.mt_bench import CATEGORY_COLUMNS
 
-UNITS = (["qwen2.5-7b"], ["base", "harc"], [0, 1])
+
+def view_of(root: Path, methods=("base", "harc"), seeds=(0, 1)) -> Results:
+    return Results(root, ["qwen2.5-7b"], list(seeds), methods=list(methods))
 
 
 def invent(root: Path, method: str, seed: int, rate: float) -> None:
@@ -42,39 +46,39 @@ def tree(tmp_path):
 
 
 def test_the_table_holds_the_main_metric_with_its_interval_and_every_metric_as_csv(tree):
-    table = build_table(tree, *UNITS)
-    assert len(table.rows) == 12 and table.header == ["method & GSM8K & MT-Bench"]
-    text = "\n".join(table.body)
+    table = build_helpfulness(view_of(tree))
+    assert len(table.records) == 12 and typeset_header(table) == ["method & GSM8K & MT-Bench \\\\"]
+    text = "\n".join(typeset_body(table))
     assert ".810" in text and ".770" in text and "n = 250 + 250" in text and "4 unjudged" in text
-    alone = "\n".join(build_table(tree, UNITS[0], ["base"], [0]).body)
+    alone = "\n".join(typeset_body(build_helpfulness(view_of(tree, ["base"], [0]))))
     assert ".800" in alone and "$[.740,.860]$" in alone
 
 
 def test_without_benchmarks_the_table_says_so(tmp_path):
-    table = build_table(tmp_path, *UNITS)
-    assert table.rows == [] and "no public benchmark" in table.body[0]
+    table = build_helpfulness(view_of(tmp_path))
+    assert table.records == [] and "no public benchmark" in typeset_body(table)[0]
 
 
 def test_a_method_that_was_not_asked_is_marked(tree):
-    text = "\n".join(build_table(tree, UNITS[0], ["base"], [0]).body)
+    text = "\n".join(typeset_body(build_helpfulness(view_of(tree, ["base"], [0]))))
     assert "n/a" not in text
     (Layout(tree).helpfulness("qwen2.5-7b", "base", 0) / "scores.csv").unlink()
-    rows = build_table(tree, *UNITS).rows
+    rows = build_helpfulness(view_of(tree)).records
     assert {(row["method"], row["seed"]) for row in rows} == {("base", 1), ("harc", 0), ("harc", 1)}
 
 
 def test_the_figure_reads_grades_of_both_turns_and_repeats_byte_for_byte(tree):
     grades = mt_bench.read_grades(tree, "qwen2.5-7b", "base", 0)
     assert grades["math"] == (pytest.approx(7.4), 5.0, 9.0, 20, 1) and len(grades) == 8
-    assert len(mt_bench.list_inputs(tree, *UNITS)) == 2
+    assert len(mt_bench.list_inputs(view_of(tree))) == 2
     outs = []
     for name in ("a", "b"):
         files = tree / f"{name}.pdf", tree / f"{name}.png"
-        mt_bench.plot(tree, *UNITS, AnalysisSettings(), *files)
+        save_figure(mt_bench.draw(view_of(tree)), *files)
         outs.append([path.read_bytes() for path in files])
     assert outs[0] == outs[1] and outs[0][0].startswith(b"%PDF")
 
 
 def test_a_figure_without_grades_says_so(tmp_path):
-    mt_bench.plot(tmp_path, *UNITS, AnalysisSettings(), tmp_path / "x.pdf", tmp_path / "x.png")
+    save_figure(mt_bench.draw(view_of(tmp_path)), tmp_path / "x.pdf", tmp_path / "x.png")
     assert (tmp_path / "x.png").stat().st_size > 1000

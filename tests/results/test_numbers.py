@@ -5,15 +5,21 @@ import shutil
 from pathlib import Path
 
 import pytest
-from fixtures.results_tree import BACKBONES, METHODS, make_results_tree
+from fixtures.results_tree import BACKBONES, make_results_tree, view_tree
 
+from harc.results.catalogue import write_tables
 from harc.results.latex import format_rate
 from harc.results.numbers import collect_macros, make_numbers
-from harc.results.phrases import (join_words, phrase_by_family, phrase_gain, phrase_headline, phrase_pooled, phrase_run)
-from harc.results.make import make_tables
-from harc.results.tables.layout import read_table
+from harc.results.phrases import (
+    join_words,
+    phrase_by_family,
+    phrase_gain,
+    phrase_headline,
+    phrase_pooled,
+    phrase_run,
+)
+from harc.results.printer import read_table
 from harc.results.vocabulary import camel
-from harc.settings.analysis import AnalysisSettings
 
 PAPER = Path(__file__).parents[2] / "paper"
 GENERATED = re.compile(r"\\([A-Z][A-Za-z]*)")
@@ -24,7 +30,7 @@ NOT_GENERATED = {"FloatBarrier", "IfFileExists", "Vert"}  # capital commands of 
 def tables(tmp_path_factory) -> Path:
     tree = make_results_tree(tmp_path_factory.mktemp("tree"), prompts=10)
     out = tmp_path_factory.mktemp("tables")
-    make_tables(tree, list(BACKBONES), list(METHODS), [0], AnalysisSettings(), out)
+    write_tables(view_tree(tree), out)
     return out
 
 
@@ -41,7 +47,7 @@ def test_the_text_uses_no_macro_that_is_not_generated(tables):
 
 def test_a_profile_with_one_backbone_defines_the_same_macros(tables, tmp_path):
     tree = make_results_tree(tmp_path / "tree", backbones=BACKBONES[:1], prompts=4)
-    make_tables(tree, [BACKBONES[0]], ["base", "harc"], [0], AnalysisSettings(), tmp_path / "tables")
+    write_tables(view_tree(tree, backbones=[BACKBONES[0]], methods=["base", "harc"]), tmp_path / "tables")
     one = collect_macros(tmp_path / "tables")
     assert used_macros() - set(one) == set()
     assert one["AsrHarcQwen"] == "n/a" and one["AsrHarcLlama"] != "n/a"

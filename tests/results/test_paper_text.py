@@ -6,14 +6,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from fixtures.results_tree import BACKBONES, METHODS, make_results_tree
+from fixtures.results_tree import make_results_tree, view_tree
 
+from harc.core.errors import ArtifactError
+from harc.results.catalogue import write_tables
 from harc.results.figures import figure1
+from harc.results.figures.style import save_figure
 from harc.results.numbers import make_numbers
 from harc.results.paper import collect_paper_inputs
-from harc.results.make import make_tables
-from harc.settings.analysis import AnalysisSettings
-from harc.core.errors import ArtifactError
 
 PAPER = Path(__file__).parents[2] / "paper"
 SECTIONS = sorted(PAPER.glob("sections/*.tex"))
@@ -101,10 +101,10 @@ def test_every_section_is_read_and_every_float_has_a_note():
 def inputs(tmp_path_factory) -> tuple[Path, Path]:
     tree = make_results_tree(tmp_path_factory.mktemp("tree"), prompts=6)
     tables, figures = tree / "tables", tree / "figures"
-    make_tables(tree, list(BACKBONES), list(METHODS), [0], AnalysisSettings(), tables)
+    write_tables(view_tree(tree), tables)
     make_numbers(tables, tables / "numbers.tex")
     outputs = figures / "figure1.pdf", figures / "figure1.png"
-    figure1.plot(tree, list(BACKBONES), list(METHODS), [0], AnalysisSettings(), *outputs)
+    save_figure(figure1.draw(view_tree(tree)), *outputs)
     return tables, figures
 
 

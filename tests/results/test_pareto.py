@@ -4,19 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from harc.results.figures import pareto
-from harc.results.numbers import list_tuning
-from harc.results.tables.layout import render_latex
-from harc.results.tables.tuning import build_table
-from harc.results.tuning_points import read_points
 from harc.core.artifacts import BASE
+from harc.core.errors import ArtifactError
+from harc.core.files import write_text
+from harc.evaluation.score import write_csv
+from harc.evaluation.tuning import COLUMNS, RATES, format_tuned
+from harc.results.figures import pareto
+from harc.results.figures.style import save_figure
+from harc.results.macros.study import list_tuning
+from harc.results.printer import render_latex
+from harc.results.tables.training import build_tuning
+from harc.results.tuning_points import read_points
+from harc.results.view import Results
 from harc.settings.analysis import AnalysisSettings
 from harc.settings.tuning import TuningSettings
-from harc.core.errors import ArtifactError
-from harc.evaluation.score import write_csv
-from harc.core.files import write_text
-from harc.evaluation.tuning import format_tuned
-from harc.evaluation.tuning import COLUMNS, RATES
 
 GRID = ('{"steps": 5}', '{"loss": {"kl": 1.0}}')
 
@@ -34,6 +35,13 @@ def make_row(backbone: str, method: str, point: int, changes: str, asr: float) -
         rate = {"asr": asr, "over_refusal": 0.1}.get(name, 0.9)
         row |= {name: rate, f"{name}_low": rate - 0.05, f"{name}_high": rate + 0.05, f"{name}_n": 48}
     return row
+
+
+def view_of(points: Path | None) -> Results:
+    settings = AnalysisSettings(tuning_points=points)
+    return Results(
+        Path("nowhere"), ["organism-llama", "organism-qwen2"], [0], methods=["sft"], settings=settings
+    )
 
 
 @pytest.fixture
@@ -61,28 +69,25 @@ def test_points_know_which_of_them_was_chosen(points: Path):
 
 
 def test_the_figure_draws_every_point_and_is_the_same_every_time(points: Path, tmp_path: Path):
-    settings = AnalysisSettings(tuning_points=points)
-    units = (tmp_path, ["organism-llama", "organism-qwen2"], ["sft"], [0])
     for name in ("a", "b"):
-        pareto.plot(*units, settings, tmp_path / f"{name}.pdf", tmp_path / f"{name}.png")
+        save_figure(pareto.draw(view_of(points)), tmp_path / f"{name}.pdf", tmp_path / f"{name}.png")
     assert (tmp_path / "a.pdf").read_bytes() == (tmp_path / "b.pdf").read_bytes()
     assert (tmp_path / "a.png").stat().st_size > 10_000
 
 
-def test_without_points_the_figure_and_the_table_say_so(tmp_path: Path):
-    units = (tmp_path, ["organism-llama"], ["sft"], [0])
-    pareto.plot(*units, AnalysisSettings(), tmp_path / "a.pdf", tmp_path / "a.png")
-    assert "no tuning points are named" in render_latex(build_table(None))
+def test_without_points_the_figure_and_the_table_say_so():
+    assert "tuning points, which this profile does not name" in pareto.draw(view_of(None)).remarks
+    assert "no tuning points are named" in render_latex(build_tuning(view_of(None)))
     assert list_tuning([], [])["TuningIneligible"] == "this profile names no tuning."
 
 
 def test_the_table_gives_means_and_marks_the_choice(points: Path):
-    table = build_table(points)
-    assert [(row["method"], row["point"], row["chosen"]) for row in table.rows] == [
+    table = build_tuning(view_of(points))
+    assert [(row["method"], row["point"], row["chosen"]) for row in table.records] == [
         (BASE, -1, False), ("sft", 0, False), ("sft", 1, True),
     ]  # fmt: skip
-    assert table.rows[2]["asr"] == pytest.approx(0.2) and table.rows[2]["runs"] == 2
-    assert all(row["eligible"] for row in table.rows)
+    assert table.records[2]["asr"] == pytest.approx(0.2) and table.records[2]["runs"] == 2
+    assert all(row["eligible"] for row in table.records)
     assert "$\\bullet$" in render_latex(table) and "loss." in render_latex(table)
 
 
@@ -93,7 +98,9 @@ def test_points_without_their_choice_are_an_error(points: Path):
 
 
 def test_the_text_says_how_many_points_and_who_kept_to_none(points: Path):
-    rows = [{name: str(value) for name, value in row.items()} for row in build_table(points).rows]
+    rows = [
+        {name: str(value) for name, value in row.items()} for row in build_tuning(view_of(points)).records
+    ]
     values = {"tuning.over_refusal_allowance": "0.02", "tuning.benign_allowance": "0.03"}
     settings = [{"setting": name, "value": value} for name, value in values.items()]
     macros = list_tuning(rows, settings)

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from fixtures.results_tree import BACKBONES, make_results_tree
+from fixtures.results_tree import BACKBONES, make_results_tree, view_tree
 
-from harc.results.macros.published import list_published
-from harc.results.published import load_published
-from harc.results.tables.layout import read_table, write_table
-from harc.results.tables.published import build_table
-from harc.settings.profile import load_profile
 from harc.core.errors import ConfigError
+from harc.results.macros.evaluation import list_published
+from harc.results.printer import read_table, typeset_body, write_table
+from harc.results.published import load_published
+from harc.results.tables.published import build_published
+from harc.settings.profile import load_profile
 
 FILE = Path(__file__).parents[2] / "config/published.yaml"
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
@@ -59,10 +59,10 @@ def test_models_of_profile_paper_are_the_published_ones():
 
 
 def test_another_backbone_is_not_compared_and_every_row_says_so(tree, tmp_path):
-    table = build_table(FILE, tree, {}, [0])
-    assert {row["status"] for row in table.rows} == {"not run in this profile"}
-    assert all(row["published"] is not None for row in table.rows)
-    lines = [line for line in table.body if line.endswith("\\\\") and "tabular" in line]
+    table = build_published(view_tree(tree, published=FILE, models={}))
+    assert {row["status"] for row in table.records} == {"not run in this profile"}
+    assert all(row["published"] is not None for row in table.records)
+    lines = [line for line in typeset_body(table) if line.endswith("\\\\") and "tabular" in line]
     assert len(lines) == 24 and all("not run in this profile" in line for line in lines)
     write_table(table, tmp_path)
     macros = list_published(read_table(tmp_path / "published.csv"))
@@ -71,8 +71,8 @@ def test_another_backbone_is_not_compared_and_every_row_says_so(tree, tmp_path):
 
 
 def test_the_same_model_is_compared_cell_by_cell(tree):
-    table = build_table(FILE, tree, {BACKBONES[0]: MODEL}, [0])
-    rows = {(row["model_id"], row["our_method"], row["metric"]): row for row in table.rows}
+    table = build_published(view_tree(tree, published=FILE, models={BACKBONES[0]: MODEL}))
+    rows = {(row["model_id"], row["our_method"], row["metric"]): row for row in table.records}
     row = rows[MODEL, "harc", "pap"]
     assert row["status"] == "compared" and row["n"] == 10
     assert row["difference"] == pytest.approx(row["reproduced"] - 0.010)
@@ -80,14 +80,17 @@ def test_the_same_model_is_compared_cell_by_cell(tree):
     assert rows[MODEL, "harc", "mmlu"]["status"] == "not run in this profile"  # a suite that was not run
     assert rows[MODEL, "dpo", "pap"]["status"] == "not run in this profile"  # a method that was not run
     assert rows["Qwen/Qwen2.5-7B-Instruct", "harc", "pap"]["status"] == "not run in this profile"
-    text = "\n".join(table.body)
+    text = "\n".join(typeset_body(table))
     assert "$\\in$" in text or "$\\notin$" in text
     assert "not run}" in text
 
 
 def test_the_published_method_stands_beside_the_released_code_and_the_corrected_method(tree):
-    table = build_table(FILE, tree, {}, [0])
-    assert {row["our_method"] for row in table.rows if row["method"] == "harc"} == {"harc", "harc_released"}
+    table = build_published(view_tree(tree, published=FILE, models={}))
+    assert {row["our_method"] for row in table.records if row["method"] == "harc"} == {
+        "harc",
+        "harc_released",
+    }
 
 
 @pytest.mark.parametrize(

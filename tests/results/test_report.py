@@ -5,15 +5,16 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from fixtures.results_tree import BACKBONES, HOSTILE, METHODS, make_results_tree
+from fixtures.results_tree import BACKBONES, HOSTILE, METHODS, make_results_tree, view_tree
 
-from harc.results.figures import figure1
-from harc.results.report import build_report, collect_examples, make_safe
-from harc.results.make import make_tables
 from harc.core.artifacts import Layout
-from harc.settings.analysis import AnalysisSettings
 from harc.core.errors import ArtifactError
 from harc.core.files import write_json
+from harc.results.catalogue import write_tables
+from harc.results.figures import figure1
+from harc.results.figures.style import save_figure
+from harc.results.report import build_report, collect_examples, make_safe
+from harc.settings.analysis import AnalysisSettings
 
 SETTINGS = AnalysisSettings(report_examples=2)
 
@@ -34,9 +35,9 @@ class Links(HTMLParser):
 @pytest.fixture(scope="module")
 def page(tmp_path_factory) -> Path:
     tree = make_results_tree(tmp_path_factory.mktemp("tree"), prompts=5)
-    make_tables(tree, list(BACKBONES), list(METHODS), [0], SETTINGS, tree / "tables")
+    write_tables(view_tree(tree, settings=SETTINGS), tree / "tables")
     outputs = tree / "figures" / "figure1.pdf", tree / "figures" / "figure1.png"
-    figure1.plot(tree, list(BACKBONES), list(METHODS), [0], SETTINGS, *outputs)
+    save_figure(figure1.draw(view_tree(tree)), *outputs)
     (tree / "figures/dropped.png").write_bytes(b"a figure that the profile no longer has")
     sidecar = {"command": "harc step score --method '<b>'", "code": "c" * 64, "settings_hash": "s" * 64,
                "git_commit": None, "wall_seconds": 1.5, "peak_memory_mb": 90.0}  # fmt: skip

@@ -2,12 +2,13 @@
 
 import pytest
 from fixtures.browser import PROGRAM, Browser, open_browser
-from fixtures.results_tree import BACKBONES, METHODS, make_results_tree
+from fixtures.results_tree import BACKBONES, METHODS, make_results_tree, view_tree
 
-from harc.results.figures import figure1
-from harc.results.report import build_report
-from harc.results.make import make_tables
 from harc.core.artifacts import Layout
+from harc.results.catalogue import write_tables
+from harc.results.figures import figure1
+from harc.results.figures.style import save_figure
+from harc.results.report import build_report
 from harc.settings.analysis import AnalysisSettings
 
 pytestmark = [
@@ -24,9 +25,9 @@ PRESS = """document.querySelectorAll("#tables ~ details table")[0].tHead.rows[0]
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     tree = make_results_tree(tmp_path_factory.mktemp("tree"), prompts=5)
-    make_tables(tree, list(BACKBONES), list(METHODS), [0], SETTINGS, tree / "tables")
+    write_tables(view_tree(tree, settings=SETTINGS), tree / "tables")
     outputs = tree / "figures/figure1.pdf", tree / "figures/figure1.png"
-    figure1.plot(tree, list(BACKBONES), list(METHODS), [0], SETTINGS, *outputs)
+    save_figure(figure1.draw(view_tree(tree)), *outputs)
     build_report(Layout(tree), list(BACKBONES), list(METHODS), [0], SETTINGS, "fake", figures=outputs[1:])
     return tree / "report.html"
 

@@ -6,21 +6,21 @@ import math
 from pathlib import Path
 
 import pytest
-from fixtures.results_tree import BACKBONES, METHODS, make_results_tree
+from fixtures.results_tree import BACKBONES, METHODS, make_results_tree, view_tree
 from pydantic import Field
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from harc.results.comparisons import (POOLED, compare_methods, describe_change, list_pairs)
-from harc.results.latex import (escape_latex, format_p, format_rate, format_signed, make_breakable)
-from harc.results.outcomes import Outcome, merge_units, read_outcomes
-from harc.results.rates import estimate_difference, estimate_rate
-from harc.results.make import TABLES, make_tables
-from harc.results.tables.hyperparameters import list_settings, merge_methods
-from harc.results.tables.layout import read_table
-from harc.settings.base import Settings
-from harc.methods.harc_released import list_switches
 from harc.core.errors import DataError
+from harc.methods.harc_released import list_switches
+from harc.results.catalogue import TABLES, write_tables
+from harc.results.comparisons import POOLED, compare_methods, describe_change, list_pairs
+from harc.results.latex import escape_latex, format_p, format_rate, format_signed, make_breakable
+from harc.results.outcomes import Outcome, merge_units, read_outcomes
+from harc.results.printer import read_table
+from harc.results.rates import estimate_difference, estimate_rate
+from harc.results.tables.settings import list_settings, merge_methods
+from harc.settings.base import Settings
 
 ATTACKS = ("pair", "pap", "deepinception", "codeattack")
 
@@ -48,7 +48,7 @@ def tree(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def tables(tree, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("tables")
-    make_tables(tree, list(BACKBONES), list(METHODS), [0], Outer(), out)
+    write_tables(view_tree(tree, profile=Outer()), out)
     return out
 
 
@@ -59,7 +59,7 @@ def test_every_declared_table_is_written_twice_over(tables):
 
 
 def test_equal_results_give_equal_bytes(tree, tables, tmp_path):
-    make_tables(tree, list(BACKBONES), list(METHODS), [0], Outer(), tmp_path)
+    write_tables(view_tree(tree, profile=Outer()), tmp_path)
     for path in tables.iterdir():
         assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
 
@@ -179,7 +179,7 @@ def test_words_follow_the_interval():
 
 
 def test_a_missing_method_shows_in_cells_and_notes(tree, tmp_path):
-    make_tables(tree, [BACKBONES[0]], [*METHODS, "dpo"], [0], Outer(), tmp_path)
+    write_tables(view_tree(tree, backbones=[BACKBONES[0]], methods=[*METHODS, "dpo"]), tmp_path)
     text = (tmp_path / "table1.tex").read_text(encoding="utf-8")
     assert "n/a$^\\dagger$" in text and "not evaluated in this profile" in text
     row = next(r for r in read_table(tmp_path / "table1.csv") if r["method"] == "dpo")
@@ -187,7 +187,7 @@ def test_a_missing_method_shows_in_cells_and_notes(tree, tmp_path):
 
 
 def test_an_empty_tree_gives_tables_not_a_crash(tmp_path):
-    make_tables(tmp_path / "nothing", list(BACKBONES), list(METHODS), [0], Outer(), tmp_path / "out")
+    write_tables(view_tree(tmp_path / "nothing"), tmp_path / "out")
     assert "n/a" in (tmp_path / "out" / "table1.tex").read_text(encoding="utf-8")
     assert "no projections" in (tmp_path / "out" / "separability.tex").read_text(encoding="utf-8")
 
@@ -227,7 +227,7 @@ def test_no_cell_is_blank_and_every_missing_number_has_its_footnote(tmp_path, la
             path.write_text("".join(line for line in lines if ",scary_safe," not in line), encoding="utf-8")
     methods = [*METHODS, "dpo"] if lack == "method" else list(METHODS)
     root = tree / "nothing" if lack == "everything" else tree
-    make_tables(root, list(BACKBONES), methods, [0], Outer(), tmp_path / "out")
+    write_tables(view_tree(root, methods=methods), tmp_path / "out")
     marked = 0
     for path in sorted((tmp_path / "out").glob("*.tex")):
         text = path.read_text(encoding="utf-8")
@@ -248,7 +248,7 @@ def test_a_nan_in_a_log_is_an_error_that_names_its_line(tmp_path):
         rows = [json.loads(line) | {"couple": math.nan} for line in path.read_text().splitlines()]
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(DataError, match=r"training_log.jsonl:1: .*NaN, which JSON does not have"):
-        make_tables(tree, list(BACKBONES), list(METHODS), [0], Outer(), tmp_path / "out")
+        write_tables(view_tree(tree), tmp_path / "out")
 
 
 def test_numbers_look_as_in_the_published_table():
@@ -302,7 +302,7 @@ def test_a_model_that_garbles_everything_does_not_look_safe_in_the_main_table(tm
         writer = csv.DictWriter(handle, list(lines[0]))
         writer.writeheader()
         writer.writerows(lines)
-    make_tables(tree, list(BACKBONES), list(METHODS), [0], Outer(), tmp_path / "out")
+    write_tables(view_tree(tree), tmp_path / "out")
     row = next(
         row
         for row in read_table(tmp_path / "out/table1.csv")

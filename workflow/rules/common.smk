@@ -30,6 +30,7 @@ from harc.steps.reference import (
     locate_stamp,
     stands_in,
 )
+from harc.results.catalogue import write_captions
 from harc.steps.build_paper import PDF, find_latex
 
 # `harc` comes from the environment that runs Snakemake, also where that environment is not activated.
@@ -133,19 +134,23 @@ def memory_of(wildcards):
     return int(1000 * getattr(BACKBONES[wildcards.backbone], "memory_gb", 2.5))
 
 
+CAPTIONS = Path(".snakemake/captions").resolve()
+write_captions(CAPTIONS)
+
+
 def show(step, path):
     """A table or figure with its caption in Snakemake's report; any other file as it is."""
     if step == "make_figure" and path.suffix == ".png":
         return report(
             path,
-            caption="../report/figure.rst",
+            caption=str(CAPTIONS / "figure.rst"),
             category="Figures",
             labels={"figure": "{figure}"},
         )
     if step in ("make_tables", "tabulate_compute") and path.suffix == ".csv":
         return report(
             path,
-            caption=f"../report/{path.stem}.rst",
+            caption=str(CAPTIONS / f"{path.stem}.rst"),
             category="Tables",
             labels={"table": path.stem},
         )

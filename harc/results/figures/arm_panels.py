@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+from harc.core.artifacts import BASE
 from harc.results.arms import Arm
 from harc.results.tables.claims import evidence_bounds
 from harc.results.vocabulary import name_backbone, name_method
-from harc.core.artifacts import BASE
 
 LABELS = {
     "mean_asr": "mean attack success",

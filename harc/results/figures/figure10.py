@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from harc.results.categories import Cell, list_categories, tabulate_categories
-from harc.results.figures.style import GREY, open_figure, say_missing
+from harc.results.figures.style import GREY, Canvas, open_canvas, say_missing
 from harc.results.latex import format_rate
-from harc.results.outcomes import list_outcome_files, read_by_seed
-from harc.results.vocabulary import (ATTACKS, include_base, name_backbone, name_method, name_suite)
-from harc.settings.analysis import AnalysisSettings
+from harc.results.view import Results
+from harc.results.vocabulary import ATTACKS, name_backbone, name_method, name_suite
 
 COLOURS = "Blues"  # one hue from light to dark: even in grey, and for the colour-blind
 DARK_ABOVE = 0.55  # rate from which a cell's text is white
@@ -20,11 +19,9 @@ LABEL = 56  # points from a map to the names of its methods
 Tables = Mapping[str, list[list[Cell]] | None]
 
 
-def list_inputs(
-    results_root: Path, backbones: Sequence[str], methods: Sequence[str], seeds: Sequence[int]
-) -> list[Path]:
-    """Files that the figure reads: every model's outcomes."""
-    return list_outcome_files(results_root, backbones, include_base(methods), seeds)
+def list_inputs(view: Results) -> list[Path]:
+    """Every model's outcomes."""
+    return view.list_files("scores", view.every_method)
 
 
 def _common_counts(tables: Tables) -> list[int]:
@@ -49,15 +46,8 @@ def _draw_map(axes, tables: Tables, categories: Sequence[str], first: bool) -> N
     rates = np.full((count * len(tables), width), np.nan)
     for block, table in enumerate(tables.values()):
         if table is None:
-            axes.text(
-                width / 2,
-                (block + 0.5) * count,
-                "not available",
-                ha="center",
-                va="center",
-                fontsize=6,
-                color=GREY,
-            )
+            middle = width / 2, (block + 0.5) * count
+            axes.text(*middle, "not available", ha="center", va="center", fontsize=6, color=GREY)
             continue
         for row, cells in enumerate(table):
             for column, cell in enumerate(cells):
@@ -93,37 +83,25 @@ def _name_methods(axes, methods: Sequence[str]) -> None:
         )
 
 
-def plot(
-    results_root: Path,
-    backbones: Sequence[str],
-    methods: Sequence[str],
-    seeds: Sequence[int],
-    settings: AnalysisSettings,
-    out_pdf: Path,
-    out_png: Path,
-) -> None:
+def draw(view: Results) -> Canvas:
     """Draw the figure: a map per backbone; goals of several seeds add up."""
-    shown = include_base(methods)
-    height = ROW * len(ATTACKS) * len(shown) + 1.0
-    with open_figure(1, max(1, len(backbones)), height, out_pdf, out_png) as (_, panels, remarks):
-        for index, (axes, backbone) in enumerate(zip(panels[0], backbones, strict=False)):
-            read = {method: read_by_seed(results_root, backbone, method, seeds) for method in shown}
-            held = {method: [o for own in by_seed.values() for o in own] for method, by_seed in read.items()}
-            categories = list_categories([o for own in held.values() for o in own], ATTACKS)
-            remarks += [
-                f"{name_method(m)} on {name_backbone(backbone)}" for m, own in held.items() if not own
-            ]
-            axes.set_title(f"{name_backbone(backbone)}, seeds: {', '.join(map(str, seeds))}", fontsize=8)
-            if not categories:
-                say_missing(axes, "outcomes under any attack")
-                continue
-            tables = {
-                m: tabulate_categories(own, ATTACKS, categories) if own else None for m, own in held.items()
-            }
-            _draw_map(axes, tables, categories, first=index == 0)
-            if index == 0:
-                _name_methods(axes, shown)
-            if any(cell.n == 0 for table in tables.values() if table for row in table for cell in row):
-                remarks.append(
-                    f"-- marks a category without goals under that attack ({name_backbone(backbone)})"
-                )
+    methods = view.every_method
+    canvas = open_canvas(1, len(view.backbones), ROW * len(ATTACKS) * len(methods) + 1.0)
+    for index, (axes, backbone) in enumerate(zip(canvas.panels[0], view.backbones, strict=False)):
+        name = name_backbone(backbone)
+        held = {m: [o for own in view.outcomes(backbone, m).values() for o in own] for m in methods}
+        categories = list_categories([o for own in held.values() for o in own], ATTACKS)
+        canvas.remarks += [f"{name_method(method)} on {name}" for method, own in held.items() if not own]
+        axes.set_title(f"{name}, seeds: {', '.join(map(str, view.seeds))}", fontsize=8)
+        if not categories:
+            say_missing(axes, "outcomes under any attack")
+            continue
+        tables = {
+            m: tabulate_categories(own, ATTACKS, categories) if own else None for m, own in held.items()
+        }
+        _draw_map(axes, tables, categories, first=index == 0)
+        if index == 0:
+            _name_methods(axes, methods)
+        if any(cell.n == 0 for table in tables.values() if table for row in table for cell in row):
+            canvas.remarks.append(f"-- marks a category without goals under that attack ({name})")
+    return canvas

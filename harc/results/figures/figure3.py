@@ -1,15 +1,23 @@
 """Figure 3: cosine of the harmfulness and refusal directions per slot before and after each method."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from harc.results.figures.style import (add_legend, open_figure, say_missing, style_method)
-from harc.results.geometry import (SIDES, list_direction_files, mean_profile, read_band, read_geometries)
-from harc.results.vocabulary import include_base, name_backbone, name_method
-from harc.settings.analysis import AnalysisSettings
+from harc.results.figures.style import (
+    Canvas,
+    count_seeds,
+    draw_profile,
+    open_canvas,
+    say_missing,
+    style_line,
+)
+from harc.results.geometry import SIDES, mean_profile, read_band, read_geometries
+from harc.results.view import Results
+from harc.results.vocabulary import name_backbone, name_method
 
 NULL_ARM = "permuted_label"
 
@@ -22,43 +30,26 @@ def select_options(profile: Any) -> dict[str, Any]:
     return {"nulls": [[backbone, seed] for backbone in scope.backbones for seed in scope.seeds]}
 
 
-def list_further_inputs(results_root: Path, nulls: Sequence[Sequence]) -> list[Path]:
-    """Directions of the null."""
-    return [
+def list_inputs(view: Results) -> list[Path]:
+    """Directions and layer choices of the base, of every method, and of the null."""
+    nulls = [
         path
-        for backbone, seed in nulls
-        for path in list_direction_files(results_root, [backbone], [NULL_ARM], [seed])
+        for backbone, seed in view.options.get("nulls", ())
+        for path in replace(view, backbones=[backbone]).list_files("directions", [NULL_ARM], [seed])
     ]
+    return [*view.list_files("directions", view.every_method), *nulls]
 
 
-def list_inputs(
-    results_root: Path, backbones: Sequence[str], methods: Sequence[str], seeds: Sequence[int]
-) -> list[Path]:
-    """Files that the figure reads: directions and layer choices of the base and of every method."""
-    return list_direction_files(results_root, backbones, include_base(methods), seeds)
-
-
-def _draw_method(axes, method: str, profile) -> None:
-    colour, marker, line = style_method(method)
-    slots = np.arange(len(profile.cosine))
-    axes.plot(slots, profile.cosine, color=colour, marker=marker, linestyle=line, label=name_method(method))
-    if not np.isnan(profile.low).all():
-        axes.fill_between(slots, profile.low, profile.high, color=colour, alpha=0.15, linewidth=0)
-
-
-def _draw_null(panels, results_root: Path, backbone: str, nulls: Sequence[Sequence]) -> None:
+def _draw_null(panels, view: Results, backbone: str) -> None:
     """Hatch the null: the bootstrap band of one seed, the extremes of several; a line where there is no band."""
-    seeds = [seed for name, seed in nulls if name == backbone]
-    geometries = read_geometries(results_root, backbone, NULL_ARM, seeds).values()
+    seeds = [seed for name, seed in view.options.get("nulls", ()) if name == backbone]
+    geometries = read_geometries(view.root, backbone, NULL_ARM, seeds).values()
+    band = {"facecolor": "none", "edgecolor": "0.35", "hatch": "////", "linewidth": 0.3, "zorder": 1}
+    style = {"color": "0.35", "linestyle": (0, (1, 2)), "label": name_method(NULL_ARM)}
     for axes, side in zip(panels, SIDES, strict=True):
-        if not geometries:
-            continue
-        profile = mean_profile([geometry.profiles[side] for geometry in geometries])
-        slots = np.arange(len(profile.cosine))
-        axes.plot(slots, profile.cosine, color="0.35", linestyle=(0, (1, 2)), label=name_method(NULL_ARM))
-        if not np.isnan(profile.low).all():
-            band = {"facecolor": "none", "edgecolor": "0.35", "hatch": "////", "linewidth": 0.3}
-            axes.fill_between(slots, profile.low, profile.high, zorder=1, **band)
+        if geometries:
+            profile = mean_profile([geometry.profiles[side] for geometry in geometries])
+            draw_profile(axes, np.arange(len(profile.cosine)), profile, band, **style)
 
 
 def _mark_bands(axes, bands: Sequence[tuple[int, ...]]) -> None:
@@ -68,18 +59,21 @@ def _mark_bands(axes, bands: Sequence[tuple[int, ...]]) -> None:
             axes.axvspan(slot - 0.5, slot + 0.5, color="0.5", alpha=0.25 / len(bands), linewidth=0, zorder=0)
 
 
-def _draw_column(panels, results_root, backbone, methods, seeds) -> tuple[int, list[str]]:
+def _draw_column(panels, view: Results, backbone: str) -> tuple[int, list[str]]:
     """Draw one backbone's panels; returns the number of seeds and what is missing."""
     remarks, most = [], 0
-    bands = [band for band in (read_band(results_root, backbone, seed) for seed in seeds) if band]
-    for method in methods:
-        geometries = read_geometries(results_root, backbone, method, seeds)
+    bands = [band for seed in view.seeds if (band := read_band(view.root, backbone, seed))]
+    for method in view.every_method:
+        geometries = view.geometries(backbone, method)
         most = max(most, len(geometries))
         if not geometries:
             remarks.append(f"{name_method(method)} on {name_backbone(backbone)}")
             continue
+        style = style_line(method)
+        band = {"color": style["color"], "alpha": 0.15, "linewidth": 0}
         for axes, side in zip(panels, SIDES, strict=True):
-            _draw_method(axes, method, mean_profile([g.profiles[side] for g in geometries.values()]))
+            profile = mean_profile([geometry.profiles[side] for geometry in geometries.values()])
+            draw_profile(axes, np.arange(len(profile.cosine)), profile, band, **style)
     for axes in panels:
         axes.axhline(0, color="0.6", linewidth=0.6, zorder=1)
         axes.set_ylim(-1, 1.02)
@@ -90,30 +84,17 @@ def _draw_column(panels, results_root, backbone, methods, seeds) -> tuple[int, l
     return most, remarks
 
 
-def plot(
-    results_root: Path,
-    backbones: Sequence[str],
-    methods: Sequence[str],
-    seeds: Sequence[int],
-    settings: AnalysisSettings,
-    out_pdf: Path,
-    out_png: Path,
-    nulls: Sequence[Sequence] = (),
-) -> None:
+def draw(view: Results) -> Canvas:
     """Draw the figure: a column per backbone, prompt side above response side, trained slots shaded, null hatched."""
-    columns = max(1, len(backbones))
-    with open_figure(2, columns, 4.2, out_pdf, out_png, sharey=True, sharex="col") as (
-        figure,
-        panels,
-        remarks,
-    ):
-        for column, backbone in enumerate(backbones):
-            shown = panels[:, column]
-            count, missing = _draw_column(shown, results_root, backbone, include_base(methods), seeds)
-            remarks.extend(missing)
-            _draw_null(shown, results_root, backbone, nulls)
-            shown[0].set_title(f"{name_backbone(backbone)} ({count} seed{'s' if count != 1 else ''})")
-            shown[1].set_xlabel("slot (residual entering block)")
-        for axes, side in zip(panels[:, 0], SIDES, strict=True):
-            axes.set_ylabel(f"cosine, {side} side")
-        add_legend(figure, panels, map(name_method, [*include_base(methods), NULL_ARM]), 6)
+    canvas = open_canvas(2, len(view.backbones), 4.2, sharey=True, sharex="col")
+    for column, backbone in enumerate(view.backbones):
+        shown = canvas.panels[:, column]
+        count, missing = _draw_column(shown, view, backbone)
+        canvas.remarks += missing
+        _draw_null(shown, view, backbone)
+        shown[0].set_title(f"{name_backbone(backbone)} ({count_seeds(count)})")
+        shown[1].set_xlabel("slot (residual entering block)")
+    for axes, side in zip(canvas.panels[:, 0], SIDES, strict=True):
+        axes.set_ylabel(f"cosine, {side} side")
+    canvas.add_legend(map(name_method, [*view.every_method, NULL_ARM]), 6)
+    return canvas

@@ -4,13 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.lines import Line2D
+
+from harc.core.artifacts import BASE
 from harc.results.figures.plane_panel import CLASSES, draw_plane, leave_headroom
-from harc.results.figures.style import open_figure, say_missing
-from harc.results.geometry import SIDES, list_direction_files, read_band
-from harc.results.plane import AFTER, choose_slot, list_projection_files, read_plane
-from harc.results.trajectories import (AXES, Trajectories, estimate_band, list_trajectory_files, read_trajectories)
+from harc.results.figures.style import Canvas, open_canvas, say_missing
+from harc.results.geometry import SIDES, read_band
+from harc.results.plane import AFTER, choose_slot, read_plane
+from harc.results.trajectories import AXES, Trajectories, estimate_band, read_trajectories
+from harc.results.view import Results
 from harc.results.vocabulary import ATTACKS, name_backbone, name_method
-from harc.core.artifacts import BASE, Layout
 from harc.settings.analysis import AnalysisSettings
 
 # class of an answer: label, colour, marker
@@ -29,15 +32,13 @@ def select_units(profile: Any) -> list[list]:
     return [list(profile.backbones), list(profile.trajectories.methods), list(profile.seeds[:1])]
 
 
-def list_inputs(
-    results_root: Path, backbones: Sequence[str], methods: Sequence[str], seeds: Sequence[int]
-) -> list[Path]:
-    """Files that the figure reads: projections under HARC, trajectories, the base's layer choice."""
-    after = [method for method in methods if method == AFTER]
+def list_inputs(view: Results) -> list[Path]:
+    """Projections under HARC, trajectories, the base's layer choice."""
+    after = [method for method in view.methods if method == AFTER]
     return [
-        *list_direction_files(results_root, backbones, [BASE] if methods else [], seeds),
-        *list_projection_files(results_root, backbones, after, seeds),
-        *list_trajectory_files(results_root, backbones, methods, seeds),
+        *view.list_files("directions", [BASE] if view.methods else []),
+        *view.list_files("projections", after),
+        *view.list_files("trajectories", view.methods),
     ]
 
 
@@ -64,13 +65,14 @@ def _draw_trajectories(
     return remarks
 
 
-def _draw_backbone(panels, results_root: Path, backbone: str, methods, seed: int, settings) -> list[str]:
+def _draw_backbone(panels, view: Results, backbone: str) -> list[str]:
     """Two rows: the plane's two sides on the left, the trajectory's two axes on the right."""
-    layout, label = Layout(results_root), name_backbone(backbone)
+    layout, label, seed = view.layout, name_backbone(backbone), view.seeds[0]
+    methods, settings = view.methods, view.settings
     plane = read_plane(layout.directions(backbone, AFTER, seed)) if AFTER in methods else None
     read = {method: read_trajectories(layout.trajectories(backbone, method, seed)) for method in methods}
     traces = {method: traced for method, traced in read.items() if traced is not None}
-    band = read_band(results_root, backbone, seed) if methods else ()
+    band = read_band(view.root, backbone, seed) if methods else ()
     remarks = [
         f"trajectories of {name_method(method)} on {label}" for method in methods if method not in traces
     ]
@@ -94,10 +96,8 @@ def _draw_backbone(panels, results_root: Path, backbone: str, methods, seed: int
     return remarks if plane is not None else [f"the plane of {label}", *remarks]
 
 
-def _make_handles(methods: Sequence[str]) -> list[Any]:
+def _make_handles(methods: Sequence[str]) -> list[Line2D]:
     """Marks of the plane's classes, colours of the answers' classes, line styles of the methods."""
-    from matplotlib.lines import Line2D
-
     handles = [
         Line2D([], [], ls="", marker=marker, color=colour, markerfacecolor="none", markersize=4, label=name)
         for name, _, _, colour, marker, _ in CLASSES
@@ -112,25 +112,16 @@ def _make_handles(methods: Sequence[str]) -> list[Any]:
     ]
 
 
-def plot(
-    results_root: Path,
-    backbones: Sequence[str],
-    methods: Sequence[str],
-    seeds: Sequence[int],
-    settings: AnalysisSettings,
-    out_pdf: Path,
-    out_png: Path,
-) -> None:
+def draw(view: Results) -> Canvas:
     """Draw the figure for the first seed; bands are bootstrap intervals over answers."""
-    rows = 2 * max(1, len(backbones))
-    shape = {"width_ratios": (1, 1.25)}
-    with open_figure(rows, 2, 1.6 * rows + 0.9, out_pdf, out_png, **shape) as (figure, panels, remarks):
-        for index, backbone in enumerate(backbones):
-            own = panels[2 * index : 2 * index + 2]
-            remarks.extend(_draw_backbone(own, results_root, backbone, methods, seeds[0], settings))
-        for left, right in panels:
-            leave_headroom(left)
-            leave_headroom(right)
-        panels[-1, 0].set_xlabel("refusal")
-        panels[-1, 1].set_xlabel("token of the answer")
-        figure.legend(handles=_make_handles(methods), loc="outside upper center", ncols=4, columnspacing=1.2)
+    rows = 2 * max(1, len(view.backbones))
+    canvas = open_canvas(rows, 2, 1.6 * rows + 0.9, width_ratios=(1, 1.25))
+    for index, backbone in enumerate(view.backbones):
+        canvas.remarks += _draw_backbone(canvas.panels[2 * index : 2 * index + 2], view, backbone)
+    for axes in canvas.panels.flat:
+        leave_headroom(axes)
+    canvas.panels[-1, 0].set_xlabel("refusal")
+    canvas.panels[-1, 1].set_xlabel("token of the answer")
+    handles = _make_handles(view.methods)
+    canvas.figure.legend(handles=handles, loc="outside upper center", ncols=4, columnspacing=1.2)
+    return canvas

@@ -1,41 +1,27 @@
 """Figure 6: the terms of the loss while training, per method and backbone."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from harc.results.figures.style import (add_legend, open_figure, say_missing, style_method)
-from harc.results.training_logs import (TERMS, list_log_files, read_logs, read_term)
-from harc.results.vocabulary import name_backbone, name_method, sort_methods
-from harc.core.artifacts import BASE
-from harc.settings.analysis import AnalysisSettings
+from harc.results.figures.style import Canvas, count_seeds, open_canvas, say_missing, style_line
+from harc.results.training_logs import TERMS, read_logs, read_term
+from harc.results.view import Results
+from harc.results.vocabulary import name_backbone, name_method
 
 
-def list_inputs(
-    results_root: Path, backbones: Sequence[str], methods: Sequence[str], seeds: Sequence[int]
-) -> list[Path]:
-    """Files that the figure reads: every adapter's training log."""
-    return list_log_files(results_root, backbones, methods, seeds)
+def list_inputs(view: Results) -> list[Path]:
+    """Every adapter's training log."""
+    return view.list_files("adapters", view.every_method[1:])
 
 
 def _draw_method(axes, method: str, logs: dict[int, list[dict]], term: str) -> bool:
     """One line per seed, the first with the label; says whether there was anything to draw."""
-    colour, marker, line = style_method(method)
-    drawn = False
+    style, drawn = style_line(method), False
     for rows in logs.values():
         steps, values = read_term(rows, term)
         if not steps:
             continue
-        axes.plot(
-            steps,
-            values,
-            color=colour,
-            linestyle=line,
-            marker=marker,
-            markevery=max(1, len(steps) // 6),
-            alpha=0.6 if drawn else 1.0,
-            label=None if drawn else name_method(method),
-        )
-        drawn = True
+        axes.plot(steps, values, markevery=max(1, len(steps) // 6), alpha=0.6 if drawn else 1.0, **style)
+        style["label"], drawn = None, True
     return drawn
 
 
@@ -50,28 +36,20 @@ def _draw_row(row, logs: dict[str, dict[int, list[dict]]]) -> None:
         axes.tick_params(axis="y", labelsize=6.5)
 
 
-def plot(
-    results_root: Path,
-    backbones: Sequence[str],
-    methods: Sequence[str],
-    seeds: Sequence[int],
-    settings: AnalysisSettings,
-    out_pdf: Path,
-    out_png: Path,
-) -> None:
+def draw(view: Results) -> Canvas:
     """Draw the figure: a row per backbone, a column per term, one line per method and seed."""
-    trained = sort_methods([method for method in methods if method != BASE])
-    rows, height = max(1, len(backbones)), 1.7 * len(backbones) + 0.7
-    with open_figure(rows, len(TERMS), height, out_pdf, out_png, sharex=True) as (figure, panels, remarks):
-        for row, backbone in zip(panels, backbones, strict=False):
-            logs = {method: read_logs(results_root, backbone, method, seeds) for method in trained}
-            absent = [name_method(method) for method, held in logs.items() if not held]
-            remarks.extend(f"{name} on {name_backbone(backbone)}" for name in absent)
-            count = max((len(held) for held in logs.values()), default=0)
-            _draw_row(row, logs)
-            row[0].set_ylabel(f"{name_backbone(backbone)}\n{count} seed{'s' if count != 1 else ''}")
-        for axes, label in zip(panels[0], TERMS.values(), strict=True):
-            axes.set_title(label.replace(", ", ",\n").replace(" on ", "\non "), fontsize=7.5)
-        for axes in panels[-1]:
-            axes.set_xlabel("step")
-        add_legend(figure, panels, map(name_method, trained), 6)
+    trained = view.every_method[1:]
+    canvas = open_canvas(len(view.backbones), len(TERMS), 1.7 * len(view.backbones) + 0.7, sharex=True)
+    for row, backbone in zip(canvas.panels, view.backbones, strict=False):
+        logs = {method: read_logs(view.root, backbone, method, view.seeds) for method in trained}
+        absent = [name_method(method) for method, held in logs.items() if not held]
+        canvas.remarks += [f"{name} on {name_backbone(backbone)}" for name in absent]
+        _draw_row(row, logs)
+        count = max((len(held) for held in logs.values()), default=0)
+        row[0].set_ylabel(f"{name_backbone(backbone)}\n{count_seeds(count)}")
+    for axes, label in zip(canvas.panels[0], TERMS.values(), strict=True):
+        axes.set_title(label.replace(", ", ",\n").replace(" on ", "\non "), fontsize=7.5)
+    for axes in canvas.panels[-1]:
+        axes.set_xlabel("step")
+    canvas.add_legend(map(name_method, trained), 6)
+    return canvas

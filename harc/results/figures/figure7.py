@@ -4,15 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harc.results.arms import Arm, measure_arms
-from harc.results.evidence import ResultsView
-from harc.results.figures.arm_panels import (LABELS, Value, find_value, list_missing, make_title)
-from harc.results.figures.style import (add_legend, open_figure, say_missing, style_index)
-from harc.results.geometry import list_direction_files
-from harc.results.outcomes import list_outcome_files
-from harc.results.vocabulary import name_backbone, name_method
 from harc.core.artifacts import BASE
-from harc.settings.analysis import AnalysisSettings
+from harc.results.arms import Arm, measure_arms
+from harc.results.figures.arm_panels import LABELS, Value, find_value, list_missing, make_title
+from harc.results.figures.style import Canvas, open_canvas, say_missing, style_index
+from harc.results.view import Results
+from harc.results.vocabulary import name_backbone, name_method
 
 SPREAD = 0.34  # distance of the backbones' marks around a row, in rows
 
@@ -28,14 +25,9 @@ def select_options(profile: Any) -> dict[str, Any]:
     return {"of": profile.ablation.of}
 
 
-def list_inputs(
-    results_root: Path, backbones: Sequence[str], methods: Sequence[str], seeds: Sequence[int]
-) -> list[Path]:
-    """Files that the figure reads: outcomes and directions of arms and references."""
-    return [
-        *list_outcome_files(results_root, backbones, methods, seeds),
-        *list_direction_files(results_root, backbones, methods, seeds),
-    ]
+def list_inputs(view: Results) -> list[Path]:
+    """Outcomes and directions of arms and references."""
+    return [path for kind in ("scores", "directions") for path in view.list_files(kind, view.methods)]
 
 
 def _draw_arm(axes, place: float, point: Value, style: tuple, label: str, own: bool) -> None:
@@ -47,13 +39,13 @@ def _draw_arm(axes, place: float, point: Value, style: tuple, label: str, own: b
     axes.plot(value, place, ls="", marker=marker, color=colour, markerfacecolor=face, label=label, zorder=3)
 
 
-def _draw_panel(axes, panel: str, arms: dict[str, list[Arm]], of: str, settings: AnalysisSettings) -> None:
+def _draw_panel(axes, panel: str, arms: dict[str, list[Arm]], of: str, confidence: float) -> None:
     """Draw one quantity for every backbone."""
     for index, (backbone, held) in enumerate(arms.items()):
         style = style_index(index)
         shift = SPREAD * (index - (len(arms) - 1) / 2)
         for row, arm in enumerate(held):
-            point = find_value(arm, panel, settings.confidence)
+            point = find_value(arm, panel, confidence)
             if point is None:
                 continue
             _draw_arm(axes, row + shift, point, style, name_backbone(backbone), arm.name == of)
@@ -69,35 +61,26 @@ def _mark_groups(axes, names: Sequence[str], references: int) -> None:
         axes.axhline(place - 0.5, color="0.8", linewidth=0.6, zorder=0)
 
 
-def plot(
-    results_root: Path,
-    backbones: Sequence[str],
-    methods: Sequence[str],
-    seeds: Sequence[int],
-    settings: AnalysisSettings,
-    out_pdf: Path,
-    out_png: Path,
-    of: str = "harc",
-) -> None:
+def draw(view: Results) -> Canvas:
     """Draw the figure: a row per arm, a mark per backbone, the method's own values as vertical lines."""
-    view = ResultsView(results_root, backbones, seeds, settings.confidence)
-    arms = {backbone: measure_arms(view, backbone, methods, of) for backbone in backbones if methods}
-    shape = (1, len(LABELS), max(0.21 * len(methods) + 1.1, 2.0))
-    with open_figure(*shape, out_pdf, out_png, sharey=True) as (figure, panels, remarks):
-        every = [arm for held in arms.values() for arm in held]
-        for axes, panel in zip(panels[0], LABELS, strict=True):
-            if not every:
-                say_missing(axes, "arms of an ablation")
-                continue
-            _draw_panel(axes, panel, arms, of, settings)
-            axes.set_title(make_title(panel, every, seeds))
-            references = sum(name in (BASE, "no_coupling", of) for name in methods)
-            _mark_groups(axes, methods, references)
+    methods, of = view.methods, view.options.get("of", "harc")
+    arms = {backbone: measure_arms(view, backbone, methods, of) for backbone in view.backbones if methods}
+    canvas = open_canvas(1, len(LABELS), max(0.21 * len(methods) + 1.1, 2.0), sharey=True)
+    every = [arm for held in arms.values() for arm in held]
+    for axes, panel in zip(canvas.panels[0], LABELS, strict=True):
         if not every:
-            remarks.append("arms, which this profile does not run")
-            return
-        first = panels[0, 0]
-        first.set_yticks(range(len(methods)), [name_method(name) for name in methods])
-        first.set_ylim(len(methods) - 0.5, -0.5)
-        add_legend(figure, panels, map(name_backbone, backbones), 4)
-        remarks.extend(list_missing(arms, settings.confidence))
+            say_missing(axes, "arms of an ablation")
+            continue
+        _draw_panel(axes, panel, arms, of, view.confidence)
+        axes.set_title(make_title(panel, every, view.seeds))
+        references = sum(name in (BASE, "no_coupling", of) for name in methods)
+        _mark_groups(axes, methods, references)
+    if not every:
+        canvas.remarks.append("arms, which this profile does not run")
+        return canvas
+    first = canvas.panels[0, 0]
+    first.set_yticks(range(len(methods)), [name_method(name) for name in methods])
+    first.set_ylim(len(methods) - 0.5, -0.5)
+    canvas.add_legend(map(name_backbone, view.backbones), 4)
+    canvas.remarks += list_missing(arms, view.confidence)
+    return canvas

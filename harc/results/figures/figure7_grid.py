@@ -8,16 +8,13 @@ from typing import Any
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from harc.results.arms import Arm, measure_arms
-from harc.results.evidence import ResultsView
-from harc.results.figures.arm_panels import (GAINS, LABELS, Value, find_value, list_missing, make_title)
-from harc.results.figures.style import open_figure, say_missing
-from harc.results.geometry import list_direction_files
-from harc.results.latex import format_rate
-from harc.results.outcomes import list_outcome_files
-from harc.results.vocabulary import name_backbone
 from harc.core.artifacts import BASE
-from harc.settings.analysis import AnalysisSettings
+from harc.results.arms import Arm, measure_arms
+from harc.results.figures.arm_panels import GAINS, LABELS, Value, find_value, list_missing, make_title
+from harc.results.figures.style import Canvas, open_canvas, say_missing
+from harc.results.latex import format_rate
+from harc.results.view import Results
+from harc.results.vocabulary import name_backbone
 
 COLOURS = "Blues"  # one hue, so that lightness alone tells
 Points = Sequence[Sequence[Any]]  # run, margin, weight of KL
@@ -35,15 +32,10 @@ def select_options(profile: Any) -> dict[str, Any]:
     return {"points": [list(point) for point in profile.scope_ablation().points], "of": profile.ablation.of}
 
 
-def list_inputs(
-    results_root: Path, backbones: Sequence[str], methods: Sequence[str], seeds: Sequence[int]
-) -> list[Path]:
-    """Files that the figure reads: outcomes and directions of the grid's runs, directions of the base."""
-    own = [name for name in methods if name != BASE]
-    return [
-        *list_outcome_files(results_root, backbones, own, seeds),
-        *list_direction_files(results_root, backbones, methods, seeds),
-    ]
+def list_inputs(view: Results) -> list[Path]:
+    """Outcomes and directions of the grid's runs, directions of the base."""
+    own = [name for name in view.methods if name != BASE]
+    return [*view.list_files("scores", own), *view.list_files("directions", view.methods)]
 
 
 def _write_cell(axes, column: int, row: int, cell: Value | None, dark: bool) -> None:
@@ -52,17 +44,10 @@ def _write_cell(axes, column: int, row: int, cell: Value | None, dark: bool) -> 
         return
     colour = "white" if dark else "black"
     value, low, high = cell
-    axes.text(
-        column,
-        row - (0.12 if cell[1] is not None else 0),
-        format_rate(value),
-        ha="center",
-        va="center",
-        color=colour,
-        fontsize=8,
-    )
+    style = {"ha": "center", "va": "center", "color": colour}
+    axes.text(column, row - (0.12 if low is not None else 0), format_rate(value), fontsize=8, **style)
     shown = "" if low is None else f"[{format_rate(low)}, {format_rate(high)}]"
-    axes.text(column, row + 0.25, shown, ha="center", va="center", color=colour, fontsize=5.5)
+    axes.text(column, row + 0.25, shown, fontsize=5.5, **style)
 
 
 def _draw_map(
@@ -112,38 +97,29 @@ def _read_maps(
     ]
 
 
-def plot(
-    results_root: Path,
-    backbones: Sequence[str],
-    methods: Sequence[str],
-    seeds: Sequence[int],
-    settings: AnalysisSettings,
-    out_pdf: Path,
-    out_png: Path,
-    points: Points = (),
-    of: str = "harc",
-) -> None:
+def draw(view: Results) -> Canvas:
     """Draw the figure: a row per backbone, a column per quantity; darker is higher, rates on a scale of their own."""
-    rows = max(1, len(backbones) if points else 1)
-    view = ResultsView(results_root, backbones, seeds, settings.confidence)
+    points, of = view.options.get("points", ()), view.options.get("of", "harc")
+    rows = max(1, len(view.backbones) if points else 1)
     names = [name for name, _, _ in points]
-    arms = {backbone: measure_arms(view, backbone, names, of) for backbone in backbones if points}
+    arms = {backbone: measure_arms(view, backbone, names, of) for backbone in view.backbones if points}
     own = next(((margin, weight) for name, margin, weight in points if name == of), None)
-    with open_figure(rows, len(LABELS), 1.65 * rows + 0.7, out_pdf, out_png) as (_, panels, remarks):
-        if not arms:
-            for axes in panels.flat:
-                say_missing(axes, "grid of margin and KL")
-            remarks.append("the grid, which this profile does not run")
-            return
-        every = [arm for held in arms.values() for arm in held]
-        maps = {quantity: _read_maps(arms, points, quantity, settings.confidence) for quantity in LABELS}
-        gains = [cells for quantity in GAINS for cells in maps[quantity]]
-        for column, (quantity, held) in enumerate(maps.items()):
-            span = _span(gains if quantity in GAINS else held)
-            for axes, cells in zip(panels[:, column], held, strict=True):
-                _draw_map(axes, cells, span, own)
-            panels[0, column].set_title(make_title(quantity, every, seeds))
-            panels[-1, column].set_xlabel("weight of KL")
-        for axes, backbone in zip(panels[:, 0], arms, strict=True):
-            axes.set_ylabel(f"{name_backbone(backbone)}\nmargin")
-        remarks.extend(list_missing(arms, settings.confidence))
+    canvas = open_canvas(rows, len(LABELS), 1.65 * rows + 0.7)
+    if not arms:
+        for axes in canvas.panels.flat:
+            say_missing(axes, "grid of margin and KL")
+        canvas.remarks.append("the grid, which this profile does not run")
+        return canvas
+    every = [arm for held in arms.values() for arm in held]
+    maps = {quantity: _read_maps(arms, points, quantity, view.confidence) for quantity in LABELS}
+    gains = [cells for quantity in GAINS for cells in maps[quantity]]
+    for column, (quantity, held) in enumerate(maps.items()):
+        span = _span(gains if quantity in GAINS else held)
+        for axes, cells in zip(canvas.panels[:, column], held, strict=True):
+            _draw_map(axes, cells, span, own)
+        canvas.panels[0, column].set_title(make_title(quantity, every, view.seeds))
+        canvas.panels[-1, column].set_xlabel("weight of KL")
+    for axes, backbone in zip(canvas.panels[:, 0], arms, strict=True):
+        axes.set_ylabel(f"{name_backbone(backbone)}\nmargin")
+    canvas.remarks += list_missing(arms, view.confidence)
+    return canvas

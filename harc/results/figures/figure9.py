@@ -1,20 +1,20 @@
 """Figure 9: cosine of the two directions by relative depth, per model family, and how the families' profiles rank."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from harc.results.evidence import ResultsView
-from harc.results.family_agreement import (Agreement, bound_agreement, estimate_agreement, read_family_profiles)
-from harc.results.figures.style import (add_legend, open_figure, say_missing, style_index)
-from harc.results.geometry import (SIDES, Geometry, list_direction_files, mean_profile)
-from harc.results.latex import format_rate
-from harc.results.vocabulary import name_backbone
 from harc.core.artifacts import BASE
-from harc.settings.analysis import AnalysisSettings
+from harc.results.family_agreement import Agreement, bound_agreement, estimate_agreement, read_family_profiles
+from harc.results.figures.style import Canvas, draw_profile, open_canvas, say_missing, style_index
+from harc.results.geometry import SIDES, Geometry, mean_profile
+from harc.results.latex import format_rate
+from harc.results.view import Results
+from harc.results.vocabulary import name_backbone
 
 COLUMNS = 3
 POSITIVE, NEGATIVE = style_index(0)[0], style_index(1)[0]
@@ -26,11 +26,9 @@ def select_units(profile: Any) -> list[list]:
     return [models, [BASE], seeds]
 
 
-def list_inputs(
-    results_root: Path, backbones: Sequence[str], methods: Sequence[str], seeds: Sequence[int]
-) -> list[Path]:
-    """Files that the figure reads: the base directions and layer choices of every family."""
-    return list_direction_files(results_root, backbones, [BASE], seeds)
+def list_inputs(view: Results) -> list[Path]:
+    """The base directions and layer choices of every family."""
+    return view.list_files("directions")
 
 
 def name_family(model: str) -> str:
@@ -52,14 +50,9 @@ def _draw_family(
     for index, side in enumerate(SIDES):
         colour, marker, line = style_index(index)
         profile = mean_profile([geometry.profiles[side] for geometry in geometries.values()])
-        depth = _depth(profile.cosine)
-        axes.plot(
-            depth, profile.cosine, color=colour, marker=marker, linestyle=line, label=f"{side} side", zorder=3
-        )
-        if not np.isnan(profile.low).all():
-            axes.fill_between(
-                depth, profile.low, profile.high, color=colour, alpha=0.2, linewidth=0, zorder=2
-            )
+        band = {"color": colour, "alpha": 0.2, "linewidth": 0, "zorder": 2}
+        style = {"color": colour, "marker": marker, "linestyle": line, "label": f"{side} side", "zorder": 3}
+        draw_profile(axes, _depth(profile.cosine), profile, band, **style)
     axes.axhline(0, color="0.6", linewidth=0.6, zorder=0)
     examples = next(iter(geometries.values())).examples
     counted = [f"n = {examples} per class"] if examples else []
@@ -92,39 +85,31 @@ def _make_square(column: int, row: int, value: float) -> Rectangle:
     return Rectangle((column - 0.47, row - 0.47), 0.94, 0.94, facecolor=colour, alpha=strength, linewidth=0)
 
 
-def plot(
-    results_root: Path,
-    backbones: Sequence[str],
-    methods: Sequence[str],
-    seeds: Sequence[int],
-    settings: AnalysisSettings,
-    out_pdf: Path,
-    out_png: Path,
-) -> None:
+def draw(view: Results) -> Canvas:
     """Draw the figure: a panel per family, the last one for their agreement; bands as in figure 1."""
-    view = ResultsView(results_root, backbones, seeds, settings.confidence, backbones, seeds)
-    profiles = read_family_profiles(view)
-    rows = -(-(len(backbones) + 1) // COLUMNS)
-    with open_figure(rows, COLUMNS, 2.05 * rows + 0.3, out_pdf, out_png) as (figure, panels, remarks):
-        flat = list(panels.flat)
-        for axes, model in zip(flat, backbones, strict=False):
-            geometries = view.geometries(model, BASE)
-            axes.set_ylim(-0.6, 1.02)
-            if geometries:
-                _draw_family(axes, model, geometries, profiles)
-            else:
-                axes.set_title(name_family(model))
-                say_missing(axes, "base directions")
-                remarks.append(f"base directions of {name_backbone(model)}")
-        for place, axes in enumerate(flat[: len(backbones)]):
-            axes.set_xlabel("relative depth" if place // COLUMNS == (len(backbones) - 1) // COLUMNS else "")
-            axes.set_ylabel("cosine" if place % COLUMNS == 0 else "")
-        last = flat[len(backbones)]
-        agreement = estimate_agreement(profiles)
-        if agreement is None:
-            say_missing(last, "three families to compare")
+    models = view.backbones
+    profiles = read_family_profiles(replace(view, families=models, family_seeds=view.seeds))
+    rows = -(-(len(models) + 1) // COLUMNS)
+    canvas = open_canvas(rows, COLUMNS, 2.05 * rows + 0.3)
+    flat = list(canvas.panels.flat)
+    for axes, model in zip(flat, models, strict=False):
+        geometries = view.geometries(model, BASE)
+        axes.set_ylim(-0.6, 1.02)
+        if geometries:
+            _draw_family(axes, model, geometries, profiles)
         else:
-            _draw_agreement(last, [name_family(model) for model in profiles], agreement, settings.confidence)
-        for axes in flat[len(backbones) + 1 :]:
-            axes.set_visible(False)
-        add_legend(figure, panels, [f"{side} side" for side in SIDES], 2)
+            axes.set_title(name_family(model))
+            say_missing(axes, "base directions")
+            canvas.remarks.append(f"base directions of {name_backbone(model)}")
+    for place, axes in enumerate(flat[: len(models)]):
+        axes.set_xlabel("relative depth" if place // COLUMNS == (len(models) - 1) // COLUMNS else "")
+        axes.set_ylabel("cosine" if place % COLUMNS == 0 else "")
+    agreement = estimate_agreement(profiles)
+    if agreement is None:
+        say_missing(flat[len(models)], "three families to compare")
+    else:
+        names = [name_family(model) for model in profiles]
+        _draw_agreement(flat[len(models)], names, agreement, view.confidence)
+    canvas.hide(len(models) + 1)
+    canvas.add_legend([f"{side} side" for side in SIDES], 2)
+    return canvas

@@ -6,16 +6,19 @@ figure printed in grey still reads. Files carry no dates and no program names: e
 
 import io
 import textwrap
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from harc.core.files import write_bytes
+from harc.results.vocabulary import name_method
 from harc.settings.methods import list_looks
 
 TEXT_WIDTH = 6.5  # inches, the paper's text width
@@ -42,6 +45,7 @@ RC = {
     "svg.hashsalt": "harc",
     "axes.unicode_minus": True,
 }
+Interval = tuple[float, float, float]  # a value, and the bounds of its interval
 CYCLE = (("#0072B2", "o", "-"), ("#D55E00", "s", "--"), ("#009E73", "^", "-."), ("#CC79A7", "D", ":"))
 
 
@@ -56,51 +60,94 @@ def style_index(index: int) -> tuple[str, str, object]:
     return CYCLE[index % len(CYCLE)]
 
 
-def create_figure(rows: int, columns: int, height: float, **options):
-    """A figure of the paper's text width and a (rows, columns) array of axes.
+def style_line(method: str) -> dict[str, Any]:
+    """Style and label of a method's line."""
+    colour, marker, line = style_method(method)
+    return {"color": colour, "marker": marker, "linestyle": line, "label": name_method(method)}
+
+
+@dataclass
+class Canvas:
+    """A figure being drawn.
+
+    Attributes:
+        figure, panels: matplotlib's figure, and its (rows, columns) array of axes.
+        remarks: what is left out, named under the figure, so that nothing is missing silently.
+    """
+
+    figure: Figure
+    panels: np.ndarray
+    remarks: list[str] = field(default_factory=list)
+
+    def add_legend(self, order: Iterable[str], columns: int) -> None:
+        """One legend above all panels: every label once, in the given order."""
+        found: dict = {}
+        for axes in self.panels.flat:
+            handles, labels = axes.get_legend_handles_labels()
+            found |= dict(zip(labels, handles, strict=True))
+        labels = sorted(found, key=list(order).index)
+        if labels:
+            handles = [found[label] for label in labels]
+            self.figure.legend(handles, labels, loc="outside upper center", ncols=min(columns, len(labels)))
+
+    def hide(self, first: int) -> None:
+        """Hide the panels from a number on, row by row."""
+        for axes in self.panels.flat[first:]:
+            axes.set_visible(False)
+
+
+def open_canvas(rows: int, columns: int, height: float, **options: Any) -> Canvas:
+    """A figure of the paper's text width.
 
     Args:
-        rows: panels down.
-        columns: panels across.
+        rows, columns: panels down and across; at least one of each is made.
         height: inches.
         options: for `Figure.subplots` (sharex, sharey, width_ratios ...).
     """
     matplotlib.rcParams.update(RC)
     figure = Figure(figsize=(TEXT_WIDTH, height), layout="constrained")
     FigureCanvasAgg(figure)
-    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+    return Canvas(figure, figure.subplots(max(1, rows), max(1, columns), squeeze=False, **options))
 
 
-@contextmanager
-def open_figure(
-    rows: int, columns: int, height: float, out_pdf: Path, out_png: Path, **options
-) -> Iterator[tuple[Figure, np.ndarray, list[str]]]:
-    """The frame that figures share: panels to draw in, and a list for what is left out; written at the end.
-
-    Args:
-        rows, columns, height, options: as for `create_figure`.
-        out_pdf, out_png: files to write.
-
-    Yields:
-        The figure, its (rows, columns) panels, and the remarks, to which the caller adds.
-    """
-    figure, panels = create_figure(rows, columns, height, **options)
-    remarks: list[str] = []
-    yield figure, panels, remarks
-    note_missing(figure, remarks)
-    save_figure(figure, out_pdf, out_png)
+def count_seeds(count: int) -> str:
+    """`1 seed`, `3 seeds`."""
+    return f"{count} seed{'s' if count != 1 else ''}"
 
 
-def add_legend(figure, panels, order, columns: int) -> None:
-    """One legend above all panels: every label once, in the given order."""
-    found: dict = {}
-    for axes in panels.flat:
-        handles, labels = axes.get_legend_handles_labels()
-        found |= dict(zip(labels, handles, strict=True))
-    labels = sorted(found, key=list(order).index)
-    if labels:
-        handles = [found[label] for label in labels]
-        figure.legend(handles, labels, loc="outside upper center", ncols=min(columns, len(labels)))
+def count_range(counts: Iterable[int]) -> str:
+    """`n = 12`, or `n = 12 to 30` where panels' counts differ."""
+    ordered = sorted(set(counts))
+    return f"n = {' to '.join(map(str, ordered[:1] + ordered[1:][-1:]))}"
+
+
+def draw_profile(axes, places: np.ndarray, profile: Any, band: Mapping[str, Any], **line: Any) -> None:
+    """A cosine per slot as a line (see `harc.results.geometry`), with its band where there is one."""
+    axes.plot(places, profile.cosine, **line)
+    if not np.isnan(profile.low).all():
+        axes.fill_between(places, profile.low, profile.high, **band)
+
+
+def draw_series(
+    axes, places: Sequence[float], values: Sequence[Interval], method: str, bar: float, **line: Any
+) -> None:
+    """A method's values as a line with vertical intervals, `bar` points wide."""
+    means = [value for value, _, _ in values]
+    errors = [[v - low for v, low, _ in values], [high - v for v, _, high in values]]
+    style = style_line(method)
+    axes.errorbar(places, means, yerr=errors, fmt="none", color=style["color"], linewidth=bar, zorder=2)
+    axes.plot(places, means, **style, **line)
+
+
+def draw_cross(axes, x: Interval, y: Interval, **style: Any) -> None:
+    """The intervals of a point on both axes."""
+    reach = [[[max(0.0, v - low)], [max(0.0, high - v)]] for v, low, high in (x, y)]
+    axes.errorbar(x[0], y[0], xerr=reach[0], yerr=reach[1], fmt="none", **style)
+
+
+def mark_methods(methods: Iterable[str], size: float) -> list[Line2D]:
+    """Handles of a legend: each method's marker, without a line."""
+    return [Line2D([], [], markersize=size, **{**style_line(m), "linestyle": ""}) for m in methods]
 
 
 def write_corner(axes, text: str) -> None:
@@ -124,19 +171,16 @@ def say_missing(axes, what: str) -> None:
     )
 
 
-def note_missing(figure, remarks: list[str]) -> None:
-    """Name under the figure whatever was left out of it, so that nothing is missing silently."""
-    if remarks:
-        text = "\n".join(textwrap.wrap("Left out: " + "; ".join(dict.fromkeys(remarks)), NOTE_WIDTH))
-        figure.supxlabel(text, fontsize=6.5, color=GREY, style="italic")
-
-
-def save_figure(figure, out_pdf: Path, out_png: Path) -> None:
+def save_figure(canvas: Canvas, out_pdf: Path, out_png: Path) -> None:
     """Write the PDF and the PNG atomically and with bytes that depend on the drawing alone."""
+    if canvas.remarks:
+        remarks = "; ".join(dict.fromkeys(canvas.remarks))
+        text = "\n".join(textwrap.wrap(f"Left out: {remarks}", NOTE_WIDTH))
+        canvas.figure.supxlabel(text, fontsize=6.5, color=GREY, style="italic")
     for path, kind, metadata in (
         (out_pdf, "pdf", {"CreationDate": None, "Creator": None, "Producer": None}),
         (out_png, "png", {"Software": None}),
     ):
         buffer = io.BytesIO()
-        figure.savefig(buffer, format=kind, dpi=DOTS_PER_INCH, metadata=metadata)
+        canvas.figure.savefig(buffer, format=kind, dpi=DOTS_PER_INCH, metadata=metadata)
         write_bytes(path, buffer.getvalue())

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from harc.results.comparisons import describe_change
-from harc.results.latex import (MISSING, escape_latex, format_bounds, format_p, format_rate, format_signed)
-from harc.results.macros.rows import Rows, find_row, pick_families
+from harc.results.latex import MISSING, escape_latex, format_bounds, format_p, format_rate, format_signed
+from harc.results.macros.rows import Rows, find_by_family, pick_families, read_bounded, show_bounded
 from harc.results.phrases import join_words, phrase_by_family
-from harc.results.tables.faults import TOGETHER
-from harc.results.tables.layout import read_number
+from harc.results.printer import read_number
+from harc.results.tables.arms import TOGETHER
 from harc.results.vocabulary import FAMILIES, camel, name_backbone
 
 ARMS = ("prompt_only", "response_only", "fixed_last_k", "random_direction", "permuted_label")
@@ -30,12 +30,9 @@ def list_arms(rows: Rows) -> dict[str, str]:
     for arm in ARMS:
         for label, column in QUANTITIES.items():
             words = {}
-            for family in FAMILIES:
-                row = find_row(rows, backbone=families.get(family), arm=arm)
-                values = [read_number(row, f"{column}{end}") for end in ("", "_low", "_high")]
-                name = f"Arm{label}{camel(arm)}{family}"
-                macros[name] = format_signed(values[0])
-                macros[f"{name}Ci"] = format_bounds(*values)
+            for family, row in find_by_family(rows, arm=arm):
+                values = read_bounded(row, column)
+                macros |= show_bounded(f"Arm{label}{camel(arm)}{family}", values, format_signed)
                 if family in families:
                     words[family] = describe_change(*values[1:])
             macros[f"Arm{label}{camel(arm)}"] = phrase_by_family(words)
@@ -82,7 +79,7 @@ def _phrase_faults(rows: Sequence[dict[str, str]], metric: str) -> str:
     for row in rows:
         p = read_number(row, f"{metric}_p_holm")
         if row["switch"] != TOGETHER and p is not None and p < LEVEL:
-            bounds = [read_number(row, f"{metric}{end}") for end in ("", "_low", "_high")]
+            bounds = read_bounded(row, metric)
             where = escape_latex(name_backbone(row["backbone"]))
             name = escape_latex(row["switch"].replace("_", " "))
             shown.append(
@@ -106,7 +103,6 @@ def list_faults(rows: Rows) -> dict[str, str]:
 def list_model_families(rows: Rows) -> dict[str, str]:
     """Families compared, their agreement, that of seeds of one family, and who does not meet the acceptance."""
     first = rows[0] if rows else None
-    values = [read_number(first, f"agreement{end}") for end in ("", "_low", "_high")]
     short = [row["model"] for row in rows if row["criteria"] != row["criteria_met"]]
     pairs = read_number(first, "seed_pairs")
     within = (
@@ -115,8 +111,7 @@ def list_model_families(rows: Rows) -> dict[str, str]:
     return {
         "FamilyCount": str(len(rows)),
         "FamilyList": escape_latex(join_words([name_backbone(row["model"]) for row in rows])),
-        "FamilyAgreement": format_signed(values[0]),
-        "FamilyAgreementCi": format_bounds(*values),
+        **show_bounded("FamilyAgreement", read_bounded(first, "agreement"), format_signed),
         "FamilySeedCorrelation": within,
         "FamilyShort": escape_latex(join_words([name_backbone(model) for model in short])),
     }

@@ -1,14 +1,21 @@
-"""Macros of the evaluation's own reliability: judges against people and each other, and contamination."""
+"""Macros of what the study decides and how far it can be trusted: claims, published values, judges, contamination."""
 
 from collections.abc import Iterable
 
-from harc.results.latex import (MISSING, escape_latex, format_number, format_rate)
+from harc.results.claims import VERDICTS
+from harc.results.latex import MISSING, escape_latex, format_number, format_rate
 from harc.results.macros.rows import Rows, find_row
+from harc.results.printer import read_number
 from harc.results.tables.contamination import OURS, PUBLISHED
-from harc.results.tables.layout import read_number
+from harc.results.tables.published import COMPARED
+from harc.results.vocabulary import POOLED, camel
 
 TRAINED = "XSTest, prompts that GPT-4 complied with"
 RELEASE = "XSTest, the 230 of the release"
+POOLED_REMARK = (
+    "Within one backbone a few seeds leave few degrees of freedom, so each test is also given pooled over all runs; "
+    "that test was added after a first look at results and does not enter the verdict."
+)
 
 
 def _find_range(values: Iterable[float | None]) -> tuple[str, str]:
@@ -50,4 +57,44 @@ def list_contamination(rows: Rows) -> dict[str, str]:
         "GuardRemark": remark if ours else "The results shown here hold no table of that check",
         "ReleaseSeen": release["exact"] if release else MISSING,
         "ReleaseAsked": release["n"] if release else MISSING,
+    }
+
+
+def list_claims(rows: Rows) -> dict[str, str]:
+    """Counts per verdict, the ledger's hash, and the claims that failed or stayed open, as lists of items."""
+    overall = {row["claim"]: row for row in rows}
+    pooled = {row["claim"]: f"; pooled: {row['verdict']}" for row in rows if row["backbone"] == POOLED}
+    macros = {
+        "ClaimsTotal": str(len(overall)),
+        "ClaimsHash": (rows[0]["ledger_sha256"][:12] if rows else MISSING),
+    }
+    macros["PooledRemark"] = POOLED_REMARK if pooled else ""
+    for verdict, name in zip(VERDICTS, ("Supported", "Failed", "Open", "Untested"), strict=True):
+        chosen = [row for row in overall.values() if row["overall"] == verdict]
+        macros[f"Claims{name}"] = str(len(chosen))
+        items = "".join(
+            f"\\item {escape_latex(row['words'])} ({row['origin']}{pooled.get(row['claim'], '')})\n"
+            for row in chosen
+        )
+        macros[f"Claims{name}Items"] = items or "\\item none\n"
+    for row in overall.values():
+        macros[f"Verdict{camel(row['claim'])}"] = escape_latex(row["overall"])
+    return macros
+
+
+def list_published(rows: Rows) -> dict[str, str]:
+    """`\\PublishedCells`, `\\PublishedCompared`, `\\PublishedInside`, and a sentence on the comparison."""
+    cells = {(row["model_id"], row["method"], row["metric"]) for row in rows}
+    compared = [row for row in rows if row["status"] == COMPARED]
+    inside = sum(row["inside"] == "True" for row in compared)
+    remark = (
+        f"Our interval holds the published value in {inside} of the {len(compared)} comparisons that this run makes."
+        if compared
+        else "This run has none of the published models, so it makes no such comparison: every row says so."
+    )
+    return {
+        "PublishedCells": str(len(cells)),
+        "PublishedCompared": str(len(compared)),
+        "PublishedInside": str(inside),
+        "PublishedRemark": remark,
     }

@@ -1,9 +1,9 @@
 """Macros of cosines, of areas under the curve, and of the coupling loss."""
 
-from harc.results.latex import (MISSING, escape_latex, format_bounds, format_rate, format_signed, is_missing)
-from harc.results.macros.rows import Rows, find_row, pick_families
+from harc.results.latex import MISSING, escape_latex, format_rate, format_signed, is_missing
+from harc.results.macros.rows import Rows, find_by_family, find_row, pick_families, read_bounded, show_bounded
 from harc.results.phrases import phrase_by_family, phrase_gain
-from harc.results.tables.layout import read_number
+from harc.results.printer import read_number
 from harc.results.vocabulary import FAMILIES, METHOD_ORDER, camel
 
 
@@ -13,20 +13,18 @@ def list_geometry(rows: Rows) -> dict[str, str]:
     for side in ("prompt", "response"):
         for method in METHOD_ORDER:
             words = {}
-            for family in FAMILIES:
-                row = find_row(rows, backbone=families.get(family), method=method, side=side)
+            for family, row in find_by_family(rows, method=method, side=side):
                 name = f"{camel(side)}{camel(method)}{family}"
                 macros[f"Cos{name}"] = format_rate(read_number(row, "cosine"))
-                bounds = [read_number(row, f"gain_{end}") for end in ("low", "high")]
-                macros[f"Gain{name}"] = format_signed(read_number(row, "gain"))
-                macros[f"Gain{name}Ci"] = format_bounds(read_number(row, "gain"), *bounds)
+                gain = read_bounded(row, "gain")
+                macros |= show_bounded(f"Gain{name}", gain, format_signed)
                 if method == "base":
                     macros[f"Peak{name}"] = format_rate(read_number(row, "peak_cosine"))
                     macros[f"PeakSlot{name}"] = (row or {}).get("peak_slot") or MISSING
                     macros[f"Last{name}"] = format_rate(read_number(row, "last_cosine"))
                     macros[f"Slots{name}"] = escape_latex((row or {}).get("slots") or MISSING)
                 elif family in families:
-                    words[family] = phrase_gain(read_number(row, "gain"), *bounds)
+                    words[family] = phrase_gain(*gain)
             if method != "base":
                 macros[f"Gain{camel(side)}{camel(method)}"] = phrase_by_family(words)
     return macros
@@ -50,11 +48,9 @@ def list_areas(rows: Rows) -> dict[str, str]:
 
 def list_training(rows: Rows) -> dict[str, str]:
     """`\\CoupleFirstHarcLlama`, `\\CoupleLastHarcLlama`: the prompt-side coupling loss at both ends."""
-    families, macros = pick_families(rows), {}
-    for method in METHOD_ORDER:
-        for family in FAMILIES:
-            row = find_row(rows, backbone=families.get(family), method=method)
-            for end in ("first", "last"):
-                name = f"Couple{camel(end)}{camel(method)}{family}"
-                macros[name] = format_rate(read_number(row, f"couple_{end}"), 3)
-    return macros
+    return {
+        f"Couple{camel(end)}{camel(method)}{family}": format_rate(read_number(row, f"couple_{end}"), 3)
+        for method in METHOD_ORDER
+        for family, row in find_by_family(rows, method=method)
+        for end in ("first", "last")
+    }

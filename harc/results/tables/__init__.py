@@ -1,1 +1,1 @@
-"""One module per table; each builds rows from results and is written as CSV and as LaTeX."""
+"""Tables: a module each, or one for a few that share measurements; found by name through `harc.results.catalogue`."""

@@ -1,33 +1,55 @@
-"""Arms of the ablation and the grid of margin and KL: rates, differences from the method itself, coupling gains."""
+"""Arms of the ablation, the grid of margin and KL, and the faults of the published code, each a named switch."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any
 
+from harc.methods.harc_released import list_switches
 from harc.results.arms import METRICS, Arm, measure_arms
-from harc.results.evidence import Evidence, ResultsView
 from harc.results.geometry import SIDES
-from harc.results.latex import (MISSING, escape_latex, format_interval, format_rate, format_signed)
+from harc.results.latex import MISSING, escape_latex, format_p, format_rate, format_signed
 from harc.results.outcomes import SHARES
-from harc.results.rates import Difference, Rate
+from harc.results.printer import (
+    BY_BACKBONE,
+    DAGGER_NOTE,
+    ENDS,
+    NOT_EVALUATED,
+    Column,
+    Record,
+    Table,
+    make_frame,
+    plain_words,
+    show_bounds,
+    show_name,
+    show_rate,
+    span_row,
+    stack_cell,
+)
+from harc.results.rates import estimate_difference
 from harc.results.tables.claims import evidence_bounds
-from harc.results.tables.layout import Table, stack_cell, title_row
-from harc.results.tables.warnings import warn_of_states
+from harc.results.tables.rates import warn_of_states
+from harc.results.view import Results
 from harc.results.vocabulary import name_backbone, name_method
 from harc.settings.ablation import AblationScope
+from harc.stats.statistics import holm
 
-ENDS = ("", "_low", "_high")
 DIFFERENCES = (*ENDS, "_p", "_p_holm")
 VALUES = (
     *(f"{metric}{end}" for metric in METRICS for end in (*ENDS, "_n", *(f"_{name}" for name in SHARES))),
     *(f"{metric}_difference{end}" for metric in METRICS for end in DIFFERENCES),
     *(f"gain_{side}{end}" for side in SIDES for end in ENDS),
 )
-ARM_COLUMNS = ("backbone", "arm", "reference", "seeds", *VALUES)
-GRID_COLUMNS = ("backbone", "arm", "margin", "kl", "reference", "seeds", *VALUES)
-HEADS = ("mean ASR", "difference", "over-refusal", "difference", "helpfulness", "prompt", "response")
+FAULT_METRICS = {"mean_asr": "mean ASR", "scary_safe": "scary but safe"}
+FAULTS = (
+    "switch", "released", "corrected", "backbone",
+    *(f"{metric}{end}" for metric in FAULT_METRICS for end in DIFFERENCES),
+    "n", "seeds", "without_effect",
+)  # fmt: skip
+TOGETHER = "all together"
 
 
-def _row(arm: Arm, reference: str, confidence: float) -> dict:
+def _make_row(arm: Arm, reference: str, confidence: float) -> dict:
     row: dict = {"backbone": arm.backbone, "arm": arm.name, "reference": reference, "seeds": arm.seeds}
     for metric in METRICS:
         if (rate := arm.rates[metric]) is not None:
@@ -43,129 +65,190 @@ def _row(arm: Arm, reference: str, confidence: float) -> dict:
     return row
 
 
-def _stack(shown: str, low: float | None, high: float | None) -> str:
-    return stack_cell([shown, format_interval(low, high).replace(", ", ",")])
+def _show_difference(metric: str) -> Callable[[Record], str]:
+    """The difference above its interval, marked by Holm's p; the method itself has none."""
+    name = f"{metric}_difference"
+
+    def show(row: Record) -> str:
+        if row[name] is None:
+            return NOT_EVALUATED if row[metric] is None else ""
+        adjusted = row[f"{name}_p_holm"]
+        mark = "$^*$" if adjusted is not None and adjusted < 0.05 else ""
+        return stack_cell([f"{format_signed(row[name])}{mark}", show_bounds(row, name)])
+
+    return show
 
 
-def _rate_cell(rate: Rate | None) -> str:
-    return (
-        f"{MISSING}$^\\dagger$" if rate is None else _stack(format_rate(rate.estimate), rate.low, rate.high)
-    )
+def _show_gain(side: str) -> Callable[[Record], str]:
+    name = f"gain_{side}"
+
+    def show(row: Record) -> str:
+        if row[name] is None:
+            return ""
+        shown = format_signed(row[name])
+        return shown if row[f"{name}_low"] is None else stack_cell([shown, show_bounds(row, name)])
+
+    return show
 
 
-def _difference_cell(arm: Arm, metric: str) -> str:
-    difference: Difference | None = arm.differences[metric]
-    if difference is None:
-        return "" if arm.rates[metric] else f"{MISSING}$^\\dagger$"
-    adjusted = arm.holm[metric]
-    mark = "$^*$" if adjusted is not None and adjusted < 0.05 else ""
-    return _stack(f"{format_signed(difference.estimate)}{mark}", difference.low, difference.high)
-
-
-def _gain_cell(gain: Evidence | None, confidence: float) -> str:
-    if gain is None:
-        return ""
-    low, high = evidence_bounds(gain, confidence)
-    return format_signed(gain.estimate) if low is None else _stack(format_signed(gain.estimate), low, high)
-
-
-def _cells(arm: Arm, confidence: float) -> list[str]:
-    return [
-        _rate_cell(arm.rates["mean_asr"]),
-        _difference_cell(arm, "mean_asr"),
-        _rate_cell(arm.rates["mean_over_refusal"]),
-        _difference_cell(arm, "mean_over_refusal"),
-        _rate_cell(arm.rates["mean_helpfulness"]),
-        *(_gain_cell(arm.gains[side], confidence) for side in SIDES),
-    ]
-
-
-def _notes(arms: Sequence[Arm], scope: AblationScope, confidence: float) -> list[str]:
-    if not arms:
+def _write_notes(rows: Sequence[Record], scope: AblationScope, confidence: float) -> list[str]:
+    if not rows:
         return ["This profile runs no arms."]
-    sizes = {
-        metric: next((arm.rates[metric].n for arm in arms if arm.rates[metric]), MISSING)
-        for metric in METRICS
-    }
-    seeds = ", ".join(map(str, scope.seeds))
+    attacked, safe, tasks = (
+        next((row[f"{m}_n"] for row in rows if row.get(m) is not None), MISSING) for m in METRICS
+    )
     notes = [
-        f"Seed{'s' if len(scope.seeds) > 1 else ''} {seeds}; prompts: {sizes['mean_asr']} attacked, "
-        f"{sizes['mean_over_refusal']} safe, {sizes['mean_helpfulness']} tasks.",
+        f"Seed{'s' if len(scope.seeds) > 1 else ''} {', '.join(map(str, scope.seeds))}; prompts: {attacked} attacked, "
+        f"{safe} safe, {tasks} tasks.",
         f"Small type: {100 * confidence:g}\\% intervals; differences are paired, from "
         f"{escape_latex(name_method(scope.of))}, on the same prompts; $^*$ Holm-adjusted over the arms, "
         f"$p < {format_rate(0.05)}$.",
         "Gain: change of the cosine in the slots selected on the base; the bootstrap covers the prompt side alone.",
+        *warn_of_states(rows, METRICS, SHARES, method="arm"),
     ]
-    by_name = {(arm.backbone, arm.name, metric): arm.rates[metric] for arm in arms for metric in METRICS}
-    names = [
-        list(dict.fromkeys(part)) for part in zip(*((arm.backbone, arm.name) for arm in arms), strict=True)
-    ]
-    notes += warn_of_states(by_name, *names, METRICS, SHARES)
-    if any(rate is None for arm in arms for rate in arm.rates.values()):
-        notes.append(f"$^\\dagger$ {MISSING}: not evaluated in this profile.")
-    return notes
+    missing = any(row.get(metric) is None for row in rows for metric in METRICS)
+    return [*notes, DAGGER_NOTE] if missing else notes
 
 
-def _build(
+def _make_table(
     name: str,
-    columns: tuple[str, ...],
-    label: Sequence[str],
-    lines: Sequence[tuple[Sequence[str], Arm, dict]],
-    scope: AblationScope,
-    confidence: float,
+    view: Results,
+    labels: Sequence[Column],
+    rows: list[dict],
+    extra: Sequence[str] = (),
+    note: str = "",
 ) -> Table:
-    """A table of arms; each line is its label cells, the arm and what the CSV says besides."""
-    body: list[str] = []
-    width = len(label) + len(HEADS)
-    for backbone in dict.fromkeys(arm.backbone for _, arm, _ in lines):
-        body += ["\\addlinespace"] if body else []
-        body.append(title_row(name_backbone(backbone), width))
-        body += [
-            " & ".join([*cells, *_cells(arm, confidence)]) + " \\\\"
-            for cells, arm, _ in lines
-            if arm.backbone == backbone
-        ]
-    if not body:
-        body.append(f"\\multicolumn{{{width}}}{{@{{}}l@{{}}}}{{no arm in this profile}} \\\\")
-    first = len(label) + 6
-    header = [
-        " & ".join([*[""] * (first - 1), "\\multicolumn{2}{c}{coupling gain}"]),
-        f"\\cmidrule(lr){{{first}-{first + 1}}}",
-        " & ".join([*label, *HEADS]),
+    """A table of arms: label columns, then rates, differences from the method and coupling gains."""
+    scope = view.scope_ablation()
+    attack, refusal, helpful = METRICS
+    columns = [
+        *labels,
+        Column("mean ASR", show_rate(attack, NOT_EVALUATED)),
+        Column("difference", _show_difference(attack)),
+        Column("over-refusal", show_rate(refusal, NOT_EVALUATED)),
+        Column("difference", _show_difference(refusal)),
+        Column("helpfulness", show_rate(helpful, NOT_EVALUATED)),
+        *(Column(side, _show_gain(side), group="coupling gain") for side in SIDES),
     ]
+    centred = "c@{\\hspace{5pt}}" * (len(columns) - len(labels) - 1) + "c"
     return Table(
         name,
+        make_frame(("backbone", "arm", *extra, "reference", "seeds", *VALUES), rows),
         columns,
-        [_row(arm, scope.of, confidence) | extra for _, arm, extra in lines],
-        "@{}" + "l" * len(label) + "@{\\hspace{6pt}}" + "c@{\\hspace{5pt}}" * (len(HEADS) - 1) + "c@{}",
-        header,
-        body,
-        _notes([arm for _, arm, _ in lines], scope, confidence),
+        **BY_BACKBONE,
+        align=f"@{{}}{'l' * len(labels)}@{{\\hspace{{6pt}}}}{centred}@{{}}",
+        notes=[*_write_notes(rows, scope, view.confidence), *([note] if note and rows else [])],
+        absent=span_row("no arm in this profile", len(columns)),
         long=True,
     )
 
 
-def build_arms(results_root: Path, scope: AblationScope, confidence: float = 0.95) -> Table:
-    """Table of the named arms beside the base, the method itself and its control without coupling."""
-    view = ResultsView(results_root, scope.backbones, scope.seeds, confidence)
-    lines = [
-        ([escape_latex(name_method(arm.name))], arm, {})
-        for backbone in scope.backbones
-        for arm in (measure_arms(view, backbone, scope.list_shown(), scope.of) if scope.arms else [])
+def build_ablations(view: Results) -> Table:
+    """The named arms beside the base, the method itself and its control without coupling."""
+    scope = view.scope_ablation()
+    own = view.narrow(scope.backbones, scope.seeds)
+    rows = [
+        _make_row(arm, scope.of, view.confidence)
+        for backbone in (scope.backbones if scope.arms else ())
+        for arm in measure_arms(own, backbone, scope.list_shown(), scope.of)
     ]
-    return _build("ablations", ARM_COLUMNS, [""], lines, scope, confidence)
+    return _make_table("ablations", view, [Column("", show_name("arm", name_method))], rows)
 
 
-def build_grid(results_root: Path, scope: AblationScope, confidence: float = 0.95) -> Table:
-    """Table of margin and KL, the method's own cell among them."""
-    view = ResultsView(results_root, scope.backbones, scope.seeds, confidence)
-    lines = []
-    for backbone in scope.backbones:
-        arms = measure_arms(view, backbone, [point.name for point in scope.points], scope.of)
-        for point, arm in zip(scope.points, arms, strict=True):
-            mark = "$^\\ddagger$" if point.name == scope.of else ""
-            label = [f"{format_rate(point.margin)}{mark}", f"{point.kl:g}"]
-            lines.append((label, arm, {"margin": point.margin, "kl": point.kl}))
-    table = _build("margin_kl", GRID_COLUMNS, ["margin", "KL"], lines, scope, confidence)
-    own = f"$^\\ddagger$ {escape_latex(name_method(scope.of))} itself."
-    return table if not lines else Table(**{**vars(table), "notes": [*table.notes, own]})
+def build_margin_kl(view: Results) -> Table:
+    """Margin and weight of KL, the method's own cell among them."""
+    scope = view.scope_ablation()
+    own = view.narrow(scope.backbones, scope.seeds)
+    names = [point.name for point in scope.points]
+    rows = [
+        _make_row(arm, scope.of, view.confidence) | {"margin": point.margin, "kl": point.kl}
+        for backbone in scope.backbones
+        for point, arm in zip(scope.points, measure_arms(own, backbone, names, scope.of), strict=True)
+    ]
+    labels = [
+        Column(
+            "margin",
+            lambda row: format_rate(row["margin"]) + ("$^\\ddagger$" if row["arm"] == scope.of else ""),
+        ),
+        Column("KL", lambda row: f"{row['kl']:g}"),
+    ]
+    note = f"$^\\ddagger$ {escape_latex(name_method(scope.of))} itself."
+    return _make_table("margin_kl", view, labels, rows, ("margin", "kl"), note)
+
+
+def _list_cases(switches: Sequence[Mapping[str, Any]], reasons: Mapping[str, str]) -> list[dict]:
+    """Every fault with the arm that switches it on, and why it cannot act in this profile; last, all together."""
+    cases = [
+        {**switch, "method": f"released_{switch['name']}", "without_effect": reasons.get(switch["name"])}
+        for switch in switches
+    ]
+    together = {"name": TOGETHER, "released": "all", "corrected": "none", "method": "harc_released"}
+    return [*cases, {**together, "without_effect": None}]
+
+
+def _measure_faults(view: Results, backbone: str, cases: Sequence[Mapping[str, Any]]) -> list[dict]:
+    """A row per fault: its effect on the corrected method, with p adjusted over the faults of one metric."""
+    rows = [
+        {name: case[name] for name in ("released", "corrected", "without_effect")}
+        | {"switch": case["name"], "backbone": backbone}
+        for case in cases
+    ]
+    corrected = view.outcomes(backbone, "harc")
+    for metric in FAULT_METRICS:
+        found = [
+            estimate_difference(corrected, view.outcomes(backbone, case["method"]), metric, view.confidence)
+            for case in cases
+        ]
+        tested = [place for place, difference in enumerate(found) if difference]
+        for place, adjusted in zip(tested, holm([found[place].p for place in tested]), strict=True):
+            values = (*found[place][:4], adjusted)
+            rows[place] |= {f"{metric}{end}": value for end, value in zip(DIFFERENCES, values, strict=True)}
+            rows[place] |= {"n": found[place].n, "seeds": found[place].seeds}
+    return rows
+
+
+def _show_effect(metric: str, row: Record) -> str:
+    if row[metric] is None:
+        return f"{MISSING}$^\\{'ddagger' if row['without_effect'] else 'dagger'}$"
+    adjusted = format_p(row[f"{metric}_p_holm"])
+    return stack_cell([format_signed(row[metric]), show_bounds(row, metric), adjusted])
+
+
+def _write_fault_notes(cases: Sequence[Record], rows: Sequence[Record], confidence: float) -> list[str]:
+    single, together = (
+        max((row.get("seeds", 0) for row in rows if (row["switch"] == TOGETHER) is whole), default=0)
+        for whole in (False, True)
+    )
+    notes = [
+        f"Effects: paired differences from corrected HARC with {100 * confidence:g}\\% intervals and two-sided "
+        f"$p$, Holm-adjusted over the rows of a column. Seeds: {single or MISSING} for single faults, "
+        f"{together or MISSING} for all together.",
+        f"$^\\dagger$ {MISSING}: the arm was not run on this backbone in this profile.",
+    ]
+    reasons = [f"{plain_words(c['name'])}: {c['without_effect']}" for c in cases if c["without_effect"]]
+    if reasons:
+        shown = escape_latex("; ".join(reasons))
+        notes.append(f"$^\\ddagger$ {MISSING}: cannot act in this profile ({shown}).")
+    return notes
+
+
+def build_faults(view: Results) -> Table:
+    """One line per switch; the effect (switched on, minus corrected HARC) where the profile ran that arm."""
+    reasons = view.study.ablation.without_effect if view.study else {}
+    cases = _list_cases([asdict(switch) for switch in list_switches()], reasons)
+    measured = [_measure_faults(view, backbone, cases) for backbone in view.backbones]
+    rows = [row for of_case in zip(*measured, strict=True) for row in of_case]
+    columns = [Column(name, show_name(name, plain_words)) for name in ("switch", "released", "corrected")]
+    columns += [
+        Column(
+            head,
+            partial(_show_effect, metric),
+            "c",
+            group=escape_latex(name_backbone(backbone)),
+            where={"backbone": backbone},
+        )
+        for backbone in view.backbones
+        for metric, head in FAULT_METRICS.items()
+    ]
+    notes = _write_fault_notes(cases, rows, view.confidence)
+    return Table("faults", make_frame(FAULTS, rows), columns, lines=("switch",), notes=notes)

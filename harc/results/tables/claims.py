@@ -2,37 +2,35 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
-from harc.results.claim_metrics import METRICS, Evidence, ResultsView
-from harc.results.claims import (VERDICTS, Claim, Finding, decide_claim, evaluate_claims, hash_ledger, load_claims)
-from harc.results.latex import (MISSING, escape_latex, format_interval, format_p, format_rate, format_signed, make_breakable)
-from harc.results.tables.layout import Table
+from harc.results.claim_metrics import METRICS, Evidence
+from harc.results.claims import (
+    VERDICTS,
+    Claim,
+    Finding,
+    decide_claim,
+    evaluate_claims,
+    hash_ledger,
+    load_claims,
+)
+from harc.results.latex import (
+    MISSING,
+    escape_latex,
+    format_interval,
+    format_p,
+    format_rate,
+    format_signed,
+    make_breakable,
+)
+from harc.results.printer import Column, Record, Table, make_frame, set_paragraphs, set_small
+from harc.results.view import Results
 from harc.results.vocabulary import POOLED, name_backbone
 
 COLUMNS = (
-    "claim",
-    "origin",
-    "words",
-    "source",
-    "metric",
-    "arguments",
-    "comparison",
-    "threshold",
-    "correction",
-    "backbone",
-    "estimate",
-    "low",
-    "high",
-    "n",
-    "unit",
-    "seeds",
-    "p_for",
-    "p_against",
-    "verdict",
-    "overall",
-    "ledger_sha256",
-)
+    "claim", "origin", "words", "source", "metric", "arguments", "comparison", "threshold", "correction", "backbone",
+    "estimate", "low", "high", "n", "unit", "seeds", "p_for", "p_against", "verdict", "overall", "ledger_sha256",
+)  # fmt: skip
+NO_BACKBONE = "none"  # of a claim that is about none of the profile's
 MARKS = {VERDICTS[0]: "\\textbf{supported}", VERDICTS[1]: "\\textbf{not supported}"}
 ORIGINS = {
     "paper": "Claims of the paper",
@@ -51,7 +49,7 @@ def evidence_bounds(evidence: Evidence | None, confidence: float) -> tuple[float
     return evidence.estimate - half, evidence.estimate + half
 
 
-def _row(claim: Claim, finding: Finding, overall: str, ledger: str, confidence: float) -> dict:
+def _make_row(claim: Claim, finding: Finding, overall: str, ledger: str, confidence: float) -> dict:
     evidence, test = finding.evidence, claim.test
     low, high = evidence_bounds(evidence, confidence)
     row = {
@@ -59,100 +57,85 @@ def _row(claim: Claim, finding: Finding, overall: str, ledger: str, confidence: 
         "origin": claim.origin,
         "words": claim.words,
         "source": claim.source,
-        "metric": test.metric,
+        **test.model_dump(exclude={"arguments"}),
         "arguments": "; ".join(f"{name}={value}" for name, value in sorted(test.arguments.items())),
-        "comparison": test.comparison,
-        "threshold": test.threshold,
-        "correction": test.correction,
-        "backbone": finding.backbone,
+        "_called": ", ".join(str(test.arguments[name]) for name in METRICS[test.metric].arguments),
+        **finding.model_dump(include={"backbone", "p_for", "p_against", "verdict"}),
         "low": low,
         "high": high,
-        "p_for": finding.p_for,
-        "p_against": finding.p_against,
-        "verdict": finding.verdict,
         "overall": overall,
         "ledger_sha256": ledger,
     }
     if evidence is not None:
-        row |= {
-            "estimate": evidence.estimate,
-            "n": evidence.n,
-            "unit": evidence.unit,
-            "seeds": evidence.seeds,
-        }
+        row |= evidence.model_dump(include={"estimate", "n", "unit", "seeds"})
     return row
 
 
-def _describe_test(claim: Claim) -> str:
-    test = claim.test
-    arguments = ", ".join(str(test.arguments[name]) for name in METRICS[test.metric].arguments)
-    sign = "<" if test.comparison == "below" else ">"
-    called = make_breakable(escape_latex(f"{test.metric}({arguments})" if arguments else test.metric))
-    return f"{called} $ {sign} {format_rate(test.threshold)}$"
+def _show_words(row: Record) -> str:
+    source = make_breakable(escape_latex(row["source"]))
+    return f"{escape_latex(row['words'])} {set_small(f'[{source}]')}"
 
 
-def _describe_finding(finding: Finding, confidence: float) -> str:
-    name = escape_latex(name_backbone(finding.backbone))
-    if finding.evidence is None:
+def _show_test(row: Record) -> str:
+    called = f"{row['metric']}({row['_called']})" if row["_called"] else row["metric"]
+    sign = "<" if row["comparison"] == "below" else ">"
+    return set_small(f"{make_breakable(escape_latex(called))} $ {sign} {format_rate(row['threshold'])}$")
+
+
+def _describe_finding(row: Record) -> str:
+    name = escape_latex(name_backbone(row["backbone"]))
+    if row["estimate"] is None:
         return f"{name}: {MISSING}"
-    low, high = evidence_bounds(finding.evidence, confidence)
-    seeds = finding.evidence.seeds
-    unit = finding.evidence.unit if finding.evidence.n != 1 else finding.evidence.unit.removesuffix("s")
-    word = "run" if finding.backbone == POOLED else "seed"
-    counted = f"n = {finding.evidence.n} {unit}, {seeds} {word}{'s' if seeds != 1 else ''}"
-    shown = f"{name}: {format_signed(finding.evidence.estimate)} {format_interval(low, high)}"
-    if finding.p_for is not None:
-        side = "" if finding.p_for <= (finding.p_against or 0) else " against"
-        shown += f", {format_p(min(finding.p_for, finding.p_against or math.inf))}{side}"
-    verdict = f": {finding.verdict}" if finding.backbone == POOLED else ""
-    return f"{shown} ({escape_latex(counted)}){verdict}"
+    seeds, pooled = row["seeds"], row["backbone"] == POOLED
+    unit = row["unit"] if row["n"] != 1 else row["unit"].removesuffix("s")
+    counted = f"n = {row['n']} {unit}, {seeds} {'run' if pooled else 'seed'}{'s' if seeds != 1 else ''}"
+    shown = f"{name}: {format_signed(row['estimate'])} {format_interval(row['low'], row['high'])}"
+    if row["p_for"] is not None:
+        side = "" if row["p_for"] <= (row["p_against"] or 0) else " against"
+        shown += f", {format_p(min(row['p_for'], row['p_against'] or math.inf))}{side}"
+    return f"{shown} ({escape_latex(counted)}){': ' + row['verdict'] if pooled else ''}"
 
 
-def _body(claims: Sequence[Claim], findings: Sequence[Finding], confidence: float) -> list[str]:
-    body: list[str] = []
-    for origin, title in ORIGINS.items():
-        chosen = [claim for claim in claims if claim.origin == origin]
-        if chosen:
-            body.append(f"\\multicolumn{{4}}{{@{{}}l}}{{\\emph{{{title}}}}} \\\\*")
-        for claim in chosen:
-            own = [finding for finding in findings if finding.claim == claim.id]
-            overall = decide_claim(own)
-            shown = " \\newline ".join(_describe_finding(finding, confidence) for finding in own) or MISSING
-            words = (
-                f"{escape_latex(claim.words)} {{\\scriptsize [{make_breakable(escape_latex(claim.source))}]}}"
-            )
-            cells = [words, f"{{\\scriptsize {_describe_test(claim)}}}", f"{{\\scriptsize {shown}}}"]
-            body.append(" & ".join([*cells, MARKS.get(overall, overall)]) + " \\\\[2pt]")
-    return body
+def _show_findings(rows: Sequence[Record]) -> str:
+    found = [_describe_finding(row) for row in rows if row["backbone"] != NO_BACKBONE]
+    return set_small(" \\newline ".join(found) or MISSING)
 
 
-def build_table(claims_file: Path, view: ResultsView) -> Table:
+def build_claims(view: Results) -> Table:
     """The ledger with its verdicts.
 
     Raises:
         ConfigError: if the ledger is not valid.
     """
-    claims, confidence = load_claims(claims_file), view.confidence
+    claims, ledger = load_claims(view.claims), hash_ledger(view.claims)
     findings = evaluate_claims(claims, view)
-    ledger = hash_ledger(claims_file)
     rows = []
     for claim in claims:
         own = [finding for finding in findings if finding.claim == claim.id]
         overall = decide_claim(own)
-        if not own:
-            own = [Finding(claim=claim.id, backbone="none", verdict=overall, evidence=None)]
-        rows += [_row(claim, finding, overall, ledger, confidence) for finding in own]
-    ragged = ">{\\raggedright\\arraybackslash}"
+        own = own or [Finding(claim=claim.id, backbone=NO_BACKBONE, verdict=overall, evidence=None)]
+        rows += [_make_row(claim, finding, overall, ledger, view.confidence) for finding in own]
+    align = set_paragraphs(0.34, 0.2, 0.27, 0.11)
+    frame = make_frame(COLUMNS, rows)
+    records = frame.to_dict("records")
     return Table(
         "claims",
-        COLUMNS,
-        rows,
-        "@{}" + "".join(f"{ragged}p{{{width}\\textwidth}}" for width in (0.34, 0.2, 0.27, 0.11)) + "@{}",
-        ["claim [source] & declared test & outcome & verdict"],
-        _body(claims, findings, confidence),
+        frame,
         [
-            f"{100 * confidence:g}\\% intervals; $p$ one-sided, Holm-adjusted within origin and backbone. "
+            Column("claim [source]", _show_words, align[0]),
+            Column("declared test", _show_test, align[1]),
+            Column("outcome", _show_findings, align[2], whole=True),
+            Column("verdict", lambda row: MARKS.get(row["overall"], row["overall"]), align[3]),
+        ],
+        lines=("claim",),
+        sections=("origin",),
+        title=lambda section: ORIGINS[section[0]["origin"]],
+        notes=[
+            f"{100 * view.confidence:g}\\% intervals; $p$ one-sided, Holm-adjusted within origin and backbone. "
             f"SHA-256 of the ledger file: {{\\ttfamily {ledger[:32]}\\allowbreak {ledger[32:]}}}."
         ],
+        printed=[row for origin in ORIGINS for row in records if row["origin"] == origin],
+        row_end=" \\\\[2pt]",
+        gaps=False,
         long=True,
     )

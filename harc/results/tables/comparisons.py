@@ -1,37 +1,32 @@
 """Paired comparisons: every method against base, the HARC variants against SFT and against no coupling."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import median
 
 from harc.results.comparisons import Comparison, compare_methods, describe_change
-from harc.results.latex import (MISSING, escape_latex, format_interval, format_rate, format_signed)
+from harc.results.latex import MISSING, escape_latex, format_rate, format_signed
+from harc.results.printer import (
+    BY_BACKBONE,
+    NOT_EVALUATED,
+    Column,
+    Record,
+    Table,
+    format_tight,
+    make_frame,
+    set_small,
+)
 from harc.results.rates import POWER
-from harc.results.tables.layout import Table, title_row
-from harc.results.vocabulary import name_backbone, name_method, name_suite
+from harc.results.view import Results
+from harc.results.vocabulary import name_method, name_suite
 
 COLUMNS = (
-    "backbone",
-    "method",
-    "reference",
-    "metric",
-    "difference",
-    "low",
-    "high",
-    "p",
-    "p_holm",
-    "only_reference",
-    "only_method",
-    "n",
-    "seeds",
-    "seeds_lower",
-    "mde",
-    "verdict",
-)
+    "backbone", "method", "reference", "metric", "difference", "low", "high", "p", "p_holm", "only_reference",
+    "only_method", "n", "seeds", "seeds_lower", "mde", "verdict",
+)  # fmt: skip
 PRINTED = ("mean_asr", "scary_safe", "refusable_benign", "mean_helpfulness")
 
 
-def _row(comparison: Comparison, confidence: float) -> dict:
+def _make_row(comparison: Comparison, confidence: float) -> dict:
     difference = comparison.difference
     row = {
         "backbone": comparison.backbone,
@@ -57,83 +52,59 @@ def _row(comparison: Comparison, confidence: float) -> dict:
     return row
 
 
-def _cell(comparison: Comparison | None) -> str:
-    if comparison is None or comparison.difference is None:
-        return f"{MISSING}$^\\dagger$"
-    difference = comparison.difference
-    mark = "$^*$" if comparison.holm is not None and comparison.holm < 0.05 else ""
-    interval = format_interval(difference.low, difference.high).replace(", ", ",")
-    lower = f"~{difference.seeds_lower}/{difference.seeds}" if difference.seeds > 1 else ""
-    return f"{format_signed(difference.estimate)}{mark} {{\\scriptsize {interval}{lower}}}"
+def _show_difference(row: Record | None) -> str:
+    if row is None or row["difference"] is None:
+        return NOT_EVALUATED
+    mark = "$^*$" if row["p_holm"] is not None and row["p_holm"] < 0.05 else ""
+    lower = f"~{row['seeds_lower']}/{row['seeds']}" if row["seeds"] > 1 else ""
+    return (
+        f"{format_signed(row['difference'])}{mark} {set_small(format_tight(row['low'], row['high']) + lower)}"
+    )
 
 
-def _make_detectable_row(comparisons: list[Comparison], confidence: float) -> str:
+def _show_detectable(section: list[Record]) -> str:
     """The line under a backbone: per column, the median of the smallest differences that its tests would show."""
-    cells = []
+    cells = ["\\emph{detectable (median)}"]
     for metric in PRINTED:
-        found = [
-            c.difference.find_detectable(confidence)
-            for c in comparisons
-            if c.metric == metric and c.difference
-        ]
-        cells.append(f"{{\\scriptsize {format_rate(median(found)) if found else MISSING}}}")
-    return "\\emph{detectable (median)} & " + " & ".join(cells) + " \\\\"
+        found = [row["mde"] for row in section if row["metric"] == metric and row["mde"] is not None]
+        cells.append(set_small(format_rate(median(found)) if found else MISSING))
+    return " & ".join(cells)
 
 
-def _body(comparisons: list[Comparison], confidence: float) -> list[str]:
-    cells = {(c.backbone, c.method, c.reference, c.metric): c for c in comparisons}
-    body: list[str] = []
-    for backbone in dict.fromkeys(c.backbone for c in comparisons):
-        if body:
-            body.append("\\addlinespace")
-        body.append(title_row(name_backbone(backbone), len(PRINTED) + 1))
-        for method, reference in dict.fromkeys((c.method, c.reference) for c in comparisons):
-            label = f"{name_method(method)} vs {name_method(reference)}"
-            row = [_cell(cells.get((backbone, method, reference, metric))) for metric in PRINTED]
-            body.append(f"{escape_latex(label)} & " + " & ".join(row) + " \\\\")
-        own = [comparison for comparison in comparisons if comparison.backbone == backbone]
-        body.append(_make_detectable_row(own, confidence))
-    return body
-
-
-def _notes(comparisons: list[Comparison], confidence: float) -> list[str]:
-    sizes = {
-        metric: next((c.difference.n for c in comparisons if c.metric == metric and c.difference), None)
-        for metric in PRINTED
-    }
-    seeds = max((c.difference.seeds for c in comparisons if c.difference), default=0)
-    counts = ", ".join(f"{name_suite(metric)} {sizes[metric] or MISSING}" for metric in PRINTED)
-    return [
+def _write_notes(rows: Sequence[Record], confidence: float) -> list[str]:
+    shown = [row for row in rows if row["metric"] in PRINTED]
+    sizes = {metric: [r["n"] for r in shown if r["metric"] == metric and r.get("n")] for metric in PRINTED}
+    seeds = max((row["seeds"] for row in rows if row.get("seeds")), default=0)
+    counts = ", ".join(f"{name_suite(metric)} {(sizes[metric] or [MISSING])[0]}" for metric in PRINTED)
+    notes = [
         f"Differences on the same prompts with {100 * confidence:g}\\% intervals.",
         f"Prompts per seed: {counts}; seeds: {seeds or MISSING}.",
         f"$^*$ Holm-adjusted $p < {format_rate(0.05)}$ within its column and backbone.",
         f"Detectable: the smallest difference that the paired test would show with power {POWER:g}.",
-        *(["Fractions: training runs in which the difference is below zero."] if seeds > 1 else []),
-        *(
-            [f"$^\\dagger$ {MISSING}: one of the two was not evaluated."]
-            if None in [c.difference for c in comparisons if c.metric in PRINTED]
-            else []
-        ),
     ]
+    notes += ["Fractions: training runs in which the difference is below zero."] if seeds > 1 else []
+    if any(row.get("difference") is None for row in shown):
+        notes.append(f"$^\\dagger$ {MISSING}: one of the two was not evaluated.")
+    return notes
 
 
-def build_table(
-    results_root: Path,
-    backbones: Sequence[str],
-    methods: Sequence[str],
-    seeds: Sequence[int],
-    confidence: float = 0.95,
-) -> Table:
+def _show_pair(row: Record) -> str:
+    return escape_latex(f"{name_method(row['method'])} vs {name_method(row['reference'])}")
+
+
+def build_comparisons(view: Results) -> Table:
     """The comparisons; the CSV holds every suite, the printed table the four summary columns."""
-    comparisons = compare_methods(results_root, backbones, methods, seeds, confidence)
-    header = [" & ".join(["", *(escape_latex(name_suite(metric)) for metric in PRINTED)])]
+    found = compare_methods(view.root, view.backbones, view.every_method, view.seeds, view.confidence)
+    rows = [_make_row(comparison, view.confidence) for comparison in found]
+    columns = [Column("", _show_pair)]
+    columns += [Column(escape_latex(name_suite(m)), _show_difference, where={"metric": m}) for m in PRINTED]
     return Table(
         "comparisons",
-        COLUMNS,
-        [_row(comparison, confidence) for comparison in comparisons],
-        "@{}l" + "l" * len(PRINTED) + "@{}",
-        header,
-        _body(comparisons, confidence),
-        _notes(comparisons, confidence),
+        make_frame(COLUMNS, rows),
+        columns,
+        lines=("method", "reference"),
+        **BY_BACKBONE,
+        foot=_show_detectable,
+        notes=_write_notes(rows, view.confidence),
         long=True,
     )

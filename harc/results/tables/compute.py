@@ -1,17 +1,17 @@
 """What a run cost, by kind of step: time, memory, and energy where the machine lets it be read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from harc.results.latex import MISSING, escape_latex
-from harc.results.tables.layout import Table
+from harc.results.printer import Column, Record, Table, make_frame, plain_words, show_name
 from harc.steps.pipeline import STEPS, parse_command
 
 COLUMNS = (
     "step", "jobs", "wall_seconds", "mean_seconds", "longest_seconds", "peak_memory_mb", "cpu_joules", "gpu_joules",
 )  # fmt: skip
 TOTAL = "all steps"
-ENERGIES = ("cpu_joules", "gpu_joules")
+ENERGIES = {"cpu_joules": "processors (RAPL)", "gpu_joules": "GPUs (NVML)"}
 
 
 def sum_known(values: Sequence[float | None]) -> float | None:
@@ -37,12 +37,8 @@ def summarize_jobs(step: str, records: Sequence[Mapping[str, Any]]) -> dict[str,
     }
 
 
-def _cells(row: Mapping[str, Any]) -> str:
-    shown = [escape_latex(row["step"].replace("_", " ")), str(row["jobs"])]
-    shown += [f"{row[name]:.1f}" for name in ("wall_seconds", "mean_seconds", "longest_seconds")]
-    shown.append(MISSING if row["peak_memory_mb"] is None else f"{row['peak_memory_mb']:.0f}")
-    shown += [MISSING if row[name] is None else f"{row[name] / 1000:.2f}" for name in ENERGIES]
-    return " & ".join(shown) + " \\\\"
+def _show(column: str, digits: int, unit: float = 1) -> Callable[[Record], str]:
+    return lambda row: MISSING if row[column] is None else f"{row[column] / unit:.{digits}f}"
 
 
 def _describe_devices(records: Sequence[Mapping[str, Any]]) -> str:
@@ -60,36 +56,42 @@ def _write_notes(records: Sequence[Mapping[str, Any]], total: Mapping[str, Any])
         "run side by side; memory: the largest resident size of one process.",
         f"Devices: {_describe_devices(records) or MISSING}.",
     ]
-    names = {"cpu_joules": "processors (RAPL)", "gpu_joules": "GPUs (NVML)"}
-    unread = [label for name, label in names.items() if total[name] is None]
+    unread = [label for name, label in ENERGIES.items() if total.get(name) is None]
     if unread:
         notes.append(f"{MISSING}: not readable on the machine, or not for every job: {' and '.join(unread)}.")
-    if len(unread) < len(names):
+    if len(unread) < len(ENERGIES):
         notes.append("Energy is what the whole machine counted meanwhile, other jobs included.")
-    notes.append("Times differ from run to run, so this table has no part in the root hash.")
-    return notes
+    return [*notes, "Times differ from run to run, so this table has no part in the root hash."]
 
 
-def build_table(records: Sequence[Mapping[str, Any]]) -> Table:
-    """T9 from sidecars, the steps in their order; the last row is all of them.
-
-    Args:
-        records: contents of sidecars.
-    """
+def build_compute(records: Sequence[Mapping[str, Any]]) -> Table:
+    """T9 from the contents of sidecars, the steps in their order; the last row is all of them."""
     by_step: dict[str, list[Mapping[str, Any]]] = {}
     for record in records:
         by_step.setdefault(parse_command(record["command"])[0], []).append(record)
     rank = {step: number for number, step in enumerate(STEPS)}
     steps = sorted(by_step, key=lambda step: (rank.get(step, len(rank)), step))
-    rows = [summarize_jobs(step, by_step[step]) for step in steps]
-    total = summarize_jobs(TOTAL, records) if records else dict.fromkeys(COLUMNS)
-    body = [_cells(row) for row in rows]
-    body += ["\\midrule", _cells(total)] if records else ["\\multicolumn{8}{@{}l}{no records} \\\\"]
-    heads = ["all", "mean", "longest", "memory", "processors", "GPUs"]
-    header = [
-        " & & \\multicolumn{3}{c}{seconds} & MiB & \\multicolumn{2}{c}{energy, kJ}",
-        " & ".join(["step", "jobs", *heads]),
+    total = summarize_jobs(TOTAL, records) if records else {}
+    shown = [summarize_jobs(step, by_step[step]) for step in steps] + ([total] if records else [])
+    columns = [
+        Column("step", show_name("step", plain_words)),
+        Column("jobs", lambda row: str(row["jobs"]), "r"),
+        Column("all", _show("wall_seconds", 1), "r"),
+        Column("mean", _show("mean_seconds", 1), "r"),
+        Column("longest", _show("longest_seconds", 1), "r"),
+        Column("memory", _show("peak_memory_mb", 0), "r"),
+        Column("processors", _show("cpu_joules", 2, 1000), "r"),
+        Column("GPUs", _show("gpu_joules", 2, 1000), "r"),
     ]
-    shown = [*rows, total] if records else []
-    notes = _write_notes(records, total)
-    return Table("compute", COLUMNS, shown, "@{}lrrrrrrr@{}", header, body, notes)
+    return Table(
+        "compute",
+        make_frame(COLUMNS, shown),
+        columns,
+        notes=_write_notes(records, total),
+        absent="\\multicolumn{8}{@{}l}{no records}",
+        header=[
+            " & & \\multicolumn{3}{c}{seconds} & MiB & \\multicolumn{2}{c}{energy, kJ}",
+            " & ".join(column.head for column in columns),
+        ],
+        total=True,
+    )

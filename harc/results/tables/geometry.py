@@ -1,49 +1,38 @@
 """Cosines of the directions in the trained slots per method, and separability in the plane."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from harc.results.claim_metrics import ResultsView, measure_coupling_gain
-from harc.results.geometry import SIDES, mean_profile
-from harc.results.latex import (MISSING, escape_latex, format_interval, format_rate, format_signed)
-from harc.results.plane import Area, estimate_area
-from harc.results.tables.claims import evidence_bounds
-from harc.results.tables.layout import Table, stack_cell, title_row
-from harc.results.vocabulary import (ATTACKS, include_base, name_backbone, name_method, name_suite)
 from harc.core.artifacts import BASE
+from harc.results.claim_metrics import measure_coupling_gain
+from harc.results.geometry import SIDES, mean_profile
+from harc.results.latex import MISSING, escape_latex, format_rate, format_signed
+from harc.results.plane import estimate_area
+from harc.results.printer import (
+    Column,
+    Record,
+    Table,
+    format_tight,
+    make_frame,
+    set_small,
+    show_name,
+    show_rate,
+    span_row,
+)
+from harc.results.tables.claims import evidence_bounds
+from harc.results.view import Results
+from harc.results.vocabulary import ATTACKS, name_backbone, name_method, name_suite
 
 COLUMNS = (
-    "backbone",
-    "method",
-    "side",
-    "seeds",
-    "slots",
-    "selected_after",
-    "cosine",
-    "gain",
-    "gain_low",
-    "gain_high",
-    "peak_slot",
-    "peak_cosine",
-    "last_cosine",
-)
+    "backbone", "method", "side", "seeds", "slots", "selected_after", "cosine", "gain", "gain_low", "gain_high",
+    "peak_slot", "peak_cosine", "last_cosine",
+)  # fmt: skip
 AREA_COLUMNS = (
-    "backbone",
-    "side",
-    "axis",
-    "suite",
-    "slot",
-    "area",
-    "low",
-    "high",
-    "positives",
-    "negatives",
-    "seed",
-)
+    "backbone", "side", "axis", "suite", "slot", "area", "low", "high", "positives", "negatives", "seed",
+)  # fmt: skip
+SUITES = ("direct", *ATTACKS)
 
 
-def _row(view: ResultsView, backbone: str, method: str, side: str) -> dict:
+def _measure_cosines(view: Results, backbone: str, method: str, side: str) -> dict:
     row: dict[str, object] = {"backbone": backbone, "method": method, "side": side}
     base, own = view.geometries(backbone, BASE), view.geometries(backbone, method)
     shared = sorted(base.keys() & own.keys())
@@ -71,44 +60,53 @@ def _row(view: ResultsView, backbone: str, method: str, side: str) -> dict:
     return row
 
 
-def _cells(row: dict) -> str:
+def _show_cosine(row: Record) -> str:
+    return format_rate(row["cosine"]) if row["seeds"] else MISSING
+
+
+def _show_gain(row: Record) -> str:
     if not row["seeds"]:
-        return f"{MISSING} & {MISSING}"
+        return MISSING
     if row["method"] == BASE:
-        return f"{format_rate(row['cosine'])} & --"
+        return "--"
     bounds = row["gain_low"], row["gain_high"]
-    interval = "no interval" if None in bounds else format_interval(*bounds).replace(", ", ",")
-    return f"{format_rate(row['cosine'])} & {format_signed(row['gain'])} {{\\scriptsize {interval}}}"
+    return f"{format_signed(row['gain'])} {set_small('no interval' if None in bounds else format_tight(*bounds))}"
 
 
-def build_table(view: ResultsView, methods: Sequence[str]) -> Table:
+def build_geometry(view: Results) -> Table:
     """Mean cosine over the slots that the layer score selected on the base, and the gain over the base."""
-    methods = include_base(list(methods))
-    rows = [_row(view, b, m, side) for b in view.backbones for m in methods for side in SIDES]
-    by_key = {(row["backbone"], row["method"], row["side"]): row for row in rows}
-    body: list[str] = []
-    for backbone in view.backbones:
-        slots = by_key[backbone, BASE, "prompt"].get("slots", MISSING)
-        title = f"{name_backbone(backbone)}, slots {slots}"
-        body += ["\\addlinespace"] if body else []
-        body.append(title_row(title, 6))
-        for method in methods:
-            after = by_key[backbone, method, "prompt"].get("selected_after", MISSING)
-            cells = " & ".join(_cells(by_key[backbone, method, side]) for side in SIDES)
-            body.append(f"{escape_latex(name_method(method))} & {cells} & {escape_latex(after)} \\\\")
-    header = [
-        " & \\multicolumn{2}{c}{prompt side} & \\multicolumn{2}{c}{response side} & slots picked",
-        "\\cmidrule(lr){2-3}\\cmidrule(lr){4-5}",
-        " & cosine & gain & cosine & gain & after training",
+    rows = [
+        _measure_cosines(view, b, m, side)
+        for b in view.backbones
+        for m in view.every_method
+        for side in SIDES
     ]
-    notes = [
+    sides = [
+        Column(head, show, group=f"{side} side", where={"side": side})
+        for side in SIDES
+        for head, show in (("cosine", _show_cosine), ("gain", _show_gain))
+    ]
+    after = Column(
+        "after training",
+        lambda row: escape_latex(row["selected_after"] or MISSING),
+        above="slots picked",
+    )
+    note = (
         f"Gain: difference from the base on the same slots, {100 * view.confidence:g}\\% interval from the "
         "bootstrap over prompts (one seed, prompt side alone) or over seeds (several; their slots are separated by /)."
-    ]
-    return Table("geometry", COLUMNS, rows, "@{}llllll@{}", header, body, notes)
+    )
+    return Table(
+        "geometry",
+        make_frame(COLUMNS, rows),
+        [Column("", show_name("method", name_method)), *sides, after],
+        lines=("method",),
+        sections=("backbone",),
+        title=lambda rows: f"{name_backbone(rows[0]['backbone'])}, slots {rows[0]['slots'] or MISSING}",
+        notes=[note],
+    )
 
 
-def _measure_areas(view: ResultsView, backbone: str) -> list[dict]:
+def _measure_areas(view: Results, backbone: str) -> list[dict]:
     planes = view.planes(backbone, BASE)
     if not planes:
         return []
@@ -118,59 +116,47 @@ def _measure_areas(view: ResultsView, backbone: str) -> list[dict]:
     for side, axis in (("prompt", "harm"), ("prompt", "refusal"), ("response", "harm")):
         values = plane.coordinates(side, axis)
         slot = min(base.selected) if base and base.selected else values.shape[1] // 2
-        for suite in ("direct", *ATTACKS):
+        for suite in SUITES:
             labels = ("correct",) if side == "response" and suite != "direct" else None
             benign = plane.select(("wrapped_benign",), ("correct",) if side == "response" else None)
-            area = estimate_area(
-                values[plane.select((suite,), labels), slot], values[benign, slot], view.confidence
-            )
-            rows.append(_area_row(backbone, side, axis, suite, slot, area, seed))
+            attacked = plane.select((suite,), labels)
+            area = estimate_area(values[attacked, slot], values[benign, slot], view.confidence)
+            row = {
+                "backbone": backbone,
+                "side": side,
+                "axis": axis,
+                "suite": suite,
+                "slot": slot,
+                "seed": seed,
+            }
+            names = ("area", "low", "high", "positives", "negatives")
+            rows.append(row | (dict(zip(names, area, strict=True)) if area else {}))
     return rows
 
 
-def _area_row(
-    backbone: str, side: str, axis: str, suite: str, slot: int, area: Area | None, seed: int
-) -> dict:
-    names = ("area", "low", "high", "positives", "negatives")
-    values = dict(zip(names, area, strict=True)) if area else {}
-    return {
-        "backbone": backbone,
-        "side": side,
-        "axis": axis,
-        "suite": suite,
-        "slot": slot,
-        "seed": seed,
-    } | values
-
-
-def build_areas(view: ResultsView) -> Table:
+def build_separability(view: Results) -> Table:
     """Area under the curve of each attack against wrapped benign prompts on the untreated backbones."""
     rows = [row for backbone in view.backbones for row in _measure_areas(view, backbone)]
-    suites = ("direct", *ATTACKS)
-    body: list[str] = []
-    for key in dict.fromkeys((row["backbone"], row["side"], row["axis"], row["slot"]) for row in rows):
-        cells = []
-        for suite in suites:
-            row = next(
-                r
-                for r in rows
-                if (r["backbone"], r["side"], r["axis"], r["slot"], r["suite"]) == (*key, suite)
-            )
-            interval = format_interval(row.get("low"), row.get("high")).replace(", ", ",")
-            cells.append(stack_cell([format_rate(row["area"]), interval]) if "area" in row else MISSING)
-        label = f"{name_backbone(key[0])}, {key[1]} side, {key[2]} axis, slot {key[3]}"
-        body.append(f"{escape_latex(label)} & " + " & ".join(cells) + " \\\\")
-    if not body:
-        body.append(
-            f"\\multicolumn{{{len(suites) + 1}}}{{@{{}}l@{{}}}}{{no projections in this profile}} \\\\"
-        )
     counts = sorted({(r["positives"], r["negatives"]) for r in rows if "positives" in r})
     sizes = (
         f"{counts[0][0]} to {counts[-1][0]} against {counts[0][1]} to {counts[-1][1]}" if counts else MISSING
     )
-    notes = [
+    note = (
         f"{100 * view.confidence:g}\\% DeLong intervals, logit scale; first seed; prompts per cell: {sizes}. "
         f"{MISSING}: fewer than two points in a class."
-    ]
-    header = [" & ".join(["", *(escape_latex(name_suite(suite)) for suite in suites)])]
-    return Table("separability", AREA_COLUMNS, rows, "@{}l" + "c" * len(suites) + "@{}", header, body, notes)
+    )
+    label = Column(
+        "",
+        lambda row: escape_latex(
+            f"{name_backbone(row['backbone'])}, {row['side']} side, {row['axis']} axis, slot {row['slot']}"
+        ),
+    )
+    cells = [Column(escape_latex(name_suite(s)), show_rate("area"), "c", where={"suite": s}) for s in SUITES]
+    return Table(
+        "separability",
+        make_frame(AREA_COLUMNS, rows),
+        [label, *cells],
+        lines=("backbone", "side", "axis", "slot"),
+        notes=[note],
+        absent=span_row("no projections in this profile", len(SUITES) + 1),
+    )

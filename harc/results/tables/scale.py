@@ -5,28 +5,28 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harc.results.latex import (MISSING, escape_latex, format_interval, format_rate)
-from harc.results.outcomes import SHARES, read_by_seed
-from harc.results.rates import estimate_rate
-from harc.results.tables.layout import (Table, read_number, read_table, stack_cell)
-from harc.results.vocabulary import name_backbone, name_method, sort_methods
-from harc.core.artifacts import Layout
 from harc.core.files import read_json
+from harc.results.latex import MISSING, escape_latex, format_rate
+from harc.results.outcomes import SHARES
+from harc.results.printer import (
+    NOT_EVALUATED,
+    Column,
+    Record,
+    Table,
+    format_tight,
+    make_frame,
+    read_number,
+    read_table,
+    set_small,
+    stack_cell,
+)
+from harc.results.rates import estimate_rate
+from harc.results.view import Results
+from harc.results.vocabulary import name_backbone, name_method, sort_methods
 
 METRIC = "mean_asr"
-COLUMNS = (
-    "model",
-    "parameters",
-    "profile",
-    "method",
-    "tested",
-    "estimate",
-    "low",
-    "high",
-    "n",
-    "seeds",
-    *SHARES,
-)
+VALUES = ("estimate", "low", "high", "n", "seeds", *SHARES)
+COLUMNS = ("model", "parameters", "profile", "method", "tested", *VALUES)
 # Models of the published tables (arXiv 2607.00572), which are columns whether they were run or not.
 PUBLISHED = {"llama3.1-8b": 8e9, "llama3.1-70b": 70e9, "qwen2.5-7b": 7e9, "qwen2.5-72b": 72e9}
 LLAMA_LIKE = ("llama", "qwen2")
@@ -34,11 +34,11 @@ NAMED_SIZE = re.compile(r"(?:^|[-_])(\d+(?:\.\d+)?)([bm])(?:$|[-_])")
 
 
 class Model(NamedTuple):
-    """One column: a model, its number of parameters (None where unknown), and the profile that ran it."""
+    """One column: a model, its number of parameters (None where unknown), and the profile that ran it, if any."""
 
     name: str
     parameters: float | None
-    profile: str
+    profile: str | None
 
 
 def count_parameters(config: Mapping[str, Any]) -> int | None:
@@ -69,28 +69,18 @@ def format_size(parameters: float | None) -> str:
     return f"{parameters / unit:.1f}".removesuffix(".0") + letter
 
 
-def _find_size(results_root: Path, backbone: str, seed: int) -> float | None:
-    path = Layout(results_root).backbone(backbone, seed) / "config.json"
-    return (count_parameters(read_json(path)) if path.is_file() else None) or read_size(backbone)
-
-
-def _measure_own(
-    results_root: Path,
-    backbones: Sequence[str],
-    methods: Sequence[str],
-    seeds: Sequence[int],
-    confidence: float,
-) -> list[dict]:
+def _measure_own(view: Results) -> list[dict]:
     rows = []
-    for backbone in backbones:
-        size = _find_size(results_root, backbone, seeds[0])
-        for method in methods:
-            rate = estimate_rate(read_by_seed(results_root, backbone, method, seeds), METRIC, confidence)
+    for backbone in view.backbones:
+        path = view.layout.backbone(backbone, view.seeds[0]) / "config.json"
+        size = (count_parameters(read_json(path)) if path.is_file() else None) or read_size(backbone)
+        for method in view.every_method:
+            rate = estimate_rate(view.outcomes(backbone, method), METRIC, view.confidence)
             names = {"model": backbone, "parameters": size, "profile": "this", "method": method}
             row = {**names, "tested": rate is not None}
             if rate is not None:
                 values = (rate.estimate, rate.low, rate.high, rate.n, rate.seeds, *rate.shares)
-                row |= dict(zip(("estimate", "low", "high", "n", "seeds", *SHARES), values, strict=True))
+                row |= dict(zip(VALUES, values, strict=True))
             rows.append(row)
     return rows
 
@@ -120,59 +110,14 @@ def _read_others(files: Sequence[Path]) -> list[dict]:
     return rows
 
 
-def _cell(row: Mapping[str, Any] | None) -> str:
+def _show_cell(row: Record | None) -> str:
     if row is None or not row["tested"]:
-        return f"{MISSING}$^\\dagger$"
-    interval = format_interval(row["low"], row["high"]).replace(", ", ",")
+        return NOT_EVALUATED
+    interval = format_tight(row["low"], row["high"])
     return stack_cell([format_rate(row["estimate"]), interval, f"n = {row['n']}"])
 
 
-def build_table(
-    results_root: Path,
-    backbones: Sequence[str],
-    methods: Sequence[str],
-    seeds: Sequence[int],
-    others: Sequence[Path] = (),
-    confidence: float = 0.95,
-) -> Table:
-    """T4: a row per method, a column per model from the smallest up; what was not run says so.
-
-    Args:
-        results_root: root of the results tree.
-        backbones, methods, seeds: of this profile's main comparison.
-        others: committed main tables (table1.csv) of other profiles.
-        confidence: coverage of every interval.
-    """
-    rows = _measure_own(results_root, backbones, methods, seeds, confidence) + _read_others(others)
-    names = {row["model"] for row in rows}
-    absent = [
-        {"model": name, "parameters": size, "profile": None, "method": method, "tested": False}
-        for name, size in PUBLISHED.items()
-        if name not in names
-        for method in methods
-    ]
-    rows += absent
-    models = list(dict.fromkeys(Model(r["model"], r["parameters"], r["profile"] or "none") for r in rows))
-    models.sort(key=lambda model: (model.parameters is None, model.parameters or 0))
-    found = {(row["model"], row["profile"] or "none", row["method"]): row for row in rows}
-    body = []
-    for method in sort_methods([row["method"] for row in rows]):
-        cells = [_cell(found.get((model.name, model.profile, method))) for model in models]
-        body.append(" & ".join([f"{{\\scriptsize {escape_latex(name_method(method))}}}", *cells]) + " \\\\")
-    header = [
-        " & ".join(["", *(f"\\scriptsize {escape_latex(name_backbone(model.name))}" for model in models)]),
-        " & ".join(
-            [
-                "\\scriptsize parameters",
-                *(f"\\scriptsize {format_size(model.parameters)}" for model in models),
-            ]
-        ),
-    ]
-    notes, align = _write_notes(models, absent, confidence), "@{}l" + "c" * len(models) + "@{}"
-    return Table("scale", COLUMNS, rows, align, header, body, notes)
-
-
-def _write_notes(models: Sequence[Model], absent: Sequence[Mapping], confidence: float) -> list[str]:
+def _write_notes(models: Sequence[Model], absent: Sequence[Record], confidence: float) -> list[str]:
     notes = [
         f"Mean attack success; small type: {100 * confidence:g}\\% interval and number of attacked prompts."
     ]
@@ -180,13 +125,52 @@ def _write_notes(models: Sequence[Model], absent: Sequence[Mapping], confidence:
     text = f"$^\\dagger$ {MISSING}: not tested in this profile"
     if untested:
         shown = ", ".join(escape_latex(name_backbone(name)) for name in untested)
-        text += (
-            f"; of the published models none of {shown} was run"
-            if len(untested) > 1
-            else f"; {shown} was not run"
-        )
-    others = sorted({model.profile for model in models} - {"this", "none"})
+        many = len(untested) > 1
+        text += f"; of the published models none of {shown} was run" if many else f"; {shown} was not run"
+    others = sorted({model.profile for model in models} - {"this", None})
     notes.append(f"{text}. A mean needs all four attacks.")
     if others:
         notes.append(f"From other profiles that have run: {escape_latex(', '.join(others))}.")
     return notes
+
+
+def build_scale(view: Results) -> Table:
+    """T4: a row per method, a column per model from the smallest up; what was not run says so."""
+    rows = _measure_own(view) + _read_others(view.settings.scale_tables)
+    names = {row["model"] for row in rows}
+    absent = [
+        {"model": name, "parameters": size, "method": method, "tested": False}
+        for name, size in PUBLISHED.items()
+        if name not in names
+        for method in view.every_method
+    ]
+    rows += absent
+    models = list(dict.fromkeys(Model(r["model"], r["parameters"], r.get("profile")) for r in rows))
+    models.sort(key=lambda model: (model.parameters is None, model.parameters or 0))
+    frame = make_frame(COLUMNS, rows)
+    columns = [
+        Column(
+            ("", "\\scriptsize parameters"), lambda row: set_small(escape_latex(name_method(row["method"])))
+        )
+    ]
+    columns += [
+        Column(
+            (
+                f"\\scriptsize {escape_latex(name_backbone(model.name))}",
+                f"\\scriptsize {format_size(model.parameters)}",
+            ),
+            _show_cell,
+            "c",
+            where={"model": model.name, "profile": model.profile},
+        )
+        for model in models
+    ]
+    ordered = sort_methods([row["method"] for row in rows])
+    return Table(
+        "scale",
+        frame,
+        columns,
+        lines=("method",),
+        notes=_write_notes(models, absent, view.confidence),
+        printed=[row for name in ordered for row in frame.to_dict("records") if row["method"] == name],
+    )

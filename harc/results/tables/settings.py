@@ -1,12 +1,15 @@
-"""The hyperparameter table, generated from the settings that the run used."""
+"""Settings as tables: every one of the run, and what the release's files say of theirs and where they contradict."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, fields
 
 from pydantic import BaseModel
 
+from harc.methods.harc_released import Conflict, Switch, list_conflicts, list_switches
 from harc.results.latex import escape_latex, make_breakable
-from harc.results.tables.layout import Table
+from harc.results.printer import Column, Record, Table, make_frame, plain_words, set_paragraphs
+from harc.results.view import Results
 
 COLUMNS = ("setting", "value", "description")
 METHODS = "methods."
@@ -100,23 +103,71 @@ def is_hidden(name: str) -> bool:
     return name in HIDDEN or name.startswith(tuple(f"{hidden.rstrip('.')}." for hidden in HIDDEN))
 
 
-def build_table(settings: BaseModel) -> Table:
+def build_hyperparameters(view: Results) -> Table:
     """Every setting of the profile with its value and its description (unit and source included)."""
-    leaves = list(list_settings(settings))
-    body = [
-        f"{{\\ttfamily {make_breakable(escape_latex(name))}}} & {make_breakable(escape_latex(value))} & "
-        f"{make_breakable(escape_latex(description))} \\\\"
-        for name, value, description in merge_methods(leaves)
-        if not is_hidden(name)
-    ]
-    ragged = ">{\\raggedright\\arraybackslash}"
+    leaves = list(list_settings(view.profile)) if view.profile else []
+    widths = set_paragraphs(0.33, 0.17, 0.44)
+    heads = ("setting", "value", "meaning, unit and source")
     return Table(
         "hyperparameters",
-        COLUMNS,
-        [dict(zip(COLUMNS, leaf, strict=True)) for leaf in leaves],
-        f"@{{}}{ragged}p{{0.33\\textwidth}}{ragged}p{{0.17\\textwidth}}{ragged}p{{0.44\\textwidth}}@{{}}",
-        ["setting & value & meaning, unit and source"],
-        body,
-        ["Generated from the settings models of the run; nothing here is typed by hand."],
+        make_frame(COLUMNS, [dict(zip(COLUMNS, leaf, strict=True)) for leaf in leaves]),
+        [
+            Column(head, _show_leaf(name), width)
+            for head, name, width in zip(heads, COLUMNS, widths, strict=True)
+        ],
+        printed=[
+            dict(zip(COLUMNS, leaf, strict=True)) for leaf in merge_methods(leaves) if not is_hidden(leaf[0])
+        ],
+        notes=["Generated from the settings models of the run; nothing here is typed by hand."],
+        long=True,
+    )
+
+
+def _show_leaf(column: str) -> Callable[[Record], str]:
+    def show(row: Record) -> str:
+        text = make_breakable(escape_latex(row[column]))
+        return f"{{\\ttfamily {text}}}" if column == "setting" else text
+
+    return show
+
+
+def _show_words(*columns: str) -> Callable[[Record], str]:
+    """Columns as words, a value and its source with a colon between; a dash where they are silent."""
+    return lambda row: escape_latex(plain_words(": ".join(str(row[name]) for name in columns))) or "--"
+
+
+def build_switches(_: Results) -> Table:
+    """One line per switch: what the released value does, both values, and the source of both."""
+    shown = {
+        "switch": ("name",),
+        "what the released value does": ("effect",),
+        "released": ("released", "source_released"),
+        "corrected": ("corrected", "source_corrected"),
+    }
+    widths = set_paragraphs(0.15, 0.27, 0.25, 0.25)
+    return Table(
+        "switches",
+        make_frame([field.name for field in fields(Switch)], [asdict(switch) for switch in list_switches()]),
+        [
+            Column(head, _show_words(*names), width)
+            for (head, names), width in zip(shown.items(), widths, strict=True)
+        ],
+        long=True,
+    )
+
+
+def build_conflicts(_: Results) -> Table:
+    """One line per thing that the release says in more than one way."""
+    names = [field.name for field in fields(Conflict)]
+    heads = ("topic", "README", "HYPERPARAMS", "YAML", "code", "here")
+    widths = set_paragraphs(0.11, 0.13, 0.16, 0.13, 0.16, 0.16)
+    return Table(
+        "conflicts",
+        make_frame(names, [asdict(conflict) for conflict in list_conflicts()]),
+        [
+            Column(head, _show_words(name), width)
+            for head, name, width in zip(heads, names, widths, strict=True)
+        ],
+        notes=["Read in microsoft/HARC@c3565e5; a dash where a source is silent."],
         long=True,
     )

@@ -1,12 +1,12 @@
-"""Macros of what was run: backbones, methods, seeds, prompt counts, settings, tuning."""
+"""Macros of what was run: backbones, methods, seeds, counts of prompts and models, settings, tuning, acceptance."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable
 
 from harc.results.latex import MISSING, escape_latex
 from harc.results.macros.rates import CONTROL_RATES, RATE_MACROS, TABLE1_RATES
 from harc.results.macros.rows import Rows
 from harc.results.phrases import join_words, phrase_run
-from harc.results.vocabulary import name_backbone, name_method
+from harc.results.vocabulary import name_backbone, name_method, name_suite
 
 SETTINGS = {
     "ProfileName": "name",
@@ -39,9 +39,9 @@ SETTINGS = {
 }
 
 
-def list_setup(tables: Mapping[str, Rows]) -> dict[str, str]:
+def list_setup(tables: Callable[[str], Rows]) -> dict[str, str]:
     """Backbones, methods, seeds, prompt counts, chosen settings, acceptance criteria met."""
-    rows = tables["table1"]
+    rows = tables("table1")
     backbones = list(dict.fromkeys(row["backbone"] for row in rows))
     methods = list(dict.fromkeys(row["method"] for row in rows))
     seeds = max((int(row["seeds"]) for row in rows), default=0)
@@ -55,16 +55,16 @@ def list_setup(tables: Mapping[str, Rows]) -> dict[str, str]:
     for metric in TABLE1_RATES:
         macros[f"Prompts{RATE_MACROS[metric]}"] = _count_prompts(rows, metric)
     for metric in CONTROL_RATES:
-        macros[f"Prompts{RATE_MACROS[metric]}"] = _count_prompts(tables["controls"], metric)
-    values = {row["setting"]: row["value"] for row in tables["hyperparameters"]}
+        macros[f"Prompts{RATE_MACROS[metric]}"] = _count_prompts(tables("controls"), metric)
+    values = {row["setting"]: row["value"] for row in tables("hyperparameters")}
     macros |= {name: escape_latex(values.get(path, MISSING)) for name, path in SETTINGS.items()}
     kinds = {
         value for path, value in values.items() if path.startswith("backbones.") and path.endswith(".kind")
     }
     macros["RunPhrase"] = phrase_run(kinds)
-    met = [row["holds"] for row in tables["acceptance"]]
+    met = [row["holds"] for row in tables("acceptance")]
     macros |= {"AcceptanceMet": str(met.count("True")), "AcceptanceTotal": str(len(met))}
-    macros["FaultCount"] = str(len({row["switch"] for row in tables["faults"]} - {"all together"}))
+    macros["FaultCount"] = str(len({row["switch"] for row in tables("faults")} - {"all together"}))
     return macros
 
 
@@ -90,3 +90,34 @@ def list_tuning(rows: Rows, hyperparameters: Rows) -> dict[str, str]:
         "TuningIneligible": escape_latex(remark) if rows else "this profile names no tuning.",
         **{f"Tuning{macro}": values.get(f"tuning.{name}", MISSING) for macro, name in allowances.items()},
     }
+
+
+def _count_answers(rows: Rows, metrics: Iterable[str]) -> int:
+    """Judged prompts or goals over all models and seeds; means are made of suites that are counted already."""
+    suites = [metric for metric in metrics if not metric.startswith("mean_")]
+    return sum(int(row["seeds"]) * int(row.get(f"{suite}_n") or 0) for row in rows for suite in suites)
+
+
+def list_counts(table1: Rows, controls: Rows) -> dict[str, str]:
+    """`\\ModelsTrained` (backbones), `\\DefencesMade`, `\\ModelsEvaluated`, `\\AnswersJudged`."""
+    base = sum(int(row["seeds"]) for row in table1 if row["method"] == "base")
+    every = sum(int(row["seeds"]) for row in table1)
+    helpful = [name.removesuffix("_n") for name in (table1[0] if table1 else ()) if name.endswith("_n")]
+    answers = _count_answers(table1, {*TABLE1_RATES, *helpful}) + _count_answers(controls, CONTROL_RATES)
+    counts = {
+        "ModelsTrained": base,
+        "DefencesMade": every - base,
+        "ModelsEvaluated": every,
+        "AnswersJudged": answers,
+    }
+    return {name: f"{value:,}".replace(",", "\\,") if value else MISSING for name, value in counts.items()}
+
+
+def list_unmet(acceptance: Rows) -> dict[str, str]:
+    """`\\AcceptanceUnmet`: every criterion that a backbone missed, by name."""
+    unmet = [
+        f"{name_suite(row['criterion'])} ({name_backbone(row['backbone'])}, seed {row['seed']})"
+        for row in acceptance
+        if row["holds"] != "True"
+    ]
+    return {"AcceptanceUnmet": escape_latex(join_words(unmet))}
