@@ -88,10 +88,10 @@ def _layers(subject: Subject) -> Iterator[Problem]:
     from harc.settings.directions import DirectionSettings
 
     chosen = DirectionSettings.model_validate(settings).layers
-    subject.counts["layer choices recomputed"] += 1
     yield from compare_choice(
         layers, describe_choice(load_directions(directions), subject.settings["k"], chosen)
     )
+    subject.counts["layer choices recomputed"] += 1
 
 
 def _adapter(subject: Subject) -> Iterator[Problem]:
@@ -249,6 +249,9 @@ def check_content(
             problems = list(check(Subject(path, maker, counts, whole, shared)))
         except (SafetensorError, HarcError, OSError) as problem:
             problems = [("a readable file", str(problem))]
+        except ModuleNotFoundError as problem:  # of the core alone: the machine's lack, no fault of the file
+            problems = []
+            counts[f"checks left out for want of {problem.name}"] += 1
         except Exception as problem:  # a form that no step writes: what broke the check is the finding
             problems = [("a file of the form that its step writes", f"{type(problem).__name__}: {problem}")]
         repair = maker.repair
