@@ -10,6 +10,7 @@ import typer
 from harc import __version__
 from harc.cli import cache, data, directions, judges, reference, settings
 from harc.cli.evaluate import evaluate
+from harc.cli.new_study import new_study
 from harc.cli.options import ProfileOption
 from harc.cli.running import make_app, run_command
 from harc.cli.train import train
@@ -24,6 +25,7 @@ app.add_typer(judges.app, name="judges")
 app.add_typer(reference.app, name="reference")
 app.add_typer(settings.app, name="config")
 app.command()(evaluate)
+app.command("new-study")(new_study)
 app.command()(train)
 
 

@@ -91,12 +91,12 @@ def run_command(app: typer.Typer, words: Sequence[str]) -> int:
     except (Exception, KeyboardInterrupt) as problem:
         if isinstance(problem, BrokenPipeError) and _is_unread():
             return 141
-        text, status = _explain(problem, words)
+        text, status = explain(problem, words)
         _say(text)
         return status
 
 
-def _explain(problem: BaseException, words: Sequence[str]) -> tuple[str, int]:
+def explain(problem: BaseException, words: Sequence[str]) -> tuple[str, int]:
     """One line for whatever ended a command, and its exit status."""
     if isinstance(problem, KeyboardInterrupt | Abort):
         return "stopped by Ctrl-C", 130
