@@ -25,7 +25,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) $(if $(PROFILE),--config profile=
 SOURCES := harc tests benchmarks scripts snakemake_logger_plugin_harc setup.py
 TORCH := $(shell sed -n 's/^\# torch==//p' requirements.lock)
 
-.PHONY: reproduce study test lint venv latex sandbox browser data lock clean help
+.PHONY: reproduce study test lint coverage venv latex sandbox browser data lock clean help
 
 reproduce: venv latex  ## run the whole study: data, training, evaluation, figures, tables, PDF, report, audit
 	$(SNAKEMAKE)
@@ -39,11 +39,18 @@ study: venv latex  ## run the committed study, refresh results/reference and the
 test: venv latex sandbox browser  ## set up as above, then run the tests (fast ones; `.venv/bin/pytest -m slow` for the others)
 	$(BIN)/pytest $(PYTEST_ARGS)
 
-lint: venv  ## check style and workflow
+lint: venv  ## check style, types, layers and workflow
 	$(BIN)/ruff check $(wildcard $(SOURCES))
 	$(BIN)/ruff format --check $(wildcard $(SOURCES))
+	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+
+coverage: venv  ## run the tests again and print how much of harc/ they reach (about twice as long)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered --skip-empty
 
 venv: $(VENV)/.project-installed  ## make .venv and install the locked packages and this project
 
