@@ -98,7 +98,7 @@ def _adapter(subject: Subject) -> Iterator[Problem]:
     method = subject.settings.get("method") or {}
     lora = None if method.get("start_from") else method.get("lora")  # a composed adapter holds two of them
     config = subject.beside("adapter_config.json")
-    yield from check_adapter(read_tensors(subject.path), config and read_json(config), lora)
+    yield from check_adapter(read_tensors(subject.path), read_json(config) if config else None, lora)
 
 
 def _weights(subject: Subject) -> Iterator[Problem]:

@@ -139,7 +139,7 @@ def audit(
     if out is not None:
         write_report(report, out)
     if recompute:
-        from harc.audit.recompute_sample import recompute_sample
+        from harc.audit.recompute import recompute_sample
 
         report = recompute_sample(report, root, recompute, seed)
         if out is not None:
@@ -154,7 +154,7 @@ def audit(
 def _audit_in_full(profile: str, into: Path | None) -> None:
     """Run a sound tree's profile again and compare; exit 1 if anything differs."""
     from harc.audit.comparison import print_comparison
-    from harc.audit.recompute_full import rerun_everything
+    from harc.audit.recompute import rerun_everything
     from harc.settings.profile import load_profile
 
     chosen = load_profile(profile)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.exceptions import Abort, Exit, TyperException
 
 from harc.core.errors import EnvironmentProblem, HarcError, describe_system_problem
@@ -53,7 +53,7 @@ class StrictCommand(TyperCommand):
             BadParameter: for an option that takes one value and has several, or an empty one.
         """
         values, _, given = self.make_parser(ctx).parse_args(args=list(args))
-        options = [one for one in given if one.param_type_name == "option" and not one.is_flag]
+        options = [one for one in given if isinstance(one, TyperOption) and not one.is_flag]
         for option in options:
             own = values[option.name]
             if not option.multiple and options.count(option) > 1:
@@ -109,7 +109,11 @@ def explain(problem: BaseException, words: Sequence[str]) -> tuple[str, int]:
         place = context.command_path if context is not None else "harc"
         text = " ".join(problem.format_message().split()).rstrip(".")
         return f"{place}: {text[:1].lower()}{text[1:]}; see `{place} --help`", problem.exit_code
-    if isinstance(problem, ModuleNotFoundError) and (extra := find_extra(problem.name or "", words)):
+    if (
+        isinstance(problem, ModuleNotFoundError)
+        and problem.name
+        and (extra := find_extra(problem.name, words))
+    ):
         return _describe_missing(problem.name, extra, words), 1
     return _describe_unexpected(problem), 1
 

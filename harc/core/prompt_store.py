@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harc.core.progress import track
+from harc.core.terminal import track
 from harc.core.untrusted import parse_json
 
 

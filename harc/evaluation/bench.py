@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harc.core.files import sha256_file
 from harc.core.finished import identify_work, load_finished, save_finished
-from harc.core.progress import track
+from harc.core.terminal import track
 from harc.settings.directions import DirectionSettings
 from harc.settings.evaluation import EvaluationSettings
 from harc.settings.methods import list_objective_code

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harc.core.errors import ModelError
-from harc.core.progress import track
+from harc.core.terminal import track
 from harc.evaluation.endpoint_target import EndpointTarget
 from harc.evaluation.own_answers import AnswerStore
 from harc.evaluation.own_judging import judge_records

@@ -10,8 +10,8 @@ from typing import Any
 from harc.core.errors import ConfigError, DataError
 from harc.core.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
 from harc.core.finished import describe_work
-from harc.core.progress import track
 from harc.core.prompt_store import PromptStore, run_in_parts
+from harc.core.terminal import track
 from harc.judges.registry import make_judges
 from harc.model.identity import hash_weights
 from harc.settings.endpoints import EndpointSettings

@@ -1,5 +1,6 @@
 """A model with a method's folder on it: a LoRA adapter, or a fitted steering."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from harc.results.outcomes import (Outcome, make_outcome, merge_units, select_suites, share_states)
 from harc.results.vocabulary import OVER_REFUSAL
 from harc.core.artifacts import Layout
-from harc.core.csv_files import read_csv_rows
+from harc.core.files import read_csv_rows
 from harc.core.errors import DataError
 from harc.stats.statistics import wilson_interval
 from harc.judges.base import counts_as

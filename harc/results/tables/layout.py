@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harc.results.latex import MISSING, UNDEFINED, escape_latex
-from harc.core.csv_files import read_csv_rows
-from harc.core.csv_files import render_csv as join_csv
+from harc.core.files import read_csv_rows
+from harc.core.files import render_csv as join_csv
 from harc.core.files import write_text
 
 
@@ -56,7 +56,7 @@ def format_value(value: object) -> str:
 
 
 def render_csv(table: Table) -> str:
-    """The table as CSV text; see `harc.core.csv_files`."""
+    """The table as CSV text; see `harc.core.files`."""
     lines = ([format_value(row.get(column)) for column in table.columns] for row in table.rows)
     return join_csv(table.columns, lines)
 
