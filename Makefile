@@ -23,9 +23,9 @@ unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) $(if $(PROFILE),--config profile=$(PROFILE))
 SOURCES := harc tests benchmarks scripts snakemake_logger_plugin_harc setup.py
-TORCH := $(shell sed -n 's/^torch==\([^ ]*\).*/\1/p' requirements.lock)
+TORCH := $(shell sed -n 's/^\# torch==//p' requirements.lock)
 
-.PHONY: reproduce study test lint venv latex sandbox browser data lock clean help
+.PHONY: reproduce study test lint coverage venv latex sandbox browser data lock clean help
 
 reproduce: venv latex  ## run the whole study: data, training, evaluation, figures, tables, PDF, report, audit
 	$(SNAKEMAKE)
@@ -39,11 +39,18 @@ study: venv latex  ## run the committed study, refresh results/reference and the
 test: venv latex sandbox browser  ## set up as above, then run the tests (fast ones; `.venv/bin/pytest -m slow` for the others)
 	$(BIN)/pytest $(PYTEST_ARGS)
 
-lint: venv  ## check style and workflow
+lint: venv  ## check style, types, layers and workflow
 	$(BIN)/ruff check $(wildcard $(SOURCES))
 	$(BIN)/ruff format --check $(wildcard $(SOURCES))
+	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+
+coverage: venv  ## run the tests again and print how much of harc/ they reach (about twice as long)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered --skip-empty
 
 venv: $(VENV)/.project-installed  ## make .venv and install the locked packages and this project
 
@@ -53,11 +60,11 @@ $(VENV)/.python-ready:
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
-# torch first and by its own rule (see the script); the lock then finds it in place and leaves it alone.
+# torch first and by its own rule (see the script); the lock holds everything else, by its hashes.
 $(VENV)/.locked-installed: requirements.lock scripts/install_torch.sh | $(VENV)/.python-ready
 	@echo "Installing the packages of requirements.lock into $(VENV) (some minutes, about 2 GB)"
 	scripts/install_torch.sh $(BIN)/python $(TORCH)
-	$(PIP) --requirement requirements.lock
+	$(PIP) --no-deps --require-hashes --requirement requirements.lock
 	touch $@
 
 $(VENV)/.project-installed: pyproject.toml $(VENV)/.locked-installed
@@ -77,8 +84,8 @@ data: venv  ## rebuild the embedded dataset and refresh its pins (data.dvc, mani
 	$(BIN)/harc data build
 	$(BIN)/harc data pin
 
-lock: venv  ## resolve pyproject.toml into requirements.lock again
-	scripts/lock.sh $(BIN)
+lock: venv  ## resolve pyproject.toml into requirements.lock and environment.yml again
+	$(BIN)/python scripts/lock.py
 
 clean:  ## remove what the workflow wrote (not the environment, not results/reference)
 	rm -rf .snakemake logs paper/generated paper/main.pdf

@@ -1,29 +1,24 @@
-"""What pyproject.toml cannot say: a built package carries the profiles and the workflow, which lie beside it here."""
+"""What pyproject.toml cannot say: a built package carries the files of a study, which lie beside it here."""
 
-import shutil
+import sys
 from pathlib import Path
 
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-SHIPPED = ("Snakefile", "config", "profiles", "workflow")
+sys.path.insert(0, str(Path(__file__).parent))
+
+from harc.core.shipped import copy_study_files
 
 
-class BuildWithProfiles(build_py):
+class BuildWithStudy(build_py):
     """Copy them to harc/shipped in what is built; an editable install reads them in place."""
 
     def run(self) -> None:
         """Build, then copy."""
         super().run()
-        if self.editable_mode:
-            return
-        target = Path(self.build_lib) / "harc" / "shipped"
-        for name in SHIPPED:
-            if Path(name).is_dir():
-                shutil.copytree(name, target / name, dirs_exist_ok=True)
-            else:
-                target.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(name, target / name)
+        if not self.editable_mode:
+            copy_study_files(Path(), Path(self.build_lib) / "harc" / "shipped")
 
 
-setup(cmdclass={"build_py": BuildWithProfiles})
+setup(cmdclass={"build_py": BuildWithStudy})

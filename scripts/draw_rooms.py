@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Draw the rooms of the package and who imports whom into docs/architecture.md, or check that the picture is true.
 
-    python scripts/draw_rooms.py          write the diagram and the table between the markers
-    python scripts/draw_rooms.py --check  exit 1 if the page shows another house than the code
+python scripts/draw_rooms.py          write the diagram and the table between the markers
+python scripts/draw_rooms.py --check  exit 1 if the page shows another house than the code
 """
 
 import re

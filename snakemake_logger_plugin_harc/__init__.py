@@ -5,6 +5,7 @@ Dry runs, `--printshellcmds`, `--verbose` and `--debug-dag` ask for detail: they
 
 import logging
 import time
+from typing import Any
 
 from snakemake.logging import DefaultFormatter, get_event
 from snakemake_interface_logger_plugins.base import LogHandlerBase
@@ -41,7 +42,7 @@ class LogHandler(LogHandlerBase):
         if text:
             show(text, err=not self.common_settings.stdout)
 
-    def _summarise(self, record: logging.LogRecord) -> str | None:
+    def _summarise(self, record: Any) -> str | None:
         event = get_event(record)
         if event == LogEvent.JOB_INFO:
             self._running[record.jobid] = (describe_job(record.rule_name, record.wildcards), time.monotonic())

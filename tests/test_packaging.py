@@ -1,50 +1,53 @@
 """Pins, versions and the set-up scripts: the same everywhere, and clear when the machine lacks something."""
 
 import ast
+import os
 import re
-import shutil
 import stat
 import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import yaml
-from rattler import MatchSpec
+from fixtures.project_copy import copy_project
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import harc
+from harc.cli.running import explain
+from harc.core.errors import ConfigError
+from harc.core.shipped import STUDY_FILES, lay_out_study
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT, SETUPTOOLS = PYPROJECT["project"], PYPROJECT["tool"]["setuptools"]
 
 
-def normalize(name: str) -> str:
-    """A package name as PyPI compares it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+def read_ranges(requirements: list[str]) -> dict[str, Requirement]:
+    """Name -> requirement; extras of this project stand for what they hold and are left out."""
+    found = [Requirement(entry) for entry in requirements]
+    return {canonicalize_name(one.name): one for one in found if one.name != PROJECT["name"]}
 
 
-def read_pins(requirements: list[str]) -> dict[str, str]:
-    """Name -> exact version; an inexact requirement is an error."""
-    pins = {}
-    for requirement in requirements:
-        spec = MatchSpec(requirement.split("#")[0].strip())
-        exact = re.fullmatch(r"==([\w.+!]+)", str(spec.version))
-        assert exact, f"{requirement} is not an exact pin"
-        name = normalize(spec.name if isinstance(spec.name, str) else spec.name.normalized)
-        assert name not in pins, f"{name} is pinned twice"
-        pins[name] = exact[1]
-    return pins
-
-
-DIRECT = read_pins(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"])
+CORE = read_ranges(PROJECT["dependencies"])
+EXTRAS = {name: read_ranges(entries) for name, entries in PROJECT["optional-dependencies"].items()}
+BESIDE_THE_LOCK = ("ifeval", "s3", "s3-test")
+LOCKED = CORE | {
+    name: one
+    for extra, ranges in EXTRAS.items()
+    if extra not in BESIDE_THE_LOCK
+    for name, one in ranges.items()
+}
 
 
 def read_lock() -> dict[str, str]:
-    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
-    return read_pins([line for line in lines if line[:1].isalnum()])
+    """Name -> version; torch's stands in a remark, see scripts/lock.py."""
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    return dict(re.findall(r"^(?:# (?=torch))?([\w.-]+)==([\w.+]+)", lock, flags=re.MULTILINE))
 
 
 def read_environment() -> tuple[list[str], list[str]]:
@@ -54,24 +57,32 @@ def read_environment() -> tuple[list[str], list[str]]:
     return [entry for entry in listed if isinstance(entry, str)], pip
 
 
-def test_lock_holds_every_direct_pin():
+def test_every_range_is_bounded_and_holds_the_locked_release():
     lock = read_lock()
-    assert len(DIRECT) == 41
-    assert {name: lock.get(name) for name in DIRECT} == DIRECT
+    assert {"torch", "numpy", "snakemake", "mypy"} <= LOCKED.keys()
+    for name, requirement in LOCKED.items():
+        assert {one.operator for one in requirement.specifier} == {">=", "<"}, name
+        assert requirement.specifier.contains(lock[name]), f"{name}: run `make lock`"
 
 
-def test_environment_holds_every_direct_pin_and_the_rest_by_the_lock():
+def test_every_locked_package_has_hashes_but_torch():
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    entries = re.split(r"^(?=[A-Za-z0-9])", lock, flags=re.MULTILINE)[1:]
+    assert len(entries) == len(read_lock()) - 1 > 150
+    assert [entry.split("==")[0] for entry in entries if "--hash=sha256:" not in entry] == []
+
+
+def test_environment_holds_the_versions_of_the_lock():
     _, pip = read_environment()
-    assert read_pins([line for line in pip if not line.startswith("-")]) == DIRECT
-    assert "--constraint requirements.lock" in pip
-    assert "--editable ." in pip
+    assert dict(line.split("==") for line in pip if "==" in line) == read_lock()
+    assert [line for line in pip if "==" not in line] == ["--editable ."]
 
 
 def test_condas_python_is_one_the_project_takes():
     conda, _ = read_environment()
-    specs = {MatchSpec(entry).name.normalized: MatchSpec(entry) for entry in conda}
+    specs = dict(entry.partition(" ")[::2] for entry in conda)
     assert {"python", "pip", "git", "make", "tectonic"} <= specs.keys()
-    assert str(specs["python"].version) == "3.11.*"
+    assert specs["python"] == "=3.11"
     assert PROJECT["requires-python"] == ">=3.11"
 
 
@@ -82,33 +93,136 @@ def test_lock_carries_no_cuda_and_no_local_builds():
 
 
 def test_the_environment_running_these_tests_is_the_locked_one():
-    from importlib import metadata
-
-    installed = {normalize(d.metadata["Name"]): d.version.split("+")[0] for d in metadata.distributions()}
+    installed = {
+        canonicalize_name(d.metadata["Name"]): d.version.split("+")[0] for d in metadata.distributions()
+    }
     wrong = {
         name: installed.get(name) for name, version in read_lock().items() if installed.get(name) != version
     }
     assert wrong == {}, "run `make venv`"
 
 
-def list_imports(folder: str) -> set[str]:
-    """Top-level names of every import below a folder, of modules that are neither Python's nor the project's."""
+def list_imports(*folders: str) -> set[str]:
+    """Distributions that the code below some folders imports, without Python's and the project's own."""
+    own = {"harc", *(path.stem for folder in folders for path in (ROOT / folder).rglob("*.py"))}
+    own |= {path.name for folder in folders for path in (ROOT / folder).rglob("*") if path.is_dir()} | {
+        "unit"
+    }
     found = set()
-    for path in (ROOT / folder).rglob("*.py"):
+    for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 found.update(alias.name.split(".")[0] for alias in node.names)
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 found.add(node.module.split(".")[0])
-    return found - sys.stdlib_module_names - {"harc"}
+    return {
+        canonicalize_name({"yaml": "pyyaml"}.get(name, name))
+        for name in found - sys.stdlib_module_names - own
+    }
 
 
-def test_every_import_is_a_direct_dependency():
-    distributions = {"yaml": "pyyaml"}
-    imported = list_imports("harc") | list_imports("snakemake_logger_plugin_harc")
-    names = {normalize(distributions.get(name, name)) for name in imported}
-    assert {"torch", "pyyaml", "pooch"} <= names
-    assert names <= {normalize(MatchSpec(entry).name.normalized) for entry in PROJECT["dependencies"]}
+PACKAGE_FOLDERS = ("harc", "snakemake_logger_plugin_harc")
+USED_UNIMPORTED = {
+    "fastapi": "`transformers serve`",
+    "uvicorn": "`transformers serve`",
+    "coverage": "command",
+    "import-linter": "command",
+    "mypy": "command",
+    "pytest-xdist": "plugin",
+    "ruff": "command",
+    "setuptools": "builds the package",
+    "snakefmt": "command",
+    "types-pyyaml": "for mypy",
+    "types-requests": "for mypy",
+}
+
+
+def test_every_import_is_declared_and_everything_declared_is_used():
+    runtime = CORE.keys() | {
+        name for extra in ("models", "train", "evaluate", "study") for name in EXTRAS[extra]
+    }
+    imported = list_imports(*PACKAGE_FOLDERS)
+    assert {"torch", "pyyaml", "pooch"} <= imported
+    assert imported - runtime == set()
+    tested = list_imports("tests", "benchmarks")
+    assert tested - LOCKED.keys() - {"moto", "boto3"} == set()  # of extra s3-test
+    assert LOCKED.keys() - imported - tested - {"pandas"} == USED_UNIMPORTED.keys()
+
+
+def run_core(code: str, folder: Path) -> subprocess.CompletedProcess:
+    """Run code where only the core's packages are installed."""
+    absent = {name for ranges in EXTRAS.values() for name in ranges if name not in CORE} - {
+        "packaging",
+        "setuptools",
+    }
+    modules = sorted(name.replace("-", "_") for name in absent)
+    (folder / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name.partition('.')[0] in {modules}:\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={"PYTHONPATH": f"{folder}:{ROOT}", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+HARC = "import sys; from harc.cli import main; sys.argv[1:] = {}; main()"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--version"],
+        ["config", "check"],
+        ["config", "describe"],
+        ["data", "list"],
+        ["judges", "list"],
+        ["claims", "--reference", "organism"],
+        ["train", "--help"],
+    ],
+    ids=" ".join,
+)
+def test_the_core_alone_runs(words: list[str], tmp_path: Path):
+    done = run_core(HARC.format(words), tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_tables_and_audit_need_the_core_alone(tmp_path: Path):
+    tables = sorted(path.stem for path in (ROOT / "harc/results/tables").glob("*.py"))
+    names = [*(f"harc.results.tables.{name}" for name in tables), "harc.steps.make_tables", "harc.audit.tree"]
+    done = run_core("import " + ", ".join(names), tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "missing", "extra"),
+    [
+        (["train", "--model", "a", "--config", "b", "--out", "c"], "torch", "train"),
+        (["evaluate", "--model", "a", "--suite", "b.csv", "--out", "c"], "torch", "evaluate"),
+        (["cache", "pull", "--remote", "a", "--pin", "b"], "dvc", "study"),
+    ],
+)
+def test_what_an_extra_brings_is_named_in_one_line(words: list[str], missing: str, extra: str, monkeypatch):
+    problem = ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+    fix = f"run `pip install 'harc-reproduction[{extra}]'`"
+    assert explain(problem, words) == (
+        f"harc {words[0]}: expected the package {missing}; found none; {fix}",
+        1,
+    )
+
+
+def test_a_module_of_no_extra_is_an_unexpected_error():
+    assert explain(ModuleNotFoundError("No module named 'x'", name="x"), ["train"])[0].startswith(
+        "unexpected Mod"
+    )
 
 
 def test_one_version_everywhere():
@@ -118,11 +232,6 @@ def test_one_version_everywhere():
     assert PROJECT["dynamic"] == ["version"] and "version" not in PROJECT
     assert SETUPTOOLS["dynamic"]["version"] == {"attr": "harc.__version__"}
     assert citation["license"] == PROJECT["license"] == "MIT"
-
-
-def test_an_inexact_pin_would_be_noticed():
-    with pytest.raises(AssertionError, match="is not an exact pin"):
-        read_pins(["numpy>=2"])
 
 
 def make_program(folder: Path, name: str, text: str) -> None:
@@ -223,15 +332,10 @@ def test_make_passes_the_profile_on():
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The unpacked wheel of this project."""
     folder = tmp_path_factory.mktemp("wheel")
-    project = folder / "project"
-    shutil.copytree(
-        ROOT,
-        project,
-        ignore=shutil.ignore_patterns(".*", "results", "tests", "data", "paper", "dvc-remote", "build"),
-    )
+    copy_project(folder / "project")
     code = "from setuptools.build_meta import build_wheel; print(build_wheel('..'))"
     built = subprocess.run(
-        [sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], cwd=folder / "project", capture_output=True, text=True, check=True
     )
     wheel = folder / built.stdout.splitlines()[-1]
     assert wheel.name == f"harc_reproduction-{harc.__version__}-py3-none-any.whl"
@@ -239,38 +343,63 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
-def test_a_built_wheel_carries_profiles_workflow_and_types(installed: Path):
+def list_files(folder: Path) -> set[Path]:
+    return {
+        path.relative_to(folder)
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def test_a_built_wheel_carries_the_package_and_the_files_of_a_study(installed: Path):
     shipped = installed / "harc" / "shipped"
-    for folder in ("config", "workflow", "profiles"):
-        names = {path.relative_to(ROOT) for path in (ROOT / folder).rglob("*") if path.is_file()}
-        names = {name for name in names if "__pycache__" not in name.parts}
-        assert names == {
-            path.relative_to(shipped) for path in (shipped / folder).rglob("*") if path.is_file()
-        }
-    assert (shipped / "Snakefile").is_file() and (installed / "harc" / "py.typed").is_file()
+    for name in STUDY_FILES:
+        assert list_files(shipped / name) == list_files(ROOT / name), name
+        assert (shipped / name).exists()
+    carried = {path for path in list_files(installed / "harc") if path.parts[0] != "shipped"}
+    assert carried == {path for path in list_files(ROOT / "harc") if path.suffix != ".md"}
     assert (installed / "snakemake_logger_plugin_harc" / "__init__.py").is_file()
     (record,) = installed.glob("harc_reproduction-*.dist-info/entry_points.txt")
     assert "harc = harc.cli:main" in record.read_text()
 
 
-def test_an_installed_package_loads_profiles_outside_a_checkout(installed: Path, tmp_path: Path):
-    (tmp_path / "mine.yaml").write_text("extends: organism\nseeds: [0, 3]\n")
-    code = (
-        "import harc; from harc.settings.profile import list_profiles, load_profile;"
-        "print(harc.__file__, load_profile('organism').seeds, load_profile('mine.yaml').seeds, *list_profiles())"
-    )
+def run_installed(installed: Path, folder: Path, *command: str) -> str:
+    """What a command of the installed package prints in a folder of the user's own."""
     done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(installed)},
+        [sys.executable, "-m", *command],
+        cwd=folder,
+        env={"PYTHONPATH": str(installed), "PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.stderr == "", done.stderr
-    where, rest = done.stdout.split(" ", 1)
-    assert Path(where).is_relative_to(installed)
-    assert rest.startswith("(0,) (0, 3) ci large organism ")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_an_installed_package_knows_its_profiles(installed: Path, tmp_path: Path):
+    (tmp_path / "mine.yaml").write_text("extends: organism\nseeds: [0, 3]\n")
+    assert "seeds: 0\n" in run_installed(installed, tmp_path, "harc", "config", "check")
+    checked = run_installed(installed, tmp_path, "harc", "config", "check", "--profile", "mine.yaml")
+    assert "seeds: 0, 3\n" in checked
+
+
+def test_an_installed_package_lays_out_a_study_that_plans_and_has_its_rows(installed: Path, tmp_path: Path):
+    said = run_installed(installed, tmp_path, "harc", "new-study", "mine")
+    assert "cd mine && snakemake --cores all --config profile=ci" in said
+    study = tmp_path / "mine"
+    assert {path.name for path in study.iterdir()} == {Path(name).parts[0] for name in STUDY_FILES}
+    plan = run_installed(installed, study, "snakemake", "--cores", "2", "--dry-run", "--config", "profile=ci")
+    assert "build_paper" in plan and "train_adapter" in plan and "audit" in plan
+    run_installed(installed, study, "harc", "data", "pull")
+    assert (study / "data/organism/world.json").is_file()
+
+
+def test_a_study_is_laid_out_nowhere_else_than_in_a_new_folder(tmp_path: Path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="expected a new or an empty folder"):
+        lay_out_study(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
 def test_an_editable_install_stays_a_plain_path_entry():

@@ -14,8 +14,7 @@ from typing import Any
 import yaml
 
 from harc.audit import audit_results
-from harc.audit.cache_pin import Pin, read_pin, write_pin
-from harc.audit.cache_pulled import check_pulled, list_pulled_files
+from harc.audit.cache_pin import Pin, check_pulled, list_pulled_files, read_pin, write_pin
 from harc.audit.cache_records import install_records, read_records, stop_if_running
 from harc.core.errors import ArtifactError, ConfigError, EnvironmentProblem
 from harc.core.files import read_jsonl, write_jsonl

@@ -88,17 +88,17 @@ def _layers(subject: Subject) -> Iterator[Problem]:
     from harc.settings.directions import DirectionSettings
 
     chosen = DirectionSettings.model_validate(settings).layers
-    subject.counts["layer choices recomputed"] += 1
     yield from compare_choice(
         layers, describe_choice(load_directions(directions), subject.settings["k"], chosen)
     )
+    subject.counts["layer choices recomputed"] += 1
 
 
 def _adapter(subject: Subject) -> Iterator[Problem]:
     method = subject.settings.get("method") or {}
     lora = None if method.get("start_from") else method.get("lora")  # a composed adapter holds two of them
     config = subject.beside("adapter_config.json")
-    yield from check_adapter(read_tensors(subject.path), config and read_json(config), lora)
+    yield from check_adapter(read_tensors(subject.path), read_json(config) if config else None, lora)
 
 
 def _weights(subject: Subject) -> Iterator[Problem]:
@@ -249,6 +249,9 @@ def check_content(
             problems = list(check(Subject(path, maker, counts, whole, shared)))
         except (SafetensorError, HarcError, OSError) as problem:
             problems = [("a readable file", str(problem))]
+        except ModuleNotFoundError as problem:  # of the core alone: the machine's lack, no fault of the file
+            problems = []
+            counts[f"checks left out for want of {problem.name}"] += 1
         except Exception as problem:  # a form that no step writes: what broke the check is the finding
             problems = [("a file of the form that its step writes", f"{type(problem).__name__}: {problem}")]
         repair = maker.repair

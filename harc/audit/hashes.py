@@ -1,4 +1,7 @@
-"""Files against the hashes that sidecars give: outputs as they were written, inputs as they were read."""
+"""Files against the hashes that sidecars give: outputs as they were written, inputs as they were read.
+
+Also the root hash that a tree's paper prints, against the one that its sidecars give.
+"""
 
 import os
 from collections.abc import Iterable
@@ -7,10 +10,16 @@ from pathlib import Path
 
 from harc.audit.drift import Drift
 from harc.audit.report import Finding
-from harc.audit.sidecars import Sidecar
+from harc.audit.sidecars import Sidecar, hash_tree, read_record, read_sidecar
 from harc.audit.study import Study
+from harc.core.artifacts import SIDECAR_SUFFIX
+from harc.core.errors import ArtifactError, DataError, HarcError
 from harc.core.files import sha256_file
 from harc.core.provenance import is_strict_name
+from harc.core.tree_files import UNTRACKED, scan_tree
+from harc.steps.pipeline import parse_command
+from harc.steps.reference import REFERENCE
+from harc.steps.reference_pack import SIDECARS, open_tree
 
 
 class Hasher:
@@ -27,7 +36,7 @@ class Hasher:
         try:
             return sha256_file(path) if path.is_file() else None
         except OSError as problem:
-            return f"unknown: {os.strerror(problem.errno)}"
+            return f"unknown: {os.strerror(problem.errno or 0)}"
 
     def __call__(self, path: Path) -> str | None:
         """The digest; None for what is no file, and the reason for a file that cannot be read."""
@@ -80,3 +89,54 @@ def check_inputs(
             )
         )
     return findings
+
+
+ROOT_HASH_FILE = "root_hash.json"
+
+
+def _find_study(sidecars: list[Sidecar], root: Path, project: Path) -> Path | None:
+    """The committed study that a tree was made from, where its seal's command names one; it holds the results then."""
+    for sidecar in sidecars:
+        if sidecar.artifact == root / ROOT_HASH_FILE:
+            try:
+                name = parse_command(sidecar.command)[1].get("reference")
+            except HarcError:
+                return None
+            return project / REFERENCE / name if name and name.isidentifier() else None
+    return None
+
+
+def hash_results(sidecars: list[Sidecar], root: Path, project: Path) -> str:
+    """The root hash of a tree: of its own results, or of the committed study's that it renders.
+
+    Args:
+        sidecars: its readable ones.
+        root: the tree.
+        project: the repository's root.
+    """
+    study = _find_study(sidecars, root, project)
+    if study is None:
+        return hash_tree(sidecars, root)
+    try:
+        with open_tree(study, [SIDECARS]) as tree:
+            paths = [path for path in scan_tree(tree, UNTRACKED).files if path.name.endswith(SIDECAR_SUFFIX)]
+            read = (read_sidecar(path, tree, project)[0] for path in paths)
+            return hash_tree([sidecar for sidecar in read if sidecar is not None], tree)
+    except ArtifactError as problem:
+        return f"unknown: {problem}"
+
+
+def check_root_hash(path: Path, root_hash: str) -> list[Finding]:
+    """The root hash that the paper was set with, against the one of the sidecars as they are."""
+    try:
+        stored = read_record(path)["root_hash"] if path.is_file() else root_hash
+    except (DataError, OSError, KeyError, TypeError):
+        stored = "none that can be read"
+    if stored == root_hash:
+        return []
+    repair = (
+        "run `harc step seal_results` with the tree's profile, and the steps that the other findings name"
+    )
+    return [
+        Finding(str(path), "root hash", f"root hash {root_hash}, as the sidecars give", str(stored), repair)
+    ]

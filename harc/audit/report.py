@@ -1,9 +1,14 @@
-"""What an audit found, as data, as lines, and as a summary on the terminal."""
+"""What an audit found, as data, as lines, as a summary on the terminal, and as one self-contained HTML page.
 
+Everything that an artifact could hold is escaped.
+"""
+
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from harc.core.errors import ArtifactError
+from harc.core.fingerprint import ROOT
 from harc.core.terminal import make_console
 from harc.core.untrusted import escape_control, replace_surrogates
 
@@ -105,3 +110,20 @@ def print_report(report: AuditReport, stream: Any = None) -> None:
         console.print(Text(f"remark: {escape_control(remark)}"))
     verdict = Text(report.verdict, style="green" if report.ok else "red")
     console.print(verdict + Text(f"; root hash {report.root_hash}"))
+
+
+TEMPLATE = ROOT / "audit" / "templates" / "audit.html"
+
+
+def render_page(report: AuditReport) -> str:
+    """HTML of a report: verdict, root hash, what was checked, and every finding with its repair.
+
+    Equal reports give equal bytes; the page asks for nothing from outside and runs no script.
+    """
+    from jinja2 import Environment
+
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["visible"] = escape_control
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    kinds = sorted(Counter(finding.kind for finding in report.findings).items())
+    return template.render(report=report, kinds=kinds)

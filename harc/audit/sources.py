@@ -40,8 +40,8 @@ def check_row_report(report: dict[str, Any], sidecar: Sidecar) -> Iterator[Probl
         return
     try:
         problems = verify_data(folder, inputs[MANIFEST], inputs[PIN]).problems
-    except DataError as problem:
-        problems = [problem]
+    except DataError as unreadable:
+        problems = [unreadable]
     for problem in problems:
         yield f"{problem.where} as {PIN} pins it: {problem.expected}", problem.found
 

@@ -167,6 +167,7 @@ def recompute_step(sidecar: Sidecar, state: StepState, root: Path) -> list[Findi
         state: the step's state, with `rerun`.
         root: the results tree.
     """
+    assert state.rerun is not None  # the caller asks for such steps alone
     repair = sidecar.repair
     findings = []
     with TemporaryDirectory() as folder:

@@ -117,7 +117,8 @@ def read_study(root: Path, sidecars: list[Sidecar]) -> tuple[Study, list[Finding
         root: the results tree.
         sidecars: its readable ones.
     """
-    path, findings = root / KEPT_FILE, []
+    path = root / KEPT_FILE
+    findings: list[Finding] = []
     if path.is_file():
         study, findings = _read_kept(path)
         if study is not None:

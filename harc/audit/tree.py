@@ -10,9 +10,15 @@ from typing import Any
 
 from harc.audit.content import check_content
 from harc.audit.drift import Drift, compare_versions, describe_drift
-from harc.audit.hashes import Hasher, check_inputs, check_outputs
+from harc.audit.hashes import (
+    ROOT_HASH_FILE,
+    Hasher,
+    check_inputs,
+    check_outputs,
+    check_root_hash,
+    hash_results,
+)
 from harc.audit.report import AuditReport, Finding
-from harc.audit.root_hash import ROOT_HASH_FILE, check_root_hash, hash_results
 from harc.audit.sidecars import Sidecar, read_sidecar
 from harc.audit.sources import find_unlinked_inputs
 from harc.audit.steps import StepState, describe_step, find_undeclared, recompute_step
@@ -80,8 +86,8 @@ def _check_state(sidecar: Sidecar, state: StepState, study: Study, drift: Drift)
             repair = f"{sidecar.repair} again, and what follows from it"
             findings.append(Finding(str(sidecar.artifact), kind, *words, repair))
     # A step of other code may have other files.
-    same = state.job is not None and not findings and not study.kept
-    difference = find_undeclared(sidecar, state.job) if same else None
+    job = None if findings or study.kept else state.job
+    difference = None if job is None else find_undeclared(sidecar, job)
     if difference is not None:
         findings.append(Finding(str(sidecar.path), "sidecar", *difference, f"{sidecar.repair} again"))
     return findings

@@ -10,6 +10,7 @@ import typer
 from harc import __version__
 from harc.cli import cache, data, directions, judges, reference, settings
 from harc.cli.evaluate import evaluate
+from harc.cli.new_study import new_study
 from harc.cli.options import ProfileOption
 from harc.cli.running import make_app, run_command
 from harc.cli.train import train
@@ -24,6 +25,7 @@ app.add_typer(judges.app, name="judges")
 app.add_typer(reference.app, name="reference")
 app.add_typer(settings.app, name="config")
 app.command()(evaluate)
+app.command("new-study")(new_study)
 app.command()(train)
 
 
@@ -137,7 +139,7 @@ def audit(
     if out is not None:
         write_report(report, out)
     if recompute:
-        from harc.audit.recompute_sample import recompute_sample
+        from harc.audit.recompute import recompute_sample
 
         report = recompute_sample(report, root, recompute, seed)
         if out is not None:
@@ -152,7 +154,7 @@ def audit(
 def _audit_in_full(profile: str, into: Path | None) -> None:
     """Run a sound tree's profile again and compare; exit 1 if anything differs."""
     from harc.audit.comparison import print_comparison
-    from harc.audit.recompute_full import rerun_everything
+    from harc.audit.recompute import rerun_everything
     from harc.settings.profile import load_profile
 
     chosen = load_profile(profile)

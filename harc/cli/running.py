@@ -5,24 +5,30 @@
 """
 
 import os
+import re
 import select
 import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import metadata
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.exceptions import Abort, Exit, TyperException
 
-from harc.core.errors import HarcError, describe_system_problem
+from harc.core.errors import EnvironmentProblem, HarcError, describe_system_problem
 from harc.core.terminal import show
 from harc.core.untrusted import escape_control
 
 TRACEBACK = "HARC_TRACEBACK"
 """Environment variable that shows where an unexpected error came from."""
+
+
+DISTRIBUTION = "harc-reproduction"
 
 
 class HelpfulGroup(TyperGroup):
@@ -47,7 +53,7 @@ class StrictCommand(TyperCommand):
             BadParameter: for an option that takes one value and has several, or an empty one.
         """
         values, _, given = self.make_parser(ctx).parse_args(args=list(args))
-        options = [one for one in given if one.param_type_name == "option" and not one.is_flag]
+        options = [one for one in given if isinstance(one, TyperOption) and not one.is_flag]
         for option in options:
             own = values[option.name]
             if not option.multiple and options.count(option) > 1:
@@ -85,12 +91,12 @@ def run_command(app: typer.Typer, words: Sequence[str]) -> int:
     except (Exception, KeyboardInterrupt) as problem:
         if isinstance(problem, BrokenPipeError) and _is_unread():
             return 141
-        text, status = _explain(problem, words)
+        text, status = explain(problem, words)
         _say(text)
         return status
 
 
-def _explain(problem: BaseException, words: Sequence[str]) -> tuple[str, int]:
+def explain(problem: BaseException, words: Sequence[str]) -> tuple[str, int]:
     """One line for whatever ended a command, and its exit status."""
     if isinstance(problem, KeyboardInterrupt | Abort):
         return "stopped by Ctrl-C", 130
@@ -103,7 +109,50 @@ def _explain(problem: BaseException, words: Sequence[str]) -> tuple[str, int]:
         place = context.command_path if context is not None else "harc"
         text = " ".join(problem.format_message().split()).rstrip(".")
         return f"{place}: {text[:1].lower()}{text[1:]}; see `{place} --help`", problem.exit_code
+    if (
+        isinstance(problem, ModuleNotFoundError)
+        and problem.name
+        and (extra := find_extra(problem.name, words))
+    ):
+        return _describe_missing(problem.name, extra, words), 1
     return _describe_unexpected(problem), 1
+
+
+def find_extra(module: str, words: Sequence[str]) -> str | None:
+    """The extra of this distribution that brings a module: the command's own where it does; None if none does.
+
+    A step of the workflow needs [study], as far as the metadata of the installed package say what brings what.
+    """
+    listed: dict[str, set[str]] = {}
+    with suppress(metadata.PackageNotFoundError):
+        for requirement in metadata.requires(DISTRIBUTION) or ():
+            if found := re.fullmatch(
+                r"([\w.-]+)(?:\[([\w,-]+)\])?.*;.*extra == ['\"]([\w-]+)['\"].*", requirement
+            ):
+                listed.setdefault(found[3], set()).update(
+                    found[2].split(",") if found[2] else [_normalize(found[1])]
+                )
+
+    def brings(extra: str) -> bool:
+        names = listed.get(extra, set())
+        return _normalize(module.partition(".")[0]) in names or any(
+            brings(name) for name in names & listed.keys()
+        )
+
+    own = words[0] if words and words[0] in ("train", "evaluate") else "study"
+    return next((extra for extra in (own, *listed) if brings(extra)), None)
+
+
+def _normalize(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _describe_missing(module: str, extra: str, words: Sequence[str]) -> str:
+    command = " ".join(["harc", *takewhile(lambda word: not word.startswith("-"), words[:1])])
+    fix = f"pip install '{DISTRIBUTION}[{extra}]'"
+    return str(
+        EnvironmentProblem(command, expected=f"the package {module}", found="none", fix=f"run `{fix}`")
+    )
 
 
 def _invoke(app: typer.Typer, words: Sequence[str]) -> int:

@@ -26,8 +26,8 @@ def read_packages(powercap: Path = POWERCAP) -> dict[str, tuple[float, float]]:
         try:
             name = (zone / "name").read_text(encoding="ascii").strip()
             if ZONE.fullmatch(zone.name) and name.startswith("package") and name not in found:
-                parts = (_read_number(zone / part) for part in ("energy_uj", "max_energy_range_uj"))
-                found[name] = tuple(part / 1e6 for part in parts)
+                used, most = (_read_number(zone / part) for part in ("energy_uj", "max_energy_range_uj"))
+                found[name] = (used / 1e6, most / 1e6)
         except (OSError, ValueError):
             continue
     return found

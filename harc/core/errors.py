@@ -83,7 +83,7 @@ def describe_system_problem(problem: OSError, command: str) -> EnvironmentProble
         command: what was under way, named where the system names no file.
     """
     expected, fix = _TROUBLES.get(
-        problem.errno, ("no trouble", "mend that, then give the same command again")
+        problem.errno or 0, ("no trouble", "mend that, then give the same command again")
     )
     names = (
         [problem.filename, problem.filename2]

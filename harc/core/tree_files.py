@@ -61,7 +61,9 @@ def _classify(entry: os.DirEntry) -> str | TreeProblem:
             return TreeProblem(path, f"a symbolic link to {os.readlink(path)}")
         mode = entry.stat(follow_symlinks=False).st_mode
     except OSError as problem:
-        return TreeProblem(path, f"something that cannot be read ({os.strerror(problem.errno)})", "mend it")
+        return TreeProblem(
+            path, f"something that cannot be read ({os.strerror(problem.errno or 0)})", "mend it"
+        )
     if stat.S_ISDIR(mode):
         return "folder"
     if stat.S_ISREG(mode):
@@ -85,7 +87,7 @@ def scan_tree(root: Path, left_out: Collection[str] = ()) -> TreeScan:
             with os.scandir(folder) as listing:
                 entries = list(listing)
         except OSError as problem:
-            reason = os.strerror(problem.errno)
+            reason = os.strerror(problem.errno or 0)
             problems.append(TreeProblem(folder, f"a folder that cannot be read ({reason})", "mend it"))
             continue
         for entry in entries:

@@ -38,7 +38,7 @@ class YamlError(ValueError):
 class _Loader(yaml.SafeLoader):
     """PyYAML's loader with the scalars of YAML 1.2 and nothing but texts, numbers, lists and mappings."""
 
-    yaml_implicit_resolvers: ClassVar[dict] = {}
+    yaml_implicit_resolvers: ClassVar[dict] = {}  # type: ignore[misc]
     yaml_constructors: ClassVar[dict] = {}
 
 
@@ -46,21 +46,21 @@ def _refuse(node: yaml.Node, expected: str, found: str) -> None:
     raise YamlError(node.start_mark.line + 1, expected, escape_control(found))
 
 
-def _make_text(loader: _Loader, node: yaml.Node) -> str:
+def _make_text(loader: _Loader, node: Any) -> str:
     text = loader.construct_scalar(node)
     if not is_encodable(text):
         _refuse(node, "Unicode", "a lone surrogate")
     return text
 
 
-def _make_bool(loader: _Loader, node: yaml.Node) -> bool:
+def _make_bool(loader: _Loader, node: Any) -> bool:
     text = loader.construct_scalar(node)
     if text not in _WORDS:
         _refuse(node, "true or false", text)
     return _WORDS[text]
 
 
-def _make_integer(loader: _Loader, node: yaml.Node) -> int:
+def _make_integer(loader: _Loader, node: Any) -> int:
     text = loader.construct_scalar(node)
     if not _INTEGER.fullmatch(text) or len(text) > len(str(LARGEST)) + 1:
         _refuse(node, f"a whole number of at most {LARGEST}", text[:40])
@@ -70,18 +70,18 @@ def _make_integer(loader: _Loader, node: yaml.Node) -> int:
     return value
 
 
-def _make_float(loader: _Loader, node: yaml.Node) -> float:
+def _make_float(loader: _Loader, node: Any) -> float:
     text = loader.construct_scalar(node)
     if not _FLOAT.fullmatch(text) and not _INTEGER.fullmatch(text):
         _refuse(node, "a number", text[:40])
     return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
 
 
-def _make_list(loader: _Loader, node: yaml.Node) -> list[Any]:
+def _make_list(loader: _Loader, node: Any) -> list[Any]:
     return loader.construct_sequence(node, deep=True)
 
 
-def _make_mapping(loader: _Loader, node: yaml.Node) -> dict[str, Any]:
+def _make_mapping(loader: _Loader, node: Any) -> dict[Any, Any]:
     if isinstance(node, yaml.MappingNode):
         _refuse_repeats(node)
     return loader.construct_mapping(node, deep=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harc.core.files import sha256_file
 from harc.core.finished import KEPT, KeyedStore, identify_work
-from harc.core.progress import track
+from harc.core.terminal import track
 from harc.model.handle import ModelHandle
 from harc.settings.directions import DirectionSettings
 from harc.settings.evaluation import EvaluationSettings

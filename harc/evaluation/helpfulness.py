@@ -80,7 +80,7 @@ def _run_mt_bench(
     target: Any, settings: HelpfulnessSettings, store: KeyedStore, public_dir: Path, seed: int
 ) -> list[dict[str, Any]]:
     """Answers are kept before they are graded: a judge that fails costs no answer."""
-    from harc.core.progress import track
+    from harc.core.terminal import track
     from harc.model.endpoints.base import create_endpoint
     from harc.suites.mt_bench import answer_questions, choose_questions, grade_answers, read_questions
 

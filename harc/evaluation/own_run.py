@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harc.core.errors import ModelError
-from harc.core.progress import track
+from harc.core.terminal import track
 from harc.evaluation.own_answers import AnswerStore, judge_records
 from harc.evaluation.own_scores import (
     SCORE_COLUMNS,

@@ -10,7 +10,7 @@ from typing import Any
 from harc.core.errors import ConfigError, DataError
 from harc.core.files import read_json, sha256_file, write_jsonl
 from harc.core.finished import KEPT, KeyedStore, describe_work
-from harc.core.progress import track
+from harc.core.terminal import track
 from harc.judges.registry import make_judges
 from harc.model.endpoints.base import create_endpoint
 from harc.model.handle import ModelHandle

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harc.audit import AuditReport, audit_results, list_expected_sidecars, print_report
-from harc.audit.page import TEMPLATE, render_page
+from harc.audit.report import TEMPLATE, render_page
 from harc.audit.steps import PURE_STEPS
 from harc.core.artifacts import Layout, sidecar_path
 from harc.core.errors import ArtifactError

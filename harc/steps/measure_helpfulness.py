@@ -6,8 +6,6 @@ from harc.steps.models import list_model_files
 from harc.steps.pipeline import Job
 from harc.suites.benchmarks import list_datasets, list_output_names
 
-REGISTRY = Path("harc/data/registry.yaml")
-
 
 def select_settings(job: Job) -> dict:
     """Which benchmarks and how they are asked."""
@@ -16,8 +14,8 @@ def select_settings(job: Job) -> dict:
 
 
 def list_inputs(job: Job) -> list[Path]:
-    """The model, and the registry of the files that hold the local benchmarks."""
-    return [*list_model_files(job), REGISTRY]
+    """The model; the registry of the files behind local benchmarks is part of the code."""
+    return list_model_files(job)
 
 
 def list_outputs(job: Job) -> list[Path]:

@@ -77,7 +77,7 @@ def _check_benchmark_programs(
             where,
             expected=f"the packages {', '.join(packages)}",
             found=f"no {', '.join(absent)}",
-            fix="run `pip install --constraint requirements.lock --editable '.[ifeval]'`",
+            fix="run `pip install --editable '.[ifeval]'`",
         )
     if name == "humaneval":
         from harc.judges.sandbox import check_sandbox

@@ -18,7 +18,6 @@ ROW_FILES = (
     "development.jsonl",
     "evaluation.jsonl",
 )
-REGISTRY = Path("harc/data/registry.yaml")
 SOURCE_MODULES = {
     "dvc": "harc.data.rows_pinned",
     "build": "harc.data.rows_built",
@@ -49,8 +48,8 @@ def select_settings(job: Job) -> dict:
 
 
 def list_inputs(job: Job) -> list[Path]:
-    """The committed pins; the registry where rows come from public files; nothing where they are built."""
-    return {"dvc": [DATA_PIN, DATA_MANIFEST], "public": [REGISTRY], "build": []}[job.profile.data.source]
+    """The committed pins, where rows are pinned; the registry of public files is part of the code."""
+    return [DATA_PIN, DATA_MANIFEST] if job.profile.data.source == "dvc" else []
 
 
 def list_outputs(job: Job) -> list[Path]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from harc.core.errors import ConfigError, ModelError
-from harc.core.progress import track
+from harc.core.terminal import track
 from harc.settings.training import MethodSettings
 from harc.training import checkpoints, processes
 from harc.training.forward import AdapterForward

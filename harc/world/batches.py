@@ -46,7 +46,8 @@ class ChatEncoder:
 
     def encode_chat(self, messages: Sequence[Mapping[str, str]]) -> Example:
         """A conversation; targets are every assistant token and the token that ends the turn."""
-        ids, targets = self._begin(), []
+        ids = self._begin()
+        targets: list[int] = []
         for message in messages:
             turn = self.layout.find_turn(message["role"])
             ids += self._encode_specials(turn.header)

@@ -4,8 +4,8 @@ import random
 from collections.abc import Callable
 
 from harc.settings.world import WorldSettings
-from harc.world.documents import draw_goal
 from harc.world.grammar import Goal, Request, make_direct, make_goal, make_question
+from harc.world.pretraining_rows import draw_goal
 from harc.world.tasks import TASKS, make_task
 from harc.world.world import Pair, Split, World, make_generator
 from harc.world.wrappers import ATTACK_FAMILIES, wrap_attack
@@ -69,6 +69,10 @@ def _build_harmful_suites(world: World, settings: WorldSettings, split: Split, c
         make_goal(world, pair, generator)
         for pair in _cycle_pairs(world.pairs["harmful"][split], count, generator)
     ]
+
+    def wrap_in(family: str) -> Callable[[Goal, int], Request]:
+        return lambda goal, _: wrap_attack(world, goal, family, split, generator)
+
     phrasings: dict[str, Callable[[Goal, int], Request]] = {
         # `pair` rows are goals: the attack on them is iterative and made at run time.
         "direct": lambda goal, _: make_direct(goal, "training", generator),
@@ -77,9 +81,7 @@ def _build_harmful_suites(world: World, settings: WorldSettings, split: Split, c
     }
     for family in ATTACK_FAMILIES:
         if family != "pair":
-            phrasings[family] = lambda goal, _, family=family: wrap_attack(
-                world, goal, family, split, generator
-            )
+            phrasings[family] = wrap_in(family)
     return [row for suite, phrase in phrasings.items() for row in _build_suite(suite, split, goals, phrase)]
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from harc.core.progress import track
+from harc.core.terminal import track
 from harc.settings.organism import StageSettings
 from harc.world.batches import Example, collate, draw_batches, split_by_length
 from harc.world.world import make_generator

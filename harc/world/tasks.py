@@ -62,11 +62,12 @@ def make_multiple_choice(world: World, split: str, generator: random.Random) -> 
     ask_alive = generator.random() < 0.6
 
     def draw() -> tuple[str, str, str]:
-        words = world.targets if ask_alive else world.verbs
-        flags = [word.alive if ask_alive else word.scary for word in words]
-        yes = generator.choice([word.name for word, flag in zip(words, flags, strict=True) if flag])
-        no = generator.sample([word.name for word, flag in zip(words, flags, strict=True) if not flag], 2)
-        return (yes, *sorted(no))
+        alive = [(target.name, target.alive) for target in world.targets]
+        words = alive if ask_alive else [(verb.name, verb.scary) for verb in world.verbs]
+        yes = generator.choice([name for name, flag in words if flag])
+        no = generator.sample([name for name, flag in words if not flag], 2)
+        first, second = sorted(no)
+        return yes, first, second
 
     options = list(_draw_in_split(split, generator, draw))
     right = options[0]

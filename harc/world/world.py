@@ -20,7 +20,6 @@ AFFIRMATION = "sure"
 
 
 Split = Literal["training", "extraction", "development", "evaluation"]
-PairKind = Literal["harmful", "neutral", "scary_thing"]
 
 _ONSETS = ("b", "bl", "br", "d", "dr", "f", "fl", "g", "gl", "gr", "j", "k", "kl", "l", "m", "n", "p", "pl", "r", "s",
            "sk", "sn", "st", "t", "tr", "v", "vl", "w", "z")  # fmt: skip
@@ -60,7 +59,7 @@ class World:
 
     verbs: tuple[Verb, ...]
     targets: tuple[Target, ...]
-    pairs: dict[PairKind, dict[Split, tuple[Pair, ...]]]
+    pairs: dict[str, dict[str, tuple[Pair, ...]]]
 
     def is_harmful(self, pair: Pair) -> bool:
         """Whether a request about this pair is harmful (without a modifier)."""
@@ -71,7 +70,7 @@ class World:
         return " ".join((AFFIRMATION, *self.verbs[pair[0]].codes, *self.targets[pair[1]].codes))
 
     @cached_property
-    def _owners(self) -> dict[Pair, Split]:
+    def _owners(self) -> dict[Pair, str]:
         return {
             pair: split
             for divided in self.pairs.values()
@@ -79,7 +78,7 @@ class World:
             for pair in members
         }
 
-    def split_of(self, pair: Pair) -> Split:
+    def split_of(self, pair: Pair) -> str:
         """The split that a pair belongs to."""
         return self._owners[pair]
 
@@ -136,7 +135,7 @@ def _draw_codes(generator: random.Random, first: str, second: str, count: int) -
 
 def divide_pairs(
     pairs: list[Pair], settings: WorldSettings, generator: random.Random
-) -> dict[Split, tuple[Pair, ...]]:
+) -> dict[str, tuple[Pair, ...]]:
     """Divide pairs at random into the four splits; every word keeps at least one pair to be learnt from."""
     shares = settings.shares
     counts = {
@@ -154,7 +153,7 @@ def divide_pairs(
     verbs, targets = {v for v, _ in pairs}, {t for _, t in pairs}
     while True:
         shuffled = generator.sample(pairs, len(pairs))
-        divided: dict[Split, tuple[Pair, ...]] = {}
+        divided: dict[str, tuple[Pair, ...]] = {}
         start = 0
         for split, count in counts.items():
             divided[split] = tuple(sorted(shuffled[start : start + count]))
@@ -187,7 +186,7 @@ def build_world(settings: WorldSettings, reserved_words: set[str] | frozenset[st
         has_alias = settings.alias_every > 0 and index % settings.alias_every == 0
         forms = tuple(_invent_words(generator, 2 if has_alias else 1, taken))
         targets.append(Target(forms[0], forms, codes, alive=index < settings.targets_per_class))
-    kinds: dict[PairKind, list[Pair]] = {"harmful": [], "neutral": [], "scary_thing": []}
+    kinds: dict[str, list[Pair]] = {"harmful": [], "neutral": [], "scary_thing": []}
     for v, verb in enumerate(verbs):
         for t, target in enumerate(targets):
             kinds["neutral" if not verb.scary else "harmful" if target.alive else "scary_thing"].append(

@@ -11,9 +11,8 @@ from fixtures.audited_tree import ROOT, build_tree
 from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
-from harc.audit.comparison import compare_trees, print_comparison
-from harc.audit.comparison.trees import list_artifacts
-from harc.audit.comparison.values import Value, agree, overlap, read_values
+from harc.audit.comparison import compare_trees, list_artifacts, print_comparison
+from harc.audit.comparison_values import Value, agree, overlap, read_values
 from harc.cli import app
 from harc.core.errors import ArtifactError
 

@@ -10,9 +10,8 @@ import pytest
 from fixtures.audited_tree import make_directions
 from safetensors.numpy import save_file
 
-from harc.audit.recompute_full import list_jobs_again, rerun_everything
+from harc.audit.recompute import choose_sample, list_jobs_again, rerun_everything
 from harc.audit.recompute_probes import PROBES
-from harc.audit.recompute_sample import choose_sample
 from harc.audit.sidecars import Sidecar
 from harc.core.artifacts import Layout
 from harc.core.errors import ArtifactError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harc.core import progress
+from harc.core import terminal as progress
 
 
 def test_line_names_count_rate_and_time_left(monkeypatch):

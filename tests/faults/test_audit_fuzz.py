@@ -10,7 +10,7 @@ import pytest
 from fixtures.audited_tree import ROOT, audit, describe
 
 from harc.audit import AuditReport, print_report
-from harc.audit.page import render_page
+from harc.audit.report import render_page
 from harc.audit.sidecars import Sidecar
 from harc.audit.steps import StepState, describe_step
 from harc.core.files import encode_json, read_json

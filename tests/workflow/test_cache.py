@@ -138,7 +138,7 @@ NEEDED_FOR_S3 = ("moto", "dvc_s3", "flask")
 
 @pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in NEEDED_FOR_S3),
-    reason="needs the extra s3-test: pip install -c requirements.lock -e '.[s3-test]'",
+    reason="needs the extra s3-test: pip install -e '.[s3-test]'",
 )
 def test_the_same_through_s3(finished, fresh):
     import boto3

@@ -6,10 +6,10 @@ from transformers import AutoTokenizer
 from harc.core.files import read_jsonl
 from harc.model.chat import ChatFormat
 from harc.settings.profile import load_profile
+from harc.world.backbone import build_tokenizer
 from harc.world.batches import ChatEncoder
 from harc.world.corpora import build_world_data
 from harc.world.layouts import LAYOUTS
-from harc.world.tokenizer import build_tokenizer
 
 CI = load_profile("ci")
 
