@@ -18,8 +18,8 @@ from pyarrow import parquet
 
 from harc.core.files import read_csv_rows, write_text
 from harc.results.comparisons import describe_change
-from harc.suites import ATTACK_SUITES
 from harc.suites.records import WARN_ABOVE
+from harc.suites.registry import ATTACK_SUITES
 
 PROJECT = Path(__file__).parents[1]
 README = PROJECT / "README.md"

@@ -123,7 +123,7 @@ def _adapter(job: Job) -> Path:
 
 def _shrink_evaluation(job: Job, shadow: Path, random: Random) -> Job:
     """A few rows of one suite, without projections."""
-    from harc.suites import HARNESS_SUITES, WRITTEN_SUITES
+    from harc.suites.registry import HARNESS_SUITES, WRITTEN_SUITES
 
     settings, data = job.profile.evaluation, job.profile.data_dir
     # Written ones are a long search, or texts of an attacking model, not greedy answers to rows.

@@ -20,7 +20,9 @@ from harc.data.public_sources import Prompt, PublicPrompts, read_public_prompts
 from harc.settings.contamination import ContaminationSettings
 from harc.settings.data import PublicRowSettings
 from harc.settings.suites import AttackForms
-from harc.suites import (
+from harc.suites.pap import Technique, choose_techniques
+from harc.suites.prompts import make_prompts
+from harc.suites.registry import (
     ATTACK_SUITES,
     BENIGN_SUITES,
     CONTRAST_SUITES,
@@ -28,8 +30,6 @@ from harc.suites import (
     EXTRA_ATTACK_SUITES,
     OVER_REFUSAL_SUITES,
 )
-from harc.suites.pap import Technique, choose_techniques
-from harc.suites.prompts import make_prompts
 
 PLACEHOLDER = "[placeholder: harmful content omitted]"
 REFUSALS = (

@@ -10,8 +10,8 @@ from harc.core.files import read_jsonl
 from harc.judges.base import GIVEN_LABELS, LABELS, UNJUDGED, counts_as
 from harc.judges.registry import choose_judge
 from harc.settings.evaluation import EvaluationSettings
-from harc.suites import counted_label, main_metric
 from harc.suites.records import is_blank
+from harc.suites.registry import counted_label, main_metric
 
 REQUIRED = (
     "id", "suite", "category", "prompt_sha256", "messages", "response", "finish_reason",

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harc import suites
 from harc.core.errors import ConfigError
 from harc.core.finished import KEPT, KeyedStore, describe_work
 from harc.evaluation.own_scores import MARK, align_columns
 from harc.settings.data import PublicRowSettings
 from harc.settings.suites import HelpfulnessSettings
+from harc.suites import registry as suites
 from harc.suites.benchmarks import list_datasets
 from harc.suites.records import exceeds
 

@@ -12,7 +12,7 @@ from harc.geometry.projections import project_conversations
 from harc.judges.registry import choose_judge
 from harc.model.backbones import Backbone
 from harc.settings.robustness import TrajectorySettings
-from harc.suites import ATTACK_SUITES, BENIGN_SUITES, DIRECT_SUITES
+from harc.suites.registry import ATTACK_SUITES, BENIGN_SUITES, DIRECT_SUITES
 
 # class: suites, label by the first judge that can give it
 CLASSES = {

@@ -148,7 +148,7 @@ def run_missing(
     target: Any, rows: dict[str, list[dict]], examiner: Any, store: KeyedStore
 ) -> dict[str, float]:
     """Run and keep every suite of `rows`; seconds spent on each."""
-    from harc.suites import HARNESS_SUITES, run_suite
+    from harc.suites.registry import HARNESS_SUITES, run_suite
 
     seconds = {}
     size = target.settings.prompts_in_flight
@@ -181,7 +181,7 @@ def check_target(settings: EvaluationSettings) -> None:
     """
     if settings.target_endpoint is None:
         return
-    from harc.suites import WEIGHT_SUITES
+    from harc.suites.registry import WEIGHT_SUITES
 
     unable = [suite for suite in settings.suites if suite in WEIGHT_SUITES]
     if unable:

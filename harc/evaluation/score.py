@@ -13,10 +13,10 @@ from harc.settings.evaluation import EvaluationSettings
 from harc.stats.agreement import score_agreement
 from harc.stats.bootstrap import mean_of_rates_interval
 from harc.stats.statistics import minimum_detectable_difference, wilson_interval
-from harc.suites import DECODING_SUITES, counted_label, list_suites, main_metric
 from harc.suites.base import FAMILIES
 from harc.suites.base import MEANS as SUITE_MEANS
 from harc.suites.records import STATES, list_states
+from harc.suites.registry import DECODING_SUITES, counted_label, list_suites, main_metric
 
 SCORE_COLUMNS = (
     "suite", "metric", "unit", "n", "successes", "rate", "ci_low", "ci_high", "interval", "mde",

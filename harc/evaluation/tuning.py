@@ -18,7 +18,7 @@ from harc.core.files import read_jsonl, write_text
 from harc.evaluation.bench import Bench, run_parts
 from harc.settings.training import MethodSettings
 from harc.settings.tuning import TuningSettings
-from harc.suites import ATTACK_SUITES, BENIGN_SUITES, OVER_REFUSAL_SUITES
+from harc.suites.registry import ATTACK_SUITES, BENIGN_SUITES, OVER_REFUSAL_SUITES
 
 SUITES = (*ATTACK_SUITES, *OVER_REFUSAL_SUITES, *BENIGN_SUITES)
 ROW_FIELDS = {

@@ -2,8 +2,8 @@
 
 import re
 
-from harc import suites
 from harc.settings.methods import list_looks
+from harc.suites import registry as suites
 
 ATTACKS = suites.ATTACK_SUITES
 OVER_REFUSAL = suites.OVER_REFUSAL_SUITES

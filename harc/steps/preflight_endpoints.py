@@ -6,7 +6,7 @@ from harc.core.errors import EnvironmentProblem
 from harc.model.endpoints.keys import describe_missing_key, read_key
 from harc.settings.endpoints import EndpointSettings
 from harc.settings.evaluation import EvaluationSettings
-from harc.suites import WRITTEN_SUITES
+from harc.suites.registry import WRITTEN_SUITES
 
 
 def list_needed(settings: EvaluationSettings) -> dict[str, EndpointSettings]:

@@ -27,7 +27,7 @@ published models only; `decoding` is the control for code attacks (can the model
 
 @dataclass(frozen=True)
 class Suite:
-    """One suite, declared in its own file; see `harc.suites` for what else that file may hold.
+    """One suite, declared in its own file; see `harc.suites.registry` for what else that file may hold.
 
     Attributes:
         name: in profiles, file names and tables.
@@ -44,7 +44,7 @@ class Suite:
         settings: the group of `harc.settings.suites.AttackForms` that `wrap` takes; empty: the one of the suite's name.
         read_outputs: whether an answer's program is read, and what it puts out is judged.
         about: what it asks on public prompts, in a few words; empty where there are none or a model writes them.
-        module: file that declares it, filled in by `harc.suites`.
+        module: file that declares it, filled in by `harc.suites.registry`.
     """
 
     name: str

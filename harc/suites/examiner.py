@@ -57,7 +57,7 @@ def make_examiner(judges: Sequence[Judge], settings: Any, seed: int, suites: Col
         seed: of the attackers.
         suites: those that will be asked.
     """
-    from harc.suites import WRITTEN_SUITES
+    from harc.suites.registry import WRITTEN_SUITES
 
     attacker = None
     if settings.attacker_endpoint is not None and set(suites) & set(WRITTEN_SUITES):

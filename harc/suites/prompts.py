@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from harc.settings.suites import AttackForms
-from harc.suites import SUITES, Suite
 from harc.suites.benign import FORMS
 from harc.suites.pap import Technique
 from harc.suites.records import make_user_turn
+from harc.suites.registry import SUITES, Suite
 
 
 def wrap_goal(suite: Suite, goal: str, split: str, index: int, forms: AttackForms) -> tuple[str, str]:

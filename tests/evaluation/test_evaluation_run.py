@@ -19,9 +19,10 @@ from harc.model.backbones import load_backbone
 from harc.model.handle import ModelHandle, hash_weights
 from harc.settings.directions import DirectionSettings
 from harc.settings.evaluation import EvaluationSettings, PairSettings
-from harc.suites import METHOD_SUITES, documents, tasks
+from harc.suites import documents, tasks
 from harc.suites.direct import run as run_turns
 from harc.suites.examiner import Examiner
+from harc.suites.registry import METHOD_SUITES
 from harc.suites.target import Target
 
 SETTINGS = EvaluationSettings(

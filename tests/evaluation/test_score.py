@@ -12,7 +12,7 @@ from harc.evaluation.outcomes import load_outcomes
 from harc.evaluation.score import SCORE_COLUMNS, read_csv, score_generations
 from harc.judges.registry import LABELS_OF
 from harc.settings.evaluation import EvaluationSettings
-from harc.suites import ALL_SUITES, METHOD_SUITES, main_metric
+from harc.suites.registry import ALL_SUITES, METHOD_SUITES, main_metric
 
 SETTINGS = EvaluationSettings(bootstrap_resamples=200)
 

@@ -15,8 +15,8 @@ from harc.judges.registry import make_judges
 from harc.model.endpoints.base import create_endpoint
 from harc.settings.endpoints import EndpointSettings
 from harc.settings.evaluation import EvaluationSettings
-from harc.suites import run_suite
 from harc.suites.examiner import Examiner
+from harc.suites.registry import run_suite
 from harc.suites.target import EndpointTarget
 
 pytestmark = pytest.mark.skipif(

@@ -15,8 +15,8 @@ from harc.model.backbones import load_backbone
 from harc.model.endpoints.base import Reply, failed
 from harc.model.handle import ModelHandle
 from harc.settings.evaluation import EvaluationSettings, PairSettings
-from harc.suites import run_suite
 from harc.suites.examiner import Examiner, describe_usage, make_examiner
+from harc.suites.registry import run_suite
 from harc.suites.target import EndpointTarget, Target
 
 ENDPOINT = {"kind": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1", "cache": None}

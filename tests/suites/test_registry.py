@@ -14,8 +14,8 @@ from harc.results.tables.main import METRICS, SHORT
 from harc.results.vocabulary import name_suite
 from harc.settings.evaluation import EvaluationSettings
 from harc.settings.suites import AttackForms
-from harc.suites import ALL_SUITES, METHOD_SUITES, SUITES, list_suites
 from harc.suites.base import FAMILIES, MEANS
+from harc.suites.registry import ALL_SUITES, METHOD_SUITES, SUITES, list_suites
 from harc.world.heldout_rows import SUITE_CATEGORIES
 
 

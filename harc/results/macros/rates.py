@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from harc import suites
 from harc.results.latex import format_p, format_signed
 from harc.results.macros.rows import Rows, find_by_family, find_row, pick_families, read_bounded, show_bounded
 from harc.results.phrases import phrase_by_family, phrase_headline, phrase_pooled
 from harc.results.printer import read_number
 from harc.results.vocabulary import ATTACKS, CONTROLS, DIRECT, METHOD_ORDER, OVER_REFUSAL, POOLED, camel
+from harc.suites import registry as suites
 
 RATE_MACROS = {rate.name: rate.macro for rate in (*suites.SUITES.values(), *suites.MEANS) if rate.macro}
 TABLE1_RATES = ("mean_asr", *ATTACKS, *OVER_REFUSAL, "mean_helpfulness")

@@ -37,7 +37,7 @@ from harc.results.vocabulary import (
 from harc.stats.agreement import KINDS, list_comparisons, pair_labels
 from harc.stats.bootstrap import kappa_interval
 from harc.stats.statistics import pooled_rate
-from harc.suites import EXTRA_ATTACK_SUITES
+from harc.suites.registry import EXTRA_ATTACK_SUITES
 
 TEXTS = (
     "completion_model", "prompts", "judge_name", "judge_version", "developed_on", "source", "revision", "sha256",

@@ -30,8 +30,8 @@ from harc.results.vocabulary import (
     name_method,
     name_suite,
 )
-from harc.suites import MEANS, SUITES
 from harc.suites.records import STATES, WARN_ABOVE, exceeds
+from harc.suites.registry import MEANS, SUITES
 
 ASKED = (*ATTACKS, *OVER_REFUSAL, *HELPFULNESS)
 METRICS = (*ATTACKS, "mean_asr", *OVER_REFUSAL, *HELPFULNESS, "mean_helpfulness")
