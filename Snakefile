@@ -9,17 +9,7 @@ configfile: "config/config.yaml"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/data.smk"
-include: "workflow/rules/backbones.smk"
-include: "workflow/rules/directions.smk"
-include: "workflow/rules/training.smk"
-include: "workflow/rules/tuning.smk"
-include: "workflow/rules/evaluation.smk"
-include: "workflow/rules/robustness.smk"
-include: "workflow/rules/helpfulness.smk"
-include: "workflow/rules/analysis.smk"
-include: "workflow/rules/paper.smk"
-include: "workflow/rules/audit.smk"
+include: "workflow/rules/steps.smk"
 
 
 localrules:

@@ -25,6 +25,7 @@ from harc.cli.running import run_command
 from harc.core.files import write_jsonl
 from harc.settings.profile import load_profile
 from harc.steps.reference_pack import SIDECARS, read_pack, write_pack
+from harc.steps.registry import STEPS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = (ROOT / "README.md", ROOT / "config/README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -228,7 +229,8 @@ def check_snakemake(shown: Shown) -> str | None:
     rules = "".join(
         path.read_text("utf-8") for path in [Path("Snakefile"), *Path("workflow/rules").glob("*.smk")]
     )
-    unknown = [target for target in options.targets if f"\nrule {target}:" not in rules]
+    known = {*STEPS, *re.findall(r"^rule (\w+):", rules, re.MULTILINE)}
+    unknown = [target for target in options.targets if target not in known]
     return f"unknown targets {unknown}" if unknown else None
 
 

@@ -197,7 +197,7 @@ def test_the_core_alone_runs(words: list[str], tmp_path: Path):
 
 def test_tables_and_audit_need_the_core_alone(tmp_path: Path):
     tables = sorted(path.stem for path in (ROOT / "harc/results/tables").glob("*.py"))
-    names = [*(f"harc.results.tables.{name}" for name in tables), "harc.steps.make_tables", "harc.audit.tree"]
+    names = [*(f"harc.results.tables.{name}" for name in tables), "harc.steps.analysis", "harc.audit.tree"]
     done = run_core("import " + ", ".join(names), tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -5,7 +5,6 @@ hash alone, and only if that was published.
 """
 
 from harc.audit.report import AuditReport, Finding, print_report
-from harc.audit.steps import list_expected_sidecars
 from harc.audit.tree import audit_results
 
-__all__ = ["AuditReport", "Finding", "audit_results", "list_expected_sidecars", "print_report"]
+__all__ = ["AuditReport", "Finding", "audit_results", "print_report"]

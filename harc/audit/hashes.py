@@ -17,7 +17,7 @@ from harc.core.errors import ArtifactError, DataError, HarcError
 from harc.core.files import sha256_file
 from harc.core.provenance import is_strict_name
 from harc.core.tree_files import UNTRACKED, scan_tree
-from harc.steps.pipeline import parse_command
+from harc.steps.commands import parse_command
 from harc.steps.reference import REFERENCE
 from harc.steps.reference_pack import SIDECARS, open_tree
 

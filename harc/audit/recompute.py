@@ -18,16 +18,10 @@ from harc.core.errors import ArtifactError, HarcError
 from harc.core.files import sha256_file
 from harc.core.fingerprint import fingerprint_code
 from harc.settings.profile import Profile
-from harc.steps.pipeline import (
-    Job,
-    hash_settings,
-    list_code,
-    list_jobs,
-    load_step,
-    parse_command,
-    recreate_job,
-    run_job,
-)
+from harc.steps.commands import parse_command, recreate_job
+from harc.steps.job import Job
+from harc.steps.registry import STEPS, list_jobs
+from harc.steps.running import hash_settings, list_code, run_job
 
 
 def _is_repeatable(sidecar: Sidecar, job: Job) -> bool:
@@ -35,7 +29,7 @@ def _is_repeatable(sidecar: Sidecar, job: Job) -> bool:
     record = sidecar.record
     if record["code"] != fingerprint_code(list_code(job)):
         return False
-    if record["settings_hash"] != hash_settings(load_step(job.step).select_settings(job)):
+    if record["settings_hash"] != hash_settings(STEPS[job.step].select_settings(job)):
         return False
     files = [
         (path, record[side][name])
@@ -89,7 +83,7 @@ def run_probe(sidecar: Sidecar, job: Job, random: Random) -> list[Finding]:
         _link_inputs(sidecar, job.layout.root, shadow)
         try:
             small = probe.shrink(job, shadow, random)
-            load_step(job.step).run(small)
+            STEPS[job.step].run(small)
             problems = list(probe.compare(small, job))
         except Exception as problem:  # whatever stops a step on files that anyone may have made is a finding
             found = str(problem) if isinstance(problem, HarcError) else f"{type(problem).__name__}: {problem}"

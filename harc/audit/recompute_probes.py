@@ -17,7 +17,7 @@ import numpy as np
 from harc.audit.tensors import FAMILIES, Problem, read_tensors
 from harc.core.artifacts import BASE, Layout
 from harc.core.files import read_json, read_jsonl, write_json, write_jsonl
-from harc.steps.pipeline import Job
+from harc.steps.job import Job
 
 COSINE_TOLERANCE = 1e-4  # of a direction, at every slot
 NORM_TOLERANCE = 1e-3  # of its length before scaling, relative

@@ -8,14 +8,13 @@ from typing import Any
 
 from harc.audit.report import Finding
 from harc.core.artifacts import SIDECAR_SUFFIX as SUFFIX
-from harc.core.artifacts import sidecar_path
+from harc.core.artifacts import is_rendering, sidecar_path
 from harc.core.errors import DataError, HarcError
 from harc.core.files import encode_json, read_json, sha256_text
 from harc.core.provenance import FORMAT, is_strict_name, resolve_name, seal_record
-from harc.steps.pipeline import hash_settings, parse_command
+from harc.steps.commands import parse_command
+from harc.steps.running import hash_settings
 
-# Renderings of the rest, and the file that holds the root hash: the hash is of the results themselves.
-RENDERINGS = ("tables", "figures", "compute", "report.html", "root_hash.json")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 LARGEST_RECORD = 64 << 20
 """Bytes; a sidecar of 300,000 files fits."""
@@ -160,11 +159,6 @@ def _check_claims(sidecar: Sidecar) -> list[Finding]:
         expected, found = f"an output at {sidecar.artifact}", f"a sidecar of other files ({names or 'none'})"
         findings.append(Finding(place, "sidecar", expected, found, remake))
     return findings
-
-
-def is_rendering(artifact: str) -> bool:
-    """Whether an artifact, by its path in the tree, follows from the rest and has no part in the root hash."""
-    return artifact.split("/", maxsplit=1)[0].removesuffix(SUFFIX) in RENDERINGS
 
 
 def hash_claims(sidecars: list[Sidecar], root: Path) -> dict[str, str]:

@@ -8,24 +8,16 @@ from tempfile import TemporaryDirectory
 
 from harc.audit.report import Finding
 from harc.audit.sidecars import Sidecar
-from harc.core.artifacts import Layout, sidecar_path
+from harc.core.artifacts import Layout
 from harc.core.errors import ArtifactError, HarcError
 from harc.core.provenance import name_path
 from harc.settings.profile import Profile, load_profile
-from harc.steps.pipeline import (
-    Job,
-    drop_folders,
-    hash_settings,
-    list_code,
-    list_jobs,
-    list_read,
-    load_step,
-    parse_command,
-    recreate_job,
-)
+from harc.steps.commands import parse_command, recreate_job
+from harc.steps.files import drop_folders, list_read
+from harc.steps.job import Job
+from harc.steps.registry import STEPS
+from harc.steps.running import hash_settings, list_code
 
-# Steps whose outputs follow byte for byte from their inputs, in seconds.
-PURE_STEPS = ("score", "make_tables")
 STUDY = "study"  # in a shadow tree: what is read of a committed study
 LARGEST_PROFILE = 2**20
 
@@ -61,8 +53,8 @@ def describe_step(sidecar: Sidecar, root: Path, load: Callable[[str], Profile] =
     """
     stop_at_odd_profile(parse_command(sidecar.command)[1].get("profile", ""))
     job = recreate_job(sidecar.command, load)
-    module = load_step(job.step)
-    place = module.list_outputs(replace(job, layout=replace(job.layout, root=root)))[0]
+    step = STEPS[job.step]
+    place = step.list_outputs(replace(job, layout=replace(job.layout, root=root)))[0]
     if place != sidecar.artifact:
         raise ArtifactError(
             str(sidecar.path),
@@ -73,12 +65,12 @@ def describe_step(sidecar: Sidecar, root: Path, load: Callable[[str], Profile] =
 
     def rerun(other: Path) -> None:
         kept = job.layout.reference
-        module.run(replace(job, layout=Layout(other, None if kept is None else other / STUDY / kept.name)))
+        step.run(replace(job, layout=Layout(other, None if kept is None else other / STUDY / kept.name)))
 
     return StepState(
         _fingerprint(tuple(list_code(job))),
-        hash_settings(module.select_settings(job)),
-        rerun if job.step in PURE_STEPS else None,
+        hash_settings(step.select_settings(job)),
+        rerun if step.pure else None,
         job,
     )
 
@@ -92,7 +84,7 @@ def find_undeclared(sidecar: Sidecar, job: Job) -> tuple[str, str] | None:
     """
     if sidecar.record["seed"] != job.seed:
         return f"seed {job.seed}, as the command says", str(sidecar.record["seed"])
-    for side, declared in (("outputs", load_step(job.step).list_outputs(job)), ("inputs", list_read(job))):
+    for side, declared in (("outputs", STEPS[job.step].list_outputs(job)), ("inputs", list_read(job))):
         names = {name_path(path, job.layout.root) for path in declared}
         needed = {name_path(path, job.layout.root) for path in drop_folders(declared)}
         places = {name: {name, *_list_parents(name)} for name in sidecar.record[side]}
@@ -127,11 +119,6 @@ def stop_at_odd_profile(profile: str) -> None:
         return  # a shipped profile's name, or one that is reported as unknown
     if not path.is_file() or path.stat().st_size > LARGEST_PROFILE:
         raise ArtifactError("sidecar", expected="a profile", found=profile, fix="remove the artifact")
-
-
-def list_expected_sidecars(profile: Profile, layout: Layout) -> list[Path]:
-    """The sidecar of every artifact that a finished run of a profile leaves in its results tree."""
-    return [sidecar_path(load_step(job.step).list_outputs(job)[0]) for job in list_jobs(profile, layout)]
 
 
 def _describe_difference(expected: bytes, found: bytes) -> tuple[str, str]:

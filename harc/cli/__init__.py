@@ -72,8 +72,9 @@ def run_step(
 ) -> None:
     """Run one step of a profile, with its provenance recorded: what each workflow job does."""
     from harc.settings.profile import load_profile
-    from harc.steps.pipeline import create_job, run_job
-    from harc.steps.units import check_job
+    from harc.steps.checks import check_job
+    from harc.steps.commands import create_job
+    from harc.steps.running import run_job
 
     unit = {"backbone": backbone, "method": method, "seed": seed, "figure": figure, "mirror": mirror}
     job = create_job(step, load_profile(profile), reference, **unit)
@@ -123,9 +124,9 @@ def audit(
 ) -> None:
     """Check a results tree: what came from what, whether anything was touched; exit 1 on any finding."""
     from harc.audit import audit_results, print_report
+    from harc.audit.step import audit_profile, write_report
     from harc.core.errors import ConfigError
     from harc.settings.profile import load_profile
-    from harc.steps.audit import audit_profile, write_report
 
     if full and path is not None:
         raise ConfigError(

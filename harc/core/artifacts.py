@@ -47,12 +47,19 @@ KINDS = (
 SINGLE_FILES = ("report.html", "root_hash.json")
 PACK_FILE = "pack.json"  # the record of a study in its packed form (see harc.steps.reference_pack)
 SIDECAR_SUFFIX = ".provenance.json"
+# Renderings of the rest, and the file that holds the root hash: the hash is of the results themselves.
+RENDERINGS = ("tables", "figures", "compute", "report.html", "root_hash.json")
 
 
 def sidecar_path(artifact: Path | str) -> Path:
     """`<artifact>.provenance.json`, beside the file or folder that it describes."""
     artifact = Path(artifact)
     return artifact.with_name(f"{artifact.name}{SIDECAR_SUFFIX}")
+
+
+def is_rendering(artifact: str) -> bool:
+    """Whether an artifact, by its path in the tree, follows from the rest and has no part in the root hash."""
+    return artifact.split("/", maxsplit=1)[0].removesuffix(SIDECAR_SUFFIX) in RENDERINGS
 
 
 @dataclass(frozen=True)

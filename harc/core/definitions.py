@@ -12,13 +12,12 @@ from functools import cached_property
 from pathlib import Path
 
 from harc.core.syntax import (
-    blank_parts,
-    find_first_line,
+    DEFINING,
+    FUNCTIONS,
     is_guard,
     list_annotations,
     list_bound_names,
-    list_decorators,
-    list_descriptions,
+    list_lines,
     list_names,
     runs_by_name,
     strip_remarks,
@@ -87,13 +86,14 @@ class ModuleCode:
         self.source = path.read_text(encoding="utf-8")
         self.tree = ast.parse(self.source)
         self._definitions: dict[str, list[Definition]] = {}
+        self._classes: dict[str, ClassCode] = {}
 
     @cached_property
     def _table(self) -> symtable.SymbolTable:
         return symtable.symtable(self.source, self.name, "exec")
 
     @cached_property
-    def _plain_lines(self) -> list[str]:
+    def _lines(self) -> list[str]:
         return strip_remarks(self.source, self.tree)
 
     @cached_property
@@ -124,14 +124,7 @@ class ModuleCode:
 
         Assertions, docstrings and the block for `python -m` are none: they change nothing.
         """
-        skipped = (
-            ast.Import,
-            ast.ImportFrom,
-            ast.Assert,
-            ast.FunctionDef,
-            ast.AsyncFunctionDef,
-            ast.ClassDef,
-        )
+        skipped = (ast.Import, ast.ImportFrom, ast.Assert, *DEFINING)
         return [
             self._describe("<statement>", [node])
             for node in self.tree.body
@@ -144,13 +137,12 @@ class ModuleCode:
     @cached_property
     def decorated(self) -> dict[str, frozenset[str]]:
         """Names of functions and classes at the top with the names in their decorators."""
-        kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
         return {
             node.name: frozenset(
                 n.id for d in node.decorator_list for n in ast.walk(d) if isinstance(n, ast.Name)
             )
             for node in self.tree.body
-            if isinstance(node, kinds) and node.decorator_list
+            if isinstance(node, DEFINING) and node.decorator_list
         }
 
     def list_definitions(self, name: str) -> list[Definition]:
@@ -163,9 +155,11 @@ class ModuleCode:
     def find_class(self, name: str) -> ClassCode | None:
         """The class of that name; None if it is something else, or bound more than once."""
         nodes = self.statements.get(name, [])
-        if len(nodes) == 1 and isinstance(nodes[0], ast.ClassDef):
-            return self._classes(name, nodes[0])
-        return None
+        if len(nodes) != 1 or not isinstance(nodes[0], ast.ClassDef):
+            return None
+        if name not in self._classes:
+            self._classes[name] = self._split_class(nodes[0])
+        return self._classes[name]
 
     def find_made_base(self, name: str) -> str | None:
         """The class that `name = create_model(..., __base__=Class)` adds fields to; None for anything else."""
@@ -175,14 +169,8 @@ class ModuleCode:
                     return ast.unparse(part.value)
         return None
 
-    def _classes(self, name: str, node: ast.ClassDef) -> ClassCode:
-        known = self.__dict__.setdefault("_known_classes", {})
-        if name not in known:
-            known[name] = self._split_class(node)
-        return known[name]
-
     def _split_class(self, node: ast.ClassDef) -> ClassCode:
-        functions = [item for item in node.body if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef)]
+        functions = [item for item in node.body if isinstance(item, FUNCTIONS)]
         apart = [item for item in functions if runs_by_name(item)]
         fields = [item for item in node.body if isinstance(item, ast.AnnAssign)]
         checks = [item for item in functions if item not in apart]
@@ -205,41 +193,31 @@ class ModuleCode:
         kept = [node for statement in nodes for node in walk_nodes(statement, hidden)]
         annotations = [part for node in kept for part in list_annotations(node)]
         in_annotations = {id(part) for annotation in annotations for part in ast.walk(annotation)}
-        used = {
-            node.id
-            for node in kept
-            if isinstance(node, ast.Name)
-            and isinstance(node.ctx, ast.Load)
-            and id(node) not in in_annotations
-        }
+        names = [node for node in kept if isinstance(node, ast.Name)]
+        attributes = [node for node in kept if isinstance(node, ast.Attribute)]
         texts = {
             node.value for node in kept if isinstance(node, ast.Constant) and isinstance(node.value, str)
         }
-        attributes = {node.attr for node in kept if isinstance(node, ast.Attribute)}
-        chains = {
-            (node.value.id, node.attr)
-            for node in kept
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
-        }
-        owners = {id(node.value) for node in kept if isinstance(node, ast.Attribute)}
-        bare = {node.id for node in kept if isinstance(node, ast.Name) and id(node) not in owners}
-        types = frozenset(found for annotation in annotations for found in list_names(annotation))
+        read = {n.id for n in names if isinstance(n.ctx, ast.Load) and id(n) not in in_annotations}
+        owners = {id(node.value) for node in attributes}
         local = {found for statement in nodes for found in self._list_local_names(statement)}
         return Definition(
             name,
             self._cut(nodes, hidden),
-            frozenset(used - local),
-            types,
-            frozenset(attributes | {text for text in texts if text.isidentifier()}),
-            frozenset(chains),
-            frozenset(bare),
-            dict(self._list_imports(kept)),
-            frozenset(Path(text).name for text in texts if 0 < len(text) < 200 and "." in text),
+            names=frozenset(read - local),
+            types=frozenset(found for annotation in annotations for found in list_names(annotation)),
+            attributes=frozenset(
+                {n.attr for n in attributes} | {text for text in texts if text.isidentifier()}
+            ),
+            chains=frozenset((n.value.id, n.attr) for n in attributes if isinstance(n.value, ast.Name)),
+            bare=frozenset(node.id for node in names if id(node) not in owners),
+            imports=dict(self._list_imports(kept)),
+            files=frozenset(Path(text).name for text in texts if 0 < len(text) < 200 and "." in text),
         )
 
     def _list_local_names(self, statement: ast.stmt) -> set[str]:
         """Names that a function binds itself in every scope in which it uses them."""
-        if not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+        if not isinstance(statement, FUNCTIONS):
             return set()
         tables = [t for t in _walk_tables(self._table) if _is_table_of(t, statement)]
         if len(tables) != 1:
@@ -255,25 +233,16 @@ class ModuleCode:
         return local - outside - {name for part in outer for name in list_names(part)}
 
     def _cut(self, nodes: list[ast.stmt], hidden: set[ast.AST]) -> str:
-        gone = [
-            (n.lineno, n.end_lineno) if not list_decorators(n) else (find_first_line(n), n.end_lineno)
-            for n in hidden
-        ]
-        descriptions = [part for node in nodes for part in list_descriptions(node)]
-        pieces = []
-        for node in nodes:
-            for number in range(find_first_line(node), node.end_lineno + 1):
-                line = self._plain_lines[number - 1]
-                if line.strip() and not any(first <= number <= last for first, last in gone):
-                    pieces.append(blank_parts(number, line, descriptions))
-        return "\n".join(piece for piece in pieces if piece.strip())
+        gone = {number for node in hidden for number in list_lines(node)}
+        numbers = [number for node in nodes for number in list_lines(node) if number not in gone]
+        return "\n".join(self._lines[number - 1] for number in numbers if self._lines[number - 1])
 
     def _walk_top(self, *, typing: bool) -> Iterator[ast.AST]:
         """Nodes that run when the module is imported, function bodies left out."""
         waiting: list[ast.AST] = list(self.tree.body)
         while waiting:
             node = waiting.pop()
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            if isinstance(node, (*FUNCTIONS, ast.Lambda)):
                 continue
             if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test) and not typing:
                 continue

@@ -5,17 +5,11 @@ import io
 import tokenize
 from collections.abc import Iterator
 
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+DEFINING = (*FUNCTIONS, ast.ClassDef)
 PLAIN_DECORATORS = frozenset(
-    {
-        "property",
-        "cached_property",
-        "staticmethod",
-        "classmethod",
-        "abstractmethod",
-        "contextmanager",
-        "cache",
-    }
-    | {"lru_cache", "setter", "override"}
+    {"property", "cached_property", "staticmethod", "classmethod", "abstractmethod", "contextmanager"}
+    | {"cache", "lru_cache", "setter", "override"}
 )
 """Decorators that leave a method to be run by name; under any other one it may be run by whoever decorates it."""
 
@@ -33,7 +27,7 @@ def walk_nodes(node: ast.AST, hidden: set[ast.AST]) -> Iterator[ast.AST]:
 
 def list_bound_names(node: ast.stmt) -> list[str]:
     """Names that a statement at the top binds, if binding names is all it does."""
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+    if isinstance(node, DEFINING):
         return [node.name]
     targets: list[ast.expr] = []
     if isinstance(node, ast.Assign):
@@ -42,11 +36,8 @@ def list_bound_names(node: ast.stmt) -> list[str]:
         ]
     elif isinstance(node, ast.AnnAssign | ast.AugAssign):
         targets = [node.target]
-    return (
-        [t.id for t in targets if isinstance(t, ast.Name)]
-        if all(isinstance(t, ast.Name) for t in targets)
-        else []
-    )
+    names = [target.id for target in targets if isinstance(target, ast.Name)]
+    return names if len(names) == len(targets) else []
 
 
 def is_guard(test: ast.expr) -> bool:
@@ -54,14 +45,10 @@ def is_guard(test: ast.expr) -> bool:
     return "TYPE_CHECKING" in ast.unparse(test) or "__name__" in ast.unparse(test)
 
 
-def list_decorators(node: ast.AST) -> list[ast.expr]:
-    """Decorators of a function or a class; none for anything else."""
-    return getattr(node, "decorator_list", [])
-
-
-def find_first_line(node: ast.AST) -> int:
-    """Number of the line on which a statement begins, its decorators included."""
-    return min([node.lineno, *(decorator.lineno for decorator in list_decorators(node))])
+def list_lines(node: ast.AST) -> range:
+    """Numbers of the lines of a statement, its decorators included."""
+    first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
+    return range(first, node.end_lineno + 1)
 
 
 def runs_by_name(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
@@ -78,7 +65,7 @@ def list_annotations(node: ast.AST) -> list[ast.expr]:
         return [node.annotation]
     if isinstance(node, ast.arg):
         return [node.annotation] if node.annotation else []
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+    if isinstance(node, FUNCTIONS):
         return [node.returns] if node.returns else []
     return []
 
@@ -97,48 +84,46 @@ def list_names(node: ast.AST) -> set[str]:
     return found
 
 
-def list_descriptions(node: ast.AST) -> list[ast.expr]:
+def _list_descriptions(tree: ast.AST) -> list[ast.expr]:
     """Texts that describe a setting: remarks, though not by their form."""
     return [
         keyword.value
-        for part in ast.walk(node)
+        for part in ast.walk(tree)
         if isinstance(part, ast.Call) and getattr(part.func, "id", "") == "Field"
         for keyword in part.keywords
         if keyword.arg == "description"
     ]
 
 
-def blank_parts(number: int, line: str, parts: list[ast.expr]) -> str:
-    """A line without what belongs to the given expressions."""
-    data = line.encode()
-    for part in sorted(parts, key=lambda part: part.col_offset, reverse=True):
-        if part.lineno <= number <= part.end_lineno:
-            first = part.col_offset if number == part.lineno else 0
-            last = part.end_col_offset if number == part.end_lineno else len(data)
-            data = data[:first] + data[last:]
-    return data.decode(errors="replace").rstrip()
+def _blank(lines: list[str], part: ast.expr) -> None:
+    """Take an expression's characters out of the lines that it stands on; columns are counted in bytes."""
+    for number in range(part.lineno, part.end_lineno + 1):
+        data = lines[number - 1].encode()
+        first = part.col_offset if number == part.lineno else 0
+        last = part.end_col_offset if number == part.end_lineno else len(data)
+        lines[number - 1] = (data[:first] + data[last:]).decode(errors="replace")
 
 
-def _list_docstrings(tree: ast.AST) -> set[int]:
-    lines: set[int] = set()
+def _list_docstrings(tree: ast.AST) -> Iterator[ast.Expr]:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
-        if not isinstance(body, list):
-            continue
-        for statement in body:
-            value = getattr(statement, "value", None) if isinstance(statement, ast.Expr) else None
+        for statement in body if isinstance(body, list) else []:
+            value = statement.value if isinstance(statement, ast.Expr) else None
             if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                lines.update(range(statement.lineno, statement.end_lineno + 1))
-    return lines
+                yield statement
 
 
 def strip_remarks(source: str, tree: ast.AST) -> list[str]:
-    """Lines of a source, empty where they hold nothing but comments and docstrings; numbers of lines stay."""
+    """Lines of a source without comments, docstrings and descriptions of settings; numbers of lines stay."""
     lines = source.split("\n")  # not splitlines(), which breaks at more characters than Python does
     if "#" in source:
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
             if token.type == tokenize.COMMENT:
                 row, column = token.start
                 lines[row - 1] = lines[row - 1][:column]
-    docstrings = _list_docstrings(tree)
-    return ["" if number in docstrings else line.rstrip() for number, line in enumerate(lines, start=1)]
+    for part in sorted(_list_descriptions(tree), key=lambda part: part.col_offset, reverse=True):
+        _blank(lines, part)  # from the right: columns of the others on the line stay
+    for docstring in _list_docstrings(tree):
+        for number in list_lines(docstring):
+            lines[number - 1] = ""
+    return [line.rstrip() for line in lines]

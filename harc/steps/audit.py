@@ -1,80 +1,82 @@
-"""Step audit: does every artifact follow from its inputs, and was any touched since?"""
+"""Steps over a whole tree: seal_results writes the root hash, which the paper prints; audit checks every artifact."""
 
-from dataclasses import replace
 from pathlib import Path
 
-from harc.audit import AuditReport, audit_results, list_expected_sidecars, print_report
-from harc.audit.report import TEMPLATE, render_page
-from harc.audit.steps import PURE_STEPS
-from harc.core.artifacts import Layout, sidecar_path
-from harc.core.errors import ArtifactError
-from harc.core.files import sha256_file, write_json, write_text
-from harc.settings.profile import Profile
-from harc.steps.build_paper import PDF, find_latex
-from harc.steps.pipeline import STEPS, Job, list_jobs, list_made, list_needed, load_step
+from harc.core.artifacts import SIDECAR_SUFFIX, is_rendering
+from harc.steps.job import Job
+from harc.steps.step import Resources, Step
 
 
-def list_plugins(job: Job) -> list[str]:
-    """What every step says of its settings and files, and the steps that are repeated beside the tree."""
-    asked = ("select_settings", "list_inputs", "list_unrecorded", "list_outputs", "list_plugins")
-    said = [f"harc.steps.{step}:{name}" for step in STEPS for name in asked if hasattr(load_step(step), name)]
-    figures = [f"harc.results.figures.{figure}" for figure in job.profile.figures]
-    return [*said, *figures, *(f"harc.steps.{step}:run" for step in PURE_STEPS)]
+def select_artifacts(job: Job) -> dict:
+    """What the study must hold: with it in the sidecar the tree itself says when something is missing."""
+    from harc.steps.files import list_expected_sidecars
+
+    root = job.layout.root
+    found = [path for path in list_expected_sidecars(job.profile, job.layout) if path.is_relative_to(root)]
+    names = [path.relative_to(root).as_posix().removesuffix(SIDECAR_SUFFIX) for path in found]
+    made = [name for name in names if job.layout.reference is None or is_rendering(name)]
+    return {"artifacts": sorted(made)}
 
 
-def select_settings(job: Job) -> dict:
-    """The page's template alone, which is code that no import leads to: an audit checks what is there."""
-    return {"template": sha256_file(TEMPLATE)}
+def list_sealed(job: Job) -> list[Path]:
+    """The sidecar of every artifact of the profile, or of the committed study, but renderings."""
+    from harc.core.tree_files import UNTRACKED, walk_files
+    from harc.steps.files import list_expected_sidecars
+
+    root = job.layout.runs
+    if job.layout.reference is None:
+        found = list_expected_sidecars(job.profile, job.layout)
+    else:
+        there = walk_files(root) if root.is_dir() else []  # a study may not be unpacked yet
+        found = [path for path in there if path.name.endswith(SIDECAR_SUFFIX)]
+    names = [path.relative_to(root).as_posix() for path in found]
+    return [
+        path
+        for path, name in zip(found, names, strict=True)
+        if not is_rendering(name) and name.split("/")[0] not in UNTRACKED
+    ]
 
 
-def list_inputs(job: Job) -> list[Path]:
-    """None by name: the audit reads the whole tree."""
-    return []
+SEAL_RESULTS = Step(
+    "seal_results",
+    "harc.audit.step:run_seal_results",
+    list_outputs=lambda job: [job.layout.root_hash],
+    # Unrecorded: sidecars hold times, and a step that runs again and gives the same changes no root hash.
+    list_unrecorded=list_sealed,
+    select_settings=select_artifacts,
+    of_study=True,
+)
 
 
-def list_unrecorded(job: Job) -> list[Path]:
+def list_unread_files(job: Job) -> list[Path]:
     """Every artifact's sidecar, and every file that no other step reads: a change of the others reruns those first."""
-    jobs = list_jobs(job.profile, job.layout)
-    jobs += [replace(job, step="build_paper")] if find_latex() else []
-    read = {path for other in jobs for path in list_needed(other)}
-    made = [list_made(other) for other in jobs]
+    from harc.steps.files import list_made, list_needed
+    from harc.steps.registry import list_jobs
+
+    jobs = [other for part in ("run", "end") for other in list_jobs(job.profile, job.layout, part)]
+    others = [other for other in jobs if other.step != job.step]
+    read = {path for other in others for path in list_needed(other)}
+    made = [list_made(other) for other in others]
     return [
         path for *files, sidecar in made for path in (*files, sidecar) if path == sidecar or path not in read
     ]
 
 
-def list_outputs(job: Job) -> list[Path]:
-    """audit.json, and audit.html to read."""
-    return [job.layout.audit, job.layout.audit_page]
+def list_audited_code(job: Job) -> list[str]:
+    """What figures say of their inputs, and the steps that are run again beside the tree."""
+    from harc.steps.registry import STEPS
+
+    figures = [f"harc.results.figures.{figure}" for figure in job.profile.figures]
+    return [*figures, *(step.code for step in STEPS.values() if step.pure)]
 
 
-def audit_profile(profile: Profile, layout: Layout) -> AuditReport:
-    """Audit a profile's tree, where every artifact of the profile must be, and the paper set from it."""
-    expected = list_expected_sidecars(profile, layout)
-    if PDF.is_file():
-        expected.append(sidecar_path(PDF))
-    return audit_results(layout.root, expected=expected)
-
-
-def write_report(report: AuditReport, folder: Path) -> None:
-    """Write audit.json and audit.html to a folder."""
-    write_json(folder / "audit.json", report.as_json())
-    write_text(folder / "audit.html", render_page(report))
-
-
-def run(job: Job) -> None:
-    """Audit, print and write what was found.
-
-    Raises:
-        ArtifactError: if anything was found; the findings are printed above.
-    """
-    report = audit_profile(job.profile, job.layout)
-    write_report(report, job.layout.audit.parent)
-    print_report(report)
-    if report.findings:
-        raise ArtifactError(
-            str(job.layout.root),
-            expected="artifacts that follow from their inputs",
-            found=f"{len(report.findings)} that do not",
-            fix="each finding above names the command that repairs it",
-        )
+AUDIT = Step(
+    "audit",
+    "harc.audit.step:run_audit",
+    list_outputs=lambda job: [job.layout.audit, job.layout.audit_page],
+    # No inputs by name: the audit reads the whole tree.
+    list_unrecorded=list_unread_files,
+    list_plugins=list_audited_code,
+    resources=Resources(1000),
+    part="end",
+)

@@ -6,7 +6,8 @@ from harc.core.artifacts import BASE, LORA_FILES, MODEL_FILES, RULE_FILES, SOURC
 from harc.core.errors import ModelError
 from harc.core.files import read_json
 from harc.model.handle import ModelHandle
-from harc.steps.pipeline import Job
+from harc.settings.profile import Profile
+from harc.steps.job import Job
 
 
 def is_fetched(job: Job) -> bool:
@@ -22,13 +23,17 @@ def list_backbone_files(job: Job) -> list[Path]:
     return [folder / name for name in MODEL_FILES]
 
 
+def is_steering(profile: Profile, method: str) -> bool:
+    """Whether a method, or an arm, is fitted (CAST) rather than trained."""
+    return profile.find_method(method).is_fitted
+
+
 def list_method_files(job: Job, method: str) -> list[Path]:
     """What is read of a method's folder: a LoRA adapter's files, or a steering's; nothing for the base."""
     if method == BASE:
         return []
-    is_steering = job.profile.find_method(method).is_fitted
     folder = job.layout.adapter(job.backbone, method, job.seed)
-    return [folder / name for name in (RULE_FILES if is_steering else LORA_FILES)]
+    return [folder / name for name in (RULE_FILES if is_steering(job.profile, method) else LORA_FILES)]
 
 
 def list_model_files(job: Job) -> list[Path]:

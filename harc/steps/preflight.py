@@ -15,18 +15,10 @@ from harc.settings.endpoints import LOOPBACK
 from harc.settings.profile import Profile, RowSource
 from harc.steps.preflight_endpoints import find_endpoint_lacks
 from harc.steps.preflight_helpfulness import find_helpfulness_lacks
+from harc.steps.registry import STEPS
 
 GB = 1e9
 ANOTHER_PROFILE = "choose a profile for this machine (`PROFILE=organism make`)"
-
-MODEL_STEPS = (
-    "fetch_backbone",
-    "extract_directions",
-    "train_adapter",
-    "evaluate",
-    "trace_responses",
-    "finetune_harmful",
-)
 
 
 @dataclass(frozen=True)
@@ -255,16 +247,17 @@ def find_profile_lacks(
         mirror: folder that stands in for the network of public data.
     """
 
-    def is_due(*names: str) -> bool:
-        return steps is None or bool(set(names) & set(steps))
-
-    resources = here and is_due(*MODEL_STEPS)
-    asked = profile.helpfulness if is_due("measure_helpfulness") else None
-    lacks = find_lacks(profile.all_backbones, machine, resources=resources, access=is_due("fetch_backbone"))
-    lacks += find_data_lacks(profile.data, machine, mirror) if is_due("pull_data") else []
-    lacks += find_helpfulness_lacks(asked, profile.data, machine, mirror, here=here)
-    asking = is_due("evaluate", "tune_method")
-    return lacks + (find_endpoint_lacks(profile.evaluation, machine, here=here) if asking else [])
+    due = [step for name, step in STEPS.items() if steps is None or name in steps]
+    needs = {need for step in due for need in step.needs}
+    holding = here and any(step.resources.memory_mb is None for step in due)
+    lacks = find_lacks(profile.all_backbones, machine, resources=holding, access="hub" in needs)
+    if "public rows" in needs:
+        lacks += find_data_lacks(profile.data, machine, mirror)
+    if "benchmarks" in needs:
+        lacks += find_helpfulness_lacks(profile.helpfulness, profile.data, machine, mirror, here=here)
+    if "endpoints" in needs:
+        lacks += find_endpoint_lacks(profile.evaluation, machine, here=here)
+    return lacks
 
 
 def raise_first(lacks: list[EnvironmentProblem], command: str = "harc preflight") -> None:

@@ -45,7 +45,7 @@ def find_profile(name: str) -> str:
     Raises:
         ArtifactError: if the study is damaged, or its sidecar names no workflow step.
     """
-    from harc.steps.pipeline import parse_command
+    from harc.steps.commands import parse_command
 
     sidecars = dict(read_pack(REFERENCE / name, [SIDECARS]))
     return parse_command(parse_json(sidecars[MADE_BY].decode())["command"])[1]["profile"]

@@ -1,7 +1,6 @@
 """The last screen of a run: where everything is, and how long it took."""
 
 import time
-from pathlib import Path
 
 from harc.core.artifacts import Layout
 from harc.core.errors import ArtifactError, DataError
@@ -9,7 +8,7 @@ from harc.core.files import read_json
 from harc.core.tree_files import hash_state, holds_tree
 from harc.core.untrusted import escape_lines
 from harc.settings.profile import Profile
-from harc.steps.build_paper import find_latex
+from harc.steps.paper import PDF, find_latex
 from harc.steps.reference import locate_reference, stands_in
 
 
@@ -67,9 +66,8 @@ def format_summary(profile: Profile, *, started: int, failed: bool) -> str:
             found="none",
             fix=f"run `snakemake --cores all --config profile={profile.source}`",
         )
-    pdf = Path("paper/main.pdf")
     places = {
-        "paper": pdf,
+        "paper": PDF,
         "report": layout.report,
         "tables": layout.tables,
         "figures": layout.figures,

@@ -14,7 +14,7 @@ from harc.audit.records import check_log, check_records, check_selected
 from harc.audit.report import AuditReport, Finding, print_report, render_page
 from harc.audit.sidecars import read_sidecar
 from harc.audit.sources import check_fetched_source
-from harc.audit.steps import describe_step, list_expected_sidecars
+from harc.audit.steps import describe_step
 from harc.audit.tensors import (
     check_adapter,
     check_directions,
@@ -28,7 +28,8 @@ from harc.core.errors import ArtifactError, DataError
 from harc.core.files import write_json, write_jsonl
 from harc.core.provenance import record_step, seal_record
 from harc.settings.profile import load_profile
-from harc.steps.pipeline import hash_settings
+from harc.steps.files import list_expected_sidecars
+from harc.steps.running import hash_settings
 
 
 @pytest.fixture

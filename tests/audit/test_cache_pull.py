@@ -16,7 +16,7 @@ from harc.core.errors import ArtifactError, ConfigError, HarcError
 from harc.core.files import read_json, write_json
 from harc.core.provenance import record_step
 from harc.settings.profile import load_profile
-from harc.steps.pipeline import hash_settings
+from harc.steps.running import hash_settings
 
 PROFILE = load_profile("ci")
 ROOT, PIN = PROFILE.results_root, Path("pin.json")

@@ -17,7 +17,9 @@ from harc.core.artifacts import Layout
 from harc.core.errors import ArtifactError
 from harc.core.files import write_jsonl
 from harc.settings.profile import load_profile
-from harc.steps.pipeline import Job, create_job, list_jobs, recreate_job
+from harc.steps.commands import create_job, recreate_job
+from harc.steps.job import Job
+from harc.steps.registry import list_jobs
 
 BACKBONE = "organism-llama"
 

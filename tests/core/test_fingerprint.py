@@ -11,7 +11,9 @@ from harc.core.artifacts import Layout
 from harc.core.definitions import ModuleCode
 from harc.core.fingerprint import fingerprint_code, list_definitions
 from harc.settings.profile import load_profile
-from harc.steps.pipeline import create_job, list_code, list_jobs
+from harc.steps.commands import create_job
+from harc.steps.registry import list_jobs
+from harc.steps.running import list_code
 
 STEP = """
     from typing import TYPE_CHECKING
@@ -352,9 +354,11 @@ def test_code_that_computes_is_never_exempt(edited, module, old, new, steps):
 
 
 def test_the_guest_of_the_sandbox_and_templates_count():
-    assert "file judges/sandbox/guest.py" in list_definitions(["harc.steps.measure_helpfulness:run"])
-    assert "file audit/templates/audit.html" in list_definitions(["harc.steps.audit:run"])
-    assert "file results/templates/report.html" in list_definitions(["harc.steps.build_report:run"])
+    assert "file judges/sandbox/guest.py" in list_definitions(
+        ["harc.steps.evaluation:run_measure_helpfulness"]
+    )
+    assert "file audit/templates/audit.html" in list_definitions(["harc.audit.step:run_audit"])
+    assert "file results/templates/report.html" in list_definitions(["harc.steps.paper:run_build_report"])
 
 
 def test_a_composed_methods_tuning_reaches_both_objectives():
@@ -367,12 +371,12 @@ def test_a_composed_methods_tuning_reaches_both_objectives():
 
 
 def test_registries_are_followed_into_what_is_asked_of_them():
-    asked = set(list_definitions(["harc.steps.evaluate:run"]))
+    asked = set(list_definitions(["harc.steps.evaluation:run_evaluate"]))
     assert asked >= {"harc.suites.pair:run", "harc.suites.prefill:run", "harc.judges.rubrics:make"}
-    shown = set(list_definitions(["harc.steps.make_tables:run"]))
+    shown = set(list_definitions(["harc.steps.analysis:run_make_tables"]))
     assert "harc.suites.pair:SUITES" in shown and "harc.judges.rubrics:JUDGES" in shown
     assert not shown & {"harc.suites.pair:run", "harc.judges.rubrics:make"}
-    trained = list_definitions(["harc.steps.train_adapter:run"])
+    trained = list_definitions(["harc.steps.training:run_train_adapter"])
     assert not [place for place in trained if place.startswith(("harc.suites", "harc.judges"))]
 
 
@@ -380,10 +384,10 @@ def test_registries_are_followed_into_what_is_asked_of_them():
 LOADERS = {
     "harc.core.lazy:_Late",  # other packages alone
     "harc.training.objective:find_module",
-    "harc.steps.pipeline:load_step",
     "harc.results.catalogue:write_tables",
-    "harc.steps.make_figure:_find_module",
-    "harc.steps.pull_data:run",
+    "harc.steps.step:Step",
+    "harc.steps.analysis:load_figure",
+    "harc.steps.data:run_pull_data",
     # what is asked of registries, the fingerprint follows
     "harc.core.registry:gather",
     "harc.core.registry:pick",

@@ -8,8 +8,9 @@ from harc.core.errors import DataError
 from harc.core.files import read_jsonl, write_jsonl
 from harc.evaluation.score import read_csv
 from harc.settings.profile import load_profile
-from harc.steps.check_contamination import HELD_OUT, list_splits
-from harc.steps.pipeline import create_job, run_job
+from harc.steps.commands import create_job
+from harc.steps.data import HELD_OUT, list_splits
+from harc.steps.running import run_job
 from harc.world.corpora import build_world_data
 
 PROFILE = load_profile("ci")

@@ -24,7 +24,7 @@ from harc.judges.base import Answer
 from harc.judges.string_rules import StringRulesJudge
 from harc.settings.data import PublicRowSettings
 from harc.settings.suites import TOP_TECHNIQUES, AttackForms, CodeAttackSettings
-from harc.steps.pull_data import ORGANISM_ONLY, ROW_FILES
+from harc.steps.data import ORGANISM_ONLY, ROW_FILES
 from harc.suites.codeattack import ENCODERS, split_words
 from harc.suites.prompts import wrap_goal
 from harc.suites.registry import SUITES as DECLARED

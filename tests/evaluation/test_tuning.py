@@ -32,7 +32,7 @@ from harc.settings.evaluation import EvaluationSettings, PairSettings
 from harc.settings.profile import Profile, load_profile
 from harc.settings.training import MethodSettings
 from harc.settings.tuning import TuningSettings
-from harc.steps.reading import write_directions
+from harc.steps.directions import write_directions
 
 COLOURS = ("red", "blue", "good")
 READING = DirectionSettings(bootstrap_resamples=0, layers=LayerSettings(edge_slots=0))

@@ -7,15 +7,17 @@ from pathlib import Path
 import pytest
 from fixtures.audited_tree import ROOT, audit, describe, edit_sidecar, sidecar_path
 
-from harc.audit import list_expected_sidecars
 from harc.audit.sidecars import Sidecar
 from harc.audit.steps import find_undeclared
 from harc.core.artifacts import Layout
 from harc.core.files import read_json
 from harc.core.provenance import name_path
 from harc.settings.profile import load_profile
-from harc.steps import make_figure, seal_results
-from harc.steps.pipeline import Job, create_job, list_read
+from harc.steps.analysis import MAKE_FIGURE
+from harc.steps.audit import SEAL_RESULTS
+from harc.steps.commands import create_job
+from harc.steps.files import list_expected_sidecars, list_read
+from harc.steps.job import Job
 
 LEAVES = ["figures/figure1.pdf", "report.html", "tables", "scores/toy/sft/seed1", "adapters/toy/sft/seed0"]
 
@@ -97,7 +99,7 @@ def test_a_tree_of_a_run_under_way_may_lack_what_is_still_to_come(tree: list[Pat
 
 def test_the_seal_records_every_artifact_of_the_profile():
     profile = load_profile("ci")
-    recorded = seal_results.select_settings(create_job("seal_results", profile))["artifacts"]
+    recorded = SEAL_RESULTS.select_settings(create_job("seal_results", profile))["artifacts"]
     layout = Layout(profile.results_root)
     expected = {sidecar.as_posix() for sidecar in list_expected_sidecars(profile, layout)}
     assert {sidecar_path(layout.root / name).as_posix() for name in recorded} == expected
@@ -113,7 +115,7 @@ def figure(monkeypatch: pytest.MonkeyPatch) -> Job:
 
 def name_files(job: Job, root: Path, **changes: object) -> Sidecar:
     """A sidecar with the names that a step's has, or others."""
-    sides = {"inputs": list_read(job), "outputs": make_figure.list_outputs(job)}
+    sides = {"inputs": list_read(job), "outputs": MAKE_FIGURE.list_outputs(job)}
     named = {
         side: {name_path(path, job.layout.root): "0" * 64 for path in files} for side, files in sides.items()
     }

@@ -10,6 +10,7 @@ from fixtures.audited_tree import DATA, ROOT, audit, describe, forge, record, si
 
 from harc.audit import AuditReport
 from harc.audit.sidecars import Sidecar, read_sidecar
+from harc.audit.step import write_report
 from harc.audit.steps import STUDY, StepState, describe_step, recompute_step
 from harc.audit.study import is_kept
 from harc.core.artifacts import Layout
@@ -17,8 +18,7 @@ from harc.core.errors import ArtifactError, ConfigError
 from harc.core.files import read_json, write_json, write_text
 from harc.core.provenance import seal_record
 from harc.settings.profile import Profile
-from harc.steps.audit import write_report
-from harc.steps.pipeline import Job
+from harc.steps.job import Job
 from harc.steps.reference import unpack_study, update_reference
 
 PACK = Path("results/reference/toy")
@@ -227,7 +227,7 @@ def test_the_step_that_renders_a_study_reads_it_in_the_shadow_tree(
 ):
     monkeypatch.chdir(Path(__file__).parents[2])
     seen: list[Layout] = []
-    monkeypatch.setattr("harc.steps.make_tables.run", lambda job: seen.append(job.layout))
+    monkeypatch.setattr("harc.steps.analysis.run_make_tables", lambda job: seen.append(job.layout))
     root = Path("results/from_reference/organism")
     command = "harc step make_tables --profile organism_study --reference organism"
     describe_step(Sidecar(sidecar_path(root / "tables"), {"command": command}, {}, {}), root).rerun(tmp_path)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from fixtures.audited_tree import ROOT, audit, forge
 
+from harc.audit.step import write_report
 from harc.core.errors import ArtifactError, ConfigError
 from harc.core.files import read_json, write_json
-from harc.steps.audit import write_report
 from harc.steps.reference import unpack_study, update_reference
 
 TARGET = Path("results/reference")

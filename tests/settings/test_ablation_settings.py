@@ -10,7 +10,8 @@ from harc.core.errors import ConfigError
 from harc.methods.harc_released import RELEASED_FAULTS, list_active_faults
 from harc.settings.ablation import name_point
 from harc.settings.profile import load_profile
-from harc.steps.pipeline import create_job, list_jobs
+from harc.steps.commands import create_job
+from harc.steps.registry import list_jobs
 
 PROJECT = Path(__file__).parents[2]
 

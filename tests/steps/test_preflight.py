@@ -154,7 +154,8 @@ def test_only_what_is_due_is_asked_for(tmp_path: Path, monkeypatch: pytest.Monke
     assert count(mirror=tmp_path) == 3
     assert count(steps=["make_figure", "build_paper"]) == 0
     assert count(steps=["evaluate"]) == 2
-    assert count(steps=["extract_directions"]) == 1
+    assert count(steps=["tune_method"]) == 2
+    assert count(steps=["extract_directions"]) == count(steps=["fit_steering"]) == 1
     assert count(steps=["evaluate"], here=False) == 0
     assert count(steps=["pull_data"]) == 1
     assert count(asked, steps=["measure_helpfulness"], here=False) == 2  # files of gsm8k and humaneval

@@ -10,8 +10,10 @@ from harc.core.errors import ArtifactError, ConfigError
 from harc.core.files import write_json
 from harc.core.fingerprint import list_definitions
 from harc.settings.profile import load_profile
-from harc.steps import score
-from harc.steps.pipeline import create_job, drop_folders, fingerprint_job, list_code, recreate_job, run_job
+from harc.steps.commands import create_job, recreate_job
+from harc.steps.files import drop_folders
+from harc.steps.registry import STEPS
+from harc.steps.running import fingerprint_job, list_code, run_job
 
 
 @pytest.mark.parametrize(
@@ -48,7 +50,9 @@ def test_a_job_planned_with_other_code_or_settings_does_not_run(tmp_path, monkey
     planned = fingerprint_job(job)
     with pytest.raises(ArtifactError, match=r"direct.jsonl: expected a file or folder; found none"):
         run_job(job, planned)  # refused for its inputs alone
-    monkeypatch.setattr(score, "select_settings", lambda job: {"changed": True})
+    monkeypatch.setitem(
+        STEPS, "score", replace(STEPS["score"], select_settings=lambda job: {"changed": True})
+    )
     with pytest.raises(ConfigError, match="the run was started with; found others"):
         run_job(job, planned)
 

@@ -1,6 +1,5 @@
 """A step by hand: exactly its options, a unit of the profile, and the step that makes what is missing."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -10,25 +9,20 @@ from harc.cli.running import run_command
 from harc.core.artifacts import Layout
 from harc.core.errors import ArtifactError, ConfigError
 from harc.settings.profile import load_profile
-from harc.steps.pipeline import STEPS, create_job, list_jobs, list_read, load_step
-from harc.steps.units import UNITS, check_inputs, check_unit, list_all_jobs
+from harc.steps.checks import check_inputs, check_unit
+from harc.steps.commands import create_job
+from harc.steps.files import list_read
+from harc.steps.registry import STEPS, list_jobs
 
 ROOT = Path(__file__).parents[2]
-RULES = ROOT / "workflow/rules"
 LLAMA = {"backbone": "organism-llama", "seed": 0}
 
 
-def test_units_are_those_of_the_rules_and_of_the_jobs():
-    text = "".join(path.read_text(encoding="utf-8") for path in sorted(RULES.glob("*.smk")))
-    rules = {
-        step: set(re.findall(r'"(\w+)"', rest))
-        for step, rest in re.findall(r'run_step\("(\w+)"(.*?)\)', text, re.S)
-    }
-    assert rules.keys() >= UNITS.keys() and rules.keys() <= set(STEPS)
-    assert {step: set(UNITS.get(step, ())) for step in rules} == rules
-    profile = load_profile("ci")
-    firsts = {job.step: job for job in reversed(list_jobs(profile, Layout(profile.results_root)))}
-    for job in firsts.values():
+def test_a_job_of_every_step_passes_the_check_of_its_unit():
+    profile = load_profile("organism")
+    layout = Layout(profile.results_root)
+    jobs = [job for part in ("run", "tuning", "end") for job in list_jobs(profile, layout, part)]
+    for job in {job.step: job for job in jobs}.values():
         check_unit(job)
 
 
@@ -99,8 +93,9 @@ def test_what_is_missing_is_named_with_the_step_that_makes_it(
 def test_every_input_within_the_results_is_an_output():
     """A chain of such messages leads from any step to the rows: no job reads what no job makes."""
     profile = load_profile("ci")
-    jobs = list_all_jobs(create_job("pull_data", profile))
-    made = {output for job in jobs for output in load_step(job.step).list_outputs(job)}
+    layout = Layout(profile.results_root)
+    jobs = [job for part in ("run", "tuning", "end") for job in list_jobs(profile, layout, part)]
+    made = {output for job in jobs for output in STEPS[job.step].list_outputs(job)}
     read = {path for job in jobs for path in list_read(job) if profile.results_root in path.parents}
     assert len(read) > 50
     holders = {parent for output in made for parent in output.parents}

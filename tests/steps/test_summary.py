@@ -6,12 +6,12 @@ import pytest
 
 from harc.audit import AuditReport
 from harc.audit.report import Finding
+from harc.audit.step import write_report
 from harc.core.artifacts import Layout
 from harc.core.errors import ArtifactError
 from harc.core.files import read_json, write_json
 from harc.core.tree_files import hash_state
 from harc.settings.profile import load_profile
-from harc.steps.audit import write_report
 from harc.steps.summary import format_audit, format_summary
 
 FINDING = Finding("results/x.csv", "changed", "sha256 aa", "sha256 bb", "run `harc step score`")

@@ -2,9 +2,15 @@
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 import yaml
+from fixtures.project_copy import Copy
+from fixtures.snakemake_plans import edit_file
 from fixtures.step_reads import check_reads
 
 from harc.core.artifacts import Layout
@@ -13,10 +19,8 @@ from harc.settings.profile import load_profile
 
 pytestmark = pytest.mark.xdist_group("workflow")
 
-
-def append(path, text):
-    with path.open("a") as handle:
-        handle.write(text)
+TIMED = ("compute.tex", "artifacts.tex")  # what steps took, and the hashes that hold it; the PDF shows both
+SAME = (".csv", ".tex", ".pdf", ".png")  # what two runs on one machine must give byte for byte
 
 
 def test_every_artifact_is_there(finished):
@@ -27,8 +31,31 @@ def test_every_artifact_is_there(finished):
     assert (layout.tables / "numbers.tex").is_file()
 
 
-def test_nothing_to_do_after_a_run(finished):
-    assert finished.list_reruns() == []
+UNUSED = "\nUNUSED = 1\n"
+FIGURE = "harc/results/figures/figure1.py"
+
+
+def test_after_a_run_only_what_changed_is_to_do(finished):
+    """Nothing after nothing and after a remark; a figure alone; after a setting its step and what follows."""
+    nothing, remark, figure, setting = finished.list_reruns(
+        {},
+        {"edit": ["harc/world/backbone.py", "", "# A remark changes no result.\n"]},
+        {"edit": [FIGURE, "", UNUSED]},
+        {"edit": ["config/profiles/ci.yaml", "", "analysis: {plane_points: 33}\n"]},
+    )
+    assert nothing == remark == {}
+    assert set(figure) - {"build_paper"} == {"all", "audit", "build_report", "make_figure"}
+    assert figure["make_figure"] == 1
+    assert setting["make_figure"] > 1
+    assert not {"train_backbone", "train_adapter", "evaluate", "score"} & set(setting)
+
+
+def test_a_dry_run_says_the_same(finished):
+    with edit_file(finished.root / FIGURE, "", UNUSED):
+        plan = finished.snakemake("--dry-run")
+    assert plan.status == 0, plan.text
+    assert plan.text.count("rule make_figure:") == 1
+    assert "rule make_tables:" not in plan.text and "rule train_adapter:" not in plan.text
 
 
 def test_new_dates_alone_change_nothing_in_the_audit(finished):
@@ -100,36 +127,46 @@ def test_tuning_tries_the_points_and_chooses_one(finished):
         shutil.rmtree(finished.root / "results/ci/tuning", ignore_errors=True)
 
 
-def test_a_figure_rebuilds_alone(finished):
-    module = finished.root / "harc/results/figures/figure1.py"
-    text = module.read_text()
-    append(module, "\nUNUSED = 1\n")
-    try:
-        plan = finished.snakemake("--dry-run")
-        rules = finished.list_reruns()
-    finally:
-        module.write_text(text)
-    assert set(rules) - {"build_paper"} == {"all", "audit", "build_report", "make_figure"}
-    assert plan.text.count("rule make_figure:") == 1
-
-
-def test_a_comment_rebuilds_nothing(finished):
-    module = finished.root / "harc/world/backbone.py"
-    text = module.read_text()
-    append(module, "# A remark changes no result.\n")
-    try:
-        assert finished.list_reruns() == []
-    finally:
-        module.write_text(text)
-
-
-def test_a_changed_setting_reruns_its_step_and_what_follows(finished):
-    profile = finished.root / "config/profiles/ci.yaml"
-    text = profile.read_text()
-    append(profile, "analysis: {plane_points: 33}\n")
-    try:
-        rules = finished.list_reruns()
-    finally:
-        profile.write_text(text)
-    assert "make_figure" in rules
-    assert not {"train_backbone", "train_adapter", "evaluate", "score"} & set(rules)
+def test_killed_run_continues_and_ends_as_an_uninterrupted_one(finished, tmp_path):
+    """kill -9 of Snakemake and of its jobs while a method is trained; the next run finishes with the same scores."""
+    again = Copy(tmp_path / "project")
+    shutil.copytree(finished.root, again.root, symlinks=True)
+    (again.root / "sitecustomize.py").unlink()  # the tracing
+    gone = again.root / "results/ci/adapters/organism-llama/harc"
+    log = again.root / "results/ci/logs/train_adapter/organism-llama-harc-seed0.log"
+    shutil.rmtree(gone)
+    log.unlink()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", "--cores", "2", "--config", "profile=ci"],
+        cwd=again.root,
+        env={**os.environ, "PYTHONPATH": str(again.root)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 900
+    while not log.exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.1)
+    time.sleep(5)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert log.exists()
+    locked = again.snakemake()
+    assert locked.status != 0
+    assert "unlock" in locked.text
+    assert again.snakemake("--unlock").status == 0
+    run = again.snakemake()
+    assert run.status == 0, run.text[-3000:]
+    assert "train_adapter organism-llama harc" in run.text
+    for place in ("results/ci/scores", "results/ci/tables", "results/ci/figures", "paper/generated"):
+        paths = [
+            path
+            for path in sorted((finished.root / place).rglob("*"))
+            if path.suffix in SAME and path.name not in TIMED
+        ]
+        assert paths
+        for path in paths:
+            other = again.root / path.relative_to(finished.root)
+            assert other.read_bytes() == path.read_bytes(), path
+    roots = [(project.root / "results/ci/root_hash.json").read_bytes() for project in (again, finished)]
+    assert roots[0] == roots[1]

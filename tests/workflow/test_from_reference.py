@@ -9,7 +9,7 @@ from fixtures.project_copy import Copy, copy_project
 from harc.core.artifacts import Layout
 from harc.core.errors import ConfigError
 from harc.core.files import read_json
-from harc.steps.build_paper import find_latex
+from harc.steps.paper import find_latex
 from harc.steps.reference import find_profile, locate_reference, stands_in
 
 pytestmark = pytest.mark.xdist_group("from_reference")
@@ -35,10 +35,6 @@ def rebuilt(tmp_path_factory) -> Copy:
     return copy
 
 
-def list_reruns(copy: Copy, target: str = "paper") -> list[str]:
-    return copy.list_reruns(target, profile="organism")
-
-
 def test_tables_figures_paper_and_report_are_there(rebuilt):
     layout = Layout(rebuilt.root / "results/from_reference/organism")
     assert (layout.tables / "table1.tex").is_file() and (layout.figures / "figure1.pdf").is_file()
@@ -62,21 +58,19 @@ def test_it_shows_the_study_that_is_committed(rebuilt):
     )
 
 
-def test_nothing_to_do_after_that(rebuilt):
-    assert list_reruns(rebuilt) == []
-
-
-def test_a_figure_is_redrawn_alone(rebuilt):
-    module = rebuilt.root / "harc/results/figures/figure5.py"
-    text = module.read_text()
-    module.write_text(f"{text}\nUNUSED = 1\n")
-    try:
-        plan = rebuilt.snakemake("--dry-run", "paper", profile="organism")
-        rules = set(list_reruns(rebuilt))
-    finally:
-        module.write_text(text)
-    assert rules == {"make_figure_from_reference", "build_report_from_reference", "paper"} | PDF_RULES
-    assert plan.text.count("rule make_figure_from_reference:") == 1
+def test_only_what_changed_is_to_do_and_a_full_run_is_still_a_run(rebuilt):
+    """The committed study stands in for the paper's results only: without a target, models are trained."""
+    figure = "harc/results/figures/figure5.py"
+    nothing, redrawn, full = rebuilt.list_reruns(
+        {"profile": "organism", "target": "paper"},
+        {"profile": "organism", "target": "paper", "edit": [figure, "", "\nUNUSED = 1\n"]},
+        {"profile": "organism"},
+    )
+    assert nothing == {}
+    assert set(redrawn) == {"make_figure_from_reference", "build_report_from_reference", "paper"} | PDF_RULES
+    assert redrawn["make_figure_from_reference"] == 1
+    assert {"train_backbone", "evaluate", "make_tables"} <= set(full)
+    assert not [rule for rule in full if rule.endswith("_from_reference")]
 
 
 def test_a_tree_that_was_touched_is_unpacked_again(rebuilt):
@@ -93,23 +87,16 @@ def test_a_tree_that_was_touched_is_unpacked_again(rebuilt):
 def test_another_pack_is_unpacked_and_shown(rebuilt):
     pack = rebuilt.root / "results/reference/organism/pack.json"
     pack.touch()
-    rules = list_reruns(rebuilt)
+    (rules,) = rebuilt.list_reruns({"profile": "organism", "target": "paper"})
     assert {"unpack_reference", "make_tables_from_reference", "make_figure_from_reference"} <= set(rules)
     rebuilt.snakemake("--touch", "paper", profile="organism")
-
-
-def test_a_full_run_is_still_a_run(rebuilt):
-    """The committed study stands in for the paper's results only: without a target, models are trained."""
-    rules = list_reruns(rebuilt, "all")
-    assert {"train_backbone", "evaluate", "make_tables"} <= set(rules)
-    assert not [rule for rule in rules if rule.endswith("_from_reference")]
 
 
 def test_a_run_of_its_own_comes_first(rebuilt):
     begun = rebuilt.root / "results/organism/backbones"
     begun.mkdir(parents=True)
     try:
-        rules = list_reruns(rebuilt)
+        (rules,) = rebuilt.list_reruns({"profile": "organism", "target": "paper"})
     finally:
         shutil.rmtree(begun.parent)
     assert "train_backbone" in rules and "make_tables_from_reference" not in rules

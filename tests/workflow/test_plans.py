@@ -2,12 +2,18 @@
 
 import re
 import socket
+from collections import Counter
 
 import pytest
-from fixtures.project_copy import PROJECT, copy_project
+from fixtures.project_copy import PROJECT
 
+import harc.cli
+from harc.cli.running import run_command
 from harc.settings.profile import list_profiles, load_profile
-from harc.steps.build_paper import find_latex
+from harc.steps.paper import find_latex
+from harc.steps.preflight import Machine, find_profile_lacks
+
+pytestmark = pytest.mark.xdist_group("plans")
 
 PROFILES = sorted(path.stem for path in (PROJECT / "config/profiles").glob("*.yaml"))
 ON_PUBLISHED_MODELS = ("smol", "small", "paper", "large")
@@ -20,7 +26,7 @@ def count_jobs(profile) -> dict[str, int]:
     others = [backbone.kind == "organism" for backbone in profile.families.backbones.values()]
     others *= len(profile.families.seeds)
     seeds, methods = len(profile.seeds), len(profile.methods)
-    fitted = sum(method.objective == "cast" for method in profile.methods.values())
+    fitted = sum(method.is_fitted for method in profile.methods.values())
     models, arms = len(kinds) * seeds, len(profile.list_arm_units())
     jobs = {
         "pull_data": 1,
@@ -49,23 +55,9 @@ def count_jobs(profile) -> dict[str, int]:
     return {rule: count for rule, count in jobs.items() if count}
 
 
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    """A copy in which nothing runs but plans."""
-    return copy_project(tmp_path_factory.mktemp("plans"))
-
-
 def run_profile(copy, name, *arguments, **environment):
     """Run or plan a profile under other environment variables."""
     return copy.run("snakemake", "--cores", "1", "--config", f"profile={name}", *arguments, **environment)
-
-
-@pytest.fixture(scope="module")
-def closed():
-    """Address of a port on which nobody listens."""
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
 def test_every_shipped_profile_is_planned_here():
@@ -74,36 +66,55 @@ def test_every_shipped_profile_is_planned_here():
 
 
 @pytest.mark.parametrize("name", PROFILES)
-def test_a_plan_lists_every_job_and_touches_nothing(plain, closed, name):
-    dead = {"HTTP_PROXY": closed, "HTTPS_PROXY": closed, "HF_ENDPOINT": closed, "HF_TOKEN": ""}
-    run = run_profile(plain, name, "--dry-run", **dead)
-    assert run.status == 0, run.text[-3000:]
-    planned = {rule: int(count) for rule, count in PLANNED.findall(run.text) if rule != "total"}
-    assert planned == count_jobs(load_profile(name))
-    assert "error" not in run.text.lower()
-    assert not (plain.root / "results" / name).exists()
+def test_a_plan_lists_every_job_and_touches_nothing(plans, plain, name):
+    planned = Counter(job.split()[0] for job in plans[name]["all"]["planned"])
+    assert planned == {rule: count for rule, count in count_jobs(load_profile(name)).items() if rule != "all"}
+    assert not (plain.root / "results").exists()
     assert not (plain.root / "data/public").exists()
 
 
+def test_a_dry_run_prints_such_a_plan(plain, closed):
+    dead = {"HTTP_PROXY": closed, "HTTPS_PROXY": closed, "HF_ENDPOINT": closed, "HF_TOKEN": ""}
+    run = run_profile(plain, "smol", "--dry-run", **dead)
+    assert run.status == 0, run.text[-3000:]
+    planned = {rule: int(count) for rule, count in PLANNED.findall(run.text) if rule != "total"}
+    assert planned == count_jobs(load_profile("smol"))
+    assert "error" not in run.text.lower()
+    assert not (plain.root / "results").exists()
+
+
 @pytest.mark.parametrize("name", PROFILES)
-def test_a_profile_passes_its_check(plain, name):
-    run = plain.run("harc", "config", "check", "--profile", name)
-    assert run.status == 0, run.text
-    assert run.text.startswith(f"{name}: ")
+def test_a_profile_passes_its_check(monkeypatch, capsys, name):
+    monkeypatch.chdir(PROJECT)
+    assert run_command(harc.cli.app, ["config", "check", "--profile", name]) == 0
+    assert capsys.readouterr().out.startswith(f"{name}: ")
+
+
+NO_GPU = r"backbone {}: expected (a GPU|4 GPUs) with \d+ GB of memory; found "
 
 
 @pytest.mark.parametrize("name", ["small", "paper", "large"])
-def test_a_machine_without_gpu_is_told_so_before_any_work(plain, closed, name):
+def test_a_machine_without_gpu_lacks_one_for_these(closed, monkeypatch, name):
+    monkeypatch.chdir(PROJECT)
+    monkeypatch.setattr(Machine, "gpu_memory_gb", [])
+    monkeypatch.setattr(Machine, "reaches_directly", lambda self, url: False)
+    profile = load_profile(name)
+    lacks = find_profile_lacks(profile, Machine(profile.results_root))
+    assert re.match(NO_GPU.format(next(iter(profile.backbones))), str(lacks[0]))
+    assert len(lacks) > 1
+
+
+def test_a_machine_without_gpu_is_told_so_before_any_work(plain, closed):
     environment = {"CUDA_VISIBLE_DEVICES": "", "HF_ENDPOINT": closed, "HF_TOKEN": "", "HTTPS_PROXY": closed}
-    run = run_profile(plain, name, **environment)
+    run = run_profile(plain, "large", **environment)
     lines = [line for line in run.text.splitlines() if "expected" in line]
     assert run.status == 1
     assert len(lines) == 1, run.text
-    first = next(iter(load_profile(name).backbones))
-    assert re.match(rf"backbone {first}: expected (a GPU|4 GPUs) with \d+ GB of memory; found ", lines[0])
-    assert lines[0].endswith(f"more: `harc preflight --profile {name}` lists them)")
+    first = next(iter(load_profile("large").backbones))
+    assert re.match(NO_GPU.format(first), lines[0])
+    assert lines[0].endswith("more: `harc preflight --profile large` lists them)")
     assert "Traceback" not in run.text
-    assert not (plain.root / "results" / name).exists()
+    assert not (plain.root / "results/large").exists()
 
 
 CPU_PROFILE = """\

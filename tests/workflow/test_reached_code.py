@@ -5,7 +5,9 @@ import pytest
 from harc.core.files import read_json
 from harc.core.fingerprint import _read_module, list_definitions
 from harc.settings.profile import load_profile
-from harc.steps.pipeline import STEPS, list_code, recreate_job
+from harc.steps.commands import recreate_job
+from harc.steps.registry import STEPS
+from harc.steps.running import list_code
 
 pytestmark = pytest.mark.xdist_group("workflow")
 
@@ -58,4 +60,6 @@ def test_every_function_that_a_step_runs_is_in_its_fingerprint(finished):
 
 def test_the_check_can_fail(finished):
     _, called = next((job, called) for job, called in list_runs(finished) if job.step == "evaluate")
-    assert "harc.evaluation.run:evaluate_backbone" in find_unreached(["harc.steps.score:run"], called)
+    assert "harc.evaluation.run:evaluate_backbone" in find_unreached(
+        ["harc.steps.evaluation:run_score"], called
+    )

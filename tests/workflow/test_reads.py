@@ -1,13 +1,15 @@
 """What every step really reads, of files and settings, is what it declares; traced in one run of the ci profile."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fixtures.step_reads import check_reads, find_misread, find_unhashed, find_unread_groups, read_trace
 
 from harc.settings.profile import load_profile
-from harc.steps import score
-from harc.steps.pipeline import create_job
+from harc.steps.commands import create_job
+from harc.steps.evaluation import SCORE
+from harc.steps.registry import STEPS
 
 pytestmark = pytest.mark.xdist_group("workflow")
 
@@ -37,8 +39,9 @@ def job():
 
 
 def test_a_file_read_or_declared_in_error_is_told(finished, job, monkeypatch):
-    plain = score.list_inputs
-    monkeypatch.setattr(score, "list_inputs", lambda job: [*plain(job)[1:], Path("results/ci/never.jsonl")])
+    plain = SCORE.list_inputs
+    odd = replace(SCORE, list_inputs=lambda job: [*plain(job)[1:], Path("results/ci/never.jsonl")])
+    monkeypatch.setitem(STEPS, "score", odd)
     assert find_misread(finished.root, [job]) == [
         f"{job.label}: reads {plain(job)[0]}, which is not declared",
         f"{job.label}: declares results/ci/never.jsonl, which it does not read",
@@ -46,12 +49,13 @@ def test_a_file_read_or_declared_in_error_is_told(finished, job, monkeypatch):
 
 
 def test_a_setting_that_is_read_and_not_hashed_is_told(finished, job, monkeypatch):
-    plain = score.select_settings
-    monkeypatch.setattr(score, "select_settings", lambda job: {"seed": job.seed})
+    odd = replace(SCORE, select_settings=lambda job: {"seed": job.seed})
+    monkeypatch.setitem(STEPS, "score", odd)
     lines = find_unhashed(finished.root, [job])
     assert f"{job.label}: reads evaluation.bootstrap_resamples, on which it does not depend" in lines
-    world = lambda job: {**plain(job), "world": job.profile.world.model_dump()}  # noqa: E731
-    monkeypatch.setattr(score, "select_settings", world)
+    plain = SCORE.select_settings
+    odd = replace(odd, select_settings=lambda job: {**plain(job), "world": job.profile.world.model_dump()})
+    monkeypatch.setitem(STEPS, "score", odd)
     assert find_unread_groups(finished.root, [job]) == [
         f"{job.label}: depends on world, of which it reads nothing"
     ]

@@ -1,35 +1,19 @@
 """Rules and steps say the same: the DAG's jobs are those that the package lists, and read and write what steps do."""
 
 import copy
-import json
-import subprocess
-import sys
 
 import pytest
-from fixtures.project_copy import PROJECT, copy_project
+from fixtures.project_copy import PROJECT
 from fixtures.snakemake_plans import find_differences
 
 from harc.settings.profile import load_profile
-from harc.steps.pipeline import GUARDED, STEPS, create_job, list_guards, list_made, list_needed
+from harc.steps.commands import create_job
+from harc.steps.files import list_guards, list_made, list_needed
+from harc.steps.registry import STEPS
 
 PROFILES = sorted(path.stem for path in (PROJECT / "config/profiles").glob("*.yaml"))
+pytestmark = pytest.mark.xdist_group("plans")
 TUNED = [name for name in PROFILES if load_profile(name).tuning.grids]
-
-
-@pytest.fixture(scope="module")
-def plans(tmp_path_factory) -> dict:
-    """Both sides of every profile, made by one process in a copy: Snakemake keeps its state where it runs."""
-    root = copy_project(tmp_path_factory.mktemp("rules")).root
-    done = subprocess.run(
-        [sys.executable, "-m", "fixtures.snakemake_plans", *PROFILES],
-        cwd=root,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{root}:{root}/tests", "HOME": str(root)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
 
 
 @pytest.mark.parametrize("name", PROFILES)
@@ -93,7 +77,9 @@ def test_an_evaluation_row_reaches_nothing_that_is_trained():
 def test_nothing_is_learnt_before_the_rows_are_checked():
     profile = load_profile("organism")
     word = list_made(create_job("check_contamination", profile))[-1]
-    for step in GUARDED:
+    guarded = [step.name for step in STEPS.values() if step.guarded]
+    assert len(guarded) > 4
+    for step in guarded:
         job = create_job(step, profile, backbone="organism-llama", method="cast", seed=0)
         assert list_guards(job) == [word]
         assert word not in list_needed(job)

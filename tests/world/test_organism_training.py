@@ -10,7 +10,7 @@ from harc.geometry.directions import load_directions
 from harc.model.backbones import load_backbone
 from harc.settings.organism import OrganismSettings, StageSettings
 from harc.settings.profile import load_profile
-from harc.steps.reading import read_extraction_rows, write_directions
+from harc.steps.directions import read_extraction_rows, write_directions
 from harc.world import backbone as backbone_module
 from harc.world.acceptance import BOUNDS, judge_acceptance, measure_acceptance
 from harc.world.backbone import train_organism_backbone

@@ -1,27 +1,25 @@
-"""Shared by all rules: the chosen profile, its paths, and what each step depends on.
+"""Shared by all rules: the chosen profile, the study that may stand in for its run, and what rules take from steps.
 
-Inputs: config/config.yaml (or --config profile=...), config/profiles/*.yaml.
+Inputs: config/config.yaml (or --config profile=...), config/profiles/*.yaml, harc/steps/registry.py.
 """
 
 import os
 import shlex
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harc.core.artifacts import BASE, Layout
-from harc.settings.profile import load_profile
-from harc.settings.workflow import read_workflow_settings
+from harc.core.artifacts import Layout
 from harc.core.errors import HarcError
 from harc.core.fingerprint import fingerprint_code
-from harc.steps.pipeline import (
-    create_job,
-    fingerprint_step,
-    list_guards,
-    list_made,
-    list_needed,
-)
+from harc.results.catalogue import write_captions
+from harc.settings.profile import Profile, load_profile
+from harc.settings.workflow import read_workflow_settings
+from harc.steps.commands import create_job
+from harc.steps.files import list_guards, list_made, list_needed
+from harc.steps.job import PARTS
+from harc.steps.paper import PDF, find_latex
 from harc.steps.preflight import Machine, find_profile_lacks, raise_first
 from harc.steps.reference import (
     find_profile,
@@ -30,108 +28,99 @@ from harc.steps.reference import (
     locate_stamp,
     stands_in,
 )
-from harc.results.catalogue import write_captions
-from harc.steps.build_paper import PDF, find_latex
+from harc.steps.registry import STEPS, list_jobs_of
+from harc.steps.running import fingerprint_job
+from harc.steps.step import Step
 
 # `harc` comes from the environment that runs Snakemake, also where that environment is not activated.
 shell.prefix(f'set -euo pipefail; export PATH="{Path(sys.executable).parent}:$PATH"; ')
 
 STARTED = int(time.time())
 
-try:
-    PROFILE = load_profile(read_workflow_settings(config).profile)
-except HarcError as problem:
-    sys.exit(str(problem))
 
-PROFILE_SOURCE = shlex.quote(PROFILE.source)  # a word of shell commands
-LAYOUT = Layout(Path("results") / PROFILE.name)
-BACKBONES = PROFILE.all_backbones
-TRAINED_BACKBONES = [
-    name for name, backbone in BACKBONES.items() if backbone.kind == "organism"
-]
-FETCHED_BACKBONES = [name for name in BACKBONES if name not in TRAINED_BACKBONES]
-ADAPTED = PROFILE.adapted
-FITTED = [name for name, method in ADAPTED.items() if method.objective == "cast"]
+@dataclass(frozen=True)
+class View:
+    """What a rule takes from its step, for the profile's own run or for the committed study that is read in its place."""
 
+    step: Step
+    profile: Profile
+    layout: Layout
+    suffix: str = ""
 
-wildcard_constraints:
-    backbone="|".join(BACKBONES),
-    method="|".join([BASE, *ADAPTED]),
-    seed=r"\d+",
+    def create_job(self, **unit):
+        """A job of the step."""
+        reference = self.layout.reference and self.layout.reference.name
+        return create_job(self.step.name, self.profile, reference, **unit)
 
-
-def stop_if_lacking(workflow):
-    """Before any work, but not in dry runs: one line on what the due steps need and the machine lacks, exit 1."""
-    due = {job.rule.name for job in workflow.dag.needrun_jobs()}
-    mirror = os.environ.get("HARC_DATA_MIRROR")
-    lacks = find_profile_lacks(
-        PROFILE,
-        Machine(LAYOUT.root),
-        steps=due,
-        here=workflow.local_exec,
-        mirror=Path(mirror) if mirror else None,
-    )
-    try:
-        raise_first(lacks, f"harc preflight --profile {PROFILE_SOURCE}")
-    except HarcError as problem:
-        sys.exit(str(problem))
-
-
-def one_of(names):
-    """A wildcard's constraint: one of the names; with none, nothing matches."""
-    return "|".join(names) or "(?!)"
-
-
-def fingerprint(step, profile=PROFILE, reference=None):
-    """Hash of the code and settings behind a step, for `params`: when it changes, and only then, the step reruns."""
-
-    def of_job(wildcards):
-        return fingerprint_step(
-            profile,
-            step,
-            reference=reference,
-            **{k: v for k, v in wildcards.items() if k != "seed"},
-        )
-
-    return of_job
-
-
-def run_step(step, *wildcards):
-    """Shell command of a step: the line that a person can run by hand, its output shown and kept."""
-    options = "".join(f" --{name} {{wildcards.{name}}}" for name in wildcards)
-    planned = "HARC_PLANNED={params.fingerprint}"
-    return f"{planned} harc step {step} --profile {{params.profile}}{options} 2>&1 | tee {{log}}"
-
-
-def read_by(step, profile=PROFILE, reference=None):
-    """A rule's input: the files whose change makes its step stale, and those that must be there, of whatever age."""
-
-    def of_job(wildcards):
+    def find_files(self, wildcards):
+        """Input: the files whose change makes the step stale, and those that must be there, of whatever age."""
         unit = {**wildcards}
         if "seed" in unit:
             unit["seed"] = int(unit["seed"])
-        job = create_job(step, profile, reference, **unit)
+        job = self.create_job(**unit)
         return [*list_needed(job), *(ancient(str(path)) for path in list_guards(job))]
 
-    return of_job
+    def find_fingerprint(self, wildcards):
+        """Hash of the code and settings behind a job: when it changes, and only then, the step reruns."""
+        return fingerprint_job(
+            self.create_job(**{k: v for k, v in wildcards.items() if k != "seed"})
+        )
 
+    @property
+    def outputs(self):
+        """The files that the step leaves, as patterns over the unit that it is for."""
+        unit = {name: f"{{{name}}}" for name in PARTS}
+        job = replace(self.create_job(), **unit)
+        return [show(self.step.name, path) for path in list_made(job)]
 
-def written_by(step, profile=PROFILE, reference=None):
-    """A rule's output: the files that its step leaves, as patterns over the unit that the step is for."""
-    unit = {name: f"{{{name}}}" for name in ("backbone", "method", "seed", "figure")}
-    job = replace(create_job(step, profile, reference), **unit)
-    return [show(step, path) for path in list_made(job)]
+    def place(self, folder, ending):
+        """A log, or a benchmark, for every unit of the step."""
+        unit = "-".join(
+            "seed{seed}" if name == "seed" else f"{{{name}}}" for name in self.step.unit
+        )
+        name = f"{self.step.name}/{unit}" if unit else self.step.name
+        return self.layout.root / folder / f"{name}.{ending}"
 
+    @property
+    def constraints(self):
+        """Values of the wildcards: those of the profile's units, and any seed; where it has none, nothing matches."""
+        jobs = list_jobs_of(self.step, self.profile, self.layout)
+        values = {
+            name: sorted({getattr(job, name) for job in jobs})
+            for name in self.step.unit
+            if name != "seed"
+        }
+        return {name: "|".join(found) or "(?!)" for name, found in values.items()}
 
-def gpus_of(wildcards):
-    """GPUs that a job on a backbone asks for."""
-    backbone = BACKBONES[wildcards.backbone]
-    return getattr(backbone, "gpus", 1) if getattr(backbone, "gpu", False) else 0
+    @property
+    def resources(self):
+        """Memory and time; GPUs of a step that runs models. What depends on the backbone is asked of each job."""
+        asked = self.step.resources
+        found = {"mem_mb": asked.memory_mb, "runtime": asked.runtime}
+        if asked.memory_mb is None:
+            found["mem_mb"] = lambda wildcards: self.step.count_memory(
+                self.profile, wildcards.backbone
+            )
+        if asked.gpu:
+            found["gpu"] = lambda wildcards: self.step.count_gpus(
+                self.profile, wildcards.backbone
+            )
+        return found
 
+    @property
+    def options(self):
+        """The options that name the profile, and the committed study, in shell commands."""
+        words = [self.profile.source]
+        if self.layout.reference:
+            words += ["--reference", self.layout.reference.name]
+        return shlex.join(words)
 
-def memory_of(wildcards):
-    """Main memory of a job on a backbone, MB: an organism's is small, a published model's is declared."""
-    return int(1000 * getattr(BACKBONES[wildcards.backbone], "memory_gb", 2.5))
+    @property
+    def command(self):
+        """The line that a person can run by hand, its output shown and kept."""
+        options = "".join(f" --{name} {{wildcards.{name}}}" for name in self.step.unit)
+        planned = "HARC_PLANNED={params.fingerprint}"
+        return f"{planned} harc step {self.step.name} --profile {{params.profile}}{options} 2>&1 | tee {{log}}"
 
 
 CAPTIONS = Path(".snakemake/captions").resolve()
@@ -155,3 +144,51 @@ def show(step, path):
             labels={"table": path.stem},
         )
     return path
+
+
+def stop_if_lacking(workflow):
+    """Before any work, but not in dry runs: one line on what the due steps need and the machine lacks, exit 1."""
+    due = {job.rule.name for job in workflow.dag.needrun_jobs()}
+    mirror = os.environ.get("HARC_DATA_MIRROR")
+    lacks = find_profile_lacks(
+        PROFILE,
+        Machine(LAYOUT.root),
+        steps=due,
+        here=workflow.local_exec,
+        mirror=Path(mirror) if mirror else None,
+    )
+    try:
+        raise_first(lacks, f"harc preflight --profile {PROFILE_SOURCE}")
+    except HarcError as problem:
+        sys.exit(str(problem))
+
+
+def list_paper_files(view):
+    """The PDF, or without LaTeX everything that it would be set from."""
+    return [PDF] if find_latex() else list_needed(view.create_job())
+
+
+try:
+    PROFILE = load_profile(read_workflow_settings(config).profile)
+    LAYOUT = Layout(Path("results") / PROFILE.name)
+    VIEWS = [View(step, PROFILE, LAYOUT) for step in STEPS.values()]
+    # The paper without a run: what is drawn of the committed study, with no model, in seconds.
+    FROM_REFERENCE = stands_in(PROFILE.name, LAYOUT.root)
+    if FROM_REFERENCE:
+        SHOWN = locate_reference(PROFILE.name)
+        STUDY = load_profile(find_profile(PROFILE.name))
+        VIEWS += [
+            View(step, STUDY, SHOWN, "_from_reference")
+            for step in STEPS.values()
+            if step.of_study
+        ]
+except HarcError as problem:
+    sys.exit(str(problem))
+
+PROFILE_SOURCE = shlex.quote(PROFILE.source)  # a word of shell commands
+VIEW = {view.step.name + view.suffix: view for view in VIEWS}
+PAPER_TARGETS = list_paper_files(VIEW["build_paper"])
+
+
+wildcard_constraints:
+    seed=r"\d+",

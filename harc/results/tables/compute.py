@@ -5,7 +5,6 @@ from typing import Any
 
 from harc.results.latex import MISSING, escape_latex
 from harc.results.printer import Column, Record, Table, make_frame, plain_words, show_name
-from harc.steps.pipeline import STEPS, parse_command
 
 COLUMNS = (
     "step", "jobs", "wall_seconds", "mean_seconds", "longest_seconds", "peak_memory_mb", "cpu_joules", "gpu_joules",
@@ -64,15 +63,11 @@ def _write_notes(records: Sequence[Mapping[str, Any]], total: Mapping[str, Any])
     return [*notes, "Times differ from run to run, so this table has no part in the root hash."]
 
 
-def build_compute(records: Sequence[Mapping[str, Any]]) -> Table:
-    """T9 from the contents of sidecars, the steps in their order; the last row is all of them."""
-    by_step: dict[str, list[Mapping[str, Any]]] = {}
-    for record in records:
-        by_step.setdefault(parse_command(record["command"])[0], []).append(record)
-    rank = {step: number for number, step in enumerate(STEPS)}
-    steps = sorted(by_step, key=lambda step: (rank.get(step, len(rank)), step))
+def build_compute(by_step: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
+    """T9 from the contents of sidecars by their step, the steps in the given order; the last row is all of them."""
+    records = [record for found in by_step.values() for record in found]
     total = summarize_jobs(TOTAL, records) if records else {}
-    shown = [summarize_jobs(step, by_step[step]) for step in steps] + ([total] if records else [])
+    shown = [summarize_jobs(step, found) for step, found in by_step.items()] + ([total] if records else [])
     columns = [
         Column("step", show_name("step", plain_words)),
         Column("jobs", lambda row: str(row["jobs"]), "r"),

@@ -1,0 +1,176 @@
+"""Steps that show results: build_paper sets the PDF from prose and what was generated, build_report writes one page."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+from harc.core.artifacts import BASE, SIDECAR_SUFFIX
+from harc.core.errors import ArtifactError, EnvironmentProblem
+from harc.core.files import read_json
+from harc.steps.analysis import list_compute_files, list_table_files, list_table_names
+from harc.steps.job import Job
+from harc.steps.step import Resources, Step
+
+PAPER = Path("paper")
+PDF = PAPER / "main.pdf"
+GENERATED = PAPER / "generated"
+PROGRAMS = {
+    "latexmk": ["latexmk", "-pdf", "-interaction=nonstopmode", "-halt-on-error", "-outdir=build", "main.tex"],
+    "tectonic": ["tectonic", "--outdir", "build", "main.tex"],
+}
+"""What sets the text, by preference; run under paper/, with its output in paper/build."""
+
+
+def find_latex() -> str | None:
+    """`latexmk` or `tectonic`, whichever is there; None without either."""
+    return next((name for name in PROGRAMS if shutil.which(name)), None)
+
+
+def list_sources() -> list[Path]:
+    """The prose: every .tex and .bib file under paper/ that a person wrote."""
+    patterns = ("*.tex", "*.bib", "latexmkrc", "sections/*.tex")
+    return sorted(path for pattern in patterns for path in PAPER.glob(pattern))
+
+
+def list_figure_files(job: Job, kind: str) -> list[Path]:
+    """Every figure of the profile, as `pdf` or `png`."""
+    return [job.layout.figures / f"{name}.{kind}" for name in job.profile.figures]
+
+
+def list_compute(job: Job) -> list[Path]:
+    """The table of compute; none where an older committed study is read, which has no such table."""
+    files = list_compute_files(job)[1:]
+    return [path for path in files if job.layout.reference is None or path.is_file()]
+
+
+def list_paper_inputs(job: Job) -> list[Path]:
+    """Prose, tables, numbers and figures, and the root hash of the tree that they belong to."""
+    tables, figures = list_table_files(job)[1:], list_figure_files(job, "pdf")
+    return [*list_sources(), *tables, *figures, *list_compute(job), job.layout.root_hash]
+
+
+def list_commands(job: Job) -> dict[str, str]:
+    """The command behind every table and figure, for the notes beside them."""
+    tables = dict.fromkeys(list_table_names(), replace(job, step="make_tables").command)
+    figures = {name: replace(job, step="make_figure", figure=name).command for name in job.profile.figures}
+    return tables | figures | {"compute": replace(job, step="tabulate_compute").command}
+
+
+def run_build_paper(job: Job) -> None:
+    """Copy what was generated beside the prose and set the text; equal inputs give equal bytes.
+
+    Raises:
+        EnvironmentProblem: without LaTeX.
+        ArtifactError: if LaTeX stops, with its first error.
+    """
+    from harc.results.paper import collect_paper_inputs
+
+    program = find_latex()
+    if program is None:
+        raise EnvironmentProblem(
+            "LaTeX",
+            expected="latexmk or tectonic",
+            found="neither",
+            fix="run `make latex`, or install TeX Live",
+        )
+    collect_paper_inputs(
+        job.layout.tables,
+        job.layout.figures,
+        GENERATED,
+        list_commands(job),
+        root_hash=read_json(job.layout.root_hash)["root_hash"],
+        compute_dir=job.layout.compute,
+        only={path.name for path in list_paper_inputs(job)},
+    )
+    _typeset(program)
+
+
+def _typeset(program: str) -> None:
+    build, command = PAPER / "build", PROGRAMS[program]
+    shutil.rmtree(build, ignore_errors=True)
+    build.mkdir()
+    # A fixed date in the PDF's metadata, so that equal inputs give equal bytes.
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1"}
+    done = subprocess.run(
+        command, cwd=PAPER, env=environment, capture_output=True, text=True, errors="replace", check=False
+    )
+    made = build / "main.pdf"
+    if done.returncode != 0 or not made.is_file():
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith(("!", "error"))]
+        raise ArtifactError(
+            "paper/main.tex",
+            expected=f"a PDF from {program}",
+            found=lines[0] if lines else f"exit status {done.returncode}",
+            fix=f"see paper/build/main.log, or run `cd paper && {' '.join(command)}`",
+        )
+    os.replace(made, PDF)
+
+
+BUILD_PAPER = Step(
+    "build_paper",
+    f"{__name__}:run_build_paper",
+    list_outputs=lambda job: [PDF],
+    list_inputs=list_paper_inputs,
+    select_settings=lambda job: {"profile": job.profile.name, "figures": list(job.profile.figures)},
+    part="end",
+    of_study=True,
+)
+
+
+def list_report_inputs(job: Job) -> list[Path]:
+    """Tables, figures, the table of compute, and the generations from which examples are shown."""
+    from harc.results.report import EXAMPLE_SUITES
+
+    profile = job.profile
+    shown = [suite for suite in EXAMPLE_SUITES if suite in profile.evaluation.suites]
+    generations = [
+        job.layout.generations(*unit) / f"{suite}.jsonl"
+        for unit in profile.list_main_units()
+        for suite in shown
+        if unit[2] == profile.seeds[0] and profile.analysis.report_examples
+    ]
+    tables = [path for path in (*list_table_files(job)[1:], *list_compute(job)) if path.suffix == ".csv"]
+    return [*tables, *list_figure_files(job, "png"), *generations]
+
+
+def list_shown_sidecars(job: Job) -> list[Path]:
+    """The sidecars that the page lists: of a run's artifacts, or of a committed study and of what is drawn from it."""
+    from harc.steps.files import find_sidecar
+    from harc.steps.registry import STEPS, list_jobs
+
+    kept = job.layout.reference
+    jobs = [other for other in list_jobs(job.profile, job.layout) if other.step != job.step]
+    made = [find_sidecar(other) for other in jobs if kept is None or STEPS[other.step].of_study]
+    return made if kept is None else [*sorted(kept.rglob(f"*{SIDECAR_SUFFIX}")), *made]
+
+
+def run_build_report(job: Job) -> None:
+    """Write one self-contained HTML page of claims, tables, figures and example generations."""
+    from harc.results.report import build_report
+
+    profile = job.profile
+    build_report(
+        job.layout,
+        list(profile.backbones),
+        [BASE, *profile.methods],
+        list(profile.seeds),
+        profile.analysis,
+        profile.name,
+        profile.description,
+        figures=list_figure_files(job, "png"),
+        sidecars=list_shown_sidecars(job),
+    )
+
+
+BUILD_REPORT = Step(
+    "build_report",
+    f"{__name__}:run_build_report",
+    list_outputs=lambda job: [job.layout.report],
+    list_inputs=list_report_inputs,
+    list_unrecorded=list_shown_sidecars,
+    select_settings=lambda job: {**job.dump("analysis"), "profile": job.profile.name},
+    resources=Resources(1000),
+    of_study=True,
+)

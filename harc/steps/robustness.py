@@ -1,0 +1,148 @@
+"""Steps on robustness: trace_responses reads answers again by token, finetune_harmful trains on harmful answers."""
+
+from pathlib import Path
+
+from harc.core.artifacts import BASE, FINETUNING_FILES, TRAJECTORY_FILES
+from harc.settings.evaluation import EvaluationSettings
+from harc.settings.methods import list_objective_code
+from harc.settings.profile import Profile
+from harc.settings.training import MethodSettings
+from harc.steps.data import list_asked_rows, list_rows
+from harc.steps.job import Job
+from harc.steps.models import find_base_directions, list_model_files
+from harc.steps.step import RUN, Step, run_on_model, within
+from harc.steps.training import TRAINING_FIELDS
+
+
+def find_suites(job: Job) -> list[str]:
+    """Suites whose answers may be read again."""
+    from harc.evaluation.projecting import list_trace_suites
+
+    return list_trace_suites(job.profile.evaluation.suites)
+
+
+def list_answers(job: Job, method: str) -> list[Path]:
+    """Generations of a method that may be read."""
+    folder = job.layout.generations(job.backbone, method, job.seed)
+    return [folder / f"{suite}.jsonl" for suite in find_suites(job)]
+
+
+def select_trajectories(job: Job) -> dict:
+    """Which answers are read, and whose labels sort them."""
+    settings = job.profile.trajectories.model_dump(mode="json", exclude={"methods"})
+    judges = list(job.profile.evaluation.judges)
+    return {"trajectories": settings, "suites": find_suites(job), "judges": judges}
+
+
+def list_tracing_inputs(job: Job) -> list[Path]:
+    """The model, the base's directions, the model's generations and the base's."""
+    methods = dict.fromkeys((job.method, BASE))
+    answers = [path for method in methods for path in list_answers(job, method)]
+    return [*list_model_files(job), find_base_directions(job), *answers]
+
+
+def run_trace_responses(job: Job) -> None:
+    """Read the answers again, every token projected onto the base's directions, and write their trajectories."""
+    from harc.core.files import read_jsonl
+    from harc.evaluation.projecting import choose_all, write_trajectories
+    from harc.steps.models import find_model
+
+    fields = ("id", "suite", "messages", "response", "verdicts")
+    own, base = (
+        [record for path in list_answers(job, method) for record in read_jsonl(path, fields)]
+        for method in (job.method, BASE)
+    )
+    settings = job.profile.trajectories
+    others = None if job.method == BASE else base
+    chosen = choose_all(own, others, job.profile.evaluation.judges, settings.prompts_per_class)
+    write_trajectories(
+        find_model(job, job.method).open(fold=True),
+        chosen,
+        find_base_directions(job),
+        job.layout.trajectories(*job.unit),
+        settings,
+    )
+
+
+TRACE_RESPONSES = Step(
+    "trace_responses",
+    f"{__name__}:run_trace_responses",
+    list_outputs=lambda job: within(job.layout.trajectories(*job.unit), TRAJECTORY_FILES),
+    unit=RUN,
+    list_units=Profile.list_traced_units,
+    list_inputs=list_tracing_inputs,
+    select_settings=select_trajectories,
+    resources=run_on_model(60),
+)
+
+
+def plan_finetunings(job: Job) -> dict[int, MethodSettings | None]:
+    """Settings of the training by number of examples; None where there is nothing to train on."""
+    return {
+        examples: job.profile.choose_finetuning(job.backbone, job.method, examples) if examples else None
+        for examples in job.profile.finetuning.examples
+    }
+
+
+def choose_evaluation(job: Job) -> EvaluationSettings:
+    """The study's evaluation with the suites that are asked after each fine-tuning."""
+    return job.profile.evaluation.model_copy(
+        update={"suites": job.profile.finetuning.suites, "project": False}
+    )
+
+
+def select_finetunings(job: Job) -> dict:
+    """The trainings, and how answers are asked for and judged."""
+    plans = plan_finetunings(job)
+    return {
+        "trainings": {
+            str(examples): plan and plan.model_dump(mode="json") for examples, plan in plans.items()
+        },
+        "order_seed": job.profile.finetuning.order_seed,
+        "evaluation": choose_evaluation(job).model_dump(mode="json"),
+    }
+
+
+def run_finetune_harmful(job: Job) -> None:
+    """Fine-tune on more and more harmful answers and ask each time; parts finished before a kill are kept."""
+    from harc.core.files import read_jsonl
+    from harc.evaluation.bench import Bench
+    from harc.evaluation.finetuning import ANSWER_COLUMNS, RUN_COLUMNS, run_finetunings
+    from harc.evaluation.score import write_csv
+    from harc.steps.models import find_model
+
+    bench = Bench(
+        find_model(job, job.method),
+        job.profile.data_dir,
+        choose_evaluation(job),
+        job.seed,
+    )
+    answers, runs = run_finetunings(
+        bench,
+        read_jsonl(job.profile.data_dir / "training.jsonl", TRAINING_FIELDS),
+        plan_finetunings(job),
+        job.profile.finetuning.order_seed,
+        job.layout.checkpoint("finetuning", *job.unit),
+        job.label,
+    )
+    answers_file, runs_file = (job.layout.finetuning(*job.unit) / name for name in FINETUNING_FILES)
+    write_csv(answers_file, ANSWER_COLUMNS, answers)
+    write_csv(runs_file, RUN_COLUMNS, runs)
+
+
+FINETUNE_HARMFUL = Step(
+    "finetune_harmful",
+    f"{__name__}:run_finetune_harmful",
+    list_outputs=lambda job: within(job.layout.finetuning(*job.unit), FINETUNING_FILES),
+    unit=RUN,
+    list_units=Profile.list_finetuned_units,
+    list_inputs=lambda job: [
+        *list_model_files(job),
+        *list_rows(job, "training.jsonl"),
+        *list_asked_rows(job),
+    ],
+    list_plugins=lambda job: list_objective_code(*plan_finetunings(job).values()),
+    select_settings=select_finetunings,
+    resources=run_on_model(240),
+    guarded=True,
+)
