@@ -126,7 +126,7 @@ def _train(bench: Bench, rows: Rows, settings: MethodSettings, out_dir: Path) ->
     return {"steps": settings.steps, "first_loss": log[0]["ce"], "last_loss": log[-1]["ce"]}
 
 
-def _ask(bench: Bench, adapter: Path | None, generations: Path) -> list[dict[str, Any]]:
+def _ask(bench: Bench, adapter: Path | str | None, generations: Path) -> list[dict[str, Any]]:
     """Outcomes of every suite, with the answers themselves."""
     settings = bench.evaluation
     bench.ask(adapter, generations)

@@ -96,9 +96,11 @@ def _try_point(
     start: MethodSettings | None,
     scratch: Path,
 ) -> dict[str, Any]:
-    first = None if start is None else scratch / "first"
-    if first is not None and not first.exists():
-        train_point(bench, start, first)
+    first = None
+    if start is not None:
+        first = scratch / "first"
+        if not first.exists():
+            train_point(bench, start, first)
     seconds, method, folder = 0.0, None, scratch / f"point{number}"
     if settings is not None:
         method = folder / "method"
@@ -121,8 +123,9 @@ def train_point(
     )
     if settings.is_fitted:
         return fit_steering(bench.open(), rows, settings, bench.seed, out_dir)
+    directions = None if bench.directions is None else load_directions(bench.directions)
     return train_adapter(
-        bench.open(), rows, extraction, pairs, load_directions(bench.directions), settings, bench.seed, out_dir, None,
+        bench.open(), rows, extraction, pairs, directions, settings, bench.seed, out_dir, None,
         direction_settings=bench.reading, start_from=start_from,
     )  # fmt: skip
 
@@ -217,7 +220,7 @@ def describe_changes(changes: Mapping[str, Any]) -> str:
 
 
 def _walk(changes: Mapping[str, Any], prefix: str = "") -> Sequence[tuple[str, Any]]:
-    found = []
+    found: list[tuple[str, Any]] = []
     for name, value in changes.items():
         found += (
             _walk(value, f"{prefix}{name}.") if isinstance(value, Mapping) else [(f"{prefix}{name}", value)]

@@ -89,14 +89,14 @@ def _plan_entries(
     entries = [] if pairs is None else _plan_pairs(backbone, pairs, settings)
     free = {entry.reading.ids[: entry.reading.t_post + 1]: entry for entry in reversed(entries)}
     chat = replace(backbone.chat, template=settings.position_template)
-    for group, texts in enumerate(prompts):
+    for side, texts in enumerate(prompts):
         encoded = chat.encode_prompts(texts, settings.max_prompt_tokens, settings.truncation)
         for place, ids in enumerate(encoded):
             entry = free.pop(tuple(ids), None)
             if entry is None:
                 entry = _Entry(Reading(tuple(ids), *chat.locate_positions(ids)))
                 entries.append(entry)
-            entry.prompt = (group, place)
+            entry.prompt = (side, place)
     if settings.null == "permuted_labels":
         _permute_labels(entries, settings.null_seed)
     return entries
@@ -190,10 +190,10 @@ class _Sums:
         batch = [entries[row] for row in residuals.rows]
         both = torch.stack([residuals.inst, residuals.post], dim=1).to(self.kind)
         for group, sign in ((0, 1), (1, -1)):
-            rows = [row for row, entry in enumerate(batch) if entry.prompt and entry.prompt[0] == group]
-            if rows:
+            places = {row: e.prompt[1] for row, e in enumerate(batch) if e.prompt and e.prompt[0] == group}
+            if rows := list(places):
                 self.prompt[group] += both[rows].sum(0)
-                weights = self.weights[group][:, [batch[row].prompt[1] for row in rows]]
+                weights = self.weights[group][:, list(places.values())]
                 self.resampled += sign * torch.einsum("kb,bpsh->kpsh", weights, both[rows])
         for group in range(3):
             rows = [row for row, entry in enumerate(batch) if entry.response == group]

@@ -237,6 +237,8 @@ def search_condition(
     settings: MethodSettings,
 ) -> tuple[Condition, Float[torch.Tensor, " hidden"], list[dict[str, Any]]]:
     """The best condition by F1 on held-out rows, its vector, and a log row per slot; ties go to the earlier slot."""
+    from harc.model.steering import measure_similarity
+
     means, _ = read_means(backbone, [(row["prompt"], None) for row in [*fitted, *held_out]], slots, settings)
     harmful = torch.tensor([row["category"] == "harmful" for row in [*fitted, *held_out]])
     train, test = means[: len(fitted)], means[len(fitted) :]
@@ -245,17 +247,14 @@ def search_condition(
         int((~harmful[: len(fitted)]).sum()),
         SteeringSettings.of(settings).max_pairs,
     )
-    from harc.model.steering import measure_similarity
-
-    best, log = None, []
+    tried, log = [], []
     for place, slot in enumerate(slots):
         sides = [train[harmful[: len(fitted)] == side, place][:count] for side in (True, False)]
         vector = find_component(sides[0] - sides[1])
         found = choose_threshold(measure_similarity(test[:, place], vector), harmful[len(fitted) :], slot)
         log.append({"step": slot, "f1": found.f1, "threshold": found.threshold, "fires": found.fires})
-        if best is None or found.f1 > best[0].f1:
-            best = (found, vector)
-    return *best, log
+        tried.append((found, vector))
+    return *max(tried, key=lambda pair: pair[0].f1), log
 
 
 def choose_threshold(similarity: Float[torch.Tensor, " rows"], harmful: torch.Tensor, slot: int) -> Condition:
@@ -265,7 +264,7 @@ def choose_threshold(similarity: Float[torch.Tensor, " rows"], harmful: torch.Te
     values = similarity.double().sort().values
     inner = (values[1:] + values[:-1]) / 2
     cuts = torch.cat([values[:1] - 1e-6, inner, values[-1:] + 1e-6])
-    best = None
+    best = []
     for fires in ("above", "below"):
         fired = (
             similarity.double() > cuts[:, None] if fires == "above" else similarity.double() < cuts[:, None]
@@ -273,10 +272,9 @@ def choose_threshold(similarity: Float[torch.Tensor, " rows"], harmful: torch.Te
         hits = (fired & harmful).sum(1).double()
         f1 = 2 * hits / (fired.sum(1) + harmful.sum()).clamp_min(1)
         place = int(f1.argmax())
-        if best is None or float(f1[place]) > best.f1:
-            rates = [float(fired[place][side].double().mean()) for side in (harmful, ~harmful)]
-            best = Condition(slot, float(cuts[place]), fires, float(f1[place]), *rates)
-    return best
+        rates = [float(fired[place][side].double().mean()) for side in (harmful, ~harmful)]
+        best.append(Condition(slot, float(cuts[place]), fires, float(f1[place]), *rates))
+    return max(best, key=lambda condition: condition.f1)
 
 
 def _warn_if_constant(condition: Condition) -> None:

@@ -47,7 +47,7 @@ METHOD = Method(
     ),
 )  # fmt: skip
 DIRECTED = True
-PRESETS = {"harc": {}}
+PRESETS = {"harc": {"objective": "harc"}}
 LOOKS = {"harc": Look("HARC", 70, ("#D55E00", "D", "-"))}
 AXES = ("ref", "harm", "ref_resp", "harm_resp")
 
@@ -183,6 +183,8 @@ class HarcObjective(TokenTerms):
         self.base = self.current = directions
         self.k = settings.k_final if settings.k_ramp_step == 0 else settings.k_initial
         select_layers(directions, settings.k_final, sources.settings.layers)  # an error now, not at the ramp
+        self._cosines: list[torch.Tensor] = []
+        self._harmful: list[torch.Tensor] = []
         self._logs: dict[str, list[dict[str, Any]]] = {"diagnostics": [], "selected_layers": []}
         self._choose(0)
 
@@ -255,14 +257,15 @@ class HarcObjective(TokenTerms):
         harmful, m = batch.is_harmful.to(outcome.inst.device, non_blocking=True), self.settings.loss.margin
         self._cosines.append(torch.stack([cosine.detach() for cosine in cosines]))
         self._harmful.append(harmful)
-        return coupling_cost(*cosines[:2], harmful, m), coupling_cost(*cosines[2:], harmful, m)
+        ref, harm, ref_resp, harm_resp = cosines
+        return coupling_cost(ref, harm, harmful, m), coupling_cost(ref_resp, harm_resp, harmful, m)
 
     def facts(self) -> dict[str, torch.Tensor]:
         """Loss terms, their parts on D+ and D-, and mean cosines (step_loss, main/train.py)."""
         cosines, harmful = torch.cat(self._cosines, dim=-1), torch.cat(self._harmful)
         values = {f"proj_{axis}": cosine for axis, cosine in zip(AXES, cosines, strict=True)}
-        for side, pair in (("couple", cosines[:2]), ("couple_resp", cosines[2:])):
-            values[side] = coupling_cost(*pair, harmful, self.settings.loss.margin)
+        for side, (a, b) in (("couple", cosines[:2]), ("couple_resp", cosines[2:])):
+            values[side] = coupling_cost(a, b, harmful, self.settings.loss.margin)
         facts = dict(self._sums)
         for name, value in values.items():
             facts[f"{name}_harmful"] = _mean_over(value, harmful)

@@ -54,7 +54,7 @@ class JointObjective(harc.HarcObjective):
         """The rows as HARC's groups and as preference pairs."""
         return [JointBatch(super().collate(rows, backbone), self.dpo.collate(rows, backbone))]
 
-    def losses(self, module: Any, batches: Sequence[JointBatch]) -> Iterator[torch.Tensor]:
+    def losses(self, module: Any, batches: Sequence[Any]) -> Iterator[torch.Tensor]:
         """HARC's losses, then DPO's."""
         for batch in batches:
             yield from super().losses(module, batch.groups)

@@ -201,6 +201,7 @@ class SteeringHooks:
     def _make_addition(self, vector: Tensor) -> Any:
         def add(module: Any, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
             hidden = hidden_of(args, kwargs)
+            assert self._decision is not None  # behaviour slots come after the condition's
             chosen = self._decision.to(hidden.device)[:, None, None]
             steered = torch.where(chosen, hidden + vector.to(hidden), hidden)
             return ((steered, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": steered})

@@ -1,7 +1,7 @@
 """Settings of adapter training: one model for every trained method; presets give its defaults."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, create_model, model_validator
 
@@ -12,7 +12,8 @@ from harc.settings.methods import list_methods, list_presets, list_readers
 SEVEN_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 METHODS, PRESETS = list_methods(), list_presets()
 if TYPE_CHECKING:
-    Objective = MethodName = str
+    Objective: TypeAlias = str
+    MethodName: TypeAlias = str
 else:
     Objective = Literal[tuple(METHODS)]
     MethodName = Literal[tuple(PRESETS)]
@@ -123,21 +124,15 @@ class _Common(Settings):
 
 
 # Settings of one method alone are sections, which the methods' own files declare.
-_Sectioned = create_model(
-    "_Sectioned",
-    __base__=_Common,
-    **{
-        method.section.key: (
-            method.section,
-            Field(
-                method.section(),
-                description=f"{method.section.title}; read by {' and '.join(list_readers(method.section))}",
-            ),
-        )
-        for method in METHODS.values()
-        if method.section
-    },
-)
+SECTIONS: dict[str, Any] = {
+    section.key: (
+        section,
+        Field(section(), description=f"{section.title}; read by {' and '.join(list_readers(section))}"),
+    )
+    for method in METHODS.values()
+    if (section := method.section)
+}
+_Sectioned = create_model("_Sectioned", __base__=_Common, **SECTIONS)
 
 
 class MethodSettings(_Sectioned):

@@ -24,20 +24,18 @@ def hold_out_rows(
     rows: Sequence[Row], validation_rows: Sequence[Row] | None, settings: MethodSettings
 ) -> tuple[list[Row], tuple[list[str], list[str]]]:
     """(training rows, (harmful, harmless) prompts held out): the last of each, at most a tenth."""
-    names = ("harmful", "harmless")
-    if validation_rows is not None:
-        prompts = tuple(
-            [row["prompt"] for row in validation_rows if row["category"] == name] for name in names
-        )
-        return list(rows), prompts
     kept, held = list(rows), {}
-    for name in names:
+    for name in ("harmful", "harmless"):
+        if validation_rows is not None:
+            held[name] = [row for row in validation_rows if row["category"] == name]
+            continue
         own = [row for row in rows if row["category"] == name]
         count = min(settings.held_out_rows, len(own) // 10)
         held[name] = own[len(own) - count :]
         gone = {id(row) for row in held[name]}
         kept = [row for row in kept if id(row) not in gone]
-    return kept, tuple([row["prompt"] for row in held[name]] for name in names)
+    harmful, harmless = ([row["prompt"] for row in part] for part in held.values())
+    return kept, (harmful, harmless)
 
 
 def split_extraction(rows: Sequence[Row], pairs: Sequence[Row]) -> tuple[list[str], list[str], ResponsePairs]:
