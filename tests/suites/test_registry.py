@@ -10,7 +10,7 @@ from harc.core.registry import gather, pick
 from harc.judges.base import LABELS
 from harc.judges.registry import JUDGES
 from harc.results.macros.rates import CONTROL_RATES, RATE_MACROS, TABLE1_RATES
-from harc.results.tables.main import METRICS, SHORT
+from harc.results.tables.rates import METRICS, SHORT
 from harc.results.vocabulary import name_suite
 from harc.settings.evaluation import EvaluationSettings
 from harc.settings.suites import AttackForms
