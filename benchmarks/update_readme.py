@@ -16,7 +16,8 @@ from pathlib import Path
 
 from pyarrow import parquet
 
-from harc.core.files import read_csv_rows, write_text
+from harc.core.csv_files import read_csv_rows
+from harc.core.files import write_text
 from harc.results.comparisons import describe_change
 from harc.suites.records import WARN_ABOVE
 from harc.suites.registry import ATTACK_SUITES

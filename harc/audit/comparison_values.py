@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harc.core.csv_files import read_csv_rows
 from harc.core.errors import DataError
-from harc.core.files import read_csv_rows, read_json, read_jsonl
+from harc.core.files import read_json, read_jsonl
 
 # Columns that say which row of a table a row is.
 ROW_NAMES = (

@@ -8,8 +8,9 @@ from typing import Any
 
 from harc.audit.tensors import Problem
 from harc.core.artifacts import SOURCE_FILE
+from harc.core.csv_files import read_csv_rows
 from harc.core.errors import DataError
-from harc.core.files import read_csv_rows, read_json, read_jsonl, sha256_text
+from harc.core.files import read_json, read_jsonl, sha256_text
 from harc.judges.base import GIVEN_LABELS
 from harc.model.chat_template import render_template
 from harc.settings.chat import DEFAULT_DATE

@@ -1,13 +1,7 @@
-"""Atomic reading and writing: a file is either the old one, the new one, or absent; never half of one.
+"""Atomic reading and writing: a file is either the old one, the new one, or absent; never half of one."""
 
-Tables of this project's own are CSV: what no spreadsheet runs when written, the same text again when read. Other
-people's tables are read where they come in: harc.evaluation.prompt_file, harc.data.public_sources.
-"""
-
-import csv
 import gzip
 import hashlib
-import io
 import json
 import os
 import re
@@ -20,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harc.core.errors import DataError
-from harc.core.untrusted import neutralise_formula, parse_json, restore_formula
+from harc.core.untrusted import parse_json
 
 
 def sha256_file(path: Path | str) -> str:
@@ -225,36 +219,3 @@ def atomic_directory(path: Path | str, *, durable: bool = True) -> Iterator[Path
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-
-
-AGAIN = "make the table again"
-
-
-def render_csv(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """A header and lines of cells as CSV text with Unix line ends."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([neutralise_formula(cell) for cell in line] for line in lines)
-    return buffer.getvalue()
-
-
-def read_csv_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Columns and rows of a table that `render_csv` made; cells that a row lacks are empty.
-
-    Raises:
-        DataError: if it is no such table: not UTF-8, broken off, or with more cells than columns in a row.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8") as handle:
-            text = handle.read()
-        reader = csv.DictReader(io.StringIO(text, newline=""), restval="")
-        rows = list(reader)
-    except (UnicodeDecodeError, csv.Error) as problem:
-        raise DataError(str(path), expected="a table in UTF-8", found=str(problem), fix=AGAIN) from None
-    long = next((number for number, row in enumerate(rows, start=2) if None in row), None)
-    if long is not None:
-        raise DataError(f"{path}: row {long}", expected="a cell a column", found="more", fix=AGAIN)
-    if "'" in text:  # without one nothing was neutralised
-        rows = [{name: restore_formula(cell) for name, cell in row.items()} for row in rows]
-    return list(reader.fieldnames or ()), rows

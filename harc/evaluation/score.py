@@ -4,8 +4,9 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from harc.core.csv_files import read_csv_rows, render_csv
 from harc.core.errors import DataError
-from harc.core.files import read_csv_rows, render_csv, write_text
+from harc.core.files import write_text
 from harc.evaluation.outcomes import COLUMNS, load_outcomes, name_deciding_judge
 from harc.judges.base import BLOCKED, GIVEN_LABELS, LABELS, UNJUDGED, counts_as, is_full_refusal
 from harc.judges.registry import GRADED_REFUSALS, LABELS_OF, choose_judge

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harc.core.artifacts import Layout
+from harc.core.csv_files import read_csv_rows
 from harc.core.errors import DataError
-from harc.core.files import read_csv_rows
 from harc.judges.base import counts_as
 from harc.results.outcomes import Outcome, make_outcome, merge_units, select_suites, share_states
 from harc.results.vocabulary import OVER_REFUSAL

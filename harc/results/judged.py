@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from harc.core.artifacts import Layout
-from harc.core.files import read_csv_rows
+from harc.core.csv_files import read_csv_rows
 
 PREFIX = "label_"
 Unit = tuple[str, str, int]

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harc.core.artifacts import Layout
+from harc.core.csv_files import read_csv_rows
 from harc.core.errors import DataError
-from harc.core.files import read_csv_rows
 from harc.judges.base import BLOCKED, LABELS, UNJUDGED, counts_as
 from harc.results.vocabulary import CONTRASTS, DIRECT, OVER_REFUSAL
 from harc.suites import registry as suites

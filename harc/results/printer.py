@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harc.core.files import read_csv_rows, write_text
-from harc.core.files import render_csv as join_csv
+from harc.core.csv_files import read_csv_rows
+from harc.core.csv_files import render_csv as join_csv
+from harc.core.files import write_text
 from harc.results.latex import MISSING, UNDEFINED, escape_latex, format_interval, format_rate, show_controls
 from harc.results.outcomes import SHARES
 from harc.results.vocabulary import name_backbone, name_method, name_suite
