@@ -31,8 +31,8 @@ def pack(
     name: Annotated[str, typer.Option(help="Name of the reference.")] = "organism",
 ) -> None:
     """Pack a finished, sound run into results/reference/<name>: all but what can be made again."""
+    from harc.audit.keep import update_reference
     from harc.settings.profile import load_profile
-    from harc.steps.reference import update_reference
 
     files = update_reference(load_profile(profile).results_root, name)
     size = sum(path.stat().st_size for path in files) / 2**20

@@ -5,12 +5,11 @@ tree that is unpacked once under results/unpacked/<name>.
 """
 
 import hashlib
-import re
 from pathlib import Path
 
-from harc.core.artifacts import Layout
-from harc.core.errors import ArtifactError, ConfigError
-from harc.core.files import atomic_directory, encode_json, read_json, write_json
+from harc.core.artifacts import SIDECAR_SUFFIX, Layout
+from harc.core.errors import ArtifactError, ConfigError, HarcError
+from harc.core.files import atomic_directory, read_json, write_json
 from harc.core.untrusted import parse_json
 from harc.steps.reference_pack import AGAIN, PACK_FILE, SIDECARS, is_packed, read_pack, unpack
 
@@ -18,8 +17,6 @@ REFERENCE = Path("results/reference")
 UNPACKED = Path("results/unpacked")
 FROM_REFERENCE = Path("results/from_reference")  # what is made from a committed study
 MADE_BY = "tables.provenance.json"  # its command names the profile that the study was run with
-# Records of the running, and what tuning tried; the audit's verdict stays with what it is of.
-LEFT_BEHIND = ("benchmarks", "checkpoints", "logs", "tuning")
 
 
 def locate_reference(name: str) -> Layout:
@@ -127,23 +124,27 @@ def unpack_study(pack: Path, tree: Path) -> list[Path]:
     """
     with atomic_directory(tree, durable=False) as folder:
         names = [path.relative_to(folder) for path in unpack(pack, folder)]
-        _stop_if_other(folder, {name.as_posix(): (folder / name).read_bytes() for name in names})
+        check_hashes({name.as_posix(): (folder / name).read_bytes() for name in names})
     return [tree / name for name in names]
 
 
-def _stop_if_other(root: Path, files: dict[str, bytes]) -> list:
-    """Compare the files of a tree with what its sidecars say of them; the sidecars.
+def check_hashes(files: dict[str, bytes]) -> None:
+    """Compare the files of a study with what the sidecars among them say.
+
+    Args:
+        files: contents by path in the tree.
 
     Raises:
         ArtifactError: at a sidecar that is damaged, or a file that is another.
     """
-    from harc.audit.tree import read_tree
-
-    sidecars, findings = read_tree(root)
-    for finding in findings:
-        raise ArtifactError(finding.file, expected=finding.expected, found=finding.found, fix=finding.repair)
-    for sidecar in sidecars:
-        for output, expected in sidecar.record["outputs"].items():
+    for sidecar in sorted(name for name in files if name.endswith(SIDECAR_SUFFIX)):
+        try:
+            outputs = dict(parse_json(files[sidecar].decode())["outputs"])
+        except (HarcError, ValueError, TypeError, KeyError):
+            raise ArtifactError(
+                f"{sidecar} of the study", expected="a sidecar", found="no record with outputs", fix=AGAIN
+            ) from None
+        for output, expected in outputs.items():
             name = output.removeprefix("results://")
             if name in files and hashlib.sha256(files[name]).hexdigest() != expected:
                 raise ArtifactError(
@@ -152,65 +153,3 @@ def _stop_if_other(root: Path, files: dict[str, bytes]) -> list:
                     found="another",
                     fix=AGAIN,
                 )
-    return sidecars
-
-
-def _stop_if_unsound(root: Path) -> None:
-    """Refuse a run without an audit that found it sound, as it is now.
-
-    Raises:
-        ArtifactError: if there is none, it has findings, or the tree changed since.
-    """
-    from harc.core.tree_files import hash_state
-
-    audit = root / "audit/audit.json"
-    verdict = read_json(audit) if audit.is_file() else None
-    found = None
-    if not isinstance(verdict, dict):
-        found = "none"
-    elif verdict.get("ok") is not True or verdict.get("findings") != []:
-        found = "findings"
-    elif verdict.get("state") != hash_state(root):
-        found = "one of another state: the tree changed since"
-    if found is not None:
-        raise ArtifactError(
-            str(audit),
-            expected="the audit of a finished, sound run",
-            found=found,
-            fix="run the workflow to its end first",
-        )
-
-
-def update_reference(root: Path, name: str, target: Path = REFERENCE) -> list[Path]:
-    """Pack a finished, sound run into the reference folder, in place of what is there, with what it leaves out named.
-
-    The run may be the tree of a committed study, unpacked, changed by its own steps and audited again.
-
-    Args:
-        root: results tree of the run.
-        name: profile that the study stands for (organism for organism_study).
-        target: folder of references.
-
-    Returns:
-        The files of the pack.
-
-    Raises:
-        ConfigError: for a name that is no plain folder's.
-        ArtifactError: if the run has no audit, an audit with findings, or changed since.
-    """
-    from harc.audit.study import KEPT_FILE, is_kept, make_kept_record
-    from harc.core.tree_files import require_tree, walk_files
-    from harc.steps.reference_pack import write_pack
-
-    if not re.fullmatch(r"[A-Za-z0-9_]+", name):
-        raise ConfigError(
-            "reference", expected="a name of letters, digits and _", found=repr(name), fix="choose another"
-        )
-    require_tree(root)
-    _stop_if_unsound(root)
-    names = {path.relative_to(root).as_posix(): path for path in walk_files(root, LEFT_BEHIND)}
-    files = {short: path.read_bytes() for short, path in names.items() if is_kept(f"results://{short}")}
-    record = make_kept_record(_stop_if_other(root, files), root)
-    with atomic_directory(target / name) as folder:
-        write_pack(files | {KEPT_FILE: encode_json(record).encode()}, folder)
-    return walk_files(target / name)

@@ -9,6 +9,7 @@ import pytest
 from fixtures.audited_tree import DATA, ROOT, audit, describe, forge, record, sidecar_path
 
 from harc.audit import AuditReport
+from harc.audit.keep import update_reference
 from harc.audit.sidecars import Sidecar, read_sidecar
 from harc.audit.step import write_report
 from harc.audit.steps import STUDY, StepState, describe_step, recompute_step
@@ -19,7 +20,7 @@ from harc.core.files import read_json, write_json, write_text
 from harc.core.provenance import seal_record
 from harc.settings.profile import Profile
 from harc.steps.job import Job
-from harc.steps.reference import unpack_study, update_reference
+from harc.steps.reference import unpack_study
 
 PACK = Path("results/reference/toy")
 KEPT = Path("results/unpacked/toy")

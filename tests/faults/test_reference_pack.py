@@ -15,12 +15,13 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from harc.audit import AuditReport
+from harc.audit.keep import update_reference
 from harc.audit.step import write_report
 from harc.core.errors import ArtifactError
 from harc.core.files import read_json, write_json
 from harc.core.provenance import seal_record
 from harc.steps import pack_forms, reference_pack
-from harc.steps.reference import unpack_study, update_reference
+from harc.steps.reference import unpack_study
 from harc.steps.reference_pack import read_pack, write_pack
 
 PACK = Path("results/reference/toy")

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from fixtures.audited_tree import ROOT, audit, forge
 
+from harc.audit.keep import update_reference
 from harc.audit.step import write_report
 from harc.core.errors import ArtifactError, ConfigError
 from harc.core.files import read_json, write_json
-from harc.steps.reference import unpack_study, update_reference
+from harc.steps.reference import unpack_study
 
 TARGET = Path("results/reference")
 SCORES = "scores/toy/sft/seed0/scores.csv"
