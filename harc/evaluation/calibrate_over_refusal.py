@@ -18,8 +18,9 @@ from harc.data.public_sources import read_csv
 from harc.data.registry import RegisteredFile, load_registry
 from harc.judges.base import FULL_REFUSAL, UNJUDGED, Answer, Judge
 from harc.judges.registry import GRADED_REFUSALS
-from harc.stats.bootstrap import kappa_interval, paired_difference_interval
-from harc.stats.statistics import wilson_interval
+from harc.stats.agreement import kappa_interval
+from harc.stats.bootstrap import paired_difference_interval
+from harc.stats.intervals import wilson_interval
 
 COMPLETIONS = {
     "GPT-4": "xstest/xstest_v2_completions_gpt4_gpteval.csv",

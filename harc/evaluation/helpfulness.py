@@ -12,7 +12,7 @@ from harc.evaluation.score import write_csv
 from harc.judges.sandbox import check_sandbox
 from harc.settings.evaluation import EvaluationSettings
 from harc.settings.suites import HelpfulnessSettings
-from harc.stats.statistics import wilson_interval
+from harc.stats.intervals import wilson_interval
 from harc.suites.benchmarks import BENCHMARKS, CATEGORIES, SCORES, run_benchmark
 from harc.suites.mt_bench import CATEGORY_COLUMNS, score_mt_bench, tabulate_categories
 from harc.suites.records import find_states

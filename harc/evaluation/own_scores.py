@@ -8,7 +8,9 @@ from harc.core.untrusted import escape_control
 from harc.evaluation.own_answers import holds_expected
 from harc.judges.base import BLOCKED, UNJUDGED, counts_as
 from harc.judges.registry import LABELS_OF
-from harc.stats.statistics import cohens_kappa, minimum_detectable_difference, wilson_interval
+from harc.stats.agreement import cohens_kappa
+from harc.stats.intervals import wilson_interval
+from harc.stats.significance import minimum_detectable_difference
 from harc.suites.records import STATES, UNANSWERED, add_counts, count_states, exceeds, list_excesses
 
 SHARES = tuple(f"share_{state}" for state in STATES)

@@ -7,13 +7,14 @@ from pathlib import Path
 from harc.core.csv_files import read_csv_rows, render_csv
 from harc.core.errors import DataError
 from harc.core.files import write_text
+from harc.evaluation.judge_agreement import score_agreement
 from harc.evaluation.outcomes import COLUMNS, load_outcomes, name_deciding_judge
 from harc.judges.base import BLOCKED, GIVEN_LABELS, LABELS, UNJUDGED, counts_as, is_full_refusal
 from harc.judges.registry import GRADED_REFUSALS, LABELS_OF, choose_judge
 from harc.settings.evaluation import EvaluationSettings
-from harc.stats.agreement import score_agreement
 from harc.stats.bootstrap import mean_of_rates_interval
-from harc.stats.statistics import minimum_detectable_difference, wilson_interval
+from harc.stats.intervals import wilson_interval
+from harc.stats.significance import minimum_detectable_difference
 from harc.suites.base import FAMILIES
 from harc.suites.base import MEANS as SUITE_MEANS
 from harc.suites.records import STATES, list_states

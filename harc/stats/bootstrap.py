@@ -1,17 +1,11 @@
-"""Seeded percentile bootstraps: paired differences, means of family rates, clusters of prompts or seeds."""
+"""Seeded percentile bootstraps: paired differences, means of family rates, clusters of prompts."""
 
-import math
 from collections.abc import Hashable, Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
-from harc.stats.statistics import Interval, cohens_kappa
-
-
-def _percentile_interval(estimate: float, draws: Float[np.ndarray, " draws"], confidence: float) -> Interval:
-    low, high = np.quantile(draws, [0.5 - confidence / 2, 0.5 + confidence / 2])
-    return Interval(float(estimate), float(low), float(high))
+from harc.stats.intervals import Interval, percentile_interval
 
 
 def _cluster_weights(
@@ -67,7 +61,7 @@ def mean_of_rates_interval(
     weights = _cluster_weights(signatures, resamples, np.random.default_rng(seed))
     estimate = (sums.sum(0) / counts.sum(0)).mean()
     draws = ((weights @ sums) / (weights @ counts)).mean(axis=1)
-    return _percentile_interval(estimate, draws, confidence)
+    return percentile_interval(estimate, draws, confidence)
 
 
 def paired_difference_interval(
@@ -98,70 +92,3 @@ def paired_difference_interval(
         seed=seed,
         confidence=confidence,
     )
-
-
-def kappa_interval(
-    first: Sequence[Hashable],
-    second: Sequence[Hashable],
-    clusters: Sequence[Hashable] | None = None,
-    *,
-    resamples: int,
-    seed: int,
-    confidence: float = 0.95,
-) -> Interval:
-    """Cohen's kappa of two raters with a bootstrap over what they rated.
-
-    Args:
-        first: labels of one rater.
-        second: labels of the other.
-        clusters: what is drawn together, as answers of several methods to one prompt; each label alone by default.
-        resamples: draws.
-        seed: of the draws.
-        confidence: coverage.
-
-    Returns:
-        NaN for whatever is not defined: the estimate where both raters always give one label, the bounds where
-        that is so in every draw.
-
-    Raises:
-        ValueError: if the lengths differ or are 0.
-    """
-    estimate = cohens_kappa(first, second)
-    names = list(range(len(first))) if clusters is None else list(clusters)
-    place = {name: index for index, name in enumerate(dict.fromkeys(names))}
-    label_at = {label: index for index, label in enumerate(dict.fromkeys([*first, *second]))}
-    tables = np.zeros((len(place), len(label_at), len(label_at)))
-    for ours, theirs, name in zip(first, second, names, strict=True):
-        tables[place[name], label_at[ours], label_at[theirs]] += 1
-    weights = _cluster_weights([0] * len(place), resamples, np.random.default_rng(seed))
-    drawn = np.einsum("rc,cij->rij", weights, tables)
-    total = drawn.sum(axis=(1, 2))
-    observed = np.trace(drawn, axis1=1, axis2=2) / total
-    chance = (drawn.sum(axis=2) * drawn.sum(axis=1)).sum(axis=1) / total**2
-    defined = chance < 1
-    if not defined.any():
-        return Interval(estimate, math.nan, math.nan)
-    return _percentile_interval(
-        estimate, (observed[defined] - chance[defined]) / (1 - chance[defined]), confidence
-    )
-
-
-def seeds_bootstrap_interval(
-    values_by_seed: Sequence[Sequence[float]], *, resamples: int, seed: int, confidence: float = 0.95
-) -> Interval:
-    """Mean over seeds with a two-stage cluster bootstrap: seeds are drawn, then prompts within each of them.
-
-    With few seeds this interval is too narrow (three seeds give ten distinct draws of seeds); the
-    random-effects interval is the one to quote, this one a check on its normality.
-    """
-    generator = np.random.default_rng(seed)
-    arrays = [np.asarray(values, dtype=float) for values in values_by_seed]
-    if not arrays or any(array.size == 0 for array in arrays):
-        raise ValueError("every seed needs at least one value")
-    inner = np.stack(
-        [array[generator.integers(array.size, size=(resamples, array.size))].mean(axis=1) for array in arrays]
-    )
-    # A seed that is picked twice needs inner draws of its own; a permutation decorrelates the columns.
-    picks = generator.integers(len(arrays), size=(len(arrays), resamples))
-    draws = np.stack([inner[row, generator.permutation(resamples)] for row in picks]).mean(axis=0)
-    return _percentile_interval(float(np.mean([array.mean() for array in arrays])), draws, confidence)

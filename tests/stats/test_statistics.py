@@ -11,22 +11,11 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.proportion import proportion_confint
 
-from harc.stats.bootstrap import (
-    kappa_interval,
-    mean_of_rates_interval,
-    paired_difference_interval,
-    seeds_bootstrap_interval,
-)
-from harc.stats.statistics import (
-    cohens_kappa,
-    detectable_effect,
-    holm,
-    mcnemar_exact,
-    minimum_detectable_difference,
-    pooled_rate,
-    random_effects_interval,
-    wilson_interval,
-)
+from harc.stats.agreement import cohens_kappa, correlate_ranks, estimate_rank_agreement, kappa_interval
+from harc.stats.bootstrap import mean_of_rates_interval, paired_difference_interval
+from harc.stats.intervals import FEWEST, mean_band, mean_interval, pool_seeds, wilson_interval
+from harc.stats.rates import pooled_rate
+from harc.stats.significance import detectable_effect, holm, mcnemar_exact, minimum_detectable_difference
 
 BOOTSTRAP = {"resamples": 4000, "seed": 3}
 
@@ -54,6 +43,7 @@ def test_mcnemar_equals_statsmodels(first, second):
 def test_holm_equals_statsmodels(values):
     expected = multipletests(values, method="holm")[1] if values else []
     assert holm(values) == pytest.approx(list(expected))
+    assert holm([None, *values, None]) == [None, *holm(values), None]  # what is not tested is no test
 
 
 def test_kappa_equals_statsmodels():
@@ -85,16 +75,26 @@ def test_minimum_detectable_difference_shrinks_with_n_and_may_not_exist():
     assert math.isnan(minimum_detectable_difference(2, 0.5))
 
 
-def test_random_effects_interval_is_the_t_interval_when_seeds_differ_much():
+def test_seeds_that_differ_much_have_the_t_interval():
     values = [0.1, 0.5, 0.9]
     expected = stats.t.interval(0.95, 2, loc=np.mean(values), scale=stats.sem(values))
-    assert random_effects_interval(values, [1e-6] * 3)[1:] == pytest.approx(expected)
+    pooled = pool_seeds(values, [1e-6] * 3)
+    assert pooled.interval()[1:] == pytest.approx(expected)
+    assert pooled.test(0.2) == pytest.approx(stats.ttest_1samp(values, 0.2).pvalue)
 
 
-def test_random_effects_interval_keeps_the_sampling_variance_when_seeds_agree():
-    _, low, high = random_effects_interval([0.4, 0.4, 0.4], [0.01] * 3)
+def test_seeds_that_agree_keep_their_sampling_variance():
+    _, low, high = pool_seeds([0.4, 0.4, 0.4], [0.01] * 3).interval()
     half = stats.t.ppf(0.975, 2) * math.sqrt(0.01 / 3)
     assert (low, high) == pytest.approx((0.4 - half, 0.4 + half))
+    with pytest.raises(ValueError, match="2 estimates with 1 variances"):
+        pool_seeds([0.1, 0.2], [0.1])
+
+
+def test_one_seed_has_the_normal_interval_of_its_prompts():
+    pooled = pool_seeds([0.4], [0.01])
+    assert pooled.interval()[1:] == pytest.approx(stats.norm.interval(0.95, 0.4, 0.1))
+    assert pooled.test() == pytest.approx(2 * stats.norm.sf(4))
 
 
 def test_pooled_rate_of_one_seed_is_wilson_and_stays_in_range():
@@ -148,16 +148,6 @@ def test_clusters_in_some_strata_only_never_empty_a_stratum():
     assert interval.estimate == pytest.approx(2 / 3)
 
 
-def test_seeds_bootstrap_sees_both_sources_of_chance():
-    generator = np.random.default_rng(4)
-    same = [generator.integers(2, size=200).tolist() for _ in range(3)]
-    between = [[value] * 200 for value in (0, 1, 0)]
-    _, low, high = seeds_bootstrap_interval(same, **BOOTSTRAP)
-    assert high - low == pytest.approx(2 * 1.96 * math.sqrt(0.25 / 600), rel=0.3)
-    # Of the 27 draws of seeds one holds the good seed only, 3.7 %: the upper bound must reach it.
-    assert seeds_bootstrap_interval(between, **BOOTSTRAP) == pytest.approx((1 / 3, 0, 1))
-
-
 def test_kappa_interval_is_that_of_statsmodels_where_answers_are_independent():
     generator = np.random.default_rng(5)
     first = generator.integers(2, size=400)
@@ -191,3 +181,30 @@ def test_detectable_effect_has_the_power_it_claims_and_grows_where_degrees_are_f
     assert stats.norm.sf(stats.norm.isf(0.025) - effect / 0.1) == pytest.approx(0.8, abs=1e-6)
     effects = [detectable_effect(0.1, degrees) for degrees in (2, 5, 50, math.inf)]
     assert effects == sorted(effects, reverse=True)
+
+
+def test_a_mean_has_the_percentile_bootstrap_over_its_values():
+    values = np.random.default_rng(7).random(40)
+    draws = values[np.random.default_rng(0).integers(0, 40, (500, 40))].mean(1)
+    expected = (values.mean(), *np.quantile(draws, [0.025, 0.975]))
+    assert mean_interval(values, resamples=500, seed=0) == pytest.approx(expected)
+    assert mean_interval(values[: FEWEST - 1], resamples=500, seed=0)[1:] == (None, None)
+    assert mean_interval(values[:0], resamples=500, seed=0) == (None, None, None)
+
+
+def test_a_band_is_the_interval_of_the_mean_at_every_token_that_enough_answers_reach():
+    values = np.random.default_rng(8).random((30, 6))
+    values[: 31 - FEWEST, 5] = np.nan  # too few answers are this long
+    band = mean_band(values, resamples=300, seed=0)
+    assert band.tokens.tolist() == [1, 2, 3, 4, 5] and band.n == 30
+    bounds = [mean_interval(values[:, token], resamples=300, seed=0) for token in range(5)]
+    assert np.column_stack([band.mean, band.low, band.high]) == pytest.approx(np.array(bounds))
+    assert mean_band(values[:4], resamples=300, seed=0) is None
+
+
+def test_ranks_agree_with_scipy_and_too_few_profiles_with_none():
+    profiles = list(np.random.default_rng(9).normal(size=(4, 20)).round(1))
+    expected = stats.spearmanr(np.column_stack(profiles)).statistic
+    assert correlate_ranks(profiles) == pytest.approx(expected)
+    assert np.isnan(correlate_ranks([profiles[0], np.zeros(20)])[0, 1])
+    assert estimate_rank_agreement(profiles[:2]) is None
