@@ -14,9 +14,7 @@ from harc.evaluation.outcomes import COLUMNS, load_outcomes, name_deciding_judge
 from harc.judges.base import BLOCKED, GIVEN_LABELS, LABELS, UNJUDGED, counts_as, is_full_refusal
 from harc.judges.registry import GRADED_REFUSALS, LABELS_OF, choose_judge
 from harc.settings.evaluation import EvaluationSettings
-from harc.stats.bootstrap import mean_of_rates_interval
-from harc.stats.intervals import wilson_interval
-from harc.stats.significance import minimum_detectable_difference
+from harc.stats.rates import estimate_rate, make_sample
 from harc.suites.base import FAMILIES
 from harc.suites.base import MEANS as SUITE_MEANS
 from harc.suites.records import STATES, list_states
@@ -91,37 +89,29 @@ def mark_hits(outcomes: pd.DataFrame, label: str, judge: str) -> pd.DataFrame:
 
 
 def make_rate_row(
-    suite: str, metric: str, unit: str, hits: pd.Series | Sequence[bool], settings: EvaluationSettings
+    place: tuple[str, str, str],
+    sample: pd.DataFrame | Sequence[bool],
+    settings: EvaluationSettings,
+    *,
+    clustered: bool = False,
 ) -> dict:
-    """A rate over independent hits with its Wilson interval and minimum detectable effect; no rate over none."""
-    n, successes = len(hits), int(sum(hits))
-    row = {"suite": suite, "metric": metric, "unit": unit, "n": n}
-    if not n:
+    """The rate of a sample with its interval and minimum detectable effect (see `harc.stats.rates`); no rate of none.
+
+    Args:
+        place: suite, metric and what n counts.
+        sample: hits that are independent; where they are `clustered` by goals, with those.
+        settings: confidence, power.
+        clustered: whether goals or suites are what varies.
+    """
+    row = dict(zip(("suite", "metric", "unit"), place, strict=True)) | {"n": len(sample)}
+    if not len(sample):
         return {**row, "interval": "none"}
-    rate, low, high = wilson_interval(successes, n, settings.confidence)
-    mde = minimum_detectable_difference(n, rate, confidence=settings.confidence, power=settings.power)
-    found = {"successes": successes, "rate": rate, "ci_low": low, "ci_high": high}
-    return {**row, **found, "interval": "wilson", "mde": mde}
-
-
-def make_mean_row(
-    suite: str, metric: str, unit: str, sample: pd.DataFrame, settings: EvaluationSettings
-) -> dict:
-    """The mean of the rates of the suites in a sample; goals are what varies, since one may stand in each suite."""
-    hits, goals = sample["hit"], sample["goal"].nunique()
-    rate, low, high = mean_of_rates_interval(
-        hits.tolist(),
-        sample["suite"].tolist(),
-        sample["goal"].tolist(),
-        resamples=settings.bootstrap_resamples,
-        seed=settings.bootstrap_seed,
-        confidence=settings.confidence,
-    )
-    if rate in (0.0, 1.0) and unit == "mean of suites":
-        # Resampling equal outcomes shows no spread; independent goals bound what they could hide.
-        _, low, high = wilson_interval(round(rate * goals), goals, settings.confidence)
-    row = {"suite": suite, "metric": metric, "unit": unit, "n": len(hits), "successes": int(hits.sum())}
-    return {**row, "rate": rate, "ci_low": low, "ci_high": high, "interval": "bootstrap"}
+    held = sample if isinstance(sample, pd.DataFrame) else make_sample(sample)
+    rate = estimate_rate([held], settings.confidence, settings.power, clustered=clustered)
+    return {
+        **row, "successes": int(held["hit"].sum()), "rate": rate.estimate, "ci_low": rate.low, "ci_high": rate.high,
+        "interval": "clustered" if clustered else "wilson", "mde": rate.detectable,
+    }  # fmt: skip
 
 
 def score_suite(suite: str, outcomes: pd.DataFrame, settings: EvaluationSettings) -> list[dict]:
@@ -131,9 +121,9 @@ def score_suite(suite: str, outcomes: pd.DataFrame, settings: EvaluationSettings
     if outcomes["unit"].duplicated().any():
         # Prompts of one unit are not independent.
         sample = mark_hits(outcomes.assign(unit=outcomes["id"]), counted_label(metric), deciding)
-        place = (suite, f"{metric}_per_prompt", "prompt")
-        row = make_mean_row(*place, sample, settings) if len(sample) else make_rate_row(*place, (), settings)
-        rows.append(row)
+        rows.append(
+            make_rate_row((suite, f"{metric}_per_prompt", "prompt"), sample, settings, clustered=True)
+        )
     rows += share_labels(suite, outcomes, deciding, settings)
     reached = outcomes["queries_to_success"].dropna()
     if len(reached):
@@ -156,11 +146,11 @@ def rate_by_judges(
     rows = []
     for judge in sorted(able, key=lambda name: name != deciding):
         name = metric if judge == deciding else f"{metric}_{judge}"
-        rows.append(make_rate_row(suite, name, "unit", mark_hits(outcomes, label, judge)["hit"], settings))
+        rows.append(make_rate_row((suite, name, "unit"), mark_hits(outcomes, label, judge), settings))
         if label == "refused" and judge in GRADED_REFUSALS:
             judged = outcomes[outcomes[f"label_{judge}"] != UNJUDGED]
             full = list(map(is_full_refusal, judged[f"label_{judge}"], judged[f"own_{judge}"]))
-            rows.append(make_rate_row(suite, f"{name}_full", "prompt", full, settings))
+            rows.append(make_rate_row((suite, f"{name}_full", "prompt"), full, settings))
     return rows
 
 
@@ -173,7 +163,7 @@ def share_labels(suite: str, outcomes: pd.DataFrame, judge: str, settings: Evalu
         )
     ]
     return [
-        make_rate_row(suite, f"share_{name}", "prompt", [name in states for states in held], settings)
+        make_rate_row((suite, f"share_{name}", "prompt"), [name in states for states in held], settings)
         for name in SHARES
     ]
 
@@ -191,7 +181,7 @@ def score_means(outcomes: pd.DataFrame, settings: EvaluationSettings) -> list[di
             if sample["suite"].nunique() < len(family):
                 continue  # nothing of a suite was judged
             shown = metric if judge == able[0] else f"{metric}_{judge}"
-            rows.append(make_mean_row(name, shown, "mean of suites", sample, settings))
+            rows.append(make_rate_row((name, shown, "mean of suites"), sample, settings, clustered=True))
         rows += share_labels(name, members, able[0], settings)
     return rows
 

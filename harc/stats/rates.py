@@ -75,13 +75,25 @@ def pooled_rate(successes: Sequence[int], totals: Sequence[int], confidence: flo
     return pooled.interval(confidence).clip(0.0, 1.0)
 
 
-def estimate_rate(samples: Sequence[pd.DataFrame], confidence: float = 0.95, power: float = POWER) -> Rate:
+def make_sample(hits: Sequence[float]) -> pd.DataFrame:
+    """A sample of one suite whose prompts are independent."""
+    return pd.DataFrame({"suite": "", "goal": range(len(hits)), "hit": list(hits)})
+
+
+def estimate_rate(
+    samples: Sequence[pd.DataFrame],
+    confidence: float = 0.95,
+    power: float = POWER,
+    *,
+    clustered: bool = False,
+) -> Rate:
     """Rate over all seeds, of which there is at least one; every sample holds the same suites.
 
     One suite: Wilson's interval for one seed, random effects over several. Several suites: their unweighted mean, its
-    sampling variance clustered by goal, since one goal stands behind a prompt of every attack.
+    sampling variance clustered by goal, since one goal stands behind a prompt of every attack. `clustered` treats one
+    suite like several, where its prompts share goals.
     """
-    count, single = len(samples), samples[0]["suite"].nunique() == 1
+    count, single = len(samples), samples[0]["suite"].nunique() == 1 and not clustered
     degrees = count - 1 if count > 1 else math.inf
     if single:
         hits, totals = [int(sample["hit"].sum()) for sample in samples], [len(sample) for sample in samples]
