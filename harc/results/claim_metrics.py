@@ -20,9 +20,9 @@ from harc.results.plane import Plane
 from harc.results.rates import Difference, estimate_difference
 from harc.results.vocabulary import ATTACKS
 from harc.stats.areas import estimate_area
+from harc.stats.intervals import find_standard_error
 
 PER_CLASS = "prompts per class"
-QUANTILE = 1.959964  # of the normal distribution, behind 95 % intervals
 
 
 class Metric(NamedTuple):
@@ -90,7 +90,7 @@ def _pool(found: Found, unit: str) -> Evidence | None:
 
 def _mean_over(profile: Profile, slots: Sequence[int]) -> tuple[float, float]:
     """Mean cosine over slots and the mean of their errors, which do not average out: slots share prompts."""
-    errors = (profile.high - profile.low) / (2 * QUANTILE)
+    errors = find_standard_error(profile.low, profile.high)
     return float(np.mean(profile.cosine[slots])), float(np.mean(errors[slots]))
 
 
@@ -171,7 +171,7 @@ def measure_separability(
             values = plane.coordinates(side, axis)[:, _lowest_band_slot(view, backbone, seed, plane, side)]
             classes = [values[plane.select(suites, labels)] for suites in (ATTACKS, ("wrapped_benign",))]
             if area := estimate_area(*classes, view.confidence):
-                error = (area.high - area.low) / (2 * QUANTILE)
+                error = find_standard_error(area.low, area.high, view.confidence)
                 yield area.estimate, error, area.positives + area.negatives
 
     return _pool(measure(), "prompts")

@@ -12,8 +12,8 @@ from harc.core.csv_files import read_csv_rows
 from harc.core.errors import DataError
 from harc.judges.base import BLOCKED, LABELS, UNJUDGED, counts_as
 from harc.results.vocabulary import CONTRASTS, DIRECT, OVER_REFUSAL
-from harc.suites.records import is_blank, list_states
 from harc.suites import registry as declared
+from harc.suites.records import is_blank, list_states
 
 VERDICTS = (*LABELS, BLOCKED)
 MEANS = {mean.name: declared.list_suites(mean.family) for mean in declared.MEANS}

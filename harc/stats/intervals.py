@@ -77,9 +77,9 @@ def pool_seeds(estimates: Sequence[float], variances: Sequence[float]) -> Pooled
 
 
 def find_standard_error(
-    low: float, high: float, confidence: float = 0.95, degrees: float = math.inf
-) -> float:
-    """The standard error behind Student's interval with these bounds; arrays of bounds give an array."""
+    low: float | np.ndarray, high: float | np.ndarray, confidence: float = 0.95, degrees: float = math.inf
+) -> float | np.ndarray:
+    """The standard error behind Student's interval with these bounds."""
     return (high - low) / (2 * float(stats.t.ppf(0.5 + confidence / 2, degrees)))
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from harc.stats.intervals import Interval, find_standard_error, pool_seeds, wilson_interval
+from harc.stats.intervals import Interval, Pooled, find_standard_error, pool_seeds, wilson_interval
 from harc.stats.significance import detectable_effect, mcnemar_exact, minimum_detectable_difference
 
 POWER = 0.8  # of the smallest detectable differences
@@ -19,6 +19,7 @@ POWER = 0.8  # of the smallest detectable differences
 # and Coull, 1998), and two pairs spread evenly over the four outcomes (Agresti and Min, 2005).
 RATE_PSEUDO = (2.0, 4)
 PAIR_PSEUDO = (1.0, 2)
+NO_PSEUDO = (0.0, 1)
 
 
 class Rate(NamedTuple):
@@ -61,6 +62,14 @@ def estimate_mean(
     return float(means.mean()), float(correction * (influence**2).sum() + prior)
 
 
+def estimate_score(groups: Sequence[Sequence[float]]) -> Pooled:
+    """Mean of scores on any scale, those of one group not independent; the error is NaN for a single group."""
+    values = pd.Series([value for group in groups for value in group], dtype=float)
+    clusters = pd.Series([place for place, group in enumerate(groups) for _ in group])
+    mean, variance = estimate_mean(values, pd.Series("", index=values.index), clusters, NO_PSEUDO)
+    return Pooled(mean, math.sqrt(variance) if len(groups) > 1 else math.nan, math.inf)
+
+
 def pooled_rate(successes: Sequence[int], totals: Sequence[int], confidence: float = 0.95) -> Interval:
     """Mean rate over seeds with its random-effects interval, kept within 0 and 1.
 
@@ -78,6 +87,12 @@ def pooled_rate(successes: Sequence[int], totals: Sequence[int], confidence: flo
 def make_sample(hits: Sequence[float]) -> pd.DataFrame:
     """A sample of one suite whose prompts are independent."""
     return pd.DataFrame({"suite": "", "goal": range(len(hits)), "hit": list(hits)})
+
+
+def make_pairs(first: Sequence[float], second: Sequence[float]) -> pd.DataFrame:
+    """Pairs of one suite that are independent."""
+    both = {"first": np.asarray(first, dtype=float), "second": np.asarray(second, dtype=float)}
+    return pd.DataFrame({"suite": "", "goal": range(len(first)), **both})
 
 
 def estimate_rate(

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
@@ -12,9 +13,15 @@ from statsmodels.stats.power import TTestPower
 from statsmodels.stats.proportion import proportion_confint
 
 from harc.stats.agreement import cohens_kappa, correlate_ranks, estimate_rank_agreement, kappa_interval
-from harc.stats.bootstrap import mean_of_rates_interval, paired_difference_interval
 from harc.stats.intervals import FEWEST, mean_band, mean_interval, pool_seeds, wilson_interval
-from harc.stats.rates import pooled_rate
+from harc.stats.rates import (
+    estimate_difference,
+    estimate_rate,
+    estimate_score,
+    make_pairs,
+    make_sample,
+    pooled_rate,
+)
 from harc.stats.significance import detectable_effect, holm, mcnemar_exact, minimum_detectable_difference
 
 BOOTSTRAP = {"resamples": 4000, "seed": 3}
@@ -105,47 +112,72 @@ def test_pooled_rate_of_one_seed_is_wilson_and_stays_in_range():
         assert low < high
 
 
-def test_paired_bootstrap_covers_the_normal_interval():
+def test_a_paired_difference_has_the_normal_interval_of_its_differences():
     generator = np.random.default_rng(1)
     first = generator.integers(2, size=400)
     second = np.where(generator.random(400) < 0.2, 1, first)
-    estimate, low, high = paired_difference_interval(first.tolist(), second.tolist(), **BOOTSTRAP)
+    found = estimate_difference([make_pairs(first.tolist(), second.tolist())])
     differences = second - first
     half = stats.norm.ppf(0.975) * stats.sem(differences)
-    assert estimate == pytest.approx(differences.mean())
-    assert (low, high) == pytest.approx((estimate - half, estimate + half), abs=0.006)
+    assert found.estimate == pytest.approx(differences.mean())
+    assert found[1:3] == pytest.approx((found.estimate - half, found.estimate + half), abs=1e-3)
+    assert found.p == mcnemar_exact(int((differences < 0).sum()), int((differences > 0).sum()))
 
 
-def test_bootstrap_repeats_with_its_seed_and_equal_methods_differ_by_nothing():
-    values = [0, 1, 1, 0, 1] * 8
-    first = mean_of_rates_interval(values, ["a", "b"] * 20, **BOOTSTRAP)
-    assert first == mean_of_rates_interval(values, ["a", "b"] * 20, **BOOTSTRAP)
-    assert paired_difference_interval(values, values, **BOOTSTRAP) == (0, 0, 0)
-    with pytest.raises(ValueError, match="equally many"):
-        paired_difference_interval([1], [1, 0], **BOOTSTRAP)
+def test_raters_that_never_differ_do_not_claim_certainty():
+    found = estimate_difference([make_pairs([0, 1] * 20, [0, 1] * 20)])
+    assert (found.estimate, found.p) == (0, 1)
+    assert -0.1 < found.low < 0 < found.high < 0.1
 
 
-def test_mean_of_rates_weighs_strata_equally_whatever_their_size():
-    interval = mean_of_rates_interval([1] * 90 + [0] * 10, ["big"] * 90 + ["small"] * 10, **BOOTSTRAP)
-    assert interval == (0.5, 0.5, 0.5)
+def make_families(hits: list[list[int]], *, shared: bool) -> pd.DataFrame:
+    """A sample of one suite per list; the suites share their goals or do not."""
+    rows = [
+        {"suite": suite, "goal": goal if shared else (suite, goal), "hit": hit}
+        for suite, own in enumerate(hits)
+        for goal, hit in enumerate(own)
+    ]
+    return pd.DataFrame(rows)
 
 
-def test_goals_shared_by_families_widen_the_interval_of_their_mean():
-    generator = np.random.default_rng(2)
-    goals = list(range(60)) * 4
-    hits = np.tile(generator.integers(2, size=60), 4).tolist()
-    families = [name for name in "abcd" for _ in range(60)]
-    clustered = mean_of_rates_interval(hits, families, goals, **BOOTSTRAP)
-    alone = mean_of_rates_interval(hits, families, **BOOTSTRAP)
-    # Four perfectly correlated families carry the information of one: the interval is twice as wide.
-    assert (clustered.high - clustered.low) / (alone.high - alone.low) == pytest.approx(2, rel=0.1)
+def test_a_mean_weighs_suites_equally_whatever_their_size():
+    rate = estimate_rate([make_families([[1] * 90, [0] * 10], shared=False)])
+    assert (rate.estimate, rate.n) == (0.5, 100)
+    assert rate.low < 0.5 < rate.high
 
 
-def test_clusters_in_some_strata_only_never_empty_a_stratum():
-    strata = ["a", "b", "a", "b", "c"]
-    interval = mean_of_rates_interval([1, 0, 1, 0, 1], strata, ["g", "g", "h", "h", "k"], **BOOTSTRAP)
-    assert all(math.isfinite(value) for value in interval)
-    assert interval.estimate == pytest.approx(2 / 3)
+def test_goals_shared_by_suites_widen_the_interval_of_their_mean():
+    hits = [np.random.default_rng(2).integers(2, size=300).tolist()] * 4
+    clustered, alone = (estimate_rate([make_families(hits, shared=shared)]) for shared in (True, False))
+    # Four perfectly correlated suites carry the information of one: the interval is twice as wide.
+    assert (clustered.high - clustered.low) / (alone.high - alone.low) == pytest.approx(2, rel=0.03)
+    assert clustered.detectable > alone.detectable
+
+
+def test_prompts_that_share_goals_are_not_taken_for_independent():
+    one = np.random.default_rng(3).integers(2, size=100).tolist()
+    sample = pd.concat([make_sample(one)] * 4)
+    assert estimate_rate([sample])[:3] == wilson_interval(4 * sum(one), 400)
+    clustered, single = estimate_rate([sample], clustered=True), wilson_interval(sum(one), 100)
+    assert (clustered.low, clustered.high) == pytest.approx(single[1:], abs=0.01)
+
+
+def test_the_interval_of_a_mean_of_suites_is_that_of_a_bootstrap_over_goals():
+    generator = np.random.default_rng(4)
+    skill = generator.random(120)
+    hits = (generator.random((3, 120)) < skill).astype(int)
+    rate = estimate_rate([make_families(hits.tolist(), shared=True)])
+    bootstrap = stats.bootstrap((hits.mean(0),), np.mean, n_resamples=4000, method="percentile", rng=0)
+    assert (rate.low, rate.high) == pytest.approx(tuple(bootstrap.confidence_interval), abs=0.01)
+
+
+def test_scores_have_the_normal_interval_and_those_of_a_group_count_once():
+    values = np.random.default_rng(5).normal(size=50)
+    alone = estimate_score([[value] for value in values])
+    assert alone[:2] == pytest.approx((values.mean(), stats.sem(values)))
+    doubled = estimate_score([[value, value] for value in values])
+    assert doubled[:2] == pytest.approx(alone[:2])
+    assert math.isnan(estimate_score([[1.0, 2.0]]).standard_error)
 
 
 def test_kappa_interval_is_that_of_statsmodels_where_answers_are_independent():
