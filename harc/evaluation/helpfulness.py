@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harc.core.csv_files import write_csv
 from harc.core.files import write_jsonl
 from harc.core.finished import KeyedStore, describe_work
-from harc.evaluation.score import write_csv
 from harc.judges.sandbox import check_sandbox
 from harc.settings.evaluation import EvaluationSettings
 from harc.settings.suites import HelpfulnessSettings

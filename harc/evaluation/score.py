@@ -1,14 +1,11 @@
 """Scores as a pure function of generations: outcomes.csv (one row per prompt), scores.csv (one per rate)."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from harc.core.csv_files import read_csv_rows, render_csv
-from harc.core.errors import DataError
-from harc.core.files import write_text
+from harc.core.csv_files import write_csv
 from harc.evaluation.judge_agreement import score_agreement
 from harc.evaluation.outcomes import COLUMNS, load_outcomes, name_deciding_judge
 from harc.judges.base import BLOCKED, GIVEN_LABELS, LABELS, UNJUDGED, counts_as, is_full_refusal
@@ -26,54 +23,6 @@ SCORE_COLUMNS = (
 SHARES = (*LABELS, BLOCKED, UNJUDGED, *(state for state in STATES if state not in (*GIVEN_LABELS, "same")))
 """What rates have beside them: labels of the deciding judge, and states of answers (`harc.suites.records`)."""
 MEANS = tuple((mean.name, FAMILIES[mean.family], list_suites(mean.family)) for mean in SUITE_MEANS)
-
-
-def format_value(value: object) -> str:
-    """A cell: numbers with 6 decimals at most, nothing for None and NaN."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    return f"{value:.6f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
-
-
-def write_csv(path: Path | str, columns: Sequence[str], rows: Sequence[dict]) -> None:
-    """Write rows atomically with the given columns; a cell that a row lacks stays empty."""
-    lines = ([format_value(row.get(column)) for column in columns] for row in rows)
-    write_text(path, render_csv(columns, lines))
-
-
-def read_csv(path: Path | str, required: Sequence[str] = ()) -> list[dict]:
-    """Rows of a table as written by `write_csv`: text cells, numbers where they parse, None where empty.
-
-    Raises:
-        DataError: if the file is missing, empty, or lacks a required column.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(str(path), expected="a table", found="no file", fix="run `harc score`")
-    columns, lines = read_csv_rows(path)
-    rows = [{name: _parse(name, cell) for name, cell in line.items()} for line in lines]
-    missing = [name for name in required if name not in columns]
-    if missing or not rows:
-        raise DataError(
-            str(path),
-            expected=f"rows with the columns {', '.join(required)}" if required else "rows",
-            found=f"no {missing[0]}" if missing else "no rows",
-            fix="run `harc score`",
-        )
-    return rows
-
-
-def _parse(name: str, cell: str) -> object:
-    if cell == "":
-        return None
-    if name in ("id", "unit", "goal", "suite", "metric", "category"):
-        return cell
-    for kind in (int, float):
-        try:
-            return kind(cell)
-        except ValueError:
-            continue
-    return cell
 
 
 def mark_hits(outcomes: pd.DataFrame, label: str, judge: str) -> pd.DataFrame:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harc.core.artifacts import Layout
+from harc.core.csv_files import read_csv
 from harc.core.errors import ArtifactError
 from harc.core.files import read_jsonl
 from harc.core.yaml_text import parse_yaml
-from harc.evaluation.score import read_csv
 from harc.evaluation.tuning import COLUMNS, describe_changes
 from harc.results.printer import read_table
 from harc.suites.benchmarks import CATEGORIES, SCORES

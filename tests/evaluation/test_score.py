@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from harc.core.csv_files import read_csv
 from harc.core.errors import DataError
 from harc.core.files import write_jsonl, write_text
 from harc.evaluation.outcomes import load_outcomes
-from harc.evaluation.score import SCORE_COLUMNS, read_csv, score_generations
+from harc.evaluation.score import SCORE_COLUMNS, score_generations
 from harc.judges.registry import LABELS_OF
 from harc.settings.evaluation import EvaluationSettings
 from harc.suites.registry import ALL_SUITES, METHOD_SUITES, main_metric

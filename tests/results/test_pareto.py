@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from harc.core.artifacts import BASE
+from harc.core.csv_files import write_csv
 from harc.core.errors import ArtifactError
 from harc.core.files import write_text
-from harc.evaluation.score import write_csv
 from harc.evaluation.tuning import COLUMNS, RATES, format_tuned
 from harc.results.figures import pareto
 from harc.results.figures.style import save_figure
