@@ -125,10 +125,10 @@ def overlap(
 
     Numbers alone are written, each row with the commits and SHA-256 of the files behind it.
     """
+    from harc.core.csv_files import write_csv
     from harc.data.fetch import fetch_datasets
     from harc.data.public_sources import DATASETS
     from harc.evaluation.calibrate_release_overlap import COLUMNS, measure_release_overlap
-    from harc.evaluation.score import write_csv
 
     fetch_datasets((*DATASETS, "cast"), data, mirror=mirror)
     write_csv(out, COLUMNS, measure_release_overlap(data))

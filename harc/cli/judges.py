@@ -42,10 +42,10 @@ def calibrate(
     Writes over_refusal.csv and gibberish.csv, which the paper's table of judges is made from: numbers alone, each row
     with the commit and SHA-256 of the file behind it. Prints the summary that docs/evaluation.md holds.
     """
+    from harc.core.csv_files import write_csv
     from harc.data.fetch import fetch_datasets
     from harc.evaluation import calibrate_gibberish as gibberish
     from harc.evaluation import calibrate_over_refusal as over_refusal
-    from harc.evaluation.score import write_csv
     from harc.judges.registry import RULE_JUDGES, make_judges
     from harc.results.printer import read_table
     from harc.settings.evaluation import EvaluationSettings

@@ -5,10 +5,12 @@ Other people's tables are read where they come in: harc.evaluation.prompt_file, 
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from harc.core.errors import DataError
+from harc.core.files import write_text
 from harc.core.untrusted import neutralise_formula, restore_formula
 
 AGAIN = "make the table again"
@@ -42,3 +44,51 @@ def read_csv_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     if "'" in text:  # without one nothing was neutralised
         rows = [{name: restore_formula(cell) for name, cell in row.items()} for row in rows]
     return list(reader.fieldnames or ()), rows
+
+
+def format_value(value: object) -> str:
+    """A cell: numbers with 6 decimals at most, nothing for None and NaN."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return f"{value:.6f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+
+
+def write_csv(path: Path | str, columns: Sequence[str], rows: Sequence[dict]) -> None:
+    """Write rows atomically with the given columns; a cell that a row lacks stays empty."""
+    lines = ([format_value(row.get(column)) for column in columns] for row in rows)
+    write_text(path, render_csv(columns, lines))
+
+
+def read_csv(path: Path | str, required: Sequence[str] = ()) -> list[dict]:
+    """Rows of a table as written by `write_csv`: text cells, numbers where they parse, None where empty.
+
+    Raises:
+        DataError: if the file is missing, empty, or lacks a required column.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(str(path), expected="a table", found="no file", fix="run `harc score`")
+    columns, lines = read_csv_rows(path)
+    rows = [{name: _parse(name, cell) for name, cell in line.items()} for line in lines]
+    missing = [name for name in required if name not in columns]
+    if missing or not rows:
+        raise DataError(
+            str(path),
+            expected=f"rows with the columns {', '.join(required)}" if required else "rows",
+            found=f"no {missing[0]}" if missing else "no rows",
+            fix="run `harc score`",
+        )
+    return rows
+
+
+def _parse(name: str, cell: str) -> object:
+    if cell == "":
+        return None
+    if name in ("id", "unit", "goal", "suite", "metric", "category"):
+        return cell
+    for kind in (int, float):
+        try:
+            return kind(cell)
+        except ValueError:
+            continue
+    return cell

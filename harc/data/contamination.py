@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from harc.core.csv_files import write_csv
 from harc.core.errors import DataError
 from harc.core.files import read_jsonl
-from harc.evaluation.score import write_csv
 from harc.settings.contamination import ContaminationSettings
 
 COLUMNS = ("suite", "reference", "n", "exact", "near", "highest_similarity", "example", "example_of")

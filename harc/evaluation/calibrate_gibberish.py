@@ -8,7 +8,7 @@ from pathlib import Path
 from harc.core.files import read_jsonl
 from harc.evaluation.calibrate_over_refusal import COMPLETIONS, SOURCE_COLUMNS, check_source, read_completions
 from harc.judges.gibberish import COMPRESSED_FROM, is_gibberish
-from harc.stats.statistics import wilson_interval
+from harc.stats.intervals import wilson_interval
 
 COLUMNS = ("text", "kind", "n", "flagged", "rate", "low", "high", *SOURCE_COLUMNS)
 REAL, DAMAGED = "real", "damaged"

@@ -1,18 +1,17 @@
 """Every benchmark on one model, each kept as soon as it is done; scores follow from the kept records alone."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import stdev
 from typing import Any
 
+from harc.core.csv_files import write_csv
 from harc.core.files import write_jsonl
 from harc.core.finished import KeyedStore, describe_work
-from harc.evaluation.score import write_csv
 from harc.judges.sandbox import check_sandbox
 from harc.settings.evaluation import EvaluationSettings
 from harc.settings.suites import HelpfulnessSettings
-from harc.stats.statistics import wilson_interval
+from harc.stats.intervals import wilson_interval
+from harc.stats.rates import estimate_score
 from harc.suites.benchmarks import BENCHMARKS, CATEGORIES, SCORES, run_benchmark
 from harc.suites.mt_bench import CATEGORY_COLUMNS, score_mt_bench, tabulate_categories
 from harc.suites.records import find_states
@@ -134,15 +133,11 @@ def summarize(values: Sequence[Any]) -> dict[str, Any]:
     if all(isinstance(value, list) for value in values):
         values = [sum(value) / len(value) for value in values]
     numbers = [float(value) for value in values]
-    n, rate = len(numbers), sum(numbers) / len(numbers)
-    stderr = stdev(numbers) / math.sqrt(n) if n > 1 else math.nan
+    found = estimate_score([[number] for number in numbers])
+    row = {"n": len(numbers), "rate": found.estimate, "stderr": found.standard_error}
     if set(numbers) <= {0.0, 1.0}:
-        _, low, high = wilson_interval(int(sum(numbers)), n)
-        return {
-            "n": n, "successes": int(sum(numbers)), "rate": rate, "stderr": stderr, "ci_low": low, "ci_high": high,
-            "interval": "wilson",
-        }  # fmt: skip
-    return {
-        "n": n, "rate": rate, "stderr": stderr, "ci_low": rate - 1.96 * stderr, "ci_high": rate + 1.96 * stderr,
-        "interval": "normal",
-    }  # fmt: skip
+        row["successes"] = int(sum(numbers))
+        interval, kind = wilson_interval(row["successes"], len(numbers)), "wilson"
+    else:
+        interval, kind = found.interval(), "normal"
+    return row | {"ci_low": interval.low, "ci_high": interval.high, "interval": kind}

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from harc.core.csv_files import write_csv
 from harc.core.errors import ModelError
 from harc.core.terminal import track
 from harc.evaluation.own_answers import AnswerStore, judge_records
@@ -16,7 +17,6 @@ from harc.evaluation.own_scores import (
     measure_agreement,
     score_records,
 )
-from harc.evaluation.score import write_csv
 from harc.judges.base import Judge
 from harc.model.generation import context_length
 from harc.suites.records import describe_rest

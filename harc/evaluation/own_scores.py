@@ -8,7 +8,8 @@ from harc.core.untrusted import escape_control
 from harc.evaluation.own_answers import holds_expected
 from harc.judges.base import BLOCKED, UNJUDGED, counts_as
 from harc.judges.registry import LABELS_OF
-from harc.stats.statistics import cohens_kappa, minimum_detectable_difference, wilson_interval
+from harc.stats.agreement import cohens_kappa
+from harc.stats.rates import estimate_rate, make_sample
 from harc.suites.records import STATES, UNANSWERED, add_counts, count_states, exceeds, list_excesses
 
 SHARES = tuple(f"share_{state}" for state in STATES)
@@ -103,9 +104,9 @@ def _describe_states(records: Sequence[dict[str, Any]], judge: str) -> dict[str,
 def _rate(hits: Sequence[bool]) -> dict[str, Any]:
     if not hits:
         return {"n": 0}
-    rate, low, high = wilson_interval(sum(hits), len(hits))
-    mde = minimum_detectable_difference(len(hits), rate)
-    return {"n": len(hits), "successes": sum(hits), "rate": rate, "ci_low": low, "ci_high": high, "mde": mde}
+    rate = estimate_rate([make_sample(hits)])
+    bounds = {"rate": rate.estimate, "ci_low": rate.low, "ci_high": rate.high, "mde": rate.detectable}
+    return {"n": len(hits), "successes": sum(hits), **bounds}
 
 
 def list_warnings(rows: Sequence[dict[str, Any]]) -> list[str]:

@@ -138,7 +138,8 @@ def measure_point(bench: Bench, folder: Path | None, work_dir: Path) -> dict[str
         folder: adapter or steering.
         work_dir: for generations and scores; both stay there.
     """
-    from harc.evaluation.score import read_csv, score_generations
+    from harc.core.csv_files import read_csv
+    from harc.evaluation.score import score_generations
 
     bench = develop(bench)
     bench.ask(folder, work_dir / "generations")

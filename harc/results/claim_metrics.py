@@ -1,19 +1,28 @@
 """Quantities that a claim may be tested on: an estimate with a standard error, or None if absent."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from harc.core.artifacts import BASE
-from harc.results.evidence import Evidence, ResultsView, pool_seeds
-from harc.results.family_agreement import estimate_agreement, read_family_profiles
-from harc.results.finetuning import read_finetuning
-from harc.results.geometry import Geometry, Profile, standard_errors
-from harc.results.plane import Plane, estimate_area
+from harc.results.evidence import (
+    Evidence,
+    ResultsView,
+    estimate_agreement,
+    pool_evidence,
+    read_family_profiles,
+)
+from harc.results.geometry import Profile
+from harc.results.outcomes import read_finetuning
+from harc.results.plane import Plane
 from harc.results.rates import Difference, estimate_difference
 from harc.results.vocabulary import ATTACKS
+from harc.stats.areas import estimate_area
+from harc.stats.intervals import find_standard_error
+
+PER_CLASS = "prompts per class"
 
 
 class Metric(NamedTuple):
@@ -69,42 +78,47 @@ def measure_finetuned_difference(
     return _as_evidence(estimate_difference(first, second, suite, view.confidence))
 
 
+Found = Iterator[tuple[float, float, int]]
+"""Per seed: an estimate, its standard error, and the count behind it."""
+
+
+def _pool(found: Found, unit: str) -> Evidence | None:
+    """Mean over seeds; the count is the last seed's."""
+    columns = list(zip(*found, strict=True))
+    return pool_evidence(*columns[:2], columns[2][-1], unit) if columns else None
+
+
 def _mean_over(profile: Profile, slots: Sequence[int]) -> tuple[float, float]:
     """Mean cosine over slots and the mean of their errors, which do not average out: slots share prompts."""
-    chosen = list(slots)
-    return float(np.mean(profile.cosine[chosen])), float(np.mean(standard_errors(profile)[chosen]))
+    errors = find_standard_error(profile.low, profile.high)
+    return float(np.mean(profile.cosine[slots])), float(np.mean(errors[slots]))
 
 
 def measure_base_cosine(view: ResultsView, backbone: str, side: str) -> Evidence | None:
     """Mean absolute cosine of the base directions over the eligible slots."""
-    estimates, errors, examples = [], [], 0
-    for geometry in view.geometries(backbone, BASE).values():
-        slots = list(range(geometry.eligible[0], geometry.eligible[1] + 1))
-        profile = geometry.profiles[side]
-        estimates.append(float(np.mean(np.abs(profile.cosine[slots]))))
-        errors.append(float(np.mean(standard_errors(profile)[slots])))
-        examples = geometry.examples or 0
-    return pool_seeds(estimates, errors, examples, "prompts per class")
+
+    def measure() -> Found:
+        for geometry in view.geometries(backbone, BASE).values():
+            slots = range(geometry.eligible[0], geometry.eligible[1] + 1)
+            profile = geometry.profiles[side]
+            estimate, error = _mean_over(profile._replace(cosine=np.abs(profile.cosine)), slots)
+            yield estimate, error, geometry.examples or 0
+
+    return _pool(measure(), PER_CLASS)
 
 
 def measure_late_drop(view: ResultsView, backbone: str) -> Evidence | None:
     """Prompt-side base cosine of the middle third of the slots minus that of the last third."""
-    estimates, errors, examples = [], [], 0
-    for geometry in view.geometries(backbone, BASE).values():
-        profile = geometry.profiles["prompt"]
-        third = len(profile.cosine) // 3
-        middle = _mean_over(profile, range(third, 2 * third))
-        late = _mean_over(profile, range(len(profile.cosine) - third, len(profile.cosine)))
-        estimates.append(middle[0] - late[0])
-        errors.append(math.hypot(middle[1], late[1]))
-        examples = geometry.examples or 0
-    return pool_seeds(estimates, errors, examples, "prompts per class")
 
+    def measure() -> Found:
+        for geometry in view.geometries(backbone, BASE).values():
+            profile = geometry.profiles["prompt"]
+            count, third = len(profile.cosine), len(profile.cosine) // 3
+            middle = _mean_over(profile, range(third, 2 * third))
+            late = _mean_over(profile, range(count - third, count))
+            yield middle[0] - late[0], math.hypot(middle[1], late[1]), geometry.examples or 0
 
-def _gain_slots(base: Geometry, where: str) -> list[int]:
-    if where == "band":
-        return list(base.selected)
-    return list(range(base.eligible[0], min(base.selected)))
+    return _pool(measure(), PER_CLASS)
 
 
 def measure_coupling_gain(
@@ -112,26 +126,29 @@ def measure_coupling_gain(
 ) -> Evidence | None:
     """Cosine after the method minus before, over the trained slots (`band`) or those below (`upstream`)."""
     before, after = view.geometries(backbone, BASE), view.geometries(backbone, method)
-    estimates, errors, examples = [], [], 0
-    for seed in before.keys() & after.keys():
-        slots = _gain_slots(before[seed], where)
-        if not slots:
-            continue
-        first, second = (_mean_over(g[seed].profiles[side], slots) for g in (before, after))
-        estimates.append(second[0] - first[0])
-        errors.append(math.hypot(first[1], second[1]))
-        examples = before[seed].examples or 0
-    return pool_seeds(estimates, errors, examples, "prompts per class")
+
+    def measure() -> Found:
+        for seed in before.keys() & after.keys():
+            base = before[seed]
+            slots = base.selected if where == "band" else range(base.eligible[0], min(base.selected))
+            if slots:
+                first, second = (_mean_over(g[seed].profiles[side], list(slots)) for g in (before, after))
+                yield second[0] - first[0], math.hypot(first[1], second[1]), base.examples or 0
+
+    return _pool(measure(), PER_CLASS)
 
 
 def measure_layer_overlap(view: ResultsView, backbone: str, method: str) -> Evidence | None:
     """Jaccard overlap of the slots that the layer score selects before and after the method."""
     before, after = view.geometries(backbone, BASE), view.geometries(backbone, method)
-    overlaps = []
-    for seed in before.keys() & after.keys():
-        first, second = set(before[seed].selected), set(after[seed].selected)
-        overlaps.append(len(first & second) / len(first | second))
-    return pool_seeds(overlaps, [math.nan] * len(overlaps), len(overlaps), "choices")
+    both = before.keys() & after.keys()
+
+    def measure() -> Found:
+        for seed in both:
+            first, second = set(before[seed].selected), set(after[seed].selected)
+            yield len(first & second) / len(first | second), math.nan, len(both)
+
+    return _pool(measure(), "choices")
 
 
 def _lowest_band_slot(view: ResultsView, backbone: str, seed: int, plane: Plane, side: str) -> int:
@@ -147,39 +164,34 @@ def measure_separability(
 
     Response side: only answers that gave the procedure count as attacks, only right answers as benign.
     """
-    estimates, errors, count = [], [], 0
-    for seed, plane in view.planes(backbone, method).items():
-        slot = _lowest_band_slot(view, backbone, seed, plane, side)
-        labels = ("correct",) if side == "response" else None
-        values = plane.coordinates(side, axis)[:, slot]
-        area = estimate_area(
-            values[plane.select(ATTACKS, labels)],
-            values[plane.select(("wrapped_benign",), labels)],
-            view.confidence,
-        )
-        if area:
-            estimates.append(area.estimate)
-            errors.append((area.high - area.low) / (2 * 1.959964))
-            count = area.positives + area.negatives
-    return pool_seeds(estimates, errors, count, "prompts")
+    labels = ("correct",) if side == "response" else None
+
+    def measure() -> Found:
+        for seed, plane in view.planes(backbone, method).items():
+            values = plane.coordinates(side, axis)[:, _lowest_band_slot(view, backbone, seed, plane, side)]
+            classes = [values[plane.select(suites, labels)] for suites in (ATTACKS, ("wrapped_benign",))]
+            if area := estimate_area(*classes, view.confidence):
+                error = find_standard_error(area.low, area.high, view.confidence)
+                yield area.estimate, error, area.positives + area.negatives
+
+    return _pool(measure(), "prompts")
 
 
 def measure_projection_shift(
     view: ResultsView, backbone: str, method: str, side: str, axis: str
 ) -> Evidence | None:
     """Mean coordinate of answered attacks minus that of direct harmful prompts, lowest selected slot."""
-    estimates, errors, count = [], [], 0
-    for seed, plane in view.planes(backbone, method).items():
-        values = plane.coordinates(side, axis)[:, _lowest_band_slot(view, backbone, seed, plane, side)]
-        attacks = values[plane.select(ATTACKS, ("correct",))]
-        direct = values[plane.select(("direct",))]
-        attacks, direct = attacks[~np.isnan(attacks)], direct[~np.isnan(direct)]
-        if min(len(attacks), len(direct)) < 2:
-            continue
-        estimates.append(float(attacks.mean() - direct.mean()))
-        errors.append(math.sqrt(attacks.var(ddof=1) / len(attacks) + direct.var(ddof=1) / len(direct)))
-        count = len(attacks) + len(direct)
-    return pool_seeds(estimates, errors, count, "prompts")
+
+    def measure() -> Found:
+        for seed, plane in view.planes(backbone, method).items():
+            values = plane.coordinates(side, axis)[:, _lowest_band_slot(view, backbone, seed, plane, side)]
+            classes = values[plane.select(ATTACKS, ("correct",))], values[plane.select(("direct",))]
+            attacks, direct = (chosen[~np.isnan(chosen)] for chosen in classes)
+            if min(len(attacks), len(direct)) >= 2:
+                error = math.sqrt(attacks.var(ddof=1) / len(attacks) + direct.var(ddof=1) / len(direct))
+                yield float(attacks.mean() - direct.mean()), error, len(attacks) + len(direct)
+
+    return _pool(measure(), "prompts")
 
 
 def measure_family_agreement(view: ResultsView, backbone: str, families: int) -> Evidence | None:

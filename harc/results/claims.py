@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from harc.core.errors import ConfigError
 from harc.core.files import sha256_file
 from harc.core.yaml_text import YamlError, parse_yaml
-from harc.results.claim_metrics import METRICS, Evidence, ResultsView, pool_seeds
-from harc.results.vocabulary import ALL_FAMILIES, POOLED, find_family
-from harc.stats.statistics import holm
+from harc.results.claim_metrics import METRICS
+from harc.results.evidence import Evidence, ResultsView, pool_evidence
+from harc.results.vocabulary import ALL_FAMILIES, POOLED
+from harc.stats.significance import holm, one_sided_p
 
 LEVEL = 0.05
 SUPPORTED, FAILED, OPEN, UNTESTED = "supported", "not supported", "inconclusive", "not tested in this profile"
@@ -104,35 +105,31 @@ def _check_test(path: Path, claim: Claim) -> None:
         )
 
 
-def _test_sides(test: ClaimTest, evidence: Evidence) -> tuple[float, float]:
-    """One-sided p values for and against the claim (t statistic of the distance from the threshold)."""
-    from scipy.stats import t
-
+def _test_sides(test: ClaimTest, evidence: Evidence | None) -> tuple[float | None, float | None]:
+    """One-sided p values for and against the claim (t statistic of the distance from the threshold), if tested."""
+    if evidence is None or not evidence.standard_error:
+        return None, None
     distance = (evidence.estimate - test.threshold) / evidence.standard_error
     if test.comparison == "below":
         distance = -distance
-    return float(t.sf(distance, evidence.degrees)), float(t.cdf(distance, evidence.degrees))
+    return one_sided_p(distance, evidence.degrees), one_sided_p(-distance, evidence.degrees)
 
 
-def _adjust(raw: list[tuple[float, float]], families: list[Hashable | None]) -> list[tuple[float, float]]:
-    """Holm's adjustment of both sides within each family; None stands alone."""
-    adjusted = list(raw)
-    for family in {name for name in families if name is not None}:
+def _adjust(values: Sequence[float | None], families: Sequence[Hashable | None]) -> list[float | None]:
+    """Holm's adjustment within each family; None stands alone."""
+    adjusted = list(values)
+    for family in set(families) - {None}:
         chosen = [index for index, name in enumerate(families) if name == family]
-        sides = [holm([raw[index][side] for index in chosen]) for side in (0, 1)]
-        for place, index in enumerate(chosen):
-            adjusted[index] = (sides[0][place], sides[1][place])
+        for index, value in zip(chosen, holm([values[index] for index in chosen]), strict=True):
+            adjusted[index] = value
     return adjusted
-
-
-def _find_family(claim: Claim, backbone: str) -> Hashable | None:
-    return (claim.origin, backbone) if claim.test.correction == "holm" else None
 
 
 def _list_backbones(claim: Claim, view: ResultsView) -> list[str]:
     if METRICS[claim.test.metric].of_families:
         return [ALL_FAMILIES]
-    return [name for name in view.backbones if not claim.families or find_family(name) in claim.families]
+    families = [family.lower() for family in claim.families]
+    return [name for name in view.backbones if not families or any(f in name.lower() for f in families)]
 
 
 def _pool_runs(claim: Claim, backbones: Sequence[str], views: Sequence[ResultsView]) -> Evidence | None:
@@ -143,7 +140,7 @@ def _pool_runs(claim: Claim, backbones: Sequence[str], views: Sequence[ResultsVi
     if len(runs) < 3:
         return None
     errors = [run.standard_error for run in runs]
-    return pool_seeds([run.estimate for run in runs], errors, runs[0].n, runs[0].unit)
+    return pool_evidence([run.estimate for run in runs], errors, runs[0].n, runs[0].unit)
 
 
 def _collect_cases(claims: Sequence[Claim], view: ResultsView) -> list[tuple[Claim, str, Evidence | None]]:
@@ -166,24 +163,22 @@ def evaluate_claims(claims: Sequence[Claim], view: ResultsView) -> list[Finding]
     claim needs all of them. The finding over all runs stands beside the declared verdict and does not enter it.
     """
     cases = _collect_cases(claims, view)
-    tested = [index for index, (_, _, evidence) in enumerate(cases) if evidence and evidence.standard_error]
-    raw = [_test_sides(cases[index][0].test, cases[index][2]) for index in tested]
-    families = [_find_family(*cases[index][:2]) for index in tested]
-    sides = dict(zip(tested, _adjust(raw, families), strict=True))
-    findings = []
-    for index, (claim, backbone, evidence) in enumerate(cases):
-        p_for, p_against = sides.get(index, (None, None))
-        findings.append(
-            Finding(
-                claim=claim.id,
-                backbone=backbone,
-                verdict=_judge(evidence, p_for, p_against),
-                evidence=evidence,
-                p_for=p_for,
-                p_against=p_against,
-            )
+    families = [
+        (claim.origin, backbone) if claim.test.correction == "holm" else None for claim, backbone, _ in cases
+    ]
+    sides = zip(*(_test_sides(claim.test, evidence) for claim, _, evidence in cases), strict=True)
+    adjusted = zip(*(_adjust(side, families) for side in sides), strict=True)
+    return [
+        Finding(
+            claim=claim.id,
+            backbone=backbone,
+            verdict=_judge(evidence, *values),
+            evidence=evidence,
+            p_for=values[0],
+            p_against=values[1],
         )
-    return findings
+        for (claim, backbone, evidence), values in zip(cases, adjusted, strict=True)
+    ]
 
 
 def decide_claim(findings: Sequence[Finding]) -> str:

@@ -1,14 +1,18 @@
-"""Which pairs of methods are compared, on what, and the words that an interval earns."""
+"""Which methods and arms are compared, on what, and the words that an interval earns."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from harc.results.outcomes import Outcome, read_by_seed
-from harc.results.rates import Difference, estimate_difference
+from harc.core.artifacts import BASE
+from harc.results.claim_metrics import measure_coupling_gain
+from harc.results.evidence import Evidence, ResultsView
+from harc.results.geometry import SIDES
+from harc.results.outcomes import read_by_seed
+from harc.results.rates import BySeed, Difference, Rate, estimate_difference, estimate_rate
 from harc.results.vocabulary import ATTACKS, OVER_REFUSAL, POOLED, sort_methods
 from harc.settings.methods import list_looks
-from harc.stats.statistics import holm
+from harc.stats.significance import holm
 
 # HARC itself is compared with these, its variants are not.
 BASELINES = tuple(name for name, look in list_looks().items() if look.is_baseline)
@@ -46,28 +50,22 @@ def list_pairs(methods: Sequence[str]) -> list[tuple[str, str]]:
     return pairs
 
 
-Answers = dict[Hashable, list[Outcome]]
+def adjust_differences(differences: Sequence[Difference | None]) -> list[float | None]:
+    """Holm-adjusted p values of the differences that there are."""
+    return holm([difference and difference.p for difference in differences])
 
 
 def _compare(
-    backbone: str, outcomes: dict[str, Answers], methods: Sequence[str], confidence: float
+    backbone: str, outcomes: dict[str, BySeed], methods: Sequence[str], confidence: float
 ) -> list[Comparison]:
     """Every pair on every metric; p values are adjusted over the pairs of one metric."""
+    pairs = list_pairs(methods)
     comparisons = []
     for metric in METRICS:
-        found = [
-            (
-                method,
-                reference,
-                estimate_difference(outcomes[reference], outcomes[method], metric, confidence),
-            )
-            for method, reference in list_pairs(methods)
-        ]
-        tested = [index for index, (_, _, difference) in enumerate(found) if difference]
-        adjusted = dict(zip(tested, holm([found[index][2].p for index in tested]), strict=True))
+        found = [estimate_difference(outcomes[ref], outcomes[own], metric, confidence) for own, ref in pairs]
         comparisons += [
-            Comparison(backbone, method, reference, metric, difference, adjusted.get(index))
-            for index, (method, reference, difference) in enumerate(found)
+            Comparison(backbone, *pair, metric, difference, adjusted)
+            for pair, difference, adjusted in zip(pairs, found, adjust_differences(found), strict=True)
         ]
     return comparisons
 
@@ -85,11 +83,10 @@ def compare_methods(
     draw, so that the interval speaks of a new training run on either backbone.
     """
     comparisons: list[Comparison] = []
-    pooled: dict[str, Answers] = {method: {} for method in methods}
+    pooled: dict[str, dict] = {method: {} for method in methods}
     for backbone in backbones:
-        outcomes: dict[str, Answers] = {}
+        outcomes = {method: read_by_seed(results_root, backbone, method, seeds) for method in methods}
         for method in methods:
-            outcomes[method] = dict(read_by_seed(results_root, backbone, method, seeds))
             pooled[method] |= {(backbone, seed): rows for seed, rows in outcomes[method].items()}
         comparisons += _compare(backbone, outcomes, methods, confidence)
     if len(backbones) > 1 and len(seeds) > 1:
@@ -106,3 +103,58 @@ def describe_change(low: float | None, high: float | None) -> str:
     if low > 0:
         return "higher"
     return "not detectably different"
+
+
+ARM_METRICS = ("mean_asr", "mean_over_refusal", "mean_helpfulness")
+
+
+class Arm(NamedTuple):
+    """What one arm did on one backbone; None where a suite or the directions are missing.
+
+    `differences` are paired, arm minus reference; `holm` holds their p values, adjusted over the arms of one metric
+    and backbone; `gains` are the change of the cosine in the slots selected on the base, by side.
+    """
+
+    backbone: str
+    name: str
+    seeds: int
+    rates: dict[str, Rate | None]
+    differences: dict[str, Difference | None]
+    holm: dict[str, float | None]
+    gains: dict[str, Evidence | None]
+
+
+def _measure_arm(view: ResultsView, backbone: str, name: str, reference: str) -> Arm:
+    own, other = view.outcomes(backbone, name), view.outcomes(backbone, reference)
+    return Arm(
+        backbone,
+        name,
+        len(own),
+        {metric: estimate_rate(own, metric, view.confidence) for metric in ARM_METRICS},
+        {
+            metric: None if name == reference else estimate_difference(other, own, metric, view.confidence)
+            for metric in ARM_METRICS
+        },
+        {},
+        {
+            side: None if name == BASE else measure_coupling_gain(view, backbone, name, side, "band")
+            for side in SIDES
+        },
+    )
+
+
+def measure_arms(view: ResultsView, backbone: str, names: Sequence[str], reference: str) -> list[Arm]:
+    """Every arm on a backbone, in the order given.
+
+    Args:
+        view: the results, on the seeds that arms were run on.
+        backbone: name.
+        names: arms, and whatever stands beside them (base, the reference itself).
+        reference: the method that arms are changed from.
+    """
+    arms = [_measure_arm(view, backbone, name, reference) for name in names]
+    for metric in ARM_METRICS:
+        tested = [None if arm.name == BASE else arm.differences[metric] for arm in arms]
+        for arm, value in zip(arms, adjust_differences(tested), strict=True):
+            arm.holm[metric] = value
+    return arms

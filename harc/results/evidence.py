@@ -1,17 +1,21 @@
 """What claims are tested on: the results of a profile, read once each, and an estimate with its standard error."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict
 
-from harc.core.artifacts import Layout
-from harc.results.geometry import Geometry, read_geometries
-from harc.results.outcomes import Outcome, read_by_seed
-from harc.results.plane import DRAWN, Plane, read_plane
+from harc.core.artifacts import BASE
+from harc.results.geometry import Geometry, read_geometries, resample_depth
+from harc.results.outcomes import read_by_seed
+from harc.results.plane import DRAWN, Plane, read_planes
+from harc.stats.agreement import RankAgreement, correlate_ranks, estimate_rank_agreement
+from harc.stats.intervals import pool_seeds
 
 
 class Evidence(BaseModel):
@@ -46,49 +50,61 @@ class ResultsView:
     confidence: float = 0.95
     families: Sequence[str] = ()
     family_seeds: Sequence[int] = ()
-    _outcomes: dict = field(default_factory=dict)
-    _geometries: dict = field(default_factory=dict)
-    _planes: dict = field(default_factory=dict)
+    _read: dict = field(default_factory=dict)
 
-    def outcomes(self, backbone: str, method: str) -> dict[int, list[Outcome]]:
+    def _remember(self, reader: Callable[..., dict], backbone: str, method: str) -> dict:
+        key = (reader, backbone, method)
+        if key not in self._read:
+            self._read[key] = reader(self.root, backbone, method, self.seeds)
+        return self._read[key]
+
+    def outcomes(self, backbone: str, method: str) -> dict[int, pd.DataFrame]:
         """Outcomes by seed."""
-        key = (backbone, method)
-        if key not in self._outcomes:
-            self._outcomes[key] = read_by_seed(self.root, backbone, method, self.seeds)
-        return self._outcomes[key]
+        return self._remember(read_by_seed, backbone, method)
 
     def geometries(self, backbone: str, method: str) -> dict[int, Geometry]:
         """Direction geometry by seed."""
-        key = (backbone, method)
-        if key not in self._geometries:
-            self._geometries[key] = read_geometries(self.root, backbone, method, self.seeds)
-        return self._geometries[key]
+        return self._remember(read_geometries, backbone, method)
 
     def planes(self, backbone: str, method: str) -> dict[int, Plane]:
         """Planes by seed; none of methods whose projections a committed study leaves out."""
-        key = (backbone, method)
-        if method not in DRAWN:
-            return {}
-        if key not in self._planes:
-            layout = Layout(self.root)
-            read = {seed: read_plane(layout.directions(backbone, method, seed)) for seed in self.seeds}
-            self._planes[key] = {seed: plane for seed, plane in read.items() if plane is not None}
-        return self._planes[key]
+        return self._remember(read_planes, backbone, method) if method in DRAWN else {}
 
     def split_seeds(self) -> "list[ResultsView]":
         """One view per seed."""
         return [ResultsView(self.root, self.backbones, [seed], self.confidence) for seed in self.seeds]
 
 
-def pool_seeds(estimates: Sequence[float], errors: Sequence[float], n: int, unit: str) -> Evidence | None:
-    """Mean over seeds; its error is the larger of the spread between seeds and the error within them."""
+def pool_evidence(estimates: Sequence[float], errors: Sequence[float], n: int, unit: str) -> Evidence | None:
+    """Mean over seeds, the seed as a random effect; an error that is NaN counts as none."""
     if not estimates or any(math.isnan(value) for value in estimates):
         return None
-    count = len(estimates)
-    within = math.sqrt(sum(0.0 if math.isnan(e) else e**2 for e in errors) / count / count)
-    between = float(np.std(estimates, ddof=1)) / math.sqrt(count) if count > 1 else 0.0
-    degrees = count - 1 if count > 1 else math.inf
-    mean = float(np.mean(estimates))
-    return Evidence(
-        estimate=mean, standard_error=max(within, between), degrees=degrees, n=n, unit=unit, seeds=count
-    )
+    pooled = pool_seeds(estimates, [0.0 if math.isnan(error) else error**2 for error in errors])
+    return Evidence(**pooled._asdict(), n=n, unit=unit, seeds=len(estimates))
+
+
+def read_family_profiles(view: ResultsView) -> dict[str, Float[np.ndarray, " _"]]:
+    """Prompt-side profile of every family's untreated model, mean over the families' seeds; none for absent ones."""
+    profiles = {}
+    for model in view.families:
+        found = view.geometries(model, BASE)
+        chosen = [found[seed].profiles["prompt"].cosine for seed in view.family_seeds if seed in found]
+        if chosen:
+            profiles[model] = np.mean(chosen, axis=0)
+    return profiles
+
+
+def estimate_agreement(profiles: Mapping[str, Float[np.ndarray, " _"]]) -> RankAgreement | None:
+    """Mean rank correlation of families' profiles by relative depth; None for fewer than three families."""
+    return estimate_rank_agreement([resample_depth(profile) for profile in profiles.values()])
+
+
+def list_seed_correlations(view: ResultsView) -> list[float]:
+    """Rank correlation of every two seeds of one backbone: what seeds alone leave of agreement."""
+    found = []
+    for backbone in view.backbones:
+        geometries = view.geometries(backbone, BASE).values()
+        profiles = [resample_depth(geometry.profiles["prompt"].cosine) for geometry in geometries]
+        if len(profiles) > 1:
+            found += correlate_ranks(profiles)[np.triu_indices(len(profiles), 1)].tolist()
+    return found

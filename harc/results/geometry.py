@@ -1,4 +1,4 @@
-"""Cosines between the directions of one model, per residual slot, with their bootstrap intervals."""
+"""Cosines between a model's directions per residual slot with their bootstrap intervals, and profiles by depth."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from harc.core.artifacts import BASE, Layout
+from harc.core.artifacts import BASE, DIRECTION_FILES, Layout
 from harc.core.files import read_json
 
 SIDES = ("prompt", "response")
@@ -15,6 +15,7 @@ ZERO = 1e-6  # product of lengths below which one of two unit directions is the 
 PAIRS = {"prompt": ("v_harm", "v_ref"), "response": ("v_harm_resp", "v_ref_resp")}
 # The bootstrap covers the prompt side only, as in the release.
 BOUNDS = {"prompt": ("bootstrap_cos.lo", "bootstrap_cos.hi"), "response": ()}
+GRID = 33  # relative depths at which profiles of different length are compared
 
 
 class Profile(NamedTuple):
@@ -56,7 +57,7 @@ def _read_profile(tensors: dict[str, np.ndarray], side: str) -> Profile:
 
 def read_geometry(folder: Path) -> Geometry | None:
     """Geometry of one model, or None if its directions were not measured in this profile."""
-    path, layers_path = folder / "directions.safetensors", folder / "layers.json"
+    path, layers_path = (folder / name for name in DIRECTION_FILES)
     if not path.is_file() or not layers_path.is_file():
         return None
     from harc.model.tensors import read_tensors
@@ -97,6 +98,8 @@ def mean_profile(profiles: Sequence[Profile]) -> Profile:
     return Profile(stack.mean(0), stack.min(0), stack.max(0))
 
 
-def standard_errors(profile: Profile, quantile: float = 1.959964) -> Float[np.ndarray, " slots"]:
-    """Standard error per slot from the width of the 95 % bootstrap interval; NaN where there is none."""
-    return (profile.high - profile.low) / (2 * quantile)
+def resample_depth(profile: Float[np.ndarray, " slots"]) -> Float[np.ndarray, " depths"]:
+    """A profile by relative depth, from 0 (embedding) to 1 (last block's output), over slots with a value."""
+    depth = np.linspace(0.0, 1.0, len(profile))
+    there = ~np.isnan(profile)
+    return np.interp(np.linspace(0.0, 1.0, GRID), depth[there], profile[there])

@@ -1,38 +1,26 @@
-"""Judged outcomes per prompt: reading them, and what counts as a hit in each suite."""
+"""Judged outcomes per prompt as data frames: reading them, what counts as a hit, and how answers ended."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
 
 from harc.core.artifacts import Layout
 from harc.core.csv_files import read_csv_rows
 from harc.core.errors import DataError
 from harc.judges.base import BLOCKED, LABELS, UNJUDGED, counts_as
 from harc.results.vocabulary import CONTRASTS, DIRECT, OVER_REFUSAL
-from harc.suites import registry as suites
-from harc.suites.records import list_states
+from harc.suites import registry as declared
+from harc.suites.records import is_blank, list_states
 
 VERDICTS = (*LABELS, BLOCKED)
-REQUIRED = ("suite", "id", "label")
-
-MEANS = {mean.name: suites.list_suites(mean.family) for mean in suites.MEANS}
-
-
-class Outcome(NamedTuple):
-    """One judged answer: its prompt, what was asked for, the first judge's verdict, how it ended, if it is empty.
-
-    Prompts with one `unit` are attempts at one thing, of which any may succeed; units with one `goal` ask for
-    the same and are not independent.
-    """
-
-    suite: str
-    id: str
-    unit: str
-    goal: str
-    label: str
-    finish_reason: str = ""
-    empty: bool = False
+MEANS = {mean.name: declared.list_suites(mean.family) for mean in declared.MEANS}
+SHARES = ("garbled", BLOCKED, UNJUDGED, "cut", "empty")
+"""What the tables give beside every rate, over all answers to its suites."""
+Unit = tuple[str, str, int]
+ByExamples = dict[int, pd.DataFrame]
 
 
 def list_suites(metric: str) -> tuple[str, ...]:
@@ -49,21 +37,39 @@ def is_hit(suite: str, label: str) -> bool:
     return counts_as(label, "refused" if refusals else "correct")
 
 
-def _read_rows(path: Path) -> list[dict[str, str]]:
+def make_outcomes(rows: Iterable[Mapping[str, str]]) -> pd.DataFrame:
+    """Outcomes by the deciding judge, a row per answer, from rows of a table of outcomes.
+
+    Columns: `suite`, `id`, `unit`, `goal`, `label`, `hit` (NaN where unjudged), and one for each of SHARES, whether the
+    answer is so. Answers with one `unit` are attempts at one thing, of which any may succeed; units with one `goal` ask
+    for the same and are not independent. Tables made before there was a column `empty` say nothing of that.
+    """
+    records = []
+    for row in rows:
+        suite, label, unit = row["suite"], row["label"], row.get("unit") or row["id"]
+        states = {label, *list_states(row.get("finish_reason") or "", empty=bool(row.get("empty")))}
+        hit = np.nan if label == UNJUDGED else float(is_hit(suite, label))
+        held = (name in states for name in SHARES)
+        records.append((suite, row["id"], unit, row.get("goal") or unit, label, hit, *held))
+    frame = pd.DataFrame(records, columns=["suite", "id", "unit", "goal", "label", "hit", *SHARES])
+    return frame.astype(dict.fromkeys(SHARES, bool))
+
+
+def _read_table(path: Path, required: Sequence[str], step: str) -> list[dict[str, str]]:
     columns, rows = read_csv_rows(path)
-    missing = [column for column in REQUIRED if column not in columns]
+    missing = [column for column in required if column not in columns]
     if missing:
         raise DataError(
             str(path),
-            expected=f"the columns {', '.join(REQUIRED)}",
+            expected=f"the columns {', '.join(required)}",
             found=f"no {', '.join(missing)}",
-            fix="run the evaluation of this method again",
+            fix=f"run the {step} of this method again",
         )
     return rows
 
 
-def read_outcomes(path: Path) -> list[Outcome] | None:
-    """Outcomes of one model, or None if there are none (the method is not part of this profile).
+def read_outcomes(path: Path) -> pd.DataFrame | None:
+    """Outcomes of one model (not to be changed), or None if there are none (it is not part of this profile).
 
     Raises:
         DataError: if columns are missing or a verdict is unknown.
@@ -71,87 +77,94 @@ def read_outcomes(path: Path) -> list[Outcome] | None:
     if not path.is_file():
         return None
     found = path.stat()
-    return list(_read_version(path, found.st_ino, found.st_mtime_ns, found.st_size))
+    return _read_version(path, found.st_ino, found.st_mtime_ns, found.st_size)
 
 
 @lru_cache(maxsize=512)
-def _read_version(path: Path, _file: int, _changed: int, _size: int) -> tuple[Outcome, ...]:
+def _read_version(path: Path, _file: int, _changed: int, _size: int) -> pd.DataFrame:
     """Outcomes of one version of a file: a dozen tables ask for the same ones."""
-    outcomes = []
-    for number, row in enumerate(_read_rows(path), start=2):
-        if row["label"] not in (*VERDICTS, UNJUDGED):
-            raise DataError(
-                f"{path}:{number}",
-                expected=f"a verdict among {', '.join(VERDICTS)}",
-                found=repr(row["label"]),
-                fix="run the evaluation of this method again",
-            )
-        outcomes.append(make_outcome(row))
-    return tuple(outcomes)
-
-
-def make_outcome(row: Mapping[str, str]) -> Outcome:
-    """A row of a table of outcomes; tables made before there was a column `empty` say nothing of that."""
-    unit = row.get("unit") or row["id"]
-    ended = row.get("finish_reason") or ""
-    goal = row.get("goal") or unit
-    return Outcome(row["suite"], row["id"], unit, goal, row["label"], ended, bool(row.get("empty")))
-
-
-def list_outcome_files(
-    results_root: Path, backbones: Sequence[str], methods: Sequence[str], seeds: Sequence[int]
-) -> list[Path]:
-    """Every outcome file of the given models."""
-    layout = Layout(results_root)
-    return [
-        layout.scores(backbone, method, seed) / "outcomes.csv"
-        for backbone in backbones
-        for method in methods
-        for seed in seeds
-    ]
+    outcomes = make_outcomes(_read_table(path, ("suite", "id", "label"), "evaluation"))
+    unknown = outcomes[~outcomes["label"].isin((*VERDICTS, UNJUDGED))]
+    if len(unknown):
+        raise DataError(
+            f"{path}:{unknown.index[0] + 2}",
+            expected=f"a verdict among {', '.join(VERDICTS)}",
+            found=repr(unknown["label"].iloc[0]),
+            fix="run the evaluation of this method again",
+        )
+    return merge_units(outcomes)
 
 
 def read_by_seed(
     results_root: Path, backbone: str, method: str, seeds: Sequence[int]
-) -> dict[int, list[Outcome]]:
-    """Outcomes of one method on one backbone by seed; seeds without results are left out."""
+) -> dict[int, pd.DataFrame]:
+    """Outcomes of one method on one backbone by seed, one per unit; seeds without results are left out."""
     layout = Layout(results_root)
     read = {seed: read_outcomes(layout.scores(backbone, method, seed) / "outcomes.csv") for seed in seeds}
-    return {seed: merge_units(outcomes) for seed, outcomes in read.items() if outcomes}
+    return {seed: outcomes for seed, outcomes in read.items() if outcomes is not None and len(outcomes)}
 
 
-def merge_units(outcomes: Iterable[Outcome]) -> list[Outcome]:
+def merge_units(outcomes: pd.DataFrame) -> pd.DataFrame:
     """One outcome per unit, named after it: several attempts count once, by the best of them for the attacker.
 
     In over-refusal suites the label that wins is a refusal, elsewhere an answer, as the scores count them. Where none
     wins, one attempt that was not judged leaves the unit unjudged.
     """
-    merged: dict[tuple[str, str], Outcome] = {}
-    for outcome in outcomes:
-        key = (outcome.suite, outcome.unit)
-        counted = ("refused", BLOCKED) if outcome.suite in OVER_REFUSAL else ("correct",)
-        held = merged[key].label if key in merged else None
-        if held is None or outcome.label in counted or (outcome.label == UNJUDGED and held not in counted):
-            merged[key] = outcome._replace(id=outcome.unit)
-    return list(merged.values())
+    named = outcomes.assign(id=outcomes["unit"])
+    if not named.duplicated(["suite", "unit"]).any():
+        return named
+    refusals = named["suite"].isin(OVER_REFUSAL)
+    wins = np.where(refusals, named["label"].isin(("refused", BLOCKED)), named["label"] == "correct")
+    # Of attempts that win, or are unjudged, the last is kept, else the first.
+    rank = np.select([wins, named["label"] == UNJUDGED], [2, 1], 0)
+    place = np.where(rank > 0, np.arange(len(named)), -np.arange(len(named)))
+    best = named.assign(rank=rank, place=place).sort_values(["rank", "place"])
+    best = best.drop_duplicates(["suite", "unit"], keep="last").set_index(["suite", "unit"], drop=False)
+    first = pd.MultiIndex.from_frame(named[["suite", "unit"]].drop_duplicates())
+    return best.loc[first].reset_index(drop=True)[list(outcomes)]
 
 
-def select_suites(outcomes: Iterable[Outcome], suites: Sequence[str]) -> list[Outcome]:
+def select_suites(outcomes: pd.DataFrame, suites: Sequence[str]) -> pd.DataFrame:
     """The judged outcomes of the given suites, in file order."""
-    wanted = set(suites)
-    return [outcome for outcome in outcomes if outcome.suite in wanted and outcome.label != UNJUDGED]
+    return outcomes[outcomes["suite"].isin(suites) & ~outcomes[UNJUDGED]]
 
 
-def count_unjudged(outcomes: Iterable[Outcome], suites: Sequence[str]) -> int:
+def count_unjudged(outcomes: pd.DataFrame, suites: Sequence[str]) -> int:
     """How many outcomes of the given suites no judge's answer could be read for."""
-    return sum(outcome.suite in suites and outcome.label == UNJUDGED for outcome in outcomes)
+    return int((outcomes["suite"].isin(suites) & outcomes[UNJUDGED]).sum())
 
 
-SHARES = ("garbled", BLOCKED, UNJUDGED, "cut", "empty")
-"""What the tables give beside every rate, over all answers to its suites."""
-
-
-def share_states(outcomes: Sequence[Outcome]) -> tuple[float, ...]:
+def share_states(outcomes: pd.DataFrame) -> tuple[float, ...]:
     """The shares of SHARES among outcomes, of which there is at least one."""
-    held = [{o.label, *list_states(o.finish_reason, empty=o.empty)} for o in outcomes]
-    return tuple(sum(name in states for states in held) / len(held) for name in SHARES)
+    return tuple(map(float, outcomes[list(SHARES)].mean()))
+
+
+def read_finetuning(results_root: Path, backbone: str, method: str, seed: int) -> ByExamples:
+    """Outcomes of one model by number of harmful examples; empty where the profile does not fine-tune it.
+
+    Raises:
+        DataError: if a column is missing.
+    """
+    path = Layout(results_root).finetuning(backbone, method, seed) / "answers.csv"
+    if not path.is_file():
+        return {}
+    found: dict[int, list[dict]] = {}
+    for row in _read_table(path, ("examples", "suite", "id", "label"), "fine-tuning"):
+        answer = {**row, "empty": "1" if is_blank(row.get("response", "-")) else ""}
+        found.setdefault(int(row["examples"]), []).append(answer)
+    return {examples: merge_units(make_outcomes(found[examples])) for examples in sorted(found)}
+
+
+def read_judged(results_root: Path, units: Iterable[Unit]) -> Iterator[tuple[Unit, list[dict[str, str]]]]:
+    """(backbone, method, seed) and the rows of its outcomes by every judge; units without results are left out."""
+    layout = Layout(results_root)
+    for unit in units:
+        path = layout.scores(*unit) / "outcomes.csv"
+        if path.is_file():
+            yield unit, read_csv_rows(path)[1]
+
+
+def list_judges(rows: Sequence[dict[str, str]]) -> tuple[str, ...]:
+    """The judges whose labels stand in outcomes, in their order."""
+    prefix = "label_"
+    return tuple(name.removeprefix(prefix) for name in (rows[0] if rows else ()) if name.startswith(prefix))

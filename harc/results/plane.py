@@ -1,4 +1,4 @@
-"""The harmfulness-refusal plane: prompts and responses as points, classes as ellipses, separability."""
+"""The harmfulness-refusal plane: prompts and responses as points, classes as ellipses, answers token by token."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from harc.core.artifacts import BASE
+from harc.core.artifacts import BASE, PROJECTION_FILES, TRAJECTORY_FILES, Layout
+from harc.core.errors import DataError
 from harc.core.files import read_jsonl
 from harc.settings.analysis import AnalysisSettings
 
@@ -16,6 +17,7 @@ DRAWN = (BASE, AFTER)
 """Methods whose planes tables, figures and claims read; a committed study keeps the projections of no others."""
 # side: (harmfulness, refusal); the prompt's harm is read at t_inst, its refusal at t_post (arXiv 2607.00572)
 COORDINATES = {"prompt": ("inst_harm", "post_ref"), "response": ("resp_harm", "resp_ref")}
+AXES = {"harm": "token_harm", "refusal": "token_ref"}  # of answers token by token
 
 
 class Plane(NamedTuple):
@@ -40,64 +42,11 @@ class Plane(NamedTuple):
         return (self.harm if axis == "harm" else self.refusal)[side]
 
 
-class Area(NamedTuple):
-    """Area under the ROC curve with its interval and the two class sizes."""
-
-    estimate: float
-    low: float
-    high: float
-    positives: int
-    negatives: int
-
-
 def choose_slot(settings: AnalysisSettings, selected: Sequence[int], slots: int) -> int:
     """The slot shown: the one set, else the lowest selected one, else the middle; never past the last."""
     if settings.plane_slot is not None:
         return min(settings.plane_slot, slots - 1)
     return min(selected) if selected else slots // 2
-
-
-def measure_area(
-    positives: Float[np.ndarray, " positives"], negatives: Float[np.ndarray, " negatives"]
-) -> float:
-    """Probability that a positive lies above a negative, ties counted half (Mann and Whitney, 1947)."""
-    return float(share_below(positives, negatives).mean())
-
-
-def share_below(
-    values: Float[np.ndarray, " values"], others: Float[np.ndarray, " others"]
-) -> Float[np.ndarray, " values"]:
-    """For each value, the share of the others below it, ties counted half."""
-    order = np.sort(others)
-    below = np.searchsorted(order, values, side="left")
-    return (below + np.searchsorted(order, values, side="right")) / (2 * len(order))
-
-
-def estimate_area(
-    positives: Float[np.ndarray, " positives"],
-    negatives: Float[np.ndarray, " negatives"],
-    confidence: float = 0.95,
-) -> Area | None:
-    """Area with DeLong's interval on the logit scale (Biometrics 44:837, 1988); None below two points.
-
-    A perfect area has no spread; its bound then comes from the rule of three on the smaller class.
-    """
-    positives, negatives = (values[~np.isnan(values)] for values in (positives, negatives))
-    if min(len(positives), len(negatives)) < 2:
-        return None
-    from scipy.stats import norm
-
-    area = measure_area(positives, negatives)
-    if area in (0.0, 1.0):
-        reach = min(1.0, -np.log(1 - confidence) / min(len(positives), len(negatives)))
-        low, high = (max(0.0, 1 - reach), 1.0) if area == 1.0 else (0.0, reach)
-        return Area(area, low, high, len(positives), len(negatives))
-    wins, losses = share_below(positives, negatives), share_below(negatives, positives)
-    variance = wins.var(ddof=1) / len(wins) + losses.var(ddof=1) / len(losses)
-    half = norm.ppf(0.5 + confidence / 2) * np.sqrt(variance) / (area * (1 - area))
-    logit = np.log(area / (1 - area))
-    low, high = (float(1 / (1 + np.exp(-(logit + sign * half)))) for sign in (-1, 1))
-    return Area(area, low, high, len(positives), len(negatives))
 
 
 def fit_ellipse(
@@ -118,7 +67,7 @@ def fit_ellipse(
 
 def read_plane(folder: Path) -> Plane | None:
     """Points of one model, or None if its projections were not measured in this profile."""
-    path, rows_path = folder / "projections.safetensors", folder / "projections.jsonl"
+    path, rows_path = (folder / name for name in PROJECTION_FILES)
     if not path.is_file() or not rows_path.is_file():
         return None
     from harc.model.tensors import read_tensors
@@ -130,3 +79,51 @@ def read_plane(folder: Path) -> Plane | None:
         {side: tensors[refusal] for side, (_, refusal) in COORDINATES.items()},
         read_jsonl(rows_path, ("id", "suite")),
     )
+
+
+def read_planes(results_root: Path, backbone: str, method: str, seeds: Sequence[int]) -> dict[int, Plane]:
+    """Planes by seed; seeds without projections are left out."""
+    layout = Layout(results_root)
+    read = {seed: read_plane(layout.directions(backbone, method, seed)) for seed in seeds}
+    return {seed: plane for seed, plane in read.items() if plane is not None}
+
+
+class Trajectories(NamedTuple):
+    """Cosines of one model's answers, (answer, token, slot) by axis, NaN past an answer's end, and their classes."""
+
+    cosines: dict[str, Float[np.ndarray, "answers tokens slots"]]
+    classes: list[str]
+
+    @property
+    def slots(self) -> int:
+        """Number of slots."""
+        return self.cosines["harm"].shape[2]
+
+    def select(self, name: str, axis: str, slot: int) -> Float[np.ndarray, "answers tokens"]:
+        """Answers of a class at one slot."""
+        chosen = np.array([held == name for held in self.classes], dtype=bool)
+        return self.cosines[axis][chosen, :, slot]
+
+
+def read_trajectories(folder: Path) -> Trajectories | None:
+    """Answers of one model token by token, or None if the profile does not trace it.
+
+    Raises:
+        DataError: if the two files do not belong together.
+    """
+    path, rows_path = (folder / name for name in TRAJECTORY_FILES)
+    if not path.is_file() or not rows_path.is_file():
+        return None
+    from harc.model.tensors import read_tensors
+
+    tensors = read_tensors(path, framework="np", finite=False)
+    classes = [row["class"] for row in read_jsonl(rows_path, ("id", "class"))]
+    cosines = {axis: tensors[name].astype(np.float64) for axis, name in AXES.items()}
+    if len(cosines["harm"]) != len(classes):
+        raise DataError(
+            str(rows_path),
+            expected=f"{len(cosines['harm'])} answers",
+            found=str(len(classes)),
+            fix="run the step trace_responses again",
+        )
+    return Trajectories(cosines, classes)

@@ -71,10 +71,6 @@ class EvaluationSettings(Settings):
         32, ge=1, description="Response tokens averaged in a projection; window of microsoft/HARC@c3565e5."
     )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Coverage of every interval; share.")
-    bootstrap_resamples: int = Field(
-        2000, ge=100, description="Bootstrap resamples behind intervals of means and paired differences."
-    )
-    bootstrap_seed: int = Field(0, ge=0, description="Seed of the bootstrap, so that intervals repeat.")
     power: float = Field(
         0.8, gt=0.5, lt=1, description="Power at which the minimum detectable effect is computed; share."
     )

@@ -1,1 +1,1 @@
-"""The intervals and tests of the project."""
+"""The only intervals and tests of the project, on data frames of outcomes; nothing here knows suites or methods."""

@@ -1,52 +1,125 @@
-"""Agreement between the judges of one run: Cohen's kappa over the answers that both of a pair judged."""
+"""Agreement: of two raters on labels, and of several profiles on an order."""
 
-from collections.abc import Sequence
-from itertools import combinations
+import math
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
 
-from harc.judges.base import BLOCKED, UNJUDGED
-from harc.judges.registry import LABELS_OF
-from harc.stats.statistics import cohens_kappa
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
 
-KINDS = {"kappa": None, "kappa_refused": "refused", "kappa_correct": "correct"}
-"""What is compared: all labels, or whether an answer got the one named."""
+from harc.stats.intervals import Interval, Pooled, draw_clusters, percentile_interval
 
 
-def list_comparisons(judges: Sequence[str]) -> list[tuple[str, str, str]]:
-    """(kind, judge, judge) for every pair and every kind that both can tell.
+def _count_labels(
+    first: Sequence[Hashable], second: Sequence[Hashable], clusters: Sequence[Hashable]
+) -> Float[np.ndarray, "clusters labels labels"]:
+    """How often each pair of labels occurs, by cluster.
 
-    All labels are compared only where both judges know the same ones; a yes-or-no judge of harm is compared with the
-    others on harm alone.
+    Raises:
+        ValueError: if the lengths differ or are 0.
     """
-    found = []
-    for first, second in combinations(judges, 2):
-        for kind, label in KINDS.items():
-            if label is None:
-                able = set(LABELS_OF[first]) == set(LABELS_OF[second])
-            else:
-                able = label in LABELS_OF[first] and label in LABELS_OF[second]
-            if able:
-                found.append((kind, first, second))
-    return found
+    if len(first) != len(second) or not len(first):
+        raise ValueError(f"two raters need equally many labels, found {len(first)} and {len(second)}")
+    codes, names = pd.factorize(pd.Series([*first, *second]))
+    place, groups = pd.factorize(pd.Series(list(clusters)))
+    tables = np.zeros((len(groups), len(names), len(names)))
+    np.add.at(tables, (place, codes[: len(first)], codes[len(first) :]), 1)
+    return tables
 
 
-def pair_labels(outcomes: Sequence[dict], kind: str, first: str, second: str) -> tuple[list, list]:
-    """What two judges said of the answers that both judged, for one kind of comparison; blocks are no judge's word."""
-    label = KINDS[kind]
-    pairs = [(outcome[f"label_{first}"], outcome[f"label_{second}"]) for outcome in outcomes]
-    pairs = [pair for pair in pairs if not {UNJUDGED, BLOCKED} & set(pair)]
-    if label is not None:
-        pairs = [(ours == label, theirs == label) for ours, theirs in pairs]
-    return [ours for ours, _ in pairs], [theirs for _, theirs in pairs]
+def _find_kappa(tables: Float[np.ndarray, "tables labels labels"]) -> Float[np.ndarray, " tables"]:
+    """Kappa of each table of counts; NaN where chance agreement is 1."""
+    total = tables.sum(axis=(1, 2))
+    observed = np.trace(tables, axis1=1, axis2=2) / total
+    chance = (tables.sum(axis=2) * tables.sum(axis=1)).sum(axis=1) / total**2
+    with np.errstate(invalid="ignore"):
+        return (observed - chance) / np.where(chance < 1, 1 - chance, np.nan)
 
 
-def score_agreement(outcomes: Sequence[dict], judges: Sequence[str]) -> list[dict]:
-    """Rows of scores.csv: kappa of every pair of judges, and how often the two agree."""
-    rows = []
-    for kind, first, second in list_comparisons(judges):
-        ours, theirs = pair_labels(outcomes, kind, first, second)
-        row = {"suite": "agreement", "metric": f"{kind}_{first}_{second}", "unit": "answer", "n": len(ours)}
-        if ours:
-            agreed = sum(a == b for a, b in zip(ours, theirs, strict=True))
-            row |= {"successes": agreed, "rate": cohens_kappa(ours, theirs)}
-        rows.append({**row, "interval": "none"})
-    return rows
+def cohens_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float:
+    """Chance-corrected agreement of two raters (Cohen, Educ. Psychol. Meas. 20:37, 1960).
+
+    Returns:
+        Kappa; NaN where both raters always give one and the same label, since chance agreement is then 1.
+
+    Raises:
+        ValueError: if the lengths differ or are 0.
+    """
+    return float(_find_kappa(_count_labels(first, second, [0] * len(first)))[0])
+
+
+def kappa_interval(
+    first: Sequence[Hashable],
+    second: Sequence[Hashable],
+    clusters: Sequence[Hashable] | None = None,
+    *,
+    resamples: int,
+    seed: int,
+    confidence: float = 0.95,
+) -> Interval:
+    """Cohen's kappa of two raters with a percentile bootstrap over what they rated.
+
+    Args:
+        first: labels of one rater.
+        second: labels of the other.
+        clusters: what is drawn together, as answers of several methods to one prompt; each label alone by default.
+        resamples: draws.
+        seed: of the draws.
+        confidence: coverage.
+
+    Returns:
+        NaN for whatever is not defined: the estimate where both raters always give one label, the bounds where
+        that is so in every draw.
+
+    Raises:
+        ValueError: if the lengths differ or are 0.
+    """
+    tables = _count_labels(first, second, range(len(first)) if clusters is None else clusters)
+    estimate = float(_find_kappa(tables.sum(axis=0, keepdims=True))[0])
+    weights = draw_clusters(len(tables), resamples, seed)
+    drawn = _find_kappa(np.einsum("rc,cij->rij", weights, tables))
+    drawn = drawn[~np.isnan(drawn)]
+    if not len(drawn):
+        return Interval(estimate, math.nan, math.nan)
+    return percentile_interval(estimate, drawn, confidence)
+
+
+class RankAgreement(NamedTuple):
+    """Mean rank correlation over all pairs of profiles, its standard error over profiles, and the pairs' own values."""
+
+    estimate: float
+    standard_error: float
+    degrees: int
+    pairs: Float[np.ndarray, "profiles profiles"]
+
+    def interval(self, confidence: float = 0.95) -> Interval:
+        """Student's interval of the mean correlation, cut to what a correlation can be."""
+        return Pooled(*self[:3]).interval(confidence).clip(-1.0, 1.0)
+
+
+def correlate_ranks(
+    profiles: Sequence[Float[np.ndarray, " depths"]],
+) -> Float[np.ndarray, "profiles profiles"]:
+    """Spearman's correlation of every two profiles; NaN where one is constant."""
+    return pd.DataFrame(dict(enumerate(profiles))).corr(method="spearman").to_numpy()
+
+
+def mean_of_pairs(pairs: Float[np.ndarray, "profiles profiles"]) -> float:
+    """Mean above the diagonal."""
+    return float(pairs[np.triu_indices(len(pairs), 1)].mean())
+
+
+def estimate_rank_agreement(profiles: Sequence[Float[np.ndarray, " depths"]]) -> RankAgreement | None:
+    """Mean rank correlation over pairs, with the jackknife over profiles; None for fewer than three.
+
+    Profiles are the sample: each is left out in turn, so that the interval speaks of a further one. Pairs share
+    profiles, and the points of one profile are no independent draws, so that neither can be.
+    """
+    if len(profiles) < 3:
+        return None
+    pairs = correlate_ranks(profiles)
+    count = len(pairs)
+    without = [mean_of_pairs(np.delete(np.delete(pairs, index, 0), index, 1)) for index in range(count)]
+    error = math.sqrt((count - 1) * np.var(without))
+    return RankAgreement(mean_of_pairs(pairs), error, count - 1, pairs)

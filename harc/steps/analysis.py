@@ -30,7 +30,7 @@ def select_everything(job: Job) -> dict:
 def list_table_inputs(job: Job) -> list[Path]:
     """Scores, geometry, training logs, of arms too; fine-tunings; acceptance; what is committed; the guard's table."""
     from harc.results.plane import DRAWN
-    from harc.results.tuning_points import locate_tuned
+    from harc.results.readings import locate_tuned
     from harc.results.view import CALIBRATION, CLAIMS, PUBLISHED
 
     layout, profile = job.layout, job.profile

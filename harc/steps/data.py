@@ -102,8 +102,8 @@ def run_check_contamination(job: Job) -> None:
     Raises:
         DataError: for a prompt of a held-out split in an earlier one.
     """
+    from harc.core.csv_files import write_csv
     from harc.data.contamination import compare_splits, find_leaks, raise_leak
-    from harc.evaluation.score import write_csv
 
     files, settings = list_splits(job), job.profile.contamination
     names = list(files)

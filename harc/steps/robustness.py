@@ -105,10 +105,10 @@ def select_finetunings(job: Job) -> dict:
 
 def run_finetune_harmful(job: Job) -> None:
     """Fine-tune on more and more harmful answers and ask each time; parts finished before a kill are kept."""
+    from harc.core.csv_files import write_csv
     from harc.core.files import read_jsonl
     from harc.evaluation.bench import Bench
     from harc.evaluation.finetuning import ANSWER_COLUMNS, RUN_COLUMNS, run_finetunings
-    from harc.evaluation.score import write_csv
     from harc.steps.models import find_model
 
     bench = Bench(

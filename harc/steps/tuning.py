@@ -67,8 +67,8 @@ def list_grid_inputs(job: Job) -> list[Path]:
 
 def run_tune_method(job: Job) -> None:
     """Try the points of a method on one backbone on development prompts; those finished before a kill are kept."""
+    from harc.core.csv_files import write_csv
     from harc.evaluation.bench import Bench
-    from harc.evaluation.score import write_csv
     from harc.evaluation.tuning import COLUMNS, run_grid
     from harc.steps.models import find_model
 
@@ -128,8 +128,8 @@ def run_choose_point(job: Job) -> None:
     """Choose over all backbones and seeds that were tried, and write the choice with all candidates."""
     from dataclasses import asdict
 
+    from harc.core.csv_files import read_csv
     from harc.core.files import write_json
-    from harc.evaluation.score import read_csv
     from harc.evaluation.tuning import choose_point, judge_points
 
     own, base = (
@@ -168,8 +168,8 @@ def list_collected_files(job: Job) -> list[Path]:
 
 def run_collect_points(job: Job) -> None:
     """Write all points of all methods in one table, and the chosen settings as a part of a profile."""
+    from harc.core.csv_files import read_csv, write_csv
     from harc.core.files import read_json, write_text
-    from harc.evaluation.score import read_csv, write_csv
     from harc.evaluation.tuning import COLUMNS, format_tuned
 
     tuned, points = list_collected_files(job)

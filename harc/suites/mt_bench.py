@@ -10,13 +10,13 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
 from harc.core.errors import DataError
 from harc.core.files import read_jsonl, sha256_text
 from harc.model.endpoints.base import ChatEndpoint
 from harc.model.generation import Sampling, answer_prompts
+from harc.stats.rates import estimate_score
 
 TEMPERATURES = {
     "writing": 0.7, "roleplay": 0.7, "extraction": 0.0, "math": 0.0, "coding": 0.0, "reasoning": 0.0, "stem": 0.1,
@@ -232,16 +232,10 @@ def summarize_grades(groups: Sequence[Sequence[float]], unread: int) -> dict[str
     grades = [grade for group in groups for grade in group]
     if not grades:
         return {"n": 0, "unjudged": unread}
-    centre = mean(grades)
-    # Ratio estimator: residuals summed by question, so that a question's two answers count as one observation.
-    residuals = [sum(grade - centre for grade in group) for group in groups]
-    error = math.nan
-    if len(groups) > 1:
-        error = stdev(residuals) * math.sqrt(len(groups)) / len(grades)
-    return {
-        "n": len(grades), "unjudged": unread, "mean": centre, "stderr": error,
-        "ci_low": max(1.0, centre - 1.96 * error), "ci_high": min(10.0, centre + 1.96 * error),
-    }  # fmt: skip
+    found = estimate_score(groups)
+    mean, low, high = found.interval().clip(1.0, 10.0)
+    figures = {"mean": mean, "stderr": found.standard_error, "ci_low": low, "ci_high": high}
+    return {"n": len(grades), "unjudged": unread, **figures}
 
 
 def score_mt_bench(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

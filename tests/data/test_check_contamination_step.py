@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from harc.core.csv_files import read_csv
 from harc.core.errors import DataError
 from harc.core.files import read_jsonl, write_jsonl
-from harc.evaluation.score import read_csv
 from harc.settings.profile import load_profile
 from harc.steps.commands import create_job
 from harc.steps.data import HELD_OUT, list_splits

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from harc.core.csv_files import read_csv
 from harc.core.errors import DataError
 from harc.core.files import write_jsonl
 from harc.data.contamination import (
@@ -14,7 +15,6 @@ from harc.data.contamination import (
     measure_similarity,
     normalise_text,
 )
-from harc.evaluation.score import read_csv
 from harc.settings.contamination import ContaminationSettings
 
 SETTINGS = ContaminationSettings()

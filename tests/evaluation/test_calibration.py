@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from harc.core.csv_files import format_value
 from harc.core.errors import DataError
 from harc.evaluation import calibrate_gibberish as gibberish
 from harc.evaluation import calibrate_over_refusal as over_refusal
 from harc.evaluation import calibrate_release_overlap as release_overlap
 from harc.evaluation.calibrate_over_refusal import COLUMNS as OVER_REFUSAL
 from harc.evaluation.calibrate_over_refusal import check_source, find_revision
-from harc.evaluation.score import format_value
 from harc.judges.base import Answer, Verdict
 from harc.judges.registry import RULE_JUDGES, make_judges
 

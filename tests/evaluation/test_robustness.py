@@ -7,13 +7,13 @@ import pytest
 from tiny_chat import REFUSAL, save_tiny_chat
 
 from harc.audit.records import check_finetuning
+from harc.core.csv_files import read_csv, write_csv
 from harc.core.errors import DataError
 from harc.core.files import write_json, write_jsonl
 from harc.core.finished import KeyedStore
 from harc.evaluation import finetuning
 from harc.evaluation.bench import Bench
 from harc.evaluation.finetuning import ANSWER_COLUMNS, choose_rows, run_finetunings
-from harc.evaluation.score import read_csv, write_csv
 from harc.model.handle import ModelHandle
 from harc.settings.evaluation import EvaluationSettings
 from harc.settings.profile import Profile, load_profile

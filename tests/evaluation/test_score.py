@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from harc.core.csv_files import read_csv
 from harc.core.errors import DataError
 from harc.core.files import write_jsonl, write_text
 from harc.evaluation.outcomes import load_outcomes
-from harc.evaluation.score import SCORE_COLUMNS, read_csv, score_generations
+from harc.evaluation.score import SCORE_COLUMNS, score_generations
 from harc.judges.registry import LABELS_OF
 from harc.settings.evaluation import EvaluationSettings
 from harc.suites.registry import ALL_SUITES, METHOD_SUITES, main_metric
 
-SETTINGS = EvaluationSettings(bootstrap_resamples=200)
+SETTINGS = EvaluationSettings()
 
 
 def make_record(suite: str, number: int, label: str, *, unit: str | None = None, attack=None) -> dict:
@@ -104,7 +105,7 @@ def test_scores_are_a_pure_function_of_generations(tmp_path):
 
 def test_a_mean_over_missing_suites_is_not_given(tmp_path):
     suites = ("pair", "pap", "scary_safe")
-    settings = EvaluationSettings(suites=suites, bootstrap_resamples=200)
+    settings = EvaluationSettings(suites=suites)
     write_suites(tmp_path, {}, suites)
     score_generations(tmp_path, tmp_path, settings)
     assert not [row for row in read_csv(tmp_path / "scores.csv") if row["suite"].startswith("mean_")]
@@ -178,7 +179,6 @@ def test_a_blocked_answer_is_a_full_refusal(tmp_path):
     settings = EvaluationSettings(
         suites=("scary_safe",),
         judges=("refusal_rubric", "string_rules"),
-        bootstrap_resamples=200,
         judge_endpoint={"kind": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1"},
     )
     score_generations(tmp_path, tmp_path, settings)
@@ -218,9 +218,7 @@ def judge_all(record: dict, **verdicts: dict) -> dict:
 
 
 def test_an_unjudged_answer_is_counted_and_in_no_rate(tmp_path):
-    settings = EvaluationSettings(
-        suites=("direct", "pap"), judges=("strongreject", "string_rules"), bootstrap_resamples=200
-    )
+    settings = EvaluationSettings(suites=("direct", "pap"), judges=("strongreject", "string_rules"))
     labels = ["correct", "unjudged", "refused", "garbled"]
     for suite in settings.suites:
         rows = [
@@ -247,9 +245,7 @@ def test_an_unjudged_answer_is_counted_and_in_no_rate(tmp_path):
 
 
 def test_a_unit_is_unjudged_where_no_attempt_succeeded_and_one_was_not_judged(tmp_path):
-    settings = EvaluationSettings(
-        suites=("pap",), judges=("strongreject", "string_rules"), bootstrap_resamples=200
-    )
+    settings = EvaluationSettings(suites=("pap",), judges=("strongreject", "string_rules"))
     rows = [
         judge_all(
             make_record("pap", n, "refused", unit="g"),
@@ -269,7 +265,6 @@ def test_each_rate_is_decided_by_the_first_judge_that_can_tell_it(tmp_path):
     settings = EvaluationSettings(
         suites=("direct", "scary_safe"),
         judges=("harmbench_rubric", "refusal_rubric"),
-        bootstrap_resamples=200,
     )
     own = ["full_refusal", "partial_refusal", "full_compliance", "full_compliance"]
     for suite in settings.suites:
@@ -296,7 +291,6 @@ def test_subsets_are_rates_over_rows_of_any_suite_asked_once(tmp_path):
     settings = EvaluationSettings(
         suites=("scary_safe", "unsafe_contrasts"),
         judges=("string_xstest", "string_rules"),
-        bootstrap_resamples=200,
     )
     members = {
         "scary_safe": [("refused", ["all", "unseen"]), ("correct", ["all", "release"])],
@@ -336,7 +330,7 @@ def test_blocks_are_refusals_and_every_state_of_answers_has_its_share(tmp_path):
     write_jsonl(tmp_path / "pair.jsonl", records)
     refusals = [dict(record, suite="scary_safe", id=f"s{n}") for n, record in enumerate(records)]
     write_jsonl(tmp_path / "scary_safe.jsonl", refusals)
-    settings = EvaluationSettings(suites=("pair", "scary_safe"), bootstrap_resamples=200)
+    settings = EvaluationSettings(suites=("pair", "scary_safe"))
     score_generations(tmp_path, tmp_path, settings)
     rows = read_csv(tmp_path / "scores.csv")
     assert (find(rows, "pair", "asr")["successes"], find(rows, "pair", "asr")["n"]) == (1, 3)

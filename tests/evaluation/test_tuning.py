@@ -9,10 +9,10 @@ import yaml
 from safetensors.torch import load_file
 from tiny_chat import REFUSAL, save_tiny_chat
 
+from harc.core.csv_files import read_csv
 from harc.core.errors import ArtifactError, ConfigError
 from harc.core.files import write_json, write_jsonl
 from harc.evaluation.bench import Bench
-from harc.evaluation.score import read_csv
 from harc.evaluation.tuning import (
     BASE_POINT,
     SUITES,

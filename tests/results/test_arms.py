@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from fixtures.results_tree import ARMS, BACKBONES, METHODS, make_results_tree, view_tree
 
-from harc.results.arms import measure_arms
 from harc.results.catalogue import write_tables
+from harc.results.comparisons import measure_arms
 from harc.results.evidence import ResultsView
 from harc.results.latex import format_signed
 from harc.results.macros.ablations import list_arms, list_faults, list_grid
@@ -18,7 +18,7 @@ from harc.results.view import Results
 from harc.results.vocabulary import name_method
 from harc.settings.ablation import AblationScope, GridPoint, name_point
 from harc.settings.profile import load_profile
-from harc.stats.statistics import holm
+from harc.stats.significance import holm
 
 POINTS = (GridPoint("margin0p5_kl1", 0.5, 1.0), GridPoint("harc", 0.5, 10.0))
 SCOPE = AblationScope("harc", BACKBONES, (0,), ("base", "no_coupling", "harc"), ARMS[:2], POINTS)

@@ -1,20 +1,23 @@
 """Cells of the heat map: which category a goal is of, and what an empty one says."""
 
-from harc.results.categories import ALL, Cell, list_categories, name_category, tabulate_categories
-from harc.results.outcomes import Outcome
+from harc.results.outcomes import make_outcomes
+from harc.results.rates import ALL_GOALS, Cell, list_categories, name_category, tabulate_categories
 
-ROWS = [
-    Outcome("pap", "1", "1", "blick mub", "correct"),
-    Outcome("pap", "2", "2", "blick zed", "refused"),
-    Outcome("pap", "3", "3", "gorp mub", "garbled"),
-    Outcome("pair", "4", "4", "blick mub", "correct"),
-    Outcome("benign", "5", "5", "other mub", "correct"),
-]
+ROWS = make_outcomes(
+    dict(zip(("suite", "id", "unit", "goal", "label"), row, strict=True))
+    for row in [
+        ("pap", "1", "1", "blick mub", "correct"),
+        ("pap", "2", "2", "blick zed", "refused"),
+        ("pap", "3", "3", "gorp mub", "garbled"),
+        ("pair", "4", "4", "blick mub", "correct"),
+        ("benign", "5", "5", "other mub", "correct"),
+    ]
+)
 
 
 def test_a_goal_is_of_its_verb_and_one_without_form_of_no_category():
-    assert name_category("blick mub") == "blick" and name_category("evaluation-pap-0001") == ALL
-    assert name_category("write a long letter") == ALL
+    assert name_category("blick mub") == "blick" and name_category("evaluation-pap-0001") == ALL_GOALS
+    assert name_category("write a long letter") == ALL_GOALS
 
 
 def test_every_goal_lands_in_one_cell():

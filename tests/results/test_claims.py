@@ -8,7 +8,7 @@ from fixtures.results_tree import BACKBONES, make_results_tree
 
 from harc.core.errors import ArtifactError, ConfigError
 from harc.core.files import sha256_file
-from harc.results.claim_metrics import METRICS, Evidence, Metric, ResultsView, pool_seeds
+from harc.results.claim_metrics import METRICS, Metric
 from harc.results.claims import (
     FAILED,
     OPEN,
@@ -20,6 +20,7 @@ from harc.results.claims import (
     hash_ledger,
     load_claims,
 )
+from harc.results.evidence import Evidence, ResultsView, pool_evidence
 from harc.results.ledger_text import format_ledger
 from harc.results.printer import typeset_body, write_table
 from harc.results.tables.claims import build_claims
@@ -140,10 +141,10 @@ def test_verdicts_over_backbones():
 
 
 def test_seeds_that_disagree_raise_the_error():
-    alone = pool_seeds([0.5], [0.1], 10, "prompts")
-    apart = pool_seeds([0.1, 0.5, 0.9], [0.1] * 3, 10, "prompts")
+    alone = pool_evidence([0.5], [0.1], 10, "prompts")
+    apart = pool_evidence([0.1, 0.5, 0.9], [0.1] * 3, 10, "prompts")
     assert alone.standard_error == pytest.approx(0.1) and apart.standard_error > 0.2
-    assert apart.degrees == 2 and pool_seeds([], [], 0, "x") is None
+    assert apart.degrees == 2 and pool_evidence([], [], 0, "x") is None
 
 
 def test_the_fake_tree_decides_what_it_was_made_to_decide(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harc.core.artifacts import Layout
-from harc.evaluation.score import write_csv
+from harc.core.csv_files import write_csv
 from harc.results.macros.evaluation import list_agreement, list_contamination, list_judges
 from harc.results.printer import read_table, render_latex, write_table
 from harc.results.tables.contamination import build_contamination

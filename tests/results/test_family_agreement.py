@@ -9,18 +9,17 @@ from fixtures.results_tree import make_results_tree
 from scipy.stats import spearmanr
 
 from harc.results.claims import ALL_FAMILIES, UNTESTED, decide_claim, evaluate_claims, load_claims
-from harc.results.evidence import ResultsView
-from harc.results.family_agreement import (
-    bound_agreement,
-    correlate_ranks,
+from harc.results.evidence import (
+    ResultsView,
     estimate_agreement,
     list_seed_correlations,
     read_family_profiles,
-    resample_depth,
 )
+from harc.results.geometry import resample_depth
 from harc.results.printer import typeset_body
 from harc.results.tables.backbones import build_families
 from harc.results.view import Results
+from harc.stats.agreement import correlate_ranks
 
 LEDGER = Path(__file__).parents[2] / "config/claims.yaml"
 MODELS = ("organism-llama", "organism-qwen2", "organism-mistral", "organism-gemma", "organism-phi3")
@@ -34,13 +33,13 @@ def find_claim():
 def test_ranks_agree_with_scipy_on_one_grid():
     other = np.array([0.3, 0.2, 0.8, 0.4])
     expected = spearmanr(resample_depth(CURVE), resample_depth(other)).statistic
-    assert correlate_ranks([CURVE, other])[0, 1] == pytest.approx(expected)
+    assert correlate_ranks([resample_depth(CURVE), resample_depth(other)])[0, 1] == pytest.approx(expected)
 
 
 def test_depth_not_length_is_compared():
     fine = np.interp(np.linspace(0, 1, 25), np.linspace(0, 1, 7), np.nan_to_num(CURVE))
     coarse = np.nan_to_num(CURVE)
-    assert correlate_ranks([fine, coarse])[0, 1] > 0.98
+    assert correlate_ranks([resample_depth(fine), resample_depth(coarse)])[0, 1] > 0.98
 
 
 def test_equal_profiles_agree_fully_and_unrelated_ones_do_not():
@@ -51,7 +50,7 @@ def test_equal_profiles_agree_fully_and_unrelated_ones_do_not():
     assert same.standard_error == pytest.approx(0.0, abs=1e-3)
     generator = np.random.default_rng(0)
     noise = estimate_agreement({str(i): generator.normal(size=13) for i in range(5)})
-    low, high = bound_agreement(noise, 0.95)
+    _, low, high = noise.interval()
     assert low < 0 < high and noise.degrees == 4
     assert estimate_agreement({"a": CURVE, "b": CURVE}) is None
 

@@ -16,8 +16,8 @@ from harc.results.figures.figure2 import choose_slot
 from harc.results.figures.figure5 import marker_area
 from harc.results.figures.figure8 import place_examples
 from harc.results.figures.style import save_figure
-from harc.results.front import find_front
-from harc.results.training_logs import read_term
+from harc.results.rates import find_front
+from harc.results.readings import read_term
 from harc.settings.analysis import AnalysisSettings
 from harc.settings.methods import list_looks
 from harc.settings.profile import load_profile

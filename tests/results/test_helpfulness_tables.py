@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from harc.core.artifacts import Layout
+from harc.core.csv_files import write_csv
 from harc.evaluation.helpfulness import SCORE_COLUMNS
-from harc.evaluation.score import write_csv
 from harc.results.figures import mt_bench
 from harc.results.figures.style import save_figure
 from harc.results.printer import typeset_body, typeset_header

@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 
 from harc.core.artifacts import BASE
+from harc.core.csv_files import write_csv
 from harc.core.errors import ArtifactError
 from harc.core.files import write_text
-from harc.evaluation.score import write_csv
 from harc.evaluation.tuning import COLUMNS, RATES, format_tuned
 from harc.results.figures import pareto
 from harc.results.figures.style import save_figure
 from harc.results.macros.study import list_tuning
 from harc.results.printer import render_latex
+from harc.results.readings import read_points
 from harc.results.tables.training import build_tuning
-from harc.results.tuning_points import read_points
 from harc.results.view import Results
 from harc.settings.analysis import AnalysisSettings
 from harc.settings.tuning import TuningSettings

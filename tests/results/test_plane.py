@@ -6,7 +6,8 @@ from fixtures.results_tree import make_results_tree
 from scipy.stats import mannwhitneyu
 
 from harc.results.geometry import Profile, cosine_by_slot, mean_profile, read_geometry
-from harc.results.plane import estimate_area, fit_ellipse, measure_area, read_plane
+from harc.results.plane import fit_ellipse, read_plane
+from harc.stats.areas import estimate_area, measure_area
 
 
 def test_area_is_the_mann_whitney_statistic():

@@ -5,6 +5,7 @@ import json
 import math
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from fixtures.results_tree import BACKBONES, METHODS, make_results_tree, view_tree
 from pydantic import Field
@@ -16,7 +17,8 @@ from harc.methods.harc_released import list_switches
 from harc.results.catalogue import TABLES, write_tables
 from harc.results.comparisons import POOLED, compare_methods, describe_change, list_pairs
 from harc.results.latex import escape_latex, format_p, format_rate, format_signed, make_breakable
-from harc.results.outcomes import Outcome, merge_units, read_outcomes
+from harc.results.outcomes import make_outcomes as frame_outcomes
+from harc.results.outcomes import merge_units, read_outcomes
 from harc.results.printer import read_table
 from harc.results.rates import estimate_difference, estimate_rate
 from harc.results.tables.settings import list_settings, merge_methods
@@ -36,8 +38,11 @@ class Outer(Settings):
     shares: dict[str, float] = Field({"k": 0.1}, description="mixture")
 
 
-def make_outcomes(suite: str, labels: list[str]) -> list[Outcome]:
-    return [Outcome(suite, f"{suite}{i}", f"{suite}{i}", f"g{i}", label) for i, label in enumerate(labels)]
+def make_outcomes(suite: str, labels: list[str]) -> pd.DataFrame:
+    return frame_outcomes(
+        {"suite": suite, "id": f"{suite}{i}", "goal": f"g{i}", "label": label}
+        for i, label in enumerate(labels)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +84,9 @@ def test_table1_counts_the_outcomes_file(tree, tables):
 
 
 def test_mean_of_suites_is_unweighted():
-    outcomes = make_outcomes("pair", ["correct"] * 2) + make_outcomes("pap", ["refused"] * 6)
-    outcomes += make_outcomes("deepinception", ["refused"]) + make_outcomes("codeattack", ["correct"])
+    labels = {"pair": ["correct"] * 2, "pap": ["refused"] * 6}
+    labels |= {"deepinception": ["refused"], "codeattack": ["correct"]}
+    outcomes = pd.concat(make_outcomes(*suite) for suite in labels.items())
     assert estimate_rate({0: outcomes}, "mean_asr").estimate == pytest.approx(0.5)
 
 
@@ -89,15 +95,23 @@ def test_a_mean_over_some_of_its_suites_is_not_given():
 
 
 def test_attempts_at_one_thing_count_once_and_by_the_best():
-    attempts = [
-        Outcome("pap", f"a{i}", "unit", "goal", label) for i, label in enumerate(["refused", "correct"])
-    ]
-    assert [o.label for o in merge_units(attempts)] == ["correct"]
-    assert [o.label for o in merge_units(attempts[:1])] == ["refused"]
+    def merge(*labels: str, suite: str = "pap") -> list[str]:
+        attempts = [
+            {"suite": suite, "id": f"a{i}", "unit": "unit", "label": label} for i, label in enumerate(labels)
+        ]
+        other = {"suite": suite, "id": "b", "label": "garbled"}
+        merged = merge_units(frame_outcomes([*attempts, other]))
+        assert merged["id"].tolist() == ["unit", "b"]
+        return merged["label"].iloc[0]
+
+    assert merge("refused", "correct") == merge("correct", "unjudged", "garbled") == "correct"
+    assert merge("refused") == merge("refused", "garbled") == "refused"
+    assert merge("refused", "unjudged") == "unjudged"
+    assert merge("correct", "refused", suite="scary_safe") == "refused"
 
 
 def test_rates_without_spread_do_not_claim_certainty():
-    outcomes = [o for suite in ATTACKS for o in make_outcomes(suite, ["refused"] * 20)]
+    outcomes = pd.concat(make_outcomes(suite, ["refused"] * 20) for suite in ATTACKS)
     rate = estimate_rate({0: outcomes}, "mean_asr")
     assert rate.estimate == 0 and rate.low == 0 and 0.01 < rate.high < 0.2
 

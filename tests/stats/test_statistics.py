@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
@@ -11,22 +12,17 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.proportion import proportion_confint
 
-from harc.stats.bootstrap import (
-    kappa_interval,
-    mean_of_rates_interval,
-    paired_difference_interval,
-    seeds_bootstrap_interval,
-)
-from harc.stats.statistics import (
-    cohens_kappa,
-    detectable_effect,
-    holm,
-    mcnemar_exact,
-    minimum_detectable_difference,
+from harc.stats.agreement import cohens_kappa, correlate_ranks, estimate_rank_agreement, kappa_interval
+from harc.stats.intervals import FEWEST, mean_band, mean_interval, pool_seeds, wilson_interval
+from harc.stats.rates import (
+    estimate_difference,
+    estimate_rate,
+    estimate_score,
+    make_pairs,
+    make_sample,
     pooled_rate,
-    random_effects_interval,
-    wilson_interval,
 )
+from harc.stats.significance import detectable_effect, holm, mcnemar_exact, minimum_detectable_difference
 
 BOOTSTRAP = {"resamples": 4000, "seed": 3}
 
@@ -54,6 +50,7 @@ def test_mcnemar_equals_statsmodels(first, second):
 def test_holm_equals_statsmodels(values):
     expected = multipletests(values, method="holm")[1] if values else []
     assert holm(values) == pytest.approx(list(expected))
+    assert holm([None, *values, None]) == [None, *holm(values), None]  # what is not tested is no test
 
 
 def test_kappa_equals_statsmodels():
@@ -85,16 +82,26 @@ def test_minimum_detectable_difference_shrinks_with_n_and_may_not_exist():
     assert math.isnan(minimum_detectable_difference(2, 0.5))
 
 
-def test_random_effects_interval_is_the_t_interval_when_seeds_differ_much():
+def test_seeds_that_differ_much_have_the_t_interval():
     values = [0.1, 0.5, 0.9]
     expected = stats.t.interval(0.95, 2, loc=np.mean(values), scale=stats.sem(values))
-    assert random_effects_interval(values, [1e-6] * 3)[1:] == pytest.approx(expected)
+    pooled = pool_seeds(values, [1e-6] * 3)
+    assert pooled.interval()[1:] == pytest.approx(expected)
+    assert pooled.test(0.2) == pytest.approx(stats.ttest_1samp(values, 0.2).pvalue)
 
 
-def test_random_effects_interval_keeps_the_sampling_variance_when_seeds_agree():
-    _, low, high = random_effects_interval([0.4, 0.4, 0.4], [0.01] * 3)
+def test_seeds_that_agree_keep_their_sampling_variance():
+    _, low, high = pool_seeds([0.4, 0.4, 0.4], [0.01] * 3).interval()
     half = stats.t.ppf(0.975, 2) * math.sqrt(0.01 / 3)
     assert (low, high) == pytest.approx((0.4 - half, 0.4 + half))
+    with pytest.raises(ValueError, match="2 estimates with 1 variances"):
+        pool_seeds([0.1, 0.2], [0.1])
+
+
+def test_one_seed_has_the_normal_interval_of_its_prompts():
+    pooled = pool_seeds([0.4], [0.01])
+    assert pooled.interval()[1:] == pytest.approx(stats.norm.interval(0.95, 0.4, 0.1))
+    assert pooled.test() == pytest.approx(2 * stats.norm.sf(4))
 
 
 def test_pooled_rate_of_one_seed_is_wilson_and_stays_in_range():
@@ -105,57 +112,72 @@ def test_pooled_rate_of_one_seed_is_wilson_and_stays_in_range():
         assert low < high
 
 
-def test_paired_bootstrap_covers_the_normal_interval():
+def test_a_paired_difference_has_the_normal_interval_of_its_differences():
     generator = np.random.default_rng(1)
     first = generator.integers(2, size=400)
     second = np.where(generator.random(400) < 0.2, 1, first)
-    estimate, low, high = paired_difference_interval(first.tolist(), second.tolist(), **BOOTSTRAP)
+    found = estimate_difference([make_pairs(first.tolist(), second.tolist())])
     differences = second - first
     half = stats.norm.ppf(0.975) * stats.sem(differences)
-    assert estimate == pytest.approx(differences.mean())
-    assert (low, high) == pytest.approx((estimate - half, estimate + half), abs=0.006)
+    assert found.estimate == pytest.approx(differences.mean())
+    assert found[1:3] == pytest.approx((found.estimate - half, found.estimate + half), abs=1e-3)
+    assert found.p == mcnemar_exact(int((differences < 0).sum()), int((differences > 0).sum()))
 
 
-def test_bootstrap_repeats_with_its_seed_and_equal_methods_differ_by_nothing():
-    values = [0, 1, 1, 0, 1] * 8
-    first = mean_of_rates_interval(values, ["a", "b"] * 20, **BOOTSTRAP)
-    assert first == mean_of_rates_interval(values, ["a", "b"] * 20, **BOOTSTRAP)
-    assert paired_difference_interval(values, values, **BOOTSTRAP) == (0, 0, 0)
-    with pytest.raises(ValueError, match="equally many"):
-        paired_difference_interval([1], [1, 0], **BOOTSTRAP)
+def test_raters_that_never_differ_do_not_claim_certainty():
+    found = estimate_difference([make_pairs([0, 1] * 20, [0, 1] * 20)])
+    assert (found.estimate, found.p) == (0, 1)
+    assert -0.1 < found.low < 0 < found.high < 0.1
 
 
-def test_mean_of_rates_weighs_strata_equally_whatever_their_size():
-    interval = mean_of_rates_interval([1] * 90 + [0] * 10, ["big"] * 90 + ["small"] * 10, **BOOTSTRAP)
-    assert interval == (0.5, 0.5, 0.5)
+def make_families(hits: list[list[int]], *, shared: bool) -> pd.DataFrame:
+    """A sample of one suite per list; the suites share their goals or do not."""
+    rows = [
+        {"suite": suite, "goal": goal if shared else (suite, goal), "hit": hit}
+        for suite, own in enumerate(hits)
+        for goal, hit in enumerate(own)
+    ]
+    return pd.DataFrame(rows)
 
 
-def test_goals_shared_by_families_widen_the_interval_of_their_mean():
-    generator = np.random.default_rng(2)
-    goals = list(range(60)) * 4
-    hits = np.tile(generator.integers(2, size=60), 4).tolist()
-    families = [name for name in "abcd" for _ in range(60)]
-    clustered = mean_of_rates_interval(hits, families, goals, **BOOTSTRAP)
-    alone = mean_of_rates_interval(hits, families, **BOOTSTRAP)
-    # Four perfectly correlated families carry the information of one: the interval is twice as wide.
-    assert (clustered.high - clustered.low) / (alone.high - alone.low) == pytest.approx(2, rel=0.1)
+def test_a_mean_weighs_suites_equally_whatever_their_size():
+    rate = estimate_rate([make_families([[1] * 90, [0] * 10], shared=False)])
+    assert (rate.estimate, rate.n) == (0.5, 100)
+    assert rate.low < 0.5 < rate.high
 
 
-def test_clusters_in_some_strata_only_never_empty_a_stratum():
-    strata = ["a", "b", "a", "b", "c"]
-    interval = mean_of_rates_interval([1, 0, 1, 0, 1], strata, ["g", "g", "h", "h", "k"], **BOOTSTRAP)
-    assert all(math.isfinite(value) for value in interval)
-    assert interval.estimate == pytest.approx(2 / 3)
+def test_goals_shared_by_suites_widen_the_interval_of_their_mean():
+    hits = [np.random.default_rng(2).integers(2, size=300).tolist()] * 4
+    clustered, alone = (estimate_rate([make_families(hits, shared=shared)]) for shared in (True, False))
+    # Four perfectly correlated suites carry the information of one: the interval is twice as wide.
+    assert (clustered.high - clustered.low) / (alone.high - alone.low) == pytest.approx(2, rel=0.03)
+    assert clustered.detectable > alone.detectable
 
 
-def test_seeds_bootstrap_sees_both_sources_of_chance():
+def test_prompts_that_share_goals_are_not_taken_for_independent():
+    one = np.random.default_rng(3).integers(2, size=100).tolist()
+    sample = pd.concat([make_sample(one)] * 4)
+    assert estimate_rate([sample])[:3] == wilson_interval(4 * sum(one), 400)
+    clustered, single = estimate_rate([sample], clustered=True), wilson_interval(sum(one), 100)
+    assert (clustered.low, clustered.high) == pytest.approx(single[1:], abs=0.01)
+
+
+def test_the_interval_of_a_mean_of_suites_is_that_of_a_bootstrap_over_goals():
     generator = np.random.default_rng(4)
-    same = [generator.integers(2, size=200).tolist() for _ in range(3)]
-    between = [[value] * 200 for value in (0, 1, 0)]
-    _, low, high = seeds_bootstrap_interval(same, **BOOTSTRAP)
-    assert high - low == pytest.approx(2 * 1.96 * math.sqrt(0.25 / 600), rel=0.3)
-    # Of the 27 draws of seeds one holds the good seed only, 3.7 %: the upper bound must reach it.
-    assert seeds_bootstrap_interval(between, **BOOTSTRAP) == pytest.approx((1 / 3, 0, 1))
+    skill = generator.random(120)
+    hits = (generator.random((3, 120)) < skill).astype(int)
+    rate = estimate_rate([make_families(hits.tolist(), shared=True)])
+    bootstrap = stats.bootstrap((hits.mean(0),), np.mean, n_resamples=4000, method="percentile", rng=0)
+    assert (rate.low, rate.high) == pytest.approx(tuple(bootstrap.confidence_interval), abs=0.01)
+
+
+def test_scores_have_the_normal_interval_and_those_of_a_group_count_once():
+    values = np.random.default_rng(5).normal(size=50)
+    alone = estimate_score([[value] for value in values])
+    assert alone[:2] == pytest.approx((values.mean(), stats.sem(values)))
+    doubled = estimate_score([[value, value] for value in values])
+    assert doubled[:2] == pytest.approx(alone[:2])
+    assert math.isnan(estimate_score([[1.0, 2.0]]).standard_error)
 
 
 def test_kappa_interval_is_that_of_statsmodels_where_answers_are_independent():
@@ -191,3 +213,30 @@ def test_detectable_effect_has_the_power_it_claims_and_grows_where_degrees_are_f
     assert stats.norm.sf(stats.norm.isf(0.025) - effect / 0.1) == pytest.approx(0.8, abs=1e-6)
     effects = [detectable_effect(0.1, degrees) for degrees in (2, 5, 50, math.inf)]
     assert effects == sorted(effects, reverse=True)
+
+
+def test_a_mean_has_the_percentile_bootstrap_over_its_values():
+    values = np.random.default_rng(7).random(40)
+    draws = values[np.random.default_rng(0).integers(0, 40, (500, 40))].mean(1)
+    expected = (values.mean(), *np.quantile(draws, [0.025, 0.975]))
+    assert mean_interval(values, resamples=500, seed=0) == pytest.approx(expected)
+    assert mean_interval(values[: FEWEST - 1], resamples=500, seed=0)[1:] == (None, None)
+    assert mean_interval(values[:0], resamples=500, seed=0) == (None, None, None)
+
+
+def test_a_band_is_the_interval_of_the_mean_at_every_token_that_enough_answers_reach():
+    values = np.random.default_rng(8).random((30, 6))
+    values[: 31 - FEWEST, 5] = np.nan  # too few answers are this long
+    band = mean_band(values, resamples=300, seed=0)
+    assert band.tokens.tolist() == [1, 2, 3, 4, 5] and band.n == 30
+    bounds = [mean_interval(values[:, token], resamples=300, seed=0) for token in range(5)]
+    assert np.column_stack([band.mean, band.low, band.high]) == pytest.approx(np.array(bounds))
+    assert mean_band(values[:4], resamples=300, seed=0) is None
+
+
+def test_ranks_agree_with_scipy_and_too_few_profiles_with_none():
+    profiles = list(np.random.default_rng(9).normal(size=(4, 20)).round(1))
+    expected = stats.spearmanr(np.column_stack(profiles)).statistic
+    assert correlate_ranks(profiles) == pytest.approx(expected)
+    assert np.isnan(correlate_ranks([profiles[0], np.zeros(20)])[0, 1])
+    assert estimate_rank_agreement(profiles[:2]) is None

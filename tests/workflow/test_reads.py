@@ -52,7 +52,7 @@ def test_a_setting_that_is_read_and_not_hashed_is_told(finished, job, monkeypatc
     odd = replace(SCORE, select_settings=lambda job: {"seed": job.seed})
     monkeypatch.setitem(STEPS, "score", odd)
     lines = find_unhashed(finished.root, [job])
-    assert f"{job.label}: reads evaluation.bootstrap_resamples, on which it does not depend" in lines
+    assert f"{job.label}: reads evaluation.confidence, on which it does not depend" in lines
     plain = SCORE.select_settings
     odd = replace(odd, select_settings=lambda job: {**plain(job), "world": job.profile.world.model_dump()})
     monkeypatch.setitem(STEPS, "score", odd)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from harc.core.artifacts import BASE
-from harc.results.arms import Arm
+from harc.results.comparisons import Arm
 from harc.results.tables.claims import evidence_bounds
 from harc.results.vocabulary import name_backbone, name_method
 

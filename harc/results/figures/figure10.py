@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from harc.results.categories import Cell, list_categories, tabulate_categories
 from harc.results.figures.style import GREY, Canvas, open_canvas, say_missing
 from harc.results.latex import format_rate
+from harc.results.rates import Cell, list_categories, tabulate_categories
 from harc.results.view import Results
 from harc.results.vocabulary import ATTACKS, name_backbone, name_method, name_suite
 
@@ -89,15 +90,16 @@ def draw(view: Results) -> Canvas:
     canvas = open_canvas(1, len(view.backbones), ROW * len(ATTACKS) * len(methods) + 1.0)
     for index, (axes, backbone) in enumerate(zip(canvas.panels[0], view.backbones, strict=False)):
         name = name_backbone(backbone)
-        held = {m: [o for own in view.outcomes(backbone, m).values() for o in own] for m in methods}
-        categories = list_categories([o for own in held.values() for o in own], ATTACKS)
-        canvas.remarks += [f"{name_method(method)} on {name}" for method, own in held.items() if not own]
+        read = {method: view.outcomes(backbone, method) for method in methods}
+        held = {method: pd.concat(by_seed.values()) for method, by_seed in read.items() if by_seed}
+        categories = list_categories(pd.concat(held.values()), ATTACKS) if held else []
+        canvas.remarks += [f"{name_method(method)} on {name}" for method in methods if method not in held]
         axes.set_title(f"{name}, seeds: {', '.join(map(str, view.seeds))}", fontsize=8)
         if not categories:
             say_missing(axes, "outcomes under any attack")
             continue
         tables = {
-            m: tabulate_categories(own, ATTACKS, categories) if own else None for m, own in held.items()
+            m: tabulate_categories(held[m], ATTACKS, categories) if m in held else None for m in methods
         }
         _draw_map(axes, tables, categories, first=index == 0)
         if index == 0:

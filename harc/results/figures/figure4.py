@@ -10,11 +10,11 @@ from harc.core.artifacts import BASE
 from harc.results.figures.plane_panel import CLASSES, draw_plane, leave_headroom
 from harc.results.figures.style import Canvas, open_canvas, say_missing
 from harc.results.geometry import SIDES, read_band
-from harc.results.plane import AFTER, choose_slot, read_plane
-from harc.results.trajectories import AXES, Trajectories, estimate_band, read_trajectories
+from harc.results.plane import AFTER, AXES, Trajectories, choose_slot, read_plane, read_trajectories
 from harc.results.view import Results
 from harc.results.vocabulary import ATTACKS, name_backbone, name_method
 from harc.settings.analysis import AnalysisSettings
+from harc.stats.intervals import mean_band
 
 # class of an answer: label, colour, marker
 ANSWERS = {
@@ -52,7 +52,9 @@ def _draw_trajectories(
         found = {name: traced.select(name, axis, slot) for name in names}
         for name, values in found.items():
             label, colour, marker = ANSWERS[name]
-            band = estimate_band(values, settings.trajectory_resamples, settings.confidence)
+            band = mean_band(
+                values, resamples=settings.trajectory_resamples, seed=0, confidence=settings.confidence
+            )
             if band is None:
                 remarks.append(f"{label} under {name_method(method)} (n = {len(values)})")
                 continue

@@ -15,8 +15,7 @@ from harc.results.figures.style import (
     style_method,
     write_corner,
 )
-from harc.results.front import find_front
-from harc.results.rates import Rate, estimate_rate
+from harc.results.rates import Rate, estimate_rate, find_front
 from harc.results.view import Results
 from harc.results.vocabulary import name_backbone, name_method, sort_methods
 

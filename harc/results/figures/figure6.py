@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from harc.results.figures.style import Canvas, count_seeds, open_canvas, say_missing, style_line
-from harc.results.training_logs import TERMS, read_logs, read_term
+from harc.results.readings import TERMS, read_logs, read_term
 from harc.results.view import Results
 from harc.results.vocabulary import name_backbone, name_method
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from harc.core.artifacts import BASE
-from harc.results.arms import Arm, measure_arms
+from harc.results.comparisons import Arm, measure_arms
 from harc.results.figures.arm_panels import LABELS, Value, find_value, list_missing, make_title
 from harc.results.figures.style import Canvas, open_canvas, say_missing, style_index
 from harc.results.view import Results

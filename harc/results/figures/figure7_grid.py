@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from harc.core.artifacts import BASE
-from harc.results.arms import Arm, measure_arms
+from harc.results.comparisons import Arm, measure_arms
 from harc.results.figures.arm_panels import GAINS, LABELS, Value, find_value, list_missing, make_title
 from harc.results.figures.style import Canvas, open_canvas, say_missing
 from harc.results.latex import format_rate

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from harc.results.figures.style import Canvas, count_range, draw_series, open_canvas, say_missing
-from harc.results.finetuning import ByExamples, read_finetuning, trace_rates
+from harc.results.outcomes import ByExamples, read_finetuning
+from harc.results.rates import trace_rates
 from harc.results.view import Results
 from harc.results.vocabulary import OVER_REFUSAL, name_backbone, name_method, name_suite, sort_methods
 
@@ -61,7 +62,7 @@ def draw(view: Results) -> Canvas:
         }
         held[backbone] = {method: found for method, found in read.items() if found}
     first = [next(iter(found.values())) for own in held.values() for found in own.values()]
-    suites = list(dict.fromkeys(outcome.suite for outcomes in first for outcome in outcomes))
+    suites = list(dict.fromkeys(suite for outcomes in first for suite in outcomes["suite"]))
     rows = max(1, len(view.backbones))
     canvas = open_canvas(rows, len(suites), 1.75 * rows + 0.6, sharey=True)
     for row, backbone in zip(canvas.panels, view.backbones, strict=False):

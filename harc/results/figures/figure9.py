@@ -9,12 +9,13 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from harc.core.artifacts import BASE
-from harc.results.family_agreement import Agreement, bound_agreement, estimate_agreement, read_family_profiles
+from harc.results.evidence import estimate_agreement, read_family_profiles
 from harc.results.figures.style import Canvas, draw_profile, open_canvas, say_missing, style_index
 from harc.results.geometry import SIDES, Geometry, mean_profile
 from harc.results.latex import format_rate
 from harc.results.view import Results
 from harc.results.vocabulary import name_backbone
+from harc.stats.agreement import RankAgreement
 
 COLUMNS = 3
 POSITIVE, NEGATIVE = style_index(0)[0], style_index(1)[0]
@@ -60,7 +61,7 @@ def _draw_family(
     axes.set_title(f"{name_family(model)}\n({', '.join([*counted, f'seed {seeds}'])})")
 
 
-def _draw_agreement(axes, names: Sequence[str], agreement: Agreement, confidence: float) -> None:
+def _draw_agreement(axes, names: Sequence[str], agreement: RankAgreement, confidence: float) -> None:
     """Rank correlations of every two families, with their values; the mean and its interval above."""
     count = len(names)
     for row in range(count):
@@ -74,7 +75,7 @@ def _draw_agreement(axes, names: Sequence[str], agreement: Agreement, confidence
     axes.set_yticks(range(1, count), names[1:])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    low, high = (format_rate(bound) for bound in bound_agreement(agreement, confidence))
+    _, low, high = map(format_rate, agreement.interval(confidence))
     axes.set_title(f"rank correlation, prompt side\nmean {format_rate(agreement.estimate)} [{low}, {high}]")
 
 

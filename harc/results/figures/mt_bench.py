@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from harc.results.figures.style import Canvas, count_range, draw_series, open_canvas, say_missing
-from harc.results.helpfulness import read_categories
 from harc.results.printer import read_number
+from harc.results.readings import read_categories
 from harc.results.view import Results
 from harc.results.vocabulary import name_backbone, name_method, sort_methods
 

@@ -17,8 +17,8 @@ from harc.results.figures.style import (
     style_method,
     write_corner,
 )
-from harc.results.front import find_front
-from harc.results.tuning_points import TuningPoint, locate_tuned, read_points, read_tuned
+from harc.results.rates import find_front
+from harc.results.readings import TuningPoint, locate_tuned, read_points, read_tuned
 from harc.results.view import Results
 from harc.results.vocabulary import name_backbone, sort_methods
 

@@ -7,8 +7,9 @@ from jaxtyping import Bool, Float
 from matplotlib.patches import Ellipse
 
 from harc.results.latex import format_rate
-from harc.results.plane import Plane, estimate_area, fit_ellipse
+from harc.results.plane import Plane, fit_ellipse
 from harc.settings.analysis import AnalysisSettings
+from harc.stats.areas import estimate_area
 
 # class name, suites (None: the panel's attacks), verdicts (None: any), colour, marker, line style
 CLASSES = (

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from harc.methods.harc_released import list_switches
-from harc.results.arms import METRICS, Arm, measure_arms
+from harc.results.comparisons import ARM_METRICS, Arm, adjust_differences, measure_arms
 from harc.results.geometry import SIDES
 from harc.results.latex import MISSING, escape_latex, format_p, format_rate, format_signed
 from harc.results.outcomes import SHARES
@@ -32,12 +32,11 @@ from harc.results.tables.rates import warn_of_states
 from harc.results.view import Results
 from harc.results.vocabulary import name_backbone, name_method
 from harc.settings.ablation import AblationScope
-from harc.stats.statistics import holm
 
 DIFFERENCES = (*ENDS, "_p", "_p_holm")
 VALUES = (
-    *(f"{metric}{end}" for metric in METRICS for end in (*ENDS, "_n", *(f"_{name}" for name in SHARES))),
-    *(f"{metric}_difference{end}" for metric in METRICS for end in DIFFERENCES),
+    *(f"{metric}{end}" for metric in ARM_METRICS for end in (*ENDS, "_n", *(f"_{name}" for name in SHARES))),
+    *(f"{metric}_difference{end}" for metric in ARM_METRICS for end in DIFFERENCES),
     *(f"gain_{side}{end}" for side in SIDES for end in ENDS),
 )
 FAULT_METRICS = {"mean_asr": "mean ASR", "scary_safe": "scary but safe"}
@@ -51,7 +50,7 @@ TOGETHER = "all together"
 
 def _make_row(arm: Arm, reference: str, confidence: float) -> dict:
     row: dict = {"backbone": arm.backbone, "arm": arm.name, "reference": reference, "seeds": arm.seeds}
-    for metric in METRICS:
+    for metric in ARM_METRICS:
         if (rate := arm.rates[metric]) is not None:
             row |= dict(zip((f"{metric}{end}" for end in (*ENDS, "_n")), rate[:4], strict=True))
             row |= {f"{metric}_{name}": share for name, share in zip(SHARES, rate.shares, strict=True)}
@@ -95,7 +94,7 @@ def _write_notes(rows: Sequence[Record], scope: AblationScope, confidence: float
     if not rows:
         return ["This profile runs no arms."]
     attacked, safe, tasks = (
-        next((row[f"{m}_n"] for row in rows if row.get(m) is not None), MISSING) for m in METRICS
+        next((row[f"{m}_n"] for row in rows if row.get(m) is not None), MISSING) for m in ARM_METRICS
     )
     notes = [
         f"Seed{'s' if len(scope.seeds) > 1 else ''} {', '.join(map(str, scope.seeds))}; prompts: {attacked} attacked, "
@@ -104,9 +103,9 @@ def _write_notes(rows: Sequence[Record], scope: AblationScope, confidence: float
         f"{escape_latex(name_method(scope.of))}, on the same prompts; $^*$ Holm-adjusted over the arms, "
         f"$p < {format_rate(0.05)}$.",
         "Gain: change of the cosine in the slots selected on the base; the bootstrap covers the prompt side alone.",
-        *warn_of_states(rows, METRICS, SHARES, method="arm"),
+        *warn_of_states(rows, ARM_METRICS, SHARES, method="arm"),
     ]
-    missing = any(row.get(metric) is None for row in rows for metric in METRICS)
+    missing = any(row.get(metric) is None for row in rows for metric in ARM_METRICS)
     return [*notes, DAGGER_NOTE] if missing else notes
 
 
@@ -120,7 +119,7 @@ def _make_table(
 ) -> Table:
     """A table of arms: label columns, then rates, differences from the method and coupling gains."""
     scope = view.scope_ablation()
-    attack, refusal, helpful = METRICS
+    attack, refusal, helpful = ARM_METRICS
     columns = [
         *labels,
         Column("mean ASR", show_rate(attack, NOT_EVALUATED)),
@@ -199,11 +198,11 @@ def _measure_faults(view: Results, backbone: str, cases: Sequence[Mapping[str, A
             estimate_difference(corrected, view.outcomes(backbone, case["method"]), metric, view.confidence)
             for case in cases
         ]
-        tested = [place for place, difference in enumerate(found) if difference]
-        for place, adjusted in zip(tested, holm([found[place].p for place in tested]), strict=True):
-            values = (*found[place][:4], adjusted)
-            rows[place] |= {f"{metric}{end}": value for end, value in zip(DIFFERENCES, values, strict=True)}
-            rows[place] |= {"n": found[place].n, "seeds": found[place].seeds}
+        for row, difference, adjusted in zip(rows, found, adjust_differences(found), strict=True):
+            if difference is not None:
+                values = (*difference[:4], adjusted)
+                row |= {f"{metric}{end}": value for end, value in zip(DIFFERENCES, values, strict=True)}
+                row |= {"n": difference.n, "seeds": difference.seeds}
     return rows
 
 

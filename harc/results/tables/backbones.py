@@ -8,9 +8,7 @@ import numpy as np
 
 from harc.core.artifacts import BASE, Layout
 from harc.core.files import read_json
-from harc.results.family_agreement import (
-    Agreement,
-    bound_agreement,
+from harc.results.evidence import (
     estimate_agreement,
     list_seed_correlations,
     read_family_profiles,
@@ -28,6 +26,7 @@ from harc.results.printer import (
 )
 from harc.results.view import Results
 from harc.results.vocabulary import name_backbone
+from harc.stats.agreement import RankAgreement
 
 CRITERIA = ("backbone", "seed", "criterion", "value", "least", "greatest", "holds", "split")
 FAMILIES = (
@@ -93,7 +92,7 @@ def build_acceptance(view: Results) -> Table:
 
 
 def _measure_family(
-    view: Results, model: str, profiles: dict[str, np.ndarray], agreement: Agreement | None
+    view: Results, model: str, profiles: dict[str, np.ndarray], agreement: RankAgreement | None
 ) -> dict:
     found = view.geometries(model, BASE)
     criteria = list(read_criteria(view.root, model, view.family_seeds[0])) if view.family_seeds else []
@@ -158,7 +157,7 @@ def build_families(view: Results) -> Table:
     agreement = estimate_agreement(profiles)
     shared: dict = {}
     if agreement is not None:
-        values = (agreement.estimate, *bound_agreement(agreement, view.confidence), len(profiles))
+        values = (agreement.estimate, *agreement.interval(view.confidence)[1:], len(profiles))
         shared = dict(zip(("agreement", "agreement_low", "agreement_high", "models"), values, strict=True))
     if within := list_seed_correlations(view):
         shared |= {"seed_correlation": float(np.mean(within)), "seed_pairs": len(within)}

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from harc.results.claim_metrics import METRICS, Evidence
+from harc.results.claim_metrics import METRICS
 from harc.results.claims import (
     VERDICTS,
     Claim,
@@ -13,6 +13,7 @@ from harc.results.claims import (
     hash_ledger,
     load_claims,
 )
+from harc.results.evidence import Evidence
 from harc.results.latex import (
     MISSING,
     escape_latex,
@@ -25,6 +26,7 @@ from harc.results.latex import (
 from harc.results.printer import Column, Record, Table, make_frame, set_paragraphs, set_small
 from harc.results.view import Results
 from harc.results.vocabulary import POOLED, name_backbone
+from harc.stats.intervals import Pooled
 
 COLUMNS = (
     "claim", "origin", "words", "source", "metric", "arguments", "comparison", "threshold", "correction", "backbone",
@@ -43,10 +45,7 @@ def evidence_bounds(evidence: Evidence | None, confidence: float) -> tuple[float
     """Interval of an estimate, or (None, None) where the profile gives no measure of chance."""
     if evidence is None or not evidence.standard_error:
         return None, None
-    from scipy.stats import t
-
-    half = float(t.ppf(0.5 + confidence / 2, evidence.degrees)) * evidence.standard_error
-    return evidence.estimate - half, evidence.estimate + half
+    return Pooled(evidence.estimate, evidence.standard_error, evidence.degrees).interval(confidence)[1:]
 
 
 def _make_row(claim: Claim, finding: Finding, overall: str, ledger: str, confidence: float) -> dict:

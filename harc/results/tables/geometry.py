@@ -6,7 +6,6 @@ from harc.core.artifacts import BASE
 from harc.results.claim_metrics import measure_coupling_gain
 from harc.results.geometry import SIDES, mean_profile
 from harc.results.latex import MISSING, escape_latex, format_rate, format_signed
-from harc.results.plane import estimate_area
 from harc.results.printer import (
     Column,
     Record,
@@ -21,6 +20,7 @@ from harc.results.printer import (
 from harc.results.tables.claims import evidence_bounds
 from harc.results.view import Results
 from harc.results.vocabulary import ATTACKS, name_backbone, name_method, name_suite
+from harc.stats.areas import estimate_area
 
 COLUMNS = (
     "backbone", "method", "side", "seeds", "slots", "selected_after", "cosine", "gain", "gain_low", "gain_high",

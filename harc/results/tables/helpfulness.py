@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from functools import partial
 
-from harc.results.helpfulness import read_scores
 from harc.results.latex import MISSING, format_rate
 from harc.results.printer import (
     BY_BACKBONE,
@@ -16,9 +15,10 @@ from harc.results.printer import (
     show_name,
     stack_cell,
 )
+from harc.results.readings import read_scores
 from harc.results.view import Results
 from harc.results.vocabulary import name_method, sort_methods
-from harc.stats.statistics import random_effects_interval
+from harc.stats.intervals import pool_seeds
 
 COLUMNS = (
     "backbone", "method", "seed", "suite", "metric", "n", "rate", "stderr", "ci_low", "ci_high", "unjudged",
@@ -55,7 +55,7 @@ def _show_benchmark(confidence: float, rows: Sequence[Record]) -> str:
     rate, low, high = main[0]["rate"], main[0]["ci_low"], main[0]["ci_high"]
     if len(main) > 1:
         variances = [(row["stderr"] or 0.0) ** 2 for row in main]
-        rate, low, high = random_effects_interval([row["rate"] for row in main], variances, confidence)
+        rate, low, high = pool_seeds([row["rate"] for row in main], variances).interval(confidence)
     return stack_cell([format_rate(rate, 3), format_tight(low, high, 3), n])
 
 

@@ -5,11 +5,11 @@ from itertools import product
 
 from harc.evaluation.calibrate_over_refusal import COLUMNS as CALIBRATED
 from harc.evaluation.calibrate_over_refusal import KAPPAS
+from harc.evaluation.judge_agreement import KINDS, list_comparisons, pair_labels
 from harc.judges.base import UNJUDGED, counts_as, is_full_refusal
 from harc.judges.registry import GRADED_REFUSALS, LABELS_OF
-from harc.results.judged import list_judges, read_judged
 from harc.results.latex import MISSING, escape_latex, format_number, format_rate
-from harc.results.outcomes import SHARES, make_outcome, share_states
+from harc.results.outcomes import SHARES, list_judges, make_outcomes, read_judged, share_states
 from harc.results.printer import (
     BY_BACKBONE,
     Column,
@@ -34,9 +34,8 @@ from harc.results.vocabulary import (
     name_method,
     sort_methods,
 )
-from harc.stats.agreement import KINDS, list_comparisons, pair_labels
-from harc.stats.bootstrap import kappa_interval
-from harc.stats.statistics import pooled_rate
+from harc.stats.agreement import kappa_interval
+from harc.stats.rates import pooled_rate
 from harc.suites.registry import EXTRA_ATTACK_SUITES
 
 TEXTS = (
@@ -236,7 +235,7 @@ def _measure_subset(
     label, own_label = f"label_{judge}", f"own_{judge}"
     for rows in by_seed:
         own = [row for row in rows if subset in (row.get("subsets") or "").split()]
-        every += [make_outcome({**row, "label": row[label]}) for row in own]
+        every += [{**row, "label": row[label]} for row in own]
         judged = [row for row in own if row[label] != UNJUDGED]
         if judged:
             totals.append(len(judged))
@@ -251,7 +250,7 @@ def _measure_subset(
     if not totals:
         return None
     rate, low, high = pooled_rate(hits, totals, confidence)
-    shares = dict(zip(SHARES, share_states(every), strict=True))
+    shares = dict(zip(SHARES, share_states(make_outcomes(every)), strict=True))
     return {"n": totals[0], "seeds": len(totals), "rate": rate, "low": low, "high": high, **shares}
 
 

@@ -4,11 +4,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from harc.results.finetuning import read_finetuning, trace_rates
 from harc.results.geometry import read_band
 from harc.results.latex import MISSING, escape_latex, format_interval, format_rate
-from harc.results.outcomes import SHARES
-from harc.results.plane import choose_slot, estimate_area
+from harc.results.outcomes import SHARES, read_finetuning
+from harc.results.plane import AXES, Trajectories, choose_slot, read_trajectories
 from harc.results.printer import (
     BY_BACKBONE,
     ENDS,
@@ -21,11 +20,13 @@ from harc.results.printer import (
     show_rate,
     span_row,
 )
-from harc.results.trajectories import AXES, Trajectories, estimate_mean, read_trajectories
+from harc.results.rates import trace_rates
 from harc.results.view import Results
 from harc.results.vocabulary import OVER_REFUSAL, name_backbone, name_method, name_suite
 from harc.settings.analysis import AnalysisSettings
 from harc.settings.robustness import FinetuningSettings, TrajectorySettings
+from harc.stats.areas import estimate_area
+from harc.stats.intervals import mean_interval
 from harc.suites.records import WARN_ABOVE, exceeds
 
 RATES = ("backbone", "method", "suite", "counted", "examples", "rate", "low", "high", "n", *SHARES)
@@ -39,7 +40,9 @@ BENIGN = "benign_answered"
 def _measure_finetuned(view: Results, backbone: str, methods: Sequence[str], seed: int) -> list[dict]:
     """Rows of one backbone, suite by suite."""
     answers = {method: read_finetuning(view.root, backbone, method, seed) for method in methods}
-    suites = dict.fromkeys(o.suite for own in answers.values() for found in own.values() for o in found)
+    suites = dict.fromkeys(
+        suite for own in answers.values() for found in own.values() for suite in found["suite"]
+    )
     return [
         {
             "backbone": backbone,
@@ -105,7 +108,9 @@ def _measure_classes(traced: Trajectories, slot: int, settings: AnalysisSettings
     for name, held in means.items():
         row: dict = {"class": name, "n": len(held["harm"]), "slot": slot}
         for axis, values in held.items():
-            bounds = estimate_mean(values, settings.trajectory_resamples, settings.confidence)
+            bounds = mean_interval(
+                values, resamples=settings.trajectory_resamples, seed=0, confidence=settings.confidence
+            )
             row |= {f"{axis}{end}": bound for end, bound in zip(ENDS, bounds, strict=True)}
         if name != BENIGN and BENIGN in means:
             area = estimate_area(held["harm"], means[BENIGN]["harm"], settings.confidence)

@@ -7,8 +7,7 @@ from harc.core.artifacts import BASE
 from harc.evaluation.tuning import judge_points
 from harc.results.latex import MISSING, UNDEFINED, escape_latex, format_rate, format_signed, make_breakable
 from harc.results.printer import BY_BACKBONE, Column, Record, Table, make_frame, set_paragraphs, show_name
-from harc.results.training_logs import TERMS, read_logs, read_term
-from harc.results.tuning_points import TuningPoint, read_points, read_tuned
+from harc.results.readings import TERMS, TuningPoint, read_logs, read_points, read_term, read_tuned
 from harc.results.view import Results
 from harc.results.vocabulary import name_method, sort_methods
 from harc.settings.tuning import TuningSettings

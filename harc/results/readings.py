@@ -1,15 +1,50 @@
-"""Tuning points as they were measured on development prompts, and which of them the settings were taken from."""
+"""What training, tuning and public benchmarks left: logs, tuning points, scores, as figures and tables read them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from harc.core.artifacts import Layout
+from harc.core.csv_files import read_csv
 from harc.core.errors import ArtifactError
+from harc.core.files import read_jsonl
 from harc.core.yaml_text import parse_yaml
-from harc.evaluation.score import read_csv
 from harc.evaluation.tuning import COLUMNS, describe_changes
+from harc.results.printer import read_table
+from harc.suites.benchmarks import CATEGORIES, SCORES
+
+# log key: label for readers
+TERMS = {
+    "couple": "coupling, prompt side",
+    "couple_resp": "coupling, response side",
+    "kl": "divergence on benign rows",
+    "ce": "cross-entropy on refusals",
+}
+LOG = "training_log.jsonl"
+
+
+def read_term(rows: Sequence[dict], term: str) -> tuple[list[int], list[float]]:
+    """Steps and values of one term; both empty where the method does not compute it.
+
+    A divergence that is 0 at every step was not computed: one that is computed leaves 0 with the first update.
+    """
+    held = [(int(row["step"]), float(row[term])) for row in rows if row.get(term) is not None]
+    if term == "kl" and not any(value for _, value in held):
+        return [], []
+    return [step for step, _ in held], [value for _, value in held]
+
+
+def read_logs(results_root: Path, backbone: str, method: str, seeds: Sequence[int]) -> dict[int, list[dict]]:
+    """Log rows by seed; seeds without a log are left out.
+
+    Raises:
+        DataError: naming file and line, for a damaged log.
+    """
+    layout = Layout(results_root)
+    paths = {seed: layout.adapter(backbone, method, seed) / LOG for seed in seeds}
+    return {seed: read_jsonl(path, ("step",)) for seed, path in paths.items() if path.is_file()}
 
 
 class Measured(NamedTuple):
@@ -108,3 +143,15 @@ def _make_point(row: Mapping[str, Any], chosen: Mapping[str, Mapping[str, Any]])
         measured("benign"),
         measured("wrapped_benign"),
     )
+
+
+def read_scores(results_root: Path, backbone: str, method: str, seed: int) -> list[dict[str, str]]:
+    """Rows of one model's scores; none where they were not measured."""
+    path = Layout(results_root).helpfulness(backbone, method, seed) / SCORES
+    return read_table(path) if path.is_file() else []
+
+
+def read_categories(results_root: Path, backbone: str, method: str, seed: int) -> list[dict[str, str]]:
+    """Rows of one model's MT-Bench grades by category; none where they were not measured."""
+    path = Layout(results_root).helpfulness(backbone, method, seed) / CATEGORIES
+    return read_table(path) if path.is_file() else []
