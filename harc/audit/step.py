@@ -83,5 +83,6 @@ def run_tabulate_compute(job: Job) -> None:
         sidecar, findings = read_sidecar(path, job.layout.root, Path())
         if sidecar is None:
             _raise_first(findings)
+        assert sidecar is not None  # where there is none, there is a finding
         records[parse_command(sidecar.command)[0]].append(sidecar.record)
     write_table(build_compute({step: found for step, found in records.items() if found}), job.layout.compute)

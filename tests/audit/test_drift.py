@@ -79,6 +79,8 @@ def test_each_kind_of_difference_is_one_line():
     drift = Drift({"results://backbones/w"}, files, [one], [one], [one], unrepeated=2)
     lines = describe_drift(drift)
     assert len(lines) == 6
-    assert "1 files (weights, tokenizers, rows) are left out" in lines[0]
+    assert (
+        "1 files (weights, tokenizers, rows, planes that nothing draws, the report) are left out" in lines[0]
+    )
     assert "made at an unknown commit (1)" in lines[1]
     assert lines[4].endswith("project://config/4 and 2 more")

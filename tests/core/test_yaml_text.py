@@ -100,8 +100,8 @@ def test_files_that_hold_no_text(tmp_path: Path):
     [
         ("method: no", "method: expected a valid dictionary or instance of MethodSettings; found 'no'"),
         ("method: [harc]", "method: expected a valid dictionary"),
-        ("method: {preset: no}", "method.preset: expected 'harc'"),
-        ("method: {preset: [sft]}", "method.preset: expected 'harc'"),
+        ("method: {preset: no}", "method.preset: expected '"),
+        ("method: {preset: [sft]}", "method.preset: expected '"),
         ("method: {steps: yes}", "method.steps: expected a valid integer"),
         ("method: {steps: true}", "method.steps: expected a valid integer.*; found true"),
         ("method: {learning_rate: .nan}", "method.learning_rate: expected a finite number; found nan"),
@@ -203,6 +203,6 @@ def find_other_readers(package: Path) -> list[str]:
 
 def test_yaml_is_read_in_one_place(tmp_path: Path):
     # lm_eval's task files have tags of their own and come from the installed package.
-    assert set(find_other_readers(PACKAGE)) <= {"suites/helpfulness_tasks.py"}
+    assert set(find_other_readers(PACKAGE)) <= {"suites/benchmarks.py"}
     (tmp_path / "bad.py").write_text("import yaml\nyaml.safe_load('a: 1')\n")
     assert find_other_readers(tmp_path) == ["bad.py"]
