@@ -43,6 +43,8 @@ lint: venv  ## check style, types, layers and workflow
 	$(BIN)/ruff check $(wildcard $(SOURCES))
 	$(BIN)/ruff format --check $(wildcard $(SOURCES))
 	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/draw_rooms.py --check
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
