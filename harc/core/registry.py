@@ -27,6 +27,6 @@ def gather(package: str, name: str) -> list[tuple[str, Any]]:
     return [(stem, getattr(import_module(f"{package}.{stem}"), name)) for stem in stems]
 
 
-def pick(package: str, module: str, name: str, default: Any = None) -> Any:
-    """One name of one module of a package, chosen at run time; the default where the module has none."""
-    return getattr(import_module(f"{package}.{module}"), name, default)
+def pick(package: str, module: str, name: str, *default: Any) -> Any:
+    """One name of one module of a package, chosen at run time; the default, if one is given, where it has none."""
+    return getattr(import_module(f"{package}.{module}"), name, *default)
