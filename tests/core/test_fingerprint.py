@@ -373,7 +373,7 @@ def test_a_composed_methods_tuning_reaches_both_objectives():
 def test_registries_are_followed_into_what_is_asked_of_them():
     asked = set(list_definitions(["harc.steps.evaluation:run_evaluate"]))
     assert asked >= {"harc.suites.pair:run", "harc.suites.prefill:run", "harc.judges.rubrics:make"}
-    shown = set(list_definitions(["harc.steps.analysis:run_make_tables"]))
+    shown = set(list_definitions(list_code(create_job("make_tables", load_profile("ci")))))
     assert "harc.suites.pair:SUITES" in shown and "harc.judges.rubrics:JUDGES" in shown
     assert not shown & {"harc.suites.pair:run", "harc.judges.rubrics:make"}
     trained = list_definitions(["harc.steps.training:run_train_adapter"])

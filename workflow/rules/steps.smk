@@ -55,8 +55,9 @@ if FROM_REFERENCE:
             runtime=10,
         params:
             fingerprint=fingerprint_code(["harc.steps.reference_pack:unpack"]),
+            study=PROFILE.name,
         shell:
-            "harc reference unpack {PROFILE.name} 2>&1 | tee {log}"
+            "harc reference unpack {params.study} 2>&1 | tee {log}"
 
     SHOWN_TARGETS = [
         *(
