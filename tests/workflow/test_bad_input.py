@@ -39,7 +39,7 @@ def list_written(copy):
         ),
         (
             "extends: ci\nmethods: {hark: {}}\n",
-            "mine.yaml: methods.hark.preset: expected 'harc', 'harc_released'",
+            "mine.yaml: methods.hark.preset: expected 'cast', 'cb', ",
         ),
         (
             "extends: ci\nbackbones: {organism-lama: {kind: organism, architecture: lama}}\n",

@@ -115,12 +115,12 @@ class View:
             words += ["--reference", self.layout.reference.name]
         return shlex.join(words)
 
-    @property
-    def command(self):
-        """The line that a person can run by hand, its output shown and kept."""
-        options = "".join(f" --{name} {{wildcards.{name}}}" for name in self.step.unit)
-        planned = "HARC_PLANNED={params.fingerprint}"
-        return f"{planned} harc step {self.step.name} --profile {{params.profile}}{options} 2>&1 | tee {{log}}"
+    def find_words(self, wildcards):
+        """Step and options of a job, as a person can give them to `harc step`."""
+        unit = "".join(
+            f" --{name} {getattr(wildcards, name)}" for name in self.step.unit
+        )
+        return f"{self.step.name} --profile {self.options}{unit}"
 
 
 CAPTIONS = Path(".snakemake/captions").resolve()

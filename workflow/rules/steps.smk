@@ -26,9 +26,10 @@ for view in VIEWS:
             **view.resources,
         params:
             fingerprint=view.find_fingerprint,
-            profile=view.options,
+            words=view.find_words,
+        # A text alone: what is said here is read when a job starts, and `view` is the last one by then.
         shell:
-            view.command
+            "HARC_PLANNED={params.fingerprint} harc step {params.words} 2>&1 | tee {log}"
 
 
 # Named by its rule: the run's own rule makes the same PDF.
