@@ -108,7 +108,8 @@ def mean_interval(
     found = stats.bootstrap(
         (values,), np.mean, n_resamples=resamples, confidence_level=confidence, method="percentile", rng=seed
     )  # fmt: skip
-    return float(values.mean()), *map(float, found.confidence_interval)
+    low, high = found.confidence_interval
+    return float(values.mean()), float(low), float(high)
 
 
 class Band(NamedTuple):

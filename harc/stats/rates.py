@@ -125,7 +125,9 @@ def estimate_rate(
             len(samples[0]), interval.estimate, confidence=confidence, power=power
         )
     else:
-        detectable = detectable_effect(math.sqrt(2) * error, degrees, confidence=confidence, power=power)
+        detectable = detectable_effect(
+            math.sqrt(2) * float(error), degrees, confidence=confidence, power=power
+        )
     return Rate(*interval, len(samples[0]), count, min(rates), max(rates), detectable)
 
 

@@ -29,11 +29,11 @@ def mcnemar_exact(only_first: int, only_second: int) -> float:
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Holm's step-down adjusted p values, in input order (Holm, Scand. J. Stat. 6:65, 1979); None is no test."""
-    tested = [index for index, value in enumerate(p_values) if value is not None]
+    tested = {index: value for index, value in enumerate(p_values) if value is not None}
     adjusted: list[float | None] = [None] * len(p_values)
     running = 0.0
-    for rank, index in enumerate(sorted(tested, key=lambda place: p_values[place])):
-        running = max(running, (len(tested) - rank) * p_values[index])
+    for rank, index in enumerate(sorted(tested, key=tested.__getitem__)):
+        running = max(running, (len(tested) - rank) * tested[index])
         adjusted[index] = min(1.0, running)
     return adjusted
 
