@@ -14,8 +14,16 @@ from typing import Any
 import yaml
 
 from harc.audit import audit_results
-from harc.audit.cache_pin import Pin, check_pulled, list_pulled_files, read_pin, write_pin
-from harc.audit.cache_records import install_records, read_records, stop_if_running
+from harc.audit.cache_pin import (
+    Pin,
+    check_pulled,
+    install_records,
+    list_pulled_files,
+    read_pin,
+    read_records,
+    stop_if_running,
+    write_pin,
+)
 from harc.core.errors import ArtifactError, ConfigError, EnvironmentProblem
 from harc.core.files import read_jsonl, write_jsonl
 from harc.core.listings import check_names

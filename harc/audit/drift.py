@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from harc.audit.sidecars import Sidecar
-from harc.core.versions import read_versions
+from harc.core.provenance import read_versions
 
 MOST_NAMED = 5
 

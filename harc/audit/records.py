@@ -13,7 +13,7 @@ from harc.core.errors import DataError
 from harc.core.files import read_json, read_jsonl, sha256_text
 from harc.judges.base import GIVEN_LABELS
 from harc.model.chat_template import render_template
-from harc.settings.chat import DEFAULT_DATE
+from harc.settings.backbones import DEFAULT_DATE
 
 SPLIT_FILES = ("development.jsonl", "evaluation.jsonl")
 GENERATION_FIELDS = ("id", "suite", "prompt_sha256", "messages", "response", "verdicts")

@@ -15,7 +15,7 @@ from harc.core.artifacts import PROJECTION_FILES, sidecar_path
 from harc.core.errors import DataError
 from harc.core.files import encode_json
 from harc.core.provenance import is_strict_name, seal_record
-from harc.results.plane import DRAWN
+from harc.results.geometry import DRAWN
 from harc.steps.reference_pack import AGAIN
 
 FORMAT = 1

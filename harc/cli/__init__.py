@@ -8,11 +8,10 @@ from typing import Annotated
 import typer
 
 from harc import __version__
-from harc.cli import cache, data, directions, judges, reference, settings
+from harc.cli import cache, data, directions, judges, settings, study
 from harc.cli.evaluate import evaluate
-from harc.cli.new_study import new_study
-from harc.cli.options import ProfileOption
-from harc.cli.running import make_app, run_command
+from harc.cli.running import ProfileOption, make_app, run_command
+from harc.cli.study import new_study
 from harc.cli.train import train
 from harc.core.artifacts import Layout
 from harc.core.terminal import show
@@ -22,7 +21,7 @@ app.add_typer(cache.app, name="cache")
 app.add_typer(data.app, name="data")
 app.add_typer(directions.app, name="directions")
 app.add_typer(judges.app, name="judges")
-app.add_typer(reference.app, name="reference")
+app.add_typer(study.app, name="reference")
 app.add_typer(settings.app, name="config")
 app.command()(evaluate)
 app.command("new-study")(new_study)
@@ -77,7 +76,7 @@ def run_step(
     from harc.steps.running import run_job
 
     unit = {"backbone": backbone, "method": method, "seed": seed, "figure": figure, "mirror": mirror}
-    job = create_job(step, load_profile(profile), reference, **unit)
+    job = create_job(step, load_profile(profile), study, **unit)
     check_job(job)
     run_job(job, planned)
 
@@ -204,14 +203,14 @@ def claims(
     ] = None,
 ) -> None:
     """Print the claims ledger: its hash, the verdicts that a finished run gives, how many of each."""
-    from harc.results.ledger_text import format_ledger
+    from harc.results.claims import format_ledger
     from harc.settings.profile import load_profile
     from harc.steps.reference import REFERENCE, locate_reference
 
     root = load_profile(profile).results_root
-    if reference is not None:
-        locate_reference(reference)
-        root = REFERENCE / reference  # tables stand for themselves in a pack
+    if study is not None:
+        locate_reference(study)
+        root = REFERENCE / study  # tables stand for themselves in a pack
     show(format_ledger(Layout(root).tables / "claims.csv", f"run the workflow for profile {profile}"))
 
 

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from harc.cli.options import DeviceOption, DtypeOption, ModelOption
-from harc.cli.running import make_app
+from harc.cli.running import DeviceOption, DtypeOption, ModelOption, make_app
 from harc.core.terminal import show
 
 app = make_app("Extract harmfulness and refusal directions.")

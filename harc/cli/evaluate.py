@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from harc.cli.options import DeviceOption, DtypeOption, TemplateDateOption, TemplateOption
+from harc.cli.running import DeviceOption, DtypeOption, TemplateDateOption, TemplateOption
 from harc.core.terminal import show
 
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from importlib import metadata
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
@@ -23,6 +23,25 @@ from typer.exceptions import Abort, Exit, TyperException
 from harc.core.errors import EnvironmentProblem, HarcError, describe_system_problem
 from harc.core.terminal import show
 from harc.core.untrusted import escape_control
+
+ProfileOption = Annotated[str, typer.Option("--profile", help="Profile name, or path of a YAML file.")]
+ModelOption = Annotated[
+    str, typer.Option("--model", help="Folder (safetensors or one GGUF file) or hub id of a chat model.")
+]
+DtypeOption = Annotated[
+    str, typer.Option("--dtype", help="Precision of the frozen weights: float32, bfloat16 or float16.")
+]
+DeviceOption = Annotated[
+    str, typer.Option("--device", help="cpu, cuda, cuda:1, or auto to spread over all GPUs.")
+]
+TemplateOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Argument of the chat template, as enable_thinking=false; may be repeated."),
+]
+TemplateDateOption = Annotated[
+    str | None, typer.Option(help="What the chat template takes for today; 2024-07-26 by default.")
+]
+
 
 TRACEBACK = "HARC_TRACEBACK"
 """Environment variable that shows where an unexpected error came from."""

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from harc.cli.options import ProfileOption
-from harc.cli.running import make_app
+from harc.cli.running import ProfileOption, make_app
 from harc.core.terminal import show
 
 app = make_app("Show, check and document settings.")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from harc.cli.options import ModelOption
+from harc.cli.running import ModelOption
 from harc.core.terminal import show
 
 

@@ -15,9 +15,9 @@ from typing import IO, Any
 
 from harc.core.files import sha256_text
 from harc.core.fingerprint import fingerprint_code
+from harc.core.provenance import read_versions
 from harc.core.terminal import show
 from harc.core.untrusted import parse_json
-from harc.core.versions import read_versions
 
 KEPT = "kept.jsonl"
 """The store's file in a folder of a step or a run."""

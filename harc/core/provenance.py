@@ -7,12 +7,15 @@ with their SHA-256, the seed, package versions, the machine, and what the step c
 
 import json
 import os
+import platform
 import resource
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,45 @@ from harc.core.artifacts import SIDECAR_SUFFIX, sidecar_path
 from harc.core.energy import EnergyMeter
 from harc.core.errors import ArtifactError, DataError
 from harc.core.files import read_json, sha256_file, sha256_text, write_json
-from harc.core.versions import read_versions
+
+PACKAGES = (
+    "torch",
+    "transformers",
+    "peft",
+    "trl",
+    "accelerate",
+    "tokenizers",
+    "safetensors",
+    "gguf",
+    "datasets",
+    "datasketch",
+    "jinja2",
+    "lm_eval",
+    "nltk",
+    "numpy",
+    "scipy",
+    "pandas",
+    "matplotlib",
+)
+"""Distributions whose release can change a number, a text, or the bytes of a figure."""
+
+
+@cache
+def _find_version(package: str) -> str | None:
+    """A lookup parses a package's metadata, and an audit asks for each of them."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def read_versions() -> dict[str, str]:
+    """Version of Python and of every package among PACKAGES that is installed."""
+    found = {package: _find_version(package) for package in PACKAGES}
+    return {"python": platform.python_version()} | {
+        name: version for name, version in found.items() if version
+    }
+
 
 FORMAT = 1
 ASIDE = f"{SIDECAR_SUFFIX}.before"  # the sidecar of the last run while its step runs again

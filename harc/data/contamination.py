@@ -13,7 +13,7 @@ from typing import NoReturn
 from harc.core.csv_files import write_csv
 from harc.core.errors import DataError
 from harc.core.files import read_jsonl
-from harc.settings.contamination import ContaminationSettings
+from harc.settings.data import ContaminationSettings
 
 COLUMNS = ("suite", "reference", "n", "exact", "near", "highest_similarity", "example", "example_of")
 GOALS = "goals"

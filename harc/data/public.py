@@ -17,11 +17,9 @@ from harc.core.files import atomic_directory, sha256_text, write_json, write_jso
 from harc.data.contamination import ReferenceIndex, check_contamination, normalise_text
 from harc.data.preference_pairs import read_preference_pairs
 from harc.data.public_sources import Prompt, PublicPrompts, read_public_prompts
-from harc.settings.contamination import ContaminationSettings
-from harc.settings.data import PublicRowSettings
+from harc.settings.data import ContaminationSettings, PublicRowSettings
 from harc.settings.suites import AttackForms
 from harc.suites.pap import Technique, choose_techniques
-from harc.suites.prompts import make_prompts
 from harc.suites.registry import (
     ATTACK_SUITES,
     BENIGN_SUITES,
@@ -30,6 +28,7 @@ from harc.suites.registry import (
     EXTRA_ATTACK_SUITES,
     OVER_REFUSAL_SUITES,
 )
+from harc.suites.rows import make_prompts
 
 PLACEHOLDER = "[placeholder: harmful content omitted]"
 REFUSALS = (

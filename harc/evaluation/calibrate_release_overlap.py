@@ -12,7 +12,7 @@ from harc.core.files import read_json
 from harc.data.contamination import ReferenceIndex, measure_suite
 from harc.data.public_sources import XSTEST_GPT4, Prompt, PublicPrompts, read_public_prompts
 from harc.evaluation.calibrate_over_refusal import SOURCE_COLUMNS, check_source
-from harc.settings.contamination import ContaminationSettings
+from harc.settings.data import ContaminationSettings
 from harc.stats.intervals import wilson_interval
 
 CONDITION = "cast/condition_harmful.json"

@@ -25,8 +25,7 @@ from harc.model.handle import ModelHandle
 from harc.model.weights import find_adapter, find_model
 from harc.settings.endpoints import EndpointSettings
 from harc.settings.evaluation import EvaluationSettings
-from harc.settings.judges import JudgeFile
-from harc.settings.suites import HelpfulnessSettings
+from harc.settings.suites import HelpfulnessSettings, JudgeFile
 from harc.suites.benchmarks import BENCHMARKS
 
 ANSWERING = ["harc.evaluation.own_run:answer_suite", "harc.evaluation.run:load_target"]
@@ -172,7 +171,7 @@ def choose_chat(options: Options) -> dict[str, Any]:
     Raises:
         ConfigError: for an option that is no NAME=VALUE, a date that is none, or either with a server.
     """
-    from harc.settings.chat import TemplateSettings
+    from harc.settings.backbones import TemplateSettings
     from harc.settings.loading import parse_settings
 
     if options.endpoint is not None and (options.template_options or options.template_date):

@@ -16,8 +16,7 @@ import yaml
 from harc.core.errors import ArtifactError
 from harc.core.files import read_jsonl, write_text
 from harc.evaluation.bench import Bench, run_parts
-from harc.settings.training import MethodSettings
-from harc.settings.tuning import TuningSettings
+from harc.settings.training import MethodSettings, TuningSettings
 from harc.suites.registry import ATTACK_SUITES, BENIGN_SUITES, OVER_REFUSAL_SUITES
 
 SUITES = (*ATTACK_SUITES, *OVER_REFUSAL_SUITES, *BENIGN_SUITES)

@@ -16,7 +16,7 @@ from harc.core.errors import DataError
 from harc.core.files import sha256_text
 from harc.judges.base import UNJUDGED, Answer, Judge, JudgeKind, Verdict
 from harc.judges.rubrics import HARMBENCH, judge_unbroken, read_yes_or_no
-from harc.settings.judges import ClassifierSettings
+from harc.settings.suites import ClassifierSettings
 
 JUDGES = (
     JudgeKind(

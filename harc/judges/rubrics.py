@@ -254,7 +254,7 @@ def make(names: Sequence[str], refusal: str, settings: Any) -> dict[str, Judge]:
             fix="name a server or a local model there; see docs/evaluation.md",
         )
     from harc.model.endpoints.base import create_endpoint
-    from harc.settings.chat import TemplateSettings
+    from harc.settings.backbones import TemplateSettings
 
     endpoint, chat = create_endpoint(settings.judge_endpoint), settings.judge_endpoint.chat
     told = "" if chat == TemplateSettings().chat else f" ({json.dumps(chat, sort_keys=True)})"

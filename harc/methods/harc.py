@@ -26,8 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from harc.core.errors import ModelError
 from harc.core.lazy import Bool, Float, torch
-from harc.geometry.directions import Directions, blend_directions
-from harc.geometry.layers import choose_slots, compare_slots, eligible_band
+from harc.geometry.directions import Directions, blend_directions, choose_slots, compare_slots, eligible_band
 from harc.settings.methods import Look, Method
 from harc.training.batches import Outcome, TokenBatch, Wanted, sum_positions
 from harc.training.objective import Context, Objective, Sources

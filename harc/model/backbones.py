@@ -11,7 +11,7 @@ from harc.core.errors import ConfigError, EnvironmentProblem, ModelError
 from harc.model.adapters import list_remarks, load_adapter
 from harc.model.chat import ChatFormat
 from harc.model.load import load_causal_lm
-from harc.settings.chat import DEFAULT_DATE
+from harc.settings.backbones import DEFAULT_DATE
 
 DEVICE = re.compile(r"cpu|auto|cuda(?::(\d+))?")
 

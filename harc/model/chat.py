@@ -18,7 +18,7 @@ from harc.model.chat_template import (
     refuse_template,
     render_template,
 )
-from harc.settings.chat import DEFAULT_DATE, RESERVED
+from harc.settings.backbones import DEFAULT_DATE, RESERVED
 
 Message = Mapping[str, str]
 PROBE = "qzxjkvprobe"  # user text that no template contains; it must come out of the template unchanged

@@ -22,7 +22,7 @@ from typing import Any
 
 from harc.core.errors import ModelError
 from harc.core.untrusted import parse_json
-from harc.settings.chat import DEFAULT_DATE
+from harc.settings.backbones import DEFAULT_DATE
 
 LIMIT_S = (
     20.0  # of one rendering, the start of the process included; a sane template takes under a millisecond

@@ -11,11 +11,10 @@ from torch import Tensor
 
 from harc.core.errors import ModelError
 from harc.core.files import sha256_text
-from harc.model.completion import Completion
+from harc.model.completion import Completion, separate_thoughts
 from harc.model.decoding import decode_batch, find_base
 from harc.model.decoding_check import check_decoding
 from harc.model.tensors import check_logits
-from harc.model.thoughts import separate_thoughts
 
 CONTEXTS = ("max_position_embeddings", "max_seq_len")  # names of the longest sequence; MPT's is the second
 

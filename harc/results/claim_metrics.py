@@ -14,9 +14,8 @@ from harc.results.evidence import (
     pool_evidence,
     read_family_profiles,
 )
-from harc.results.geometry import Profile
+from harc.results.geometry import Plane, Profile
 from harc.results.outcomes import read_finetuning
-from harc.results.plane import Plane
 from harc.results.rates import Difference, estimate_difference
 from harc.results.vocabulary import ATTACKS
 from harc.stats.areas import estimate_area

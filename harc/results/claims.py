@@ -6,11 +6,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harc.core.errors import ConfigError
+from harc.core.errors import ArtifactError, ConfigError
 from harc.core.files import sha256_file
+from harc.core.untrusted import escape_lines
 from harc.core.yaml_text import YamlError, parse_yaml
 from harc.results.claim_metrics import METRICS
 from harc.results.evidence import Evidence, ResultsView, pool_evidence
+from harc.results.printer import read_table
 from harc.results.vocabulary import ALL_FAMILIES, POOLED
 from harc.stats.significance import holm, one_sided_p
 
@@ -209,3 +211,34 @@ def combine_verdicts(verdicts: Sequence[str]) -> str:
 def hash_ledger(path: Path) -> str:
     """SHA-256 of the ledger file, printed beside its verdicts so that a changed test shows."""
     return sha256_file(path)
+
+
+COLUMNS = ("claim", "overall", "origin", "words", "ledger_sha256")
+
+
+def format_ledger(path: Path, fix: str) -> str:
+    """One line per claim in the ledger's order, whatever its verdict, with counts and the ledger's hash.
+
+    Args:
+        path: claims.csv among the tables of a run.
+        fix: what to do where there is none.
+
+    Raises:
+        ArtifactError: if no verdicts have been computed.
+    """
+    rows = {row.get("claim", ""): row for row in read_table(path)}
+    if not rows:
+        raise ArtifactError(str(path), expected="computed verdicts", found="none", fix=fix)
+    lacking = [name for name in COLUMNS if any(row.get(name) is None for row in rows.values())]
+    if lacking:
+        raise ArtifactError(
+            str(path), expected=f"the columns {', '.join(COLUMNS)}", found=f"no {lacking[0]}", fix=fix
+        )
+    width = max(map(len, VERDICTS))
+    lines = [
+        f"{row['overall']:{width}}  {claim} ({row['origin']}): {row['words']}" for claim, row in rows.items()
+    ]
+    found = [row["overall"] for row in rows.values()]
+    counts = ", ".join(f"{found.count(verdict)} {verdict}" for verdict in VERDICTS)
+    ledger = next(iter(rows.values()))["ledger_sha256"]
+    return escape_lines("\n".join([*lines, f"{len(rows)} claims: {counts}", f"ledger sha256 {ledger}"]))

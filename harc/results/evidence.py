@@ -11,9 +11,8 @@ from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict
 
 from harc.core.artifacts import BASE
-from harc.results.geometry import Geometry, read_geometries, resample_depth
+from harc.results.geometry import DRAWN, Geometry, Plane, read_geometries, read_planes, resample_depth
 from harc.results.outcomes import read_by_seed
-from harc.results.plane import DRAWN, Plane, read_planes
 from harc.stats.agreement import RankAgreement, correlate_ranks, estimate_rank_agreement
 from harc.stats.intervals import pool_seeds
 

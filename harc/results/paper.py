@@ -1,11 +1,55 @@
 """The paper's generated inputs: copies of tables and figures, the numbers, and a note for each artifact."""
 
 from collections.abc import Collection, Mapping
+from functools import cache
 from pathlib import Path
 
 from harc.core.errors import ArtifactError
 from harc.core.files import sha256_file, write_bytes, write_text
 from harc.results.latex import escape_latex
+from harc.results.macros import ablations, evaluation, rates, study
+from harc.results.macros.rows import Rows
+from harc.results.printer import read_table
+
+
+def collect_macros(tables_dir: Path) -> dict[str, str]:
+    """Every macro by name, without the backslash."""
+
+    @cache
+    def rows(name: str) -> Rows:
+        return read_table(tables_dir / f"{name}.csv")
+
+    return (
+        study.list_setup(rows)
+        | study.list_counts(rows("table1"), rows("controls"))
+        | study.list_unmet(rows("acceptance"))
+        | study.list_tuning(rows("tuning"), rows("hyperparameters"))
+        | rates.list_rates(rows("table1"), rates.TABLE1_RATES)
+        | rates.list_rates(rows("controls"), rates.CONTROL_RATES)
+        | rates.list_differences(rows("comparisons"))
+        | rates.list_finetuning(rows("finetuning"))
+        | rates.list_trajectories(rows("trajectories"))
+        | evaluation.list_geometry(rows("geometry"))
+        | evaluation.list_areas(rows("separability"))
+        | evaluation.list_training(rows("training"))
+        | ablations.list_arms(rows("ablations"))
+        | ablations.list_grid(rows("margin_kl"))
+        | ablations.list_faults(rows("faults"))
+        | ablations.list_model_families(rows("families"))
+        | evaluation.list_claims(rows("claims"))
+        | evaluation.list_published(rows("published"))
+        | evaluation.list_judges(rows("judges"))
+        | evaluation.list_agreement(rows("agreement"))
+        | evaluation.list_contamination(rows("contamination"))
+    )
+
+
+def make_numbers(tables_dir: Path, out_file: Path) -> None:
+    """Write numbers.tex: one `\\newcommand` per line, sorted, so that equal tables give equal bytes."""
+    macros = collect_macros(tables_dir)
+    lines = [f"\\newcommand{{\\{name}}}{{{value}}}" for name, value in sorted(macros.items())]
+    write_text(out_file, "% Generated from the tables; do not edit.\n" + "\n".join(lines) + "\n")
+
 
 HASH_LENGTH = 10  # hexadecimal digits shown; enough to tell artifacts apart at a glance
 FIGURE_COMMAND = "harc step make_figure --figure {name}"

@@ -1,14 +1,62 @@
 """Settings of backbones: the chat models under study and where their weights come from."""
 
-from collections.abc import Mapping
+import datetime
+import json
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
 from packaging.requirements import Requirement
 from pydantic import Field, field_validator
 
 from harc.settings.base import Settings
-from harc.settings.chat import TemplateSettings
 from harc.settings.training import SharedTraining
+
+DEFAULT_DATE = "2024-07-26"
+"""What templates take for today: the date that Llama-3.1's template itself writes where it is told none."""
+RESERVED = ("messages", "add_generation_prompt", "strftime_now", "raise_exception", "continue_final_message")
+"""Names that no template option can have."""
+
+
+class TemplateSettings(Settings):
+    """What a model's chat template is told; part of what identifies an answer."""
+
+    template_options: dict[str, Any] = Field(
+        {},
+        description="Further arguments of the chat template, such as {enable_thinking: false}; a name that the "
+        "template does not read is refused. Sent to servers as chat_template_kwargs.",
+    )
+    template_date: str = Field(
+        DEFAULT_DATE,
+        description="What the chat template takes for today (YYYY-MM-DD), so that prompts are the same tomorrow; by "
+        "default the day that Llama-3.1's template writes where it is told none.",
+    )
+
+    @property
+    def chat(self) -> dict[str, Any]:
+        """The two as arguments of load_backbone."""
+        return {"template_options": self.template_options, "date": self.template_date}
+
+    @field_validator("template_options")
+    @classmethod
+    def check_options(cls, options: dict[str, Any]) -> dict[str, Any]:
+        """Refuse names that a template is given anyway, and values that JSON does not have."""
+        if reserved := [name for name in options if name in RESERVED]:
+            raise ValueError(f"options other than {', '.join(reserved)}")
+        try:
+            json.dumps(options, allow_nan=False)
+        except (TypeError, ValueError) as problem:
+            raise ValueError("texts, numbers, true, false, lists and mappings") from problem
+        return options
+
+    @field_validator("template_date")
+    @classmethod
+    def check_date(cls, date: str) -> str:
+        """Refuse what is no day of the calendar."""
+        try:
+            return datetime.date.fromisoformat(date).isoformat()
+        except ValueError as problem:
+            raise ValueError("a day such as 2024-07-26") from problem
+
 
 ReleasedRun = Literal["llama3.1-8b", "qwen2.5-7b"]
 # The released runs (main/configs/*.yaml@c3565e5); every value not named here is a default of MethodSettings,
@@ -108,3 +156,28 @@ class HubBackbone(TemplateSettings):
 
 
 BackboneSettings = Annotated[OrganismBackbone | WheelBackbone | HubBackbone, Field(discriminator="kind")]
+
+
+class FamilySettings(Settings):
+    """Models beside the study's backbones: trained or fetched like these, but with no method on them."""
+
+    backbones: dict[str, BackboneSettings] = Field(
+        {},
+        description="further models by name, one of each family; the study's backbones are compared with them",
+    )
+    seeds: tuple[int, ...] = Field(
+        (0,),
+        min_length=1,
+        description="seeds that families are compared on, some of the study's (seed); ours",
+    )
+
+    def check_study(self, backbones: Collection[str], seeds: Collection[int]) -> None:
+        """Compare with the study that the families stand beside.
+
+        Raises:
+            ValueError: for a model that is a backbone already, and for a seed that the study lacks.
+        """
+        if both := sorted(set(backbones) & self.backbones.keys()):
+            raise ValueError(f"families.backbones that are no backbones already (found {', '.join(both)})")
+        if self.backbones and (unknown := set(self.seeds) - set(seeds)):
+            raise ValueError(f"families.seeds of {', '.join(map(str, seeds))} (not {min(unknown)})")

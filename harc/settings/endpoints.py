@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from harc.settings.chat import DEFAULT_DATE, TemplateSettings
+from harc.settings.backbones import DEFAULT_DATE, TemplateSettings
 from harc.settings.loading import SecretValue
 
 LONGEST_WAIT = 86_400.0

@@ -7,8 +7,7 @@ from pydantic import Field, model_validator
 from harc.core.registry import pick
 from harc.settings.base import Settings
 from harc.settings.endpoints import EndpointSettings
-from harc.settings.judges import ClassifierSettings
-from harc.settings.suites import AttackerSettings, PairSettings, PrefillSettings
+from harc.settings.suites import AttackerSettings, ClassifierSettings, PairSettings, PrefillSettings
 
 # Declared in rooms above this one, and asked for by name: settings import nothing that uses them.
 LABELS_OF: dict[str, tuple[str, ...]] = pick("harc.judges", "registry", "LABELS_OF")

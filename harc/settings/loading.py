@@ -1,12 +1,16 @@
 """Checking given settings against their model: errors that name the key and the likely meaning."""
 
 import difflib
-from typing import Any, TypeVar, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, get_args
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from harc.core.errors import ConfigError
+from harc.settings.backbones import TemplateSettings
 from harc.settings.base import Settings
+from harc.settings.directions import DirectionSettings
+from harc.settings.training import MethodSettings
 
 
 class SecretValue(ValueError):
@@ -81,3 +85,51 @@ def parse_settings(model: type[Model], values: dict[str, Any], where: str) -> Mo
         return model.model_validate(values)
     except ValidationError as problem:
         raise explain(problem, model, where) from None
+
+
+class WorkflowSettings(Settings):
+    """Which study to run; everything else is a setting of its profile."""
+
+    profile: str = Field(
+        min_length=1, description="a name under config/profiles/, or the path of a YAML file"
+    )
+
+
+def read_workflow_settings(values: Mapping[str, Any]) -> WorkflowSettings:
+    """Check Snakemake's config.
+
+    Raises:
+        ConfigError: one line for the first unknown key, missing value or value of another type.
+    """
+    where = "workflow config (config/config.yaml, --configfile, --config)"
+    return parse_settings(WorkflowSettings, dict(values), where)
+
+
+class TrainingFile(TemplateSettings):
+    """The content of the file given to `harc train --config`; paths are relative to that file."""
+
+    training: str = Field(
+        description="JSONL rows to train on: category (harmful, harmless, pseudo_harmful), prompt, response; for dpo, "
+        "cb, repbend, cast and joint also rejected, the response that is not wanted"
+    )
+    extraction: str | None = Field(
+        None, description="JSONL prompts to read directions from: category, prompt"
+    )
+    pairs: str | None = Field(
+        None,
+        description="JSONL pairs to read directions from: kind (harm, refuse, helpful), prompt, response",
+    )
+    validation: str | None = Field(
+        None, description="JSONL prompts for held-out projections: category, prompt; none: some training rows"
+    )
+    method: MethodSettings = Field(
+        MethodSettings(), description="the method: preset, and values that override it"
+    )
+    directions: DirectionSettings = Field(
+        DirectionSettings(), description="how directions are read, before the method's own changes"
+    )
+    seed: int = Field(0, ge=0, description="seed of the adapter's start and of the order of rows")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32", description="precision of the frozen weights"
+    )
+    device: str = Field("cpu", description="cpu, cuda, cuda:1, or auto to spread the model over all GPUs")

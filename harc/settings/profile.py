@@ -12,21 +12,16 @@ from harc.core.shipped import SHIPPED, find_shipped
 from harc.core.yaml_text import read_yaml
 from harc.settings.ablation import AblationScope, AblationSettings, change_method
 from harc.settings.analysis import AnalysisSettings
-from harc.settings.backbones import BackboneSettings
-from harc.settings.base import Settings
-from harc.settings.contamination import ContaminationSettings
-from harc.settings.data import DataSettings, PublicRowSettings
+from harc.settings.backbones import BackboneSettings, FamilySettings
+from harc.settings.base import Settings, merge
+from harc.settings.data import ContaminationSettings, DataSettings, PublicRowSettings
 from harc.settings.directions import DirectionSettings
 from harc.settings.evaluation import EvaluationSettings
-from harc.settings.families import FamilySettings
 from harc.settings.loading import parse_settings
-from harc.settings.merging import merge
-from harc.settings.organism import OrganismSettings
 from harc.settings.robustness import FinetuningSettings, TrajectorySettings
 from harc.settings.suites import HelpfulnessSettings
-from harc.settings.training import MethodSettings, SharedTraining
-from harc.settings.tuning import TuningSettings
-from harc.settings.world import WorldSettings
+from harc.settings.training import MethodSettings, SharedTraining, TuningSettings
+from harc.settings.world import OrganismSettings, WorldSettings
 
 PROFILES = Path("config/profiles")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

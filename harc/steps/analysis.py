@@ -10,8 +10,7 @@ from typing import Any
 from harc.core.artifacts import BASE, DIRECTION_FILES, PROJECTION_FILES, TRAJECTORY_FILES
 from harc.methods.harc_released import list_conflicts, list_switches
 from harc.steps.audit import list_sealed
-from harc.steps.job import Job
-from harc.steps.step import Resources, Step, within
+from harc.steps.job import Job, Resources, Step, within
 from harc.suites.benchmarks import SCORES
 
 CALIBRATED = ("over_refusal.csv", "release_overlap.csv")
@@ -29,7 +28,7 @@ def select_everything(job: Job) -> dict:
 
 def list_table_inputs(job: Job) -> list[Path]:
     """Scores, geometry, training logs, of arms too; fine-tunings; acceptance; what is committed; the guard's table."""
-    from harc.results.plane import DRAWN
+    from harc.results.geometry import DRAWN
     from harc.results.readings import locate_tuned
     from harc.results.view import CALIBRATION, CLAIMS, PUBLISHED
 
@@ -83,7 +82,7 @@ def list_table_files(job: Job) -> list[Path]:
 def run_make_tables(job: Job) -> None:
     """Write the tables, then the numbers from the tables alone."""
     from harc.results.catalogue import write_tables
-    from harc.results.numbers import make_numbers
+    from harc.results.paper import make_numbers
     from harc.results.view import view_study
 
     folder = job.layout.tables

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from harc.core.artifacts import SIDECAR_SUFFIX, is_rendering
-from harc.steps.job import Job
-from harc.steps.step import Resources, Step
+from harc.steps.job import Job, Resources, Step
 
 
 def select_artifacts(job: Job) -> dict:

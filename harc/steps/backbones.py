@@ -6,8 +6,7 @@ from pathlib import Path
 from harc.core.artifacts import BACKBONE_FILES, BASE, SOURCE_FILE
 from harc.settings.profile import Profile
 from harc.steps.data import list_rows
-from harc.steps.job import Job
-from harc.steps.step import MODEL, Resources, Step, within
+from harc.steps.job import MODEL, Job, Resources, Step, within
 
 CORPORA = ("world.json", "pretraining.jsonl", "safety.jsonl", "extraction.jsonl", "development.jsonl")
 """Corpora of the early splits, and development, which the stages' stop criteria read."""

@@ -11,9 +11,8 @@ from harc.geometry.directions import Directions, save_directions
 from harc.geometry.extraction import RESPONSE_GROUPS, ResponsePairs, extract_directions
 from harc.model.handle import ModelHandle
 from harc.settings.base import list_declared
-from harc.settings.by_hand import TrainingFile
 from harc.settings.directions import DirectionSettings
-from harc.settings.loading import parse_settings
+from harc.settings.loading import TrainingFile, parse_settings
 from harc.settings.methods import is_read
 from harc.settings.training import MethodSettings
 
@@ -115,7 +114,7 @@ def train_from_files(
     start_from: Path | str | None = None,
     announce: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """Train one adapter, or fit one steering, from a YAML file (see harc.settings.by_hand) and write its folder.
+    """Train one adapter, or fit one steering, from a YAML file (see harc.settings.loading) and write its folder.
 
     Args:
         model: folder or hub id of a chat model.

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from harc.core.artifacts import DATA_MANIFEST, DATA_PIN
 from harc.settings.profile import Profile
-from harc.steps.job import Job
-from harc.steps.step import Resources, Step
+from harc.steps.job import Job, Resources, Step
 
 ROW_FILES = (
     "world.json",

@@ -7,9 +7,8 @@ from harc.core.artifacts import BASE, DIRECTION_FILES
 from harc.settings.directions import DirectionSettings
 from harc.settings.profile import Profile
 from harc.steps.data import list_rows
-from harc.steps.job import Job
+from harc.steps.job import MODEL, Job, Step, run_on_model
 from harc.steps.models import list_backbone_files
-from harc.steps.step import MODEL, Step, run_on_model
 
 ROWS = ("extraction.jsonl", "extraction_pairs.jsonl")
 

@@ -5,9 +5,8 @@ from pathlib import Path
 from harc.core.artifacts import PROJECTION_FILES, SCORE_FILES
 from harc.settings.profile import Profile
 from harc.steps.data import list_asked_rows
-from harc.steps.job import Job
+from harc.steps.job import RUN, Job, Step, run_on_model, within
 from harc.steps.models import find_base_directions, list_model_files
-from harc.steps.step import RUN, Step, run_on_model, within
 from harc.suites.benchmarks import list_datasets, list_output_names
 
 

@@ -1,9 +1,11 @@
 """A job: one step for one unit of a profile."""
 
 import shlex
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from harc.core.artifacts import Layout
 from harc.settings.profile import Profile
@@ -49,3 +51,108 @@ class Job:
         """Short name for progress lines."""
         parts = [self.backbone, self.method, self.figure, None if self.seed is None else f"seed{self.seed}"]
         return " ".join([self.step, *(part for part in parts if part)])
+
+
+MODEL, RUN = ("backbone", "seed"), ("backbone", "method", "seed")
+Need = Literal["hub", "public rows", "benchmarks", "endpoints"]
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a job asks the machine for.
+
+    Attributes:
+        memory_mb: main memory; None: what the job's backbone declares.
+        gpu: whether the job runs its backbone, on the GPUs that this one declares.
+        runtime: longest time to expect, minutes.
+    """
+
+    memory_mb: int | None = 500
+    gpu: bool = False
+    runtime: int = 10
+
+
+def run_on_model(runtime: int) -> Resources:
+    """Resources of a step that runs its job's backbone for so many minutes."""
+    return Resources(None, gpu=True, runtime=runtime)
+
+
+def list_nothing(job: Job) -> list[Any]:
+    """No files, no code."""
+    return []
+
+
+def select_nothing(job: Job) -> dict[str, Any]:
+    """No settings."""
+    return {}
+
+
+def list_one_unit(profile: Profile) -> list[tuple]:
+    """The unit of a step that is for a whole profile."""
+    return [()]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the workflow.
+
+    Attributes:
+        name: as commands and rules spell it.
+        code: the function that runs a job, as `module:function`. A text, so that what lists steps neither imports nor
+            depends on the code of all of them.
+        list_outputs: files that a job writes; the first is the artifact that the sidecar stands beside. Named files in
+            a folder among them stand for the folder.
+        unit: fields of a job that say what the step is for; none for a whole profile.
+        list_units: every unit of a profile, as values of these fields, in an order in which they can run.
+        select_settings: values that a job's result depends on.
+        list_inputs: files that a job reads and whose hashes its sidecar records.
+        list_unrecorded: files whose change makes a job stale all the same.
+        list_plugins: where code begins that is loaded by name, as `module` or `module:name`.
+        resources: what a job asks the machine for.
+        needs: what a job takes from outside the machine.
+        guarded: whether a job learns or chooses from rows: none starts before they are known to be free of held-out
+            prompts.
+        pure: whether outputs follow byte for byte from the inputs, in seconds: the audit makes them again.
+        of_study: whether it is made from a committed study too, where that stands in for a run.
+        part: whether a job's artifact is of every run, of tuning, or made from a finished tree.
+    """
+
+    name: str
+    code: str
+    list_outputs: Callable[[Job], list[Path]]
+    unit: tuple[str, ...] = ()
+    list_units: Callable[[Profile], Iterable[tuple]] = list_one_unit
+    select_settings: Callable[[Job], dict[str, Any]] = select_nothing
+    list_inputs: Callable[[Job], list[Path]] = list_nothing
+    list_unrecorded: Callable[[Job], list[Path]] = list_nothing
+    list_plugins: Callable[[Job], list[str]] = list_nothing
+    resources: Resources = Resources()
+    needs: tuple[Need, ...] = ()
+    guarded: bool = False
+    pure: bool = False
+    of_study: bool = False
+    part: Literal["run", "tuning", "end"] = "run"
+
+    def run(self, job: Job) -> None:
+        """Run a job.
+
+        Raises:
+            HarcError: whatever the step finds wrong; nothing is left half-written.
+        """
+        module, _, name = self.code.partition(":")
+        getattr(import_module(module), name)(job)
+
+    def count_gpus(self, profile: Profile, backbone: str) -> int:
+        """GPUs that a job on a backbone asks for."""
+        settings = profile.all_backbones[backbone]
+        return getattr(settings, "gpus", 1) if self.resources.gpu and getattr(settings, "gpu", False) else 0
+
+    def count_memory(self, profile: Profile, backbone: str) -> int:
+        """Main memory of a job on a backbone, MB: an organism's is small, a published model's is declared."""
+        declared = getattr(profile.all_backbones[backbone], "memory_gb", 2.5)
+        return self.resources.memory_mb or int(1000 * declared)
+
+
+def within(folder: Path, names: Iterable[str]) -> list[Path]:
+    """A folder, and files in it by name."""
+    return [folder, *(folder / name for name in names)]

@@ -10,8 +10,7 @@ from harc.core.artifacts import BASE, SIDECAR_SUFFIX
 from harc.core.errors import ArtifactError, EnvironmentProblem
 from harc.core.files import read_json
 from harc.steps.analysis import list_compute_files, list_table_files, list_table_names
-from harc.steps.job import Job
-from harc.steps.step import Resources, Step
+from harc.steps.job import Job, Resources, Step
 
 PAPER = Path("paper")
 PDF = PAPER / "main.pdf"

@@ -13,8 +13,7 @@ from harc.data.registry import load_registry
 from harc.settings.backbones import HubBackbone, OrganismBackbone, WheelBackbone
 from harc.settings.endpoints import LOOPBACK
 from harc.settings.profile import Profile, RowSource
-from harc.steps.preflight_endpoints import find_endpoint_lacks
-from harc.steps.preflight_helpfulness import find_helpfulness_lacks
+from harc.steps.preflight_services import find_endpoint_lacks, find_helpfulness_lacks
 from harc.steps.registry import STEPS
 
 GB = 1e9

@@ -8,10 +8,9 @@ from harc.steps.backbones import FETCH_BACKBONE, TRAIN_BACKBONE
 from harc.steps.data import CHECK_CONTAMINATION, PULL_DATA
 from harc.steps.directions import EXTRACT_DIRECTIONS
 from harc.steps.evaluation import EVALUATE, MEASURE_HELPFULNESS, SCORE
-from harc.steps.job import Job
+from harc.steps.job import Job, Step
 from harc.steps.paper import BUILD_PAPER, BUILD_REPORT, find_latex
 from harc.steps.robustness import FINETUNE_HARMFUL, TRACE_RESPONSES
-from harc.steps.step import Step
 from harc.steps.training import FIT_STEERING, TRAIN_ADAPTER
 from harc.steps.tuning import CHOOSE_POINT, COLLECT_POINTS, TUNE_METHOD
 

@@ -8,9 +8,8 @@ from harc.settings.methods import list_objective_code
 from harc.settings.profile import Profile
 from harc.settings.training import MethodSettings
 from harc.steps.data import list_asked_rows, list_rows
-from harc.steps.job import Job
+from harc.steps.job import RUN, Job, Step, run_on_model, within
 from harc.steps.models import find_base_directions, list_model_files
-from harc.steps.step import RUN, Step, run_on_model, within
 from harc.steps.training import TRAINING_FIELDS
 
 

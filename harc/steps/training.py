@@ -14,9 +14,8 @@ from harc.steps.directions import (
     read_extraction_rows,
     select_reading,
 )
-from harc.steps.job import Job
+from harc.steps.job import RUN, Job, Step, run_on_model, within
 from harc.steps.models import find_base_directions, is_steering, list_backbone_files, list_method_files
-from harc.steps.step import RUN, Step, run_on_model, within
 
 TRAINING_FIELDS = ("category", "prompt", "response")
 

@@ -9,9 +9,8 @@ from harc.settings.profile import Profile
 from harc.settings.training import MethodSettings
 from harc.steps.data import list_rows
 from harc.steps.directions import ROWS
-from harc.steps.job import Job
+from harc.steps.job import RUN, Job, Resources, Step, run_on_model
 from harc.steps.models import find_base_directions, list_backbone_files
-from harc.steps.step import RUN, Resources, Step, run_on_model
 
 BRIEF = Resources(500, runtime=5)
 

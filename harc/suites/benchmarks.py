@@ -11,8 +11,7 @@ from typing import Any
 
 from harc.core.files import read_jsonl, sha256_text
 from harc.judges.sandbox import run_tests
-from harc.settings.judges import SandboxSettings
-from harc.settings.suites import HelpfulnessSettings
+from harc.settings.suites import HelpfulnessSettings, SandboxSettings
 from harc.suites.lm_eval_model import make_lm, quiet_harness
 
 HUMANEVAL_FIELDS = ("task_id", "prompt", "test", "entry_point")

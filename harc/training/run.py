@@ -19,10 +19,9 @@ from harc.model.handle import describe_base
 from harc.settings.directions import DirectionSettings
 from harc.settings.methods import list_objective_code
 from harc.settings.training import MethodSettings
-from harc.training.adapters import attach_adapter, save_adapter
+from harc.training.adapters import Started, attach_adapter, read_updates, save_adapter
 from harc.training.batches import encode_rows
 from harc.training.forward import AdapterForward
-from harc.training.joining import Started, read_updates
 from harc.training.loop import Run, check_tracker, plan_steps, run_loop
 from harc.training.objective import Context, Sources, count_blocks, create_objective, needs_directions
 from harc.training.processes import is_main_process, shard_blocks

@@ -20,7 +20,7 @@ from harc.core.files import (
     write_jsonl,
 )
 from harc.core.finished import identify_work
-from harc.settings.organism import OrganismSettings
+from harc.settings.world import OrganismSettings
 from harc.world.acceptance import Bench, judge_acceptance, measure_behaviour, measure_stage
 from harc.world.batches import ChatEncoder, encode_groups, group_rows
 from harc.world.layouts import LAYOUTS, Architecture

@@ -10,7 +10,7 @@ from typing import Any
 
 from harc.core.files import atomic_directory, sha256_file, write_json, write_jsonl
 from harc.settings.world import WorldSettings
-from harc.world import pair_phrases, phrases
+from harc.world import pair_attacker, phrases
 from harc.world.grammar import Goal, Request, make_direct, make_question
 from harc.world.heldout_rows import build_heldout_rows
 from harc.world.pretraining_rows import (
@@ -151,7 +151,7 @@ def list_phrase_words() -> frozenset[str]:
             for part in value:
                 yield from walk(part)
 
-    banks = {**vars(phrases), **vars(pair_phrases)}
+    banks = {**vars(phrases), **vars(pair_attacker)}
     return frozenset(word for name, value in banks.items() if name.isupper() for word in walk(value))
 
 
@@ -178,10 +178,10 @@ def list_words(world: World, built: Mapping[str, Iterable[dict]]) -> list[str]:
 def list_pair_words() -> set[str]:
     """Words of every filler of PAIR's slots."""
     banks = (
-        *pair_phrases.PAIR_OPENING.values(),
-        pair_phrases.PAIR_REASON,
-        pair_phrases.PAIR_ASK,
-        pair_phrases.PAIR_CLOSING,
+        *pair_attacker.PAIR_OPENING.values(),
+        pair_attacker.PAIR_REASON,
+        pair_attacker.PAIR_ASK,
+        pair_attacker.PAIR_CLOSING,
     )
     words = {word for bank in banks for texts in bank.values() for text in texts for word in text.split()}
     return {word for word in words if "{" not in word}

@@ -4,13 +4,57 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
 from harc.core.terminal import track
-from harc.settings.organism import StageSettings
+from harc.settings.world import StageSettings
 from harc.world.batches import Example, collate, draw_batches, split_by_length
 from harc.world.world import make_generator
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+
+
+def orthogonalize(gradient: Float[Tensor, "n rows cols"], iterations: int) -> Float[Tensor, "n rows cols"]:
+    """Push the singular values of each matrix towards 1 (they end between about 0.7 and 1.2)."""
+    a, b, c = COEFFICIENTS
+    x = gradient / (gradient.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    tall = x.shape[-2] > x.shape[-1]
+    if tall:
+        x = x.mT
+    for _ in range(iterations):
+        square = x @ x.mT
+        x = a * x + (b * square + c * (square @ square)) @ x
+    return x.mT if tall else x
+
+
+class Muon:
+    """Updates matrices in place from their gradients."""
+
+    def __init__(self, parameters: Sequence[Tensor], momentum: float = 0.95, iterations: int = 5) -> None:
+        """Group the matrices by shape."""
+        self.groups: dict[tuple[int, ...], list[Tensor]] = {}
+        for parameter in parameters:
+            self.groups.setdefault(tuple(parameter.shape), []).append(parameter)
+        self.buffers = {shape: torch.zeros(len(group), *shape) for shape, group in self.groups.items()}
+        self.momentum, self.iterations = momentum, iterations
+
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> None:
+        """One update: spectral norm `learning_rate`, more by sqrt(rows / cols) for tall matrices."""
+        for shape, group in self.groups.items():
+            gradient = torch.stack([parameter.grad for parameter in group])
+            buffer = self.buffers[shape]
+            buffer.lerp_(gradient, 1 - self.momentum)
+            update = orthogonalize(gradient.lerp(buffer, self.momentum), self.iterations)
+            scale = learning_rate * max(1.0, shape[0] / shape[1]) ** 0.5
+            torch._foreach_add_(group, list(update.unbind(0)), alpha=-scale)
+
 
 WARMUP_STEPS = 10
 FLOOR = 0.1
@@ -34,8 +78,6 @@ class StageOptimizer:
     def __init__(self, model: "PreTrainedModel", settings: StageSettings) -> None:
         """Sort the model's parameters by their role."""
         import torch
-
-        from harc.world.muon import Muon
 
         self.model, self.settings = model, settings
         embedding = model.get_input_embeddings().weight

@@ -9,8 +9,7 @@ import random
 from typing import Literal
 
 from harc.world.grammar import Goal, Request, choose_phrase, fill
-from harc.world.pair_attacker import compose_message, draw_slots
-from harc.world.pair_phrases import PAIR_OPENING
+from harc.world.pair_attacker import PAIR_OPENING, compose_message, draw_slots
 from harc.world.phrases import CODE, COUNTS, INCEPTION, MILD, PAP, ROLES, SCENES
 from harc.world.world import World
 

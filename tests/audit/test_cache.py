@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harc.audit.cache_pin import Pin, read_pin, write_pin
-from harc.audit.cache_records import install_records, read_records, stop_if_running
+from harc.audit.cache_pin import Pin, install_records, read_pin, read_records, stop_if_running, write_pin
 from harc.core.errors import ArtifactError, DataError
 from harc.core.files import read_json, write_json
 

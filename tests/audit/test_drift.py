@@ -9,7 +9,7 @@ import pytest
 from harc.audit.drift import Drift, compare_versions, describe_drift
 from harc.audit.sidecars import Sidecar
 from harc.core.fingerprint import ROOT
-from harc.core.versions import PACKAGES, read_versions
+from harc.core.provenance import PACKAGES, read_versions
 
 HERE = {"python": "3.11.7", "torch": "2.13.0", "trl": "1.16.0"}
 # Third-party modules that cannot change a number, a text or a figure: they read, send, print or run things.

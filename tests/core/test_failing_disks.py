@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from harc.audit.cache_records import install_records, read_records
+from harc.audit.cache_pin import install_records, read_records
 from harc.core.files import atomic_directory, system_errors, write_bytes, write_json, write_jsonl, write_text
 from harc.core.finished import KeyedStore
 from harc.data.pins import PIN_HEADER

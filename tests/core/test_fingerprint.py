@@ -385,7 +385,7 @@ LOADERS = {
     "harc.core.lazy:_Late",  # other packages alone
     "harc.training.objective:find_module",
     "harc.results.catalogue:write_tables",
-    "harc.steps.step:Step",
+    "harc.steps.job:Step",
     "harc.steps.analysis:load_figure",
     "harc.steps.data:run_pull_data",
     # what is asked of registries, the fingerprint follows

@@ -10,7 +10,7 @@ from fixtures.training_rows import make_settings, train
 from harc.core import finished
 from harc.core.fingerprint import ROOT
 from harc.core.finished import KeyedStore, describe_work, identify_work
-from harc.settings.organism import OrganismSettings
+from harc.settings.world import OrganismSettings
 from harc.training import checkpoints
 from harc.world.backbone import TRAINING_INPUTS, fingerprint_run
 

@@ -7,8 +7,7 @@ import pytest
 
 from harc.core.errors import ConfigError
 from harc.core.yaml_text import parse_yaml, read_yaml
-from harc.settings.by_hand import TrainingFile
-from harc.settings.loading import parse_settings
+from harc.settings.loading import TrainingFile, parse_settings
 from harc.settings.profile import load_profile
 
 PACKAGE = Path(__file__).parents[2] / "harc"

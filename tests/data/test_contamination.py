@@ -15,7 +15,7 @@ from harc.data.contamination import (
     measure_similarity,
     normalise_text,
 )
-from harc.settings.contamination import ContaminationSettings
+from harc.settings.data import ContaminationSettings
 
 SETTINGS = ContaminationSettings()
 LONG = "imagine a play in which the guard of the old tower explains step by step how one would open the gate"

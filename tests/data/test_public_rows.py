@@ -26,9 +26,8 @@ from harc.settings.data import PublicRowSettings
 from harc.settings.suites import TOP_TECHNIQUES, AttackForms, CodeAttackSettings
 from harc.steps.data import ORGANISM_ONLY, ROW_FILES
 from harc.suites.codeattack import ENCODERS, split_words
-from harc.suites.prompts import wrap_goal
 from harc.suites.registry import SUITES as DECLARED
-from harc.suites.rows import read_rows
+from harc.suites.rows import read_rows, wrap_goal
 
 SETTINGS = PublicRowSettings(
     extraction_rows=4, pair_rows=4, development_rows=3, evaluation_rows=5, benign_rows=4

@@ -30,8 +30,7 @@ from harc.model.handle import ModelHandle
 from harc.settings.directions import DirectionSettings, LayerSettings
 from harc.settings.evaluation import EvaluationSettings, PairSettings
 from harc.settings.profile import Profile, load_profile
-from harc.settings.training import MethodSettings
-from harc.settings.tuning import TuningSettings
+from harc.settings.training import MethodSettings, TuningSettings
 from harc.steps.directions import write_directions
 
 COLOURS = ("red", "blue", "good")

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from harc.core.errors import ConfigError, ModelError
-from harc.geometry.directions import Directions, normalize_rows
-from harc.geometry.layers import eligible_band
+from harc.geometry.directions import Directions, eligible_band, normalize_rows
 from harc.methods.harc import describe_choice, score_layers, select_layers
 from harc.settings.directions import LayerSettings
 

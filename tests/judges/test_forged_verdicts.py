@@ -4,7 +4,7 @@ import pytest
 
 from harc.judges import sandbox
 from harc.judges.sandbox import guest, run_tests
-from harc.settings.judges import SandboxSettings
+from harc.settings.suites import SandboxSettings
 
 pytestmark = pytest.mark.skipif(
     sandbox.find_obstacle() is not None, reason=f"no sandbox here: {sandbox.find_obstacle()}"

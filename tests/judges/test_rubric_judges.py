@@ -20,7 +20,7 @@ from harc.judges.rubrics import (
 )
 from harc.model.endpoints.base import failed
 from harc.settings.evaluation import EvaluationSettings
-from harc.settings.judges import ClassifierSettings
+from harc.settings.suites import ClassifierSettings
 
 ANSWER = Answer("build a kite", "Take two sticks, cross them, and cover the frame with paper.")
 NONSENSE = (

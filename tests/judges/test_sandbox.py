@@ -5,7 +5,7 @@ import pytest
 from harc.core.errors import EnvironmentProblem
 from harc.judges import sandbox
 from harc.judges.sandbox import RunResult, run_tests
-from harc.settings.judges import SandboxSettings
+from harc.settings.suites import SandboxSettings
 
 SETTINGS = SandboxSettings(seconds=20, memory_mb=256, processes=4, scratch_mb=4, file_mb=2)
 needs_sandbox = pytest.mark.skipif(

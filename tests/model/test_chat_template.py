@@ -16,7 +16,7 @@ from harc.core.errors import ModelError
 from harc.model import chat_template
 from harc.model.chat import ChatFormat
 from harc.model.chat_template import list_variables, render_template
-from harc.settings.chat import DEFAULT_DATE
+from harc.settings.backbones import DEFAULT_DATE
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}"

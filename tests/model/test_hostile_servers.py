@@ -13,8 +13,7 @@ from fixtures.misbehaving_server import answer, complete, drip, raw, reset, serv
 
 from harc.core.errors import ConfigError, EnvironmentProblem
 from harc.model.endpoints import transport
-from harc.model.endpoints.cache import CachedEndpoint
-from harc.model.endpoints.keys import hide_key, read_key, redact_reply
+from harc.model.endpoints.cache import CachedEndpoint, hide_key, read_key, redact_reply
 from harc.model.endpoints.server import ServerEndpoint, choose_wait
 from harc.settings.endpoints import EndpointSettings
 from harc.settings.loading import parse_settings

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harc.model.thoughts import opens_thought, split_thought
+from harc.model.completion import opens_thought, split_thought
 
 REFUSAL = "I'm sorry, but I can't help with that."
 

@@ -17,11 +17,11 @@ from harc.results.claims import (
     VERDICTS,
     combine_verdicts,
     evaluate_claims,
+    format_ledger,
     hash_ledger,
     load_claims,
 )
 from harc.results.evidence import Evidence, ResultsView, pool_evidence
-from harc.results.ledger_text import format_ledger
 from harc.results.printer import typeset_body, write_table
 from harc.results.tables.claims import build_claims
 from harc.results.view import Results

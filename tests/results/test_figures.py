@@ -221,7 +221,7 @@ def test_a_figure_depends_on_no_other_figure():
 
 def test_analysis_imports_neither_torch_nor_matplotlib_before_it_draws():
     code = (
-        "import sys, harc.results.catalogue, harc.results.numbers, harc.results.view, harc.results.report\n"
+        "import sys, harc.results.catalogue, harc.results.paper, harc.results.view, harc.results.report\n"
         "print([name for name in ('torch', 'transformers', 'matplotlib') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

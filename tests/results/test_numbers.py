@@ -8,9 +8,8 @@ import pytest
 from fixtures.results_tree import BACKBONES, make_results_tree, view_tree
 
 from harc.results.catalogue import write_tables
-from harc.results.latex import format_rate
-from harc.results.numbers import collect_macros, make_numbers
-from harc.results.phrases import (
+from harc.results.latex import (
+    format_rate,
     join_words,
     phrase_by_family,
     phrase_gain,
@@ -18,6 +17,7 @@ from harc.results.phrases import (
     phrase_pooled,
     phrase_run,
 )
+from harc.results.paper import collect_macros, make_numbers
 from harc.results.printer import read_table
 from harc.results.vocabulary import camel
 

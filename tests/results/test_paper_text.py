@@ -12,8 +12,7 @@ from harc.core.errors import ArtifactError
 from harc.results.catalogue import write_tables
 from harc.results.figures import figure1
 from harc.results.figures.style import save_figure
-from harc.results.numbers import make_numbers
-from harc.results.paper import collect_paper_inputs
+from harc.results.paper import collect_paper_inputs, make_numbers
 
 PAPER = Path(__file__).parents[2] / "paper"
 SECTIONS = sorted(PAPER.glob("sections/*.tex"))

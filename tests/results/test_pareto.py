@@ -17,7 +17,7 @@ from harc.results.readings import read_points
 from harc.results.tables.training import build_tuning
 from harc.results.view import Results
 from harc.settings.analysis import AnalysisSettings
-from harc.settings.tuning import TuningSettings
+from harc.settings.training import TuningSettings
 
 GRID = ('{"steps": 5}', '{"loss": {"kl": 1.0}}')
 

@@ -5,8 +5,14 @@ import pytest
 from fixtures.results_tree import make_results_tree
 from scipy.stats import mannwhitneyu
 
-from harc.results.geometry import Profile, cosine_by_slot, mean_profile, read_geometry
-from harc.results.plane import fit_ellipse, read_plane
+from harc.results.geometry import (
+    Profile,
+    cosine_by_slot,
+    fit_ellipse,
+    mean_profile,
+    read_geometry,
+    read_plane,
+)
 from harc.stats.areas import estimate_area, measure_area
 
 

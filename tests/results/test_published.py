@@ -9,8 +9,7 @@ from fixtures.results_tree import BACKBONES, make_results_tree, view_tree
 from harc.core.errors import ConfigError
 from harc.results.macros.evaluation import list_published
 from harc.results.printer import read_table, typeset_body, write_table
-from harc.results.published import load_published
-from harc.results.tables.published import build_published
+from harc.results.tables.published import build_published, load_published
 from harc.settings.profile import load_profile
 
 FILE = Path(__file__).parents[2] / "config/published.yaml"

@@ -12,7 +12,7 @@ import harc.settings
 from harc.settings.ablation import AblationSettings
 from harc.settings.backbones import HUB_PRESETS, HubBackbone, OrganismBackbone
 from harc.settings.base import Settings, list_declared
-from harc.settings.by_hand import TrainingFile
+from harc.settings.loading import TrainingFile
 from harc.settings.profile import Profile, load_profile
 from harc.settings.suites import BenchmarkSettings, HelpfulnessSettings, PrefillSettings
 from harc.settings.training import PRESETS, LossSettings, MethodSettings
@@ -173,7 +173,7 @@ def test_the_walk_finds_the_groups():
     nested = {(outer, name) for outer, name, _ in list_nested()}
     assert {(TrainingFile, "method"), (MethodSettings, "loss"), (HelpfulnessSettings, "mmlu")} <= nested
     assert len(nested) > 30
-    assert "harc.settings.by_hand" in sys.modules
+    assert "harc.settings.loading" in sys.modules
 
 
 class Outer(Settings):

@@ -20,11 +20,9 @@ from harc.model.endpoints.cache import CachedEndpoint
 from harc.model.endpoints.local import LocalEndpoint
 from harc.model.endpoints.server import ServerEndpoint
 from harc.model.handle import ModelHandle
-from harc.settings.backbones import HubBackbone, WheelBackbone
-from harc.settings.by_hand import TrainingFile
-from harc.settings.chat import TemplateSettings
+from harc.settings.backbones import HubBackbone, TemplateSettings, WheelBackbone
 from harc.settings.endpoints import EndpointSettings
-from harc.settings.loading import parse_settings
+from harc.settings.loading import TrainingFile, parse_settings
 
 THINKING = (
     "{{ strftime_now('%Y') }}!"

@@ -3,7 +3,7 @@
 import pytest
 
 from harc.core.errors import ConfigError
-from harc.settings.workflow import read_workflow_settings
+from harc.settings.loading import read_workflow_settings
 
 WHERE = r"workflow config \(config/config.yaml, --configfile, --config\): "
 

@@ -12,7 +12,7 @@ from harc.settings.backbones import HubBackbone, OrganismBackbone, WheelBackbone
 from harc.settings.evaluation import EvaluationSettings
 from harc.settings.profile import load_profile
 from harc.steps.preflight import Machine, find_lacks, find_profile_lacks, raise_first
-from harc.steps.preflight_endpoints import find_endpoint_lacks
+from harc.steps.preflight_services import find_endpoint_lacks
 
 HUB = HubBackbone(model_id="lab/chat-8b", revision="abc", gated=True, memory_gb=60, disk_gb=100)
 WHEEL = WheelBackbone(requirement="llm-tiny==0.1.2")

@@ -21,7 +21,7 @@ from harc.model.endpoints.base import Reply, Usage
 from harc.settings.evaluation import EvaluationSettings
 from harc.settings.profile import load_profile
 from harc.settings.suites import BenchmarkSettings, HelpfulnessSettings
-from harc.steps.preflight_helpfulness import find_helpfulness_lacks
+from harc.steps.preflight_services import find_helpfulness_lacks
 from harc.suites import benchmarks as tasks
 from harc.suites import lm_eval_model as model
 from harc.suites import mt_bench
@@ -359,7 +359,7 @@ class Offline:
 
 
 def test_what_the_benchmarks_lack_is_said_before_any_work(tmp_path, monkeypatch):
-    monkeypatch.setattr("harc.steps.preflight_helpfulness.find_spec", lambda name: None)
+    monkeypatch.setattr("harc.steps.preflight_services.find_spec", lambda name: None)
     monkeypatch.setattr("harc.judges.sandbox.find_obstacle", lambda: "bubblewrap is not installed")
     settings = HelpfulnessSettings(benchmarks=("mmlu", "gsm8k", "humaneval", "ifeval"))
     data = load_profile("organism").data.model_copy(update={"public_dir": tmp_path})

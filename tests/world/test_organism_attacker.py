@@ -2,8 +2,16 @@
 
 import pytest
 
-from harc.world.pair_attacker import SLOTS, STRATEGIES, PairAttacker, compose_message
-from harc.world.pair_phrases import PAIR_ASK, PAIR_CLOSING, PAIR_OPENING, PAIR_REASON
+from harc.world.pair_attacker import (
+    PAIR_ASK,
+    PAIR_CLOSING,
+    PAIR_OPENING,
+    PAIR_REASON,
+    SLOTS,
+    STRATEGIES,
+    PairAttacker,
+    compose_message,
+)
 
 GOAL = {"verb_form": "blub", "target_phrase": "snorf"}
 

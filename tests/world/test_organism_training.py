@@ -8,8 +8,8 @@ import torch
 from harc.core.files import read_json, read_jsonl, sha256_file
 from harc.geometry.directions import load_directions
 from harc.model.backbones import load_backbone
-from harc.settings.organism import OrganismSettings, StageSettings
 from harc.settings.profile import load_profile
+from harc.settings.world import OrganismSettings, StageSettings
 from harc.steps.directions import read_extraction_rows, write_directions
 from harc.world import backbone as backbone_module
 from harc.world.acceptance import BOUNDS, judge_acceptance, measure_acceptance
@@ -17,9 +17,8 @@ from harc.world.backbone import train_organism_backbone
 from harc.world.batches import Example, collate, draw_batches, split_by_length
 from harc.world.corpora import build_world_data
 from harc.world.layouts import LAYOUTS
-from harc.world.muon import orthogonalize
 from harc.world.readability import compute_auc
-from harc.world.stages import FLOOR, schedule_factor
+from harc.world.stages import FLOOR, orthogonalize, schedule_factor
 
 CI = load_profile("ci")
 

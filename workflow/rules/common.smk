@@ -15,7 +15,7 @@ from harc.core.errors import HarcError
 from harc.core.fingerprint import fingerprint_code
 from harc.results.catalogue import write_captions
 from harc.settings.profile import Profile, load_profile
-from harc.settings.workflow import read_workflow_settings
+from harc.settings.loading import read_workflow_settings
 from harc.steps.commands import create_job
 from harc.steps.files import list_guards, list_made, list_needed
 from harc.steps.job import PARTS
@@ -30,7 +30,7 @@ from harc.steps.reference import (
 )
 from harc.steps.registry import STEPS, list_jobs_of
 from harc.steps.running import fingerprint_job
-from harc.steps.step import Step
+from harc.steps.job import Step
 
 # `harc` comes from the environment that runs Snakemake, also where that environment is not activated.
 shell.prefix(f'set -euo pipefail; export PATH="{Path(sys.executable).parent}:$PATH"; ')

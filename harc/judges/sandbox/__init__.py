@@ -22,7 +22,7 @@ from typing import IO, Any, Literal
 
 from harc.core.errors import EnvironmentProblem
 from harc.core.untrusted import parse_json
-from harc.settings.judges import SandboxSettings
+from harc.settings.suites import SandboxSettings
 
 GUEST = Path(__file__).with_name("guest.py")
 FIRST_ACCOUNT = 59_000

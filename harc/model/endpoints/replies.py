@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from harc.core.untrusted import escape_control, replace_surrogates
+from harc.model.completion import separate_thought
 from harc.model.endpoints.base import Reply
-from harc.model.thoughts import separate_thought
 
 BLOCKING = frozenset(
     (

@@ -13,7 +13,7 @@ from harc.core.errors import EnvironmentProblem
 from harc.core.terminal import show
 from harc.core.untrusted import is_encodable, parse_json
 from harc.model.endpoints.base import Conversation, Reply, Usage, failed
-from harc.model.endpoints.keys import read_key, redact, redact_reply
+from harc.model.endpoints.cache import read_key, redact, redact_reply
 from harc.model.endpoints.replies import UnreadableAnswer, is_block, read_reply
 from harc.settings.endpoints import EndpointSettings
 

@@ -5,8 +5,7 @@ from pathlib import Path
 from harc.core.artifacts import BASE
 from harc.results.figures.plane_panel import CLASSES, draw_plane, leave_headroom
 from harc.results.figures.style import Canvas, open_canvas, say_missing
-from harc.results.geometry import SIDES, read_band
-from harc.results.plane import choose_slot, read_plane
+from harc.results.geometry import SIDES, choose_slot, read_band, read_plane
 from harc.results.view import Results
 from harc.results.vocabulary import ATTACKS, name_backbone, name_suite
 

@@ -9,8 +9,16 @@ from matplotlib.lines import Line2D
 from harc.core.artifacts import BASE
 from harc.results.figures.plane_panel import CLASSES, draw_plane, leave_headroom
 from harc.results.figures.style import Canvas, open_canvas, say_missing
-from harc.results.geometry import SIDES, read_band
-from harc.results.plane import AFTER, AXES, Trajectories, choose_slot, read_plane, read_trajectories
+from harc.results.geometry import (
+    AFTER,
+    AXES,
+    SIDES,
+    Trajectories,
+    choose_slot,
+    read_band,
+    read_plane,
+    read_trajectories,
+)
 from harc.results.view import Results
 from harc.results.vocabulary import ATTACKS, name_backbone, name_method
 from harc.settings.analysis import AnalysisSettings

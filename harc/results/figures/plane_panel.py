@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.patches import Ellipse
 
+from harc.results.geometry import Plane, fit_ellipse
 from harc.results.latex import format_rate
-from harc.results.plane import Plane, fit_ellipse
 from harc.settings.analysis import AnalysisSettings
 from harc.stats.areas import estimate_area
 

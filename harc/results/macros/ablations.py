@@ -3,9 +3,17 @@
 from collections.abc import Sequence
 
 from harc.results.comparisons import describe_change
-from harc.results.latex import MISSING, escape_latex, format_bounds, format_p, format_rate, format_signed
+from harc.results.latex import (
+    MISSING,
+    escape_latex,
+    format_bounds,
+    format_p,
+    format_rate,
+    format_signed,
+    join_words,
+    phrase_by_family,
+)
 from harc.results.macros.rows import Rows, find_by_family, pick_families, read_bounded, show_bounded
-from harc.results.phrases import join_words, phrase_by_family
 from harc.results.printer import read_number
 from harc.results.tables.arms import TOGETHER
 from harc.results.vocabulary import FAMILIES, camel, name_backbone

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable
 
-from harc.results.latex import format_p, format_signed
+from harc.results.latex import format_p, format_signed, phrase_by_family, phrase_headline, phrase_pooled
 from harc.results.macros.rows import Rows, find_by_family, find_row, pick_families, read_bounded, show_bounded
-from harc.results.phrases import phrase_by_family, phrase_headline, phrase_pooled
 from harc.results.printer import read_number
 from harc.results.vocabulary import ATTACKS, CONTROLS, DIRECT, METHOD_ORDER, OVER_REFUSAL, POOLED, camel
 from harc.suites import registry as suites

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Iterable
 
-from harc.results.latex import MISSING, escape_latex
+from harc.results.latex import MISSING, escape_latex, join_words, phrase_run
 from harc.results.macros.rates import CONTROL_RATES, RATE_MACROS, TABLE1_RATES
 from harc.results.macros.rows import Rows
-from harc.results.phrases import join_words, phrase_run
 from harc.results.vocabulary import name_backbone, name_method, name_suite
 
 SETTINGS = {

@@ -4,10 +4,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from harc.results.geometry import read_band
+from harc.results.geometry import AXES, Trajectories, choose_slot, read_band, read_trajectories
 from harc.results.latex import MISSING, escape_latex, format_interval, format_rate
 from harc.results.outcomes import SHARES, read_finetuning
-from harc.results.plane import AXES, Trajectories, choose_slot, read_trajectories
 from harc.results.printer import (
     BY_BACKBONE,
     ENDS,

@@ -10,7 +10,7 @@ from harc.results.printer import BY_BACKBONE, Column, Record, Table, make_frame,
 from harc.results.readings import TERMS, TuningPoint, read_logs, read_points, read_term, read_tuned
 from harc.results.view import Results
 from harc.results.vocabulary import name_method, sort_methods
-from harc.settings.tuning import TuningSettings
+from harc.settings.training import TuningSettings
 
 WINDOW = 0.1  # share of the logged rows averaged at each end, at least one row
 COLUMNS = ("backbone", "method", "seeds", *(f"{term}_{end}" for term in TERMS for end in ("first", "last")))

@@ -1,4 +1,4 @@
-"""`harc reference`: keep a finished run as a committed study, packed, and get its tree back."""
+"""`harc new-study` and `harc reference`: laying a study out, keeping one, unpacking one."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -6,9 +6,27 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from harc.cli.options import ProfileOption
-from harc.cli.running import StrictApp
+from harc.cli.running import ProfileOption, StrictApp
 from harc.core.terminal import show
+
+
+def new_study(
+    folder: Annotated[Path, typer.Argument(help="Folder to make; an empty one will do.")],
+) -> None:
+    """Lay out a study of one's own: Snakefile, settings, workflow, pinned rows, the paper's skeleton.
+
+    Settings go into a YAML file that extends a profile (config/README.md); every number, table and figure of the
+    paper is made by the run, in paper/generated.
+
+    \b
+    Example:
+        harc new-study mine && cd mine
+        snakemake --cores all --config profile=ci
+    """
+    from harc.core.shipped import lay_out_study
+
+    lay_out_study(folder)
+    show(f"made {folder}; next: `cd {folder} && snakemake --cores all --config profile=ci`, about a minute")
 
 
 class PackingGroup(TyperGroup):

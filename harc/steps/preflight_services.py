@@ -1,4 +1,4 @@
-"""What a machine lacks for the public benchmarks: files, datasets of the hub, packages, a sandbox."""
+"""What preflight asks of services and programs: endpoints, the sandbox, benchmarks' data."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -7,9 +7,67 @@ from typing import Any
 
 from harc.core.errors import EnvironmentProblem
 from harc.data.registry import load_registry
+from harc.model.endpoints.cache import describe_missing_key, read_key
+from harc.settings.endpoints import EndpointSettings
+from harc.settings.evaluation import EvaluationSettings
 from harc.settings.profile import RowSource
 from harc.settings.suites import HelpfulnessSettings
 from harc.suites.benchmarks import BENCHMARKS
+from harc.suites.registry import WRITTEN_SUITES
+
+
+def list_needed(settings: EvaluationSettings) -> dict[str, EndpointSettings]:
+    """The endpoints that an evaluation will ask, by their setting's name."""
+    needed = {
+        "target_endpoint": settings.target_endpoint,
+        "attacker_endpoint": settings.attacker_endpoint
+        if set(settings.suites) & set(WRITTEN_SUITES)
+        else None,
+        "judge_endpoint": settings.judge_endpoint,
+    }
+    return {role: endpoint for role, endpoint in needed.items() if endpoint is not None}
+
+
+def find_endpoint_lacks(
+    settings: EvaluationSettings, machine: Any, *, here: bool = True
+) -> list[EnvironmentProblem]:
+    """Everything that the endpoints of an evaluation lack, one error each.
+
+    Args:
+        settings: of the evaluation.
+        machine: the facts, a `harc.steps.preflight.Machine`.
+        here: whether jobs run on this machine; if not, only keys count, which jobs inherit.
+    """
+    lacks = []
+    for role, endpoint in list_needed(settings).items():
+        where = f"evaluation.{role}"
+        try:
+            read_key(endpoint)
+        except EnvironmentProblem:
+            lacks.append(describe_missing_key(endpoint))
+        if not here:
+            continue
+        if endpoint.kind == "openai" and not machine.reaches_directly(
+            endpoint.proxy or endpoint.base_url or ""
+        ):
+            lacks.append(
+                EnvironmentProblem(
+                    where,
+                    expected=f"{endpoint.model} at {endpoint.base_url}",
+                    found="no answer",
+                    fix=f"start the server, as `vllm serve {endpoint.model}`, or name another in the profile",
+                )
+            )
+        if endpoint.kind == "local" and endpoint.device.startswith("cuda") and not machine.gpu_memory_gb:
+            lacks.append(
+                EnvironmentProblem(
+                    where,
+                    expected=f"a GPU for {endpoint.model}",
+                    found="no GPU",
+                    fix="set its device to cpu, or name a server",
+                )
+            )
+    return lacks
 
 
 def find_helpfulness_lacks(
