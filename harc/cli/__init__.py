@@ -76,7 +76,7 @@ def run_step(
     from harc.steps.running import run_job
 
     unit = {"backbone": backbone, "method": method, "seed": seed, "figure": figure, "mirror": mirror}
-    job = create_job(step, load_profile(profile), study, **unit)
+    job = create_job(step, load_profile(profile), reference, **unit)
     check_job(job)
     run_job(job, planned)
 
@@ -208,9 +208,9 @@ def claims(
     from harc.steps.reference import REFERENCE, locate_reference
 
     root = load_profile(profile).results_root
-    if study is not None:
-        locate_reference(study)
-        root = REFERENCE / study  # tables stand for themselves in a pack
+    if reference is not None:
+        locate_reference(reference)
+        root = REFERENCE / reference  # tables stand for themselves in a pack
     show(format_ledger(Layout(root).tables / "claims.csv", f"run the workflow for profile {profile}"))
 
 
