@@ -12,7 +12,16 @@ os.environ.update(
     MPLBACKEND="Agg",
 )
 
+import pytest
 from jaxtyping import install_import_hook
 
 # Every annotation in harc is checked while tests run: tensor shapes and dtypes, and plain types too.
 install_import_hook("harc", "strict_types.check")
+
+
+def pytest_collection_modifyitems(items):
+    """With several processes (`-n`): a file stays together, and so does all that looks at the one whole run, first."""
+    for item in items:
+        shared = "finished" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("finished" if shared else item.path.as_posix()))
+    items.sort(key=lambda item: "finished" not in getattr(item, "fixturenames", ()))
