@@ -28,7 +28,7 @@ from harc.core.terminal import show
 PROJECT = Path(__file__).parents[1]
 GROUPS = {
     "losses": (
-        ("harc/methods/*.py", "harc/training/objectives.py", "harc/training/coupling.py"),
+        ("harc/methods/*.py", "harc/training/objective.py", "harc/training/forward.py"),
         ("tests/methods", "tests/golden/test_training.py", "tests/training/test_training_run.py"),
     ),
     "extraction": (
