@@ -19,6 +19,7 @@ from jaxtyping import install_import_hook
 install_import_hook("harc", "strict_types.check")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     """With several processes (`-n`): a file stays together, and so does all that looks at the one whole run, first."""
     for item in items:
