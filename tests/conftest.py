@@ -21,8 +21,9 @@ install_import_hook("harc", "strict_types.check")
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
-    """With several processes (`-n`): a file stays together, and so does all that looks at the one whole run, first."""
+    """With several processes (`-n`): a file that names no group is one; what looks at the one whole run comes first."""
     for item in items:
-        shared = "finished" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("finished" if shared else item.path.as_posix()))
-    items.sort(key=lambda item: "finished" not in getattr(item, "fixturenames", ()))
+        if item.get_closest_marker("xdist_group") is None:
+            shared = "finished" in getattr(item, "fixturenames", ())
+            item.add_marker(pytest.mark.xdist_group("workflow" if shared else item.path.as_posix()))
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group").args[0] != "workflow")
