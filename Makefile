@@ -15,7 +15,7 @@ CORES ?= all
 LATEX ?= auto
 SANDBOX ?= auto
 CHROMIUM ?= auto
-PYTEST_ARGS ?= --numprocesses auto --dist loadgroup
+PYTEST_ARGS ?= --numprocesses auto
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Settings that would send packages elsewhere than into the environment, or code into it.

@@ -1,6 +1,7 @@
 """Settings for the whole suite: type and shape checks on, one thread, no network, no hub."""
 
 import os
+from pathlib import Path
 
 os.environ.update(
     OMP_NUM_THREADS="1",
@@ -19,11 +20,26 @@ from jaxtyping import install_import_hook
 install_import_hook("harc", "strict_types.check")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+# Tests that look at the one whole run of a profile, which is made once a process.
+WHOLE_RUN = {
+    path.name for path in Path(__file__).parent.glob("workflow/test_*.py") if "finished" in path.read_text()
+}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With several processes (`-n`): a file stays together, and so do all that look at the whole run."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            path = nodeid.partition("::")[0]
+            return "the whole run" if Path(path).name in WHOLE_RUN else path
+
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
+
+
 def pytest_collection_modifyitems(items):
-    """With several processes (`-n`): a file that names no group is one; what looks at the one whole run comes first."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            shared = "finished" in getattr(item, "fixturenames", ())
-            item.add_marker(pytest.mark.xdist_group("workflow" if shared else item.path.as_posix()))
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group").args[0] != "workflow")
+    """The whole run first: it takes longest."""
+    items.sort(key=lambda item: item.path.name not in WHOLE_RUN)

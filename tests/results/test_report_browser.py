@@ -13,7 +13,6 @@ from harc.settings.analysis import AnalysisSettings
 
 pytestmark = [
     pytest.mark.skipif(PROGRAM is None, reason="needs Chromium: `make browser` installs it where it may"),
-    pytest.mark.xdist_group("browser"),
 ]
 SETTINGS = AnalysisSettings(report_examples=2)
 COLUMN = """[...document.querySelectorAll("#tables ~ details table")[0].tBodies[0].rows]

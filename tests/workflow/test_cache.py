@@ -11,8 +11,6 @@ from harc.audit.cache_pin import read_pin
 from harc.core.files import read_json
 from harc.steps.paper import find_latex
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
 TO_DO = {"all", "audit", *(["build_paper"] if find_latex() else [])}  # what lies outside the pushed tree
 
 

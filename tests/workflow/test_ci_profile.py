@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 
-import pytest
 import yaml
 from fixtures.project_copy import Copy
 from fixtures.snakemake_plans import edit_file
@@ -16,8 +15,6 @@ from fixtures.step_reads import check_reads
 from harc.core.artifacts import Layout
 from harc.core.files import read_json
 from harc.settings.profile import load_profile
-
-pytestmark = pytest.mark.xdist_group("workflow")
 
 TIMED = ("compute.tex", "artifacts.tex")  # what steps took, and the hashes that hold it; the PDF shows both
 SAME = (".csv", ".tex", ".pdf", ".png")  # what two runs on one machine must give byte for byte

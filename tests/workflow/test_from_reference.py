@@ -12,7 +12,6 @@ from harc.core.files import read_json
 from harc.steps.paper import find_latex
 from harc.steps.reference import find_profile, locate_reference, stands_in
 
-pytestmark = pytest.mark.xdist_group("from_reference")
 PDF_RULES = {"build_paper_from_reference"} if find_latex() else set()
 
 

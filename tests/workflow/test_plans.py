@@ -13,8 +13,6 @@ from harc.settings.profile import list_profiles, load_profile
 from harc.steps.paper import find_latex
 from harc.steps.preflight import Machine, find_profile_lacks
 
-pytestmark = pytest.mark.xdist_group("plans")
-
 PROFILES = sorted(path.stem for path in (PROJECT / "config/profiles").glob("*.yaml"))
 ON_PUBLISHED_MODELS = ("smol", "small", "paper", "large")
 PLANNED = re.compile(r"^(\w+) +(\d+)$", re.MULTILINE)

@@ -1,15 +1,11 @@
 """What the steps of a whole run executed lies within what their fingerprints cover."""
 
-import pytest
-
 from harc.core.files import read_json
 from harc.core.fingerprint import _read_module, list_definitions
 from harc.settings.profile import load_profile
 from harc.steps.commands import recreate_job
 from harc.steps.registry import STEPS
 from harc.steps.running import list_code
-
-pytestmark = pytest.mark.xdist_group("workflow")
 
 
 def find_place(module: str, name: str) -> str:

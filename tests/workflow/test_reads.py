@@ -11,8 +11,6 @@ from harc.steps.commands import create_job
 from harc.steps.evaluation import SCORE
 from harc.steps.registry import STEPS
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
 
 @pytest.fixture(scope="module")
 def found(finished) -> dict[str, list[str]]:

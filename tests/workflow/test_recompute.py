@@ -9,8 +9,6 @@ from harc.core.artifacts import sidecar_path
 from harc.core.files import read_json, sha256_file, write_json
 from harc.core.provenance import seal_record
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
 ADAPTER = "results/ci/adapters/organism-llama/harc/seed0"
 
 

@@ -12,7 +12,6 @@ from harc.steps.files import list_guards, list_made, list_needed
 from harc.steps.registry import STEPS
 
 PROFILES = sorted(path.stem for path in (PROJECT / "config/profiles").glob("*.yaml"))
-pytestmark = pytest.mark.xdist_group("plans")
 TUNED = [name for name in PROFILES if load_profile(name).tuning.grids]
 
 
