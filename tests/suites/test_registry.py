@@ -35,9 +35,10 @@ def test_macros_and_heads_of_columns_follow_from_the_declarations():
     assert all(SHORT[metric] for metric in METRICS)
 
 
-def test_attacks_with_settings_name_a_group_of_them():
-    wrapped = {suite.settings or name for name, suite in SUITES.items() if suite.wrap}
-    assert wrapped <= set(AttackForms.model_fields)
+def test_attacks_and_groups_of_settings_name_each_other():
+    named = {suite.settings for suite in SUITES.values() if suite.settings}
+    assert named <= set(AttackForms.model_fields)
+    assert set(AttackForms.model_fields) <= {suite.settings or name for name, suite in SUITES.items()}
 
 
 def test_the_embedded_world_has_rows_for_what_methods_are_compared_on():
