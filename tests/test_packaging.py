@@ -116,7 +116,7 @@ def list_imports(*folders: str) -> set[str]:
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 found.add(node.module.split(".")[0])
     return {
-        canonicalize_name({"yaml": "pyyaml"}.get(name, name))
+        canonicalize_name({"yaml": "pyyaml", "xdist": "pytest-xdist"}.get(name, name))
         for name in found - sys.stdlib_module_names - own
     }
 
@@ -128,7 +128,6 @@ USED_UNIMPORTED = {
     "coverage": "command",
     "import-linter": "command",
     "mypy": "command",
-    "pytest-xdist": "plugin",
     "ruff": "command",
     "setuptools": "builds the package",
     "snakefmt": "command",

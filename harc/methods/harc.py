@@ -46,7 +46,7 @@ METHOD = Method(
     ),
 )  # fmt: skip
 DIRECTED = True
-PRESETS = {"harc": {"objective": "harc"}}
+PRESETS = {"harc": dict[str, Any]()}  # the defaults
 LOOKS = {"harc": Look("HARC", 70, ("#D55E00", "D", "-"))}
 AXES = ("ref", "harm", "ref_resp", "harm_resp")
 

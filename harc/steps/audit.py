@@ -62,11 +62,13 @@ def list_unread_files(job: Job) -> list[Path]:
 
 
 def list_audited_code(job: Job) -> list[str]:
-    """What figures say of their inputs, and the steps that are run again beside the tree."""
+    """What figures say of their inputs, the tables, and the steps that are run again beside the tree."""
+    from harc.results.catalogue import TABLES, locate_table
     from harc.steps.registry import STEPS
 
     figures = [f"harc.results.figures.{figure}" for figure in job.profile.figures]
-    return [*figures, *(step.code for step in STEPS.values() if step.pure)]
+    tables = [locate_table(name) for name in TABLES]
+    return [*figures, *tables, *(step.code for step in STEPS.values() if step.pure)]
 
 
 AUDIT = Step(

@@ -21,7 +21,7 @@ from harc.results.readings import read_term
 from harc.settings.analysis import AnalysisSettings
 from harc.settings.methods import list_looks
 from harc.settings.profile import load_profile
-from harc.steps.analysis import list_figure_inputs, list_figure_units, select_figure_options
+from harc.steps.analysis import MAKE_FIGURE, list_figure_units, select_figure_options
 from harc.steps.commands import create_job
 
 FIGURES = (
@@ -131,9 +131,9 @@ def test_a_figure_takes_its_own_units_from_the_profile():
     after = create_job("make_figure", profile, figure="figure3")
     assert "permuted_label" not in list_figure_units(after)[1]
     assert select_figure_options(after) == {"nulls": [["organism-llama", 0]]}
-    assert job.layout.directions("organism-llama", "permuted_label", 0) / "layers.json" in list_figure_inputs(
-        after
-    )
+    assert job.layout.directions(
+        "organism-llama", "permuted_label", 0
+    ) / "layers.json" in MAKE_FIGURE.list_inputs(after)
     assert select_figure_options(job) == {"of": "harc"}
 
 

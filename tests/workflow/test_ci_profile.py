@@ -129,9 +129,14 @@ def test_killed_run_continues_and_ends_as_an_uninterrupted_one(finished, tmp_pat
     again = Copy(tmp_path / "project")
     shutil.copytree(finished.root, again.root, symlinks=True)
     (again.root / "sitecustomize.py").unlink()  # the tracing
-    gone = again.root / "results/ci/adapters/organism-llama/harc"
+    kinds = ("adapters", "directions", "generations", "scores")
+    gone = [again.root / "results/ci" / kind / "organism-llama/harc" for kind in kinds]
     log = again.root / "results/ci/logs/train_adapter/organism-llama-harc-seed0.log"
-    shutil.rmtree(gone)
+    for folder in (
+        *gone,
+        again.root / "results/ci/tables",
+    ):  # tables are asked for, and so what leads to them
+        shutil.rmtree(folder)
     log.unlink()
     process = subprocess.Popen(
         [sys.executable, "-m", "snakemake", "--cores", "2", "--config", "profile=ci"],
