@@ -1,1 +1,1 @@
-"""Data at rest: the pinned embedded dataset, and the registry of public ones."""
+"""Rows: the pinned embedded dataset, the registry of public ones, and the guard against held-out prompts."""

@@ -1,1 +1,1 @@
-"""Evaluation of one model under one method: suites, judges, attacks, statistics, scores."""
+"""Asking a model under a method: records, outcomes and scores; tuning and fine-tuning, which ask too; own prompts."""
