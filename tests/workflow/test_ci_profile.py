@@ -132,10 +132,7 @@ def test_killed_run_continues_and_ends_as_an_uninterrupted_one(finished, tmp_pat
     kinds = ("adapters", "directions", "generations", "scores")
     gone = [again.root / "results/ci" / kind / "organism-llama/harc" for kind in kinds]
     log = again.root / "results/ci/logs/train_adapter/organism-llama-harc-seed0.log"
-    for folder in (
-        *gone,
-        again.root / "results/ci/tables",
-    ):  # tables are asked for, and so what leads to them
+    for folder in (*gone, again.root / "results/ci/audit"):  # which is asked for, and asks for all the rest
         shutil.rmtree(folder)
     log.unlink()
     process = subprocess.Popen(
