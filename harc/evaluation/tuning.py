@@ -182,8 +182,7 @@ def judge_points(method: str, rows: Rows, base: Rows, settings: TuningSettings) 
     judged = []
     for point in sorted({int(row["point"]) for row in rows}):
         own = [row for row in rows if int(row["point"]) == point]
-        keys = {(row["backbone"], row["seed"]) for row in own}
-        matched = [row for row in base if (row["backbone"], row["seed"]) in keys]
+        matched = _match_base(own, base)
         refusal = _mean(own, "over_refusal") - _mean(matched, "over_refusal")
         loss = max(_mean(matched, name) - _mean(own, name) for name in ("benign", "wrapped_benign"))
         eligible = (
@@ -192,6 +191,15 @@ def judge_points(method: str, rows: Rows, base: Rows, settings: TuningSettings) 
         )
         judged.append(Choice(method, point, _mean(own, "asr"), refusal, loss, eligible))
     return judged
+
+
+def _match_base(own: Rows, base: Rows) -> list[Mapping[str, Any]]:
+    """The base's row for every (backbone, seed) of a point; a fixed backbone has one row for all of its seeds."""
+    rows = {(row["backbone"], row["seed"]): row for row in base}
+    alone = {backbone: row for (backbone, _), row in reversed(rows.items())}
+    keys = dict.fromkeys((row["backbone"], row["seed"]) for row in own)
+    fixed = {name for name in alone if sum(backbone == name for backbone, _ in rows) == 1}
+    return [rows[key] if key in rows else alone[key[0]] for key in keys if key in rows or key[0] in fixed]
 
 
 def choose_point(method: str, rows: Rows, base: Rows, settings: TuningSettings) -> Choice:

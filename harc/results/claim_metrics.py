@@ -38,7 +38,10 @@ def measure_paired_difference(
     """Rate of `method` minus rate of `reference` on the same prompts."""
     return _as_evidence(
         estimate_difference(
-            view.outcomes(backbone, reference), view.outcomes(backbone, method), suite, view.confidence
+            view.outcomes(backbone, reference, paired=True),
+            view.outcomes(backbone, method, paired=True),
+            suite,
+            view.confidence,
         )
     )
 
@@ -124,7 +127,7 @@ def measure_coupling_gain(
     view: ResultsView, backbone: str, method: str, side: str, where: str
 ) -> Evidence | None:
     """Cosine after the method minus before, over the trained slots (`band`) or those below (`upstream`)."""
-    before, after = view.geometries(backbone, BASE), view.geometries(backbone, method)
+    before, after = (view.geometries(backbone, name, paired=True) for name in (BASE, method))
 
     def measure() -> Found:
         for seed in before.keys() & after.keys():
@@ -139,7 +142,7 @@ def measure_coupling_gain(
 
 def measure_layer_overlap(view: ResultsView, backbone: str, method: str) -> Evidence | None:
     """Jaccard overlap of the slots that the layer score selects before and after the method."""
-    before, after = view.geometries(backbone, BASE), view.geometries(backbone, method)
+    before, after = (view.geometries(backbone, name, paired=True) for name in (BASE, method))
     both = before.keys() & after.keys()
 
     def measure() -> Found:
@@ -151,7 +154,7 @@ def measure_layer_overlap(view: ResultsView, backbone: str, method: str) -> Evid
 
 
 def _lowest_band_slot(view: ResultsView, backbone: str, seed: int, plane: Plane, side: str) -> int:
-    base = view.geometries(backbone, BASE).get(seed)
+    base = view.geometries(backbone, BASE, paired=True).get(seed)
     slots = plane.coordinates(side, "harm").shape[1]
     return min(base.selected) if base and base.selected else slots // 2
 

@@ -1,14 +1,12 @@
 """Which methods and arms are compared, on what, and the words that an interval earns."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from harc.core.artifacts import BASE
 from harc.results.claim_metrics import measure_coupling_gain
 from harc.results.evidence import Evidence, ResultsView
 from harc.results.geometry import SIDES
-from harc.results.outcomes import read_by_seed
 from harc.results.rates import BySeed, Difference, Rate, estimate_difference, estimate_rate
 from harc.results.vocabulary import ATTACKS, OVER_REFUSAL, POOLED, sort_methods
 from harc.settings.methods import list_looks
@@ -70,13 +68,7 @@ def _compare(
     return comparisons
 
 
-def compare_methods(
-    results_root: Path,
-    backbones: Sequence[str],
-    methods: Sequence[str],
-    seeds: Sequence[int],
-    confidence: float = 0.95,
-) -> list[Comparison]:
+def compare_methods(view: ResultsView, methods: Sequence[str]) -> list[Comparison]:
     """Every declared comparison; p values are Holm-adjusted over the pairs of one metric on one backbone.
 
     With several backbones and seeds, the last comparisons pool over both: each pair of backbone and seed is one
@@ -84,13 +76,13 @@ def compare_methods(
     """
     comparisons: list[Comparison] = []
     pooled: dict[str, dict] = {method: {} for method in methods}
-    for backbone in backbones:
-        outcomes = {method: read_by_seed(results_root, backbone, method, seeds) for method in methods}
+    for backbone in view.backbones:
+        outcomes = {method: view.outcomes(backbone, method, paired=True) for method in methods}
         for method in methods:
             pooled[method] |= {(backbone, seed): rows for seed, rows in outcomes[method].items()}
-        comparisons += _compare(backbone, outcomes, methods, confidence)
-    if len(backbones) > 1 and len(seeds) > 1:
-        comparisons += _compare(POOLED, pooled, methods, confidence)
+        comparisons += _compare(backbone, outcomes, methods, view.confidence)
+    if len(view.backbones) > 1 and len(view.seeds) > 1:
+        comparisons += _compare(POOLED, pooled, methods, view.confidence)
     return comparisons
 
 
@@ -126,13 +118,14 @@ class Arm(NamedTuple):
 
 def _measure_arm(view: ResultsView, backbone: str, name: str, reference: str) -> Arm:
     own, other = view.outcomes(backbone, name), view.outcomes(backbone, reference)
+    paired = view.outcomes(backbone, name, paired=True)
     return Arm(
         backbone,
         name,
         len(own),
         {metric: estimate_rate(own, metric, view.confidence) for metric in ARM_METRICS},
         {
-            metric: None if name == reference else estimate_difference(other, own, metric, view.confidence)
+            metric: None if name == reference else estimate_difference(other, paired, metric, view.confidence)
             for metric in ARM_METRICS
         },
         {},

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,8 @@ from harc.results.geometry import DRAWN, Geometry, Plane, read_geometries, read_
 from harc.results.outcomes import read_by_seed
 from harc.stats.agreement import RankAgreement, correlate_ranks, estimate_rank_agreement
 from harc.stats.intervals import pool_seeds
+
+T = TypeVar("T")
 
 
 class Evidence(BaseModel):
@@ -41,6 +44,7 @@ class ResultsView:
         backbones, seeds: of the main comparison.
         confidence: coverage of intervals.
         families, family_seeds: models whose direction structure is compared, the backbones among them.
+        fixed: backbones that are the same at every seed, and the one seed under which their base was measured.
     """
 
     root: Path
@@ -49,21 +53,31 @@ class ResultsView:
     confidence: float = 0.95
     families: Sequence[str] = ()
     family_seeds: Sequence[int] = ()
+    fixed: Mapping[str, int] = field(default_factory=dict)
     _read: dict = field(default_factory=dict)
 
     def _remember(self, reader: Callable[..., dict], backbone: str, method: str) -> dict:
         key = (reader, backbone, method)
         if key not in self._read:
-            self._read[key] = reader(self.root, backbone, method, self.seeds)
+            seeds = [self.fixed[backbone]] if method == BASE and backbone in self.fixed else self.seeds
+            self._read[key] = reader(self.root, backbone, method, seeds)
         return self._read[key]
 
-    def outcomes(self, backbone: str, method: str) -> dict[int, pd.DataFrame]:
-        """Outcomes by seed."""
-        return self._remember(read_by_seed, backbone, method)
+    def _pair(self, backbone: str, method: str, found: dict[int, T]) -> dict[int, T]:
+        """What was measured of a model, beside every seed: a fixed backbone's base is one measurement for all."""
+        if method != BASE or backbone not in self.fixed:
+            return found
+        return {seed: once for once in found.values() for seed in self.seeds}
 
-    def geometries(self, backbone: str, method: str) -> dict[int, Geometry]:
-        """Direction geometry by seed."""
-        return self._remember(read_geometries, backbone, method)
+    def outcomes(self, backbone: str, method: str, *, paired: bool = False) -> dict[int, pd.DataFrame]:
+        """Outcomes by seed; `paired`: to be compared seed by seed with another method's (see `_pair`)."""
+        found = self._remember(read_by_seed, backbone, method)
+        return self._pair(backbone, method, found) if paired else found
+
+    def geometries(self, backbone: str, method: str, *, paired: bool = False) -> dict[int, Geometry]:
+        """Direction geometry by seed; `paired`: likewise."""
+        found = self._remember(read_geometries, backbone, method)
+        return self._pair(backbone, method, found) if paired else found
 
     def planes(self, backbone: str, method: str) -> dict[int, Plane]:
         """Planes by seed; none of methods whose projections a committed study leaves out."""
@@ -71,7 +85,11 @@ class ResultsView:
 
     def split_seeds(self) -> "list[ResultsView]":
         """One view per seed."""
-        return [ResultsView(self.root, self.backbones, [seed], self.confidence) for seed in self.seeds]
+        return [self.narrow(self.backbones, [seed]) for seed in self.seeds]
+
+    def narrow(self, backbones: Sequence[str], seeds: Sequence[int]) -> "ResultsView":
+        """The results of other backbones and seeds."""
+        return ResultsView(self.root, backbones, seeds, self.confidence, fixed=self.fixed)
 
 
 def pool_evidence(estimates: Sequence[float], errors: Sequence[float], n: int, unit: str) -> Evidence | None:

@@ -1,6 +1,6 @@
 """What tables and figures are made from: the results of some models, and what the profile says of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ class Results(ResultsView):
         profile: the settings behind the hyperparameter table; a profile also names arms, fine-tunings and so on.
         options: what a figure takes from the profile besides.
         models: model id on the hub by backbone, for backbones that have one.
+        runs: every (backbone, method, seed) that was run; None: all of them.
         claims, published, calibration: the ledger, the paper's numbers, the committed figures on judges and overlap.
     """
 
@@ -48,6 +49,7 @@ class Results(ResultsView):
     profile: BaseModel | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
+    runs: Collection[tuple[str, str, int]] | None = None
     claims: Path = CLAIMS
     published: Path = PUBLISHED
     calibration: Path = CALIBRATION
@@ -71,20 +73,17 @@ class Results(ResultsView):
         """Arms, grid and what they are compared with."""
         return self.study.scope_ablation() if self.study else AblationSettings().create_scope({}, ())
 
-    def narrow(self, backbones: Sequence[str], seeds: Sequence[int]) -> ResultsView:
-        """The results of other backbones and seeds."""
-        return ResultsView(self.root, backbones, seeds, self.confidence)
-
     def list_files(
         self, kind: str, methods: Sequence[str] = (BASE,), seeds: Sequence[int] | None = None
     ) -> list[Path]:
-        """Files of one kind (see `FILES`) of every backbone, method and seed."""
+        """Files of one kind (see `FILES`) of every backbone, method and seed that was run."""
         folder = self.root / FOLDERS.get(kind, kind)
         return [
             folder / backbone / method / f"seed{seed}" / name
             for backbone in self.backbones
             for method in methods
             for seed in (self.seeds if seeds is None else seeds)
+            if self.runs is None or (backbone, method, seed) in self.runs
             for name in FILES[kind]
         ]
 
@@ -99,8 +98,10 @@ def view_study(profile: Profile, layout: Layout) -> Results:
         profile.analysis.confidence,
         families,
         family_seeds,
+        profile.list_fixed(),
         methods=[BASE, *profile.methods],
         settings=profile.analysis,
         profile=profile,
+        runs=profile.list_units(),
         models={name: model.model_id for name, model in profile.backbones.items() if model.kind == "hub"},
     )

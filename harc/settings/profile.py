@@ -46,7 +46,15 @@ class Profile(Settings):
     name: str = Field(pattern=r"^[a-z0-9_]+$", description="Names the results folder: results/<name>.")
     source: str = Field(description="The profile name or path that the commands were given.")
     description: str = Field(description="What the profile is for, on what hardware, at what cost.")
-    seeds: tuple[int, ...] = Field((0,), min_length=1, description="Seed k: backbone and adapters of seed k.")
+    seeds: tuple[int, ...] = Field(
+        (0,),
+        min_length=1,
+        description="Seed k: organism and adapters of seed k; a downloaded model is the same at every seed.",
+    )
+    method_seeds: dict[str, tuple[int, ...]] = Field(
+        {},
+        description="Seeds of methods and arms that are not run on all of them (arms: on ablation.seeds), by name.",
+    )
     data: RowSource = Field(RowSource(), description="Where the rows come from.")
     contamination: ContaminationSettings = Field(
         ContaminationSettings(), description="When an evaluation prompt counts as seen before."
@@ -113,6 +121,19 @@ class Profile(Settings):
         return self
 
     @model_validator(mode="after")
+    def check_method_seeds(self) -> "Profile":
+        """Refuse seeds of an unknown method or arm, of the base, none, repeats, and seeds that the study lacks."""
+        for name, seeds in self.method_seeds.items():
+            if name not in self.adapted:
+                raise ValueError(f"method_seeds of {', '.join(self.adapted)} (not {name!r})")
+            if not seeds or len(set(seeds)) != len(seeds) or not set(seeds) <= set(self.seeds):
+                found = ", ".join(map(str, seeds)) or "none"
+                raise ValueError(
+                    f"method_seeds.{name} of the study's {', '.join(map(str, self.seeds))}, each once (not {found})"
+                )
+        return self
+
+    @model_validator(mode="after")
     def check_starts(self) -> "Profile":
         """Refuse a method that starts from one which is absent, untrained, or itself starts from another."""
         for name, method in self.adapted.items():
@@ -124,6 +145,11 @@ class Profile(Settings):
                 raise ValueError(
                     f"methods.{name}.start_from as one of {', '.join(plain)}, which are trained from the base itself "
                     f"(not {method.start_from!r})"
+                )
+            if missing := set(self.find_seeds(name)) - set(self.find_seeds(method.start_from)):
+                raise ValueError(
+                    f"method_seeds of {method.start_from} with those of {name}, which starts from it (lacks "
+                    f"{min(missing)})"
                 )
         return self
 
@@ -188,13 +214,40 @@ class Profile(Settings):
         """Settings of the study's backbones, then of the further families'."""
         return self.backbones | self.families.backbones
 
+    def is_fixed(self, backbone: str) -> bool:
+        """Whether a backbone is downloaded, and so the same at every seed, rather than trained here."""
+        return self.all_backbones[backbone].kind != "organism"
+
+    def find_weights_seed(self, backbone: str, seed: int) -> int:
+        """The seed under which a backbone and what is measured on it alone are kept: the first, if it is fixed."""
+        if not self.is_fixed(backbone):
+            return seed
+        return (self.seeds if backbone in self.backbones else self.families.seeds)[0]
+
+    def list_fixed(self) -> dict[str, int]:
+        """The fixed backbones, and the seed under which each is kept."""
+        return {name: self.find_weights_seed(name, 0) for name in self.all_backbones if self.is_fixed(name)}
+
+    def find_seeds(self, method: str) -> tuple[int, ...]:
+        """Seeds that a method or an arm is run on."""
+        return self.method_seeds.get(method, self.seeds if method in self.methods else self.ablation.seeds)
+
     def list_models(self) -> list[tuple[str, int]]:
-        """Every (backbone, seed), the further families' last."""
-        return [*product(self.backbones, self.seeds), *product(self.families.backbones, self.families.seeds)]
+        """Every (backbone, seed), the further families' last; a fixed backbone once."""
+        own, others = (
+            product(self.backbones, self.seeds),
+            product(self.families.backbones, self.families.seeds),
+        )
+        return [unit for unit in (*own, *others) if unit[1] == self.find_weights_seed(*unit)]
 
     def list_main_units(self) -> list[tuple[str, str, int]]:
-        """Every (backbone, method, seed) of the main comparison, the base first."""
-        return list(product(self.backbones, ("base", *self.methods), self.seeds))
+        """Every (backbone, method, seed) of the main comparison, the base first; a fixed backbone's base once."""
+        return [
+            (backbone, method, seed)
+            for backbone, method in product(self.backbones, ("base", *self.methods))
+            for seed in (self.seeds if method == "base" else self.find_seeds(method))
+            if method != "base" or seed == self.find_weights_seed(backbone, seed)
+        ]
 
     def scope_families(self) -> tuple[list[str], list[int]]:
         """Models whose direction structure is compared, the study's backbones first, and on which seeds."""
@@ -202,11 +255,14 @@ class Profile(Settings):
 
     def scope_ablation(self) -> AblationScope:
         """Arms, grid and what they are compared with, as tables and figures take it."""
-        return self.ablation.create_scope(self.methods, self.backbones)
+        scope = self.ablation.create_scope(self.methods, self.backbones)
+        run = {seed for arm in self.list_arms() for seed in self.find_seeds(arm)} or set(scope.seeds)
+        return scope._replace(seeds=tuple(seed for seed in self.seeds if seed in run))
 
     def list_arm_units(self) -> list[tuple[str, str, int]]:
         """Every (backbone, arm, seed) of the ablation."""
-        return list(product(self.scope_ablation().backbones, self.list_arms(), self.ablation.seeds))
+        pairs = product(self.scope_ablation().backbones, self.list_arms())
+        return [(backbone, arm, seed) for backbone, arm in pairs for seed in self.find_seeds(arm)]
 
     def list_units(self) -> list[tuple[str, str, int]]:
         """Every model that is evaluated: (backbone, method or arm, seed)."""

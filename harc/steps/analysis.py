@@ -2,13 +2,13 @@
 
 from dataclasses import asdict
 from importlib import import_module
-from itertools import product
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from harc.core.artifacts import BASE, DIRECTION_FILES, PROJECTION_FILES, TRAJECTORY_FILES
 from harc.methods.harc_released import list_conflicts, list_switches
+from harc.settings.profile import Profile
 from harc.steps.audit import list_sealed
 from harc.steps.job import Job, Resources, Step, within
 from harc.suites.benchmarks import SCORES
@@ -24,6 +24,15 @@ def select_everything(job: Job) -> dict:
         "switches": [asdict(switch) for switch in list_switches()],
         "conflicts": [asdict(conflict) for conflict in list_conflicts()],
     }
+
+
+def list_family_units(profile: Profile) -> list[tuple[str, str, int]]:
+    """Every untouched model of the further families, of which directions alone are read."""
+    return [
+        (backbone, BASE, seed)
+        for backbone, seed in profile.list_models()
+        if backbone in profile.families.backbones
+    ]
 
 
 def list_table_inputs(job: Job) -> list[Path]:
@@ -44,7 +53,7 @@ def list_table_inputs(job: Job) -> list[Path]:
     ]
     own = [name for name, backbone in profile.backbones.items() if backbone.kind == "organism"]
     inputs += [layout.backbone(name, profile.seeds[0]) / "config.json" for name in own]
-    families = product(profile.families.backbones, [BASE], profile.families.seeds)
+    families = list_family_units(profile)
     inputs += [layout.directions(*unit) / name for unit in families for name in DIRECTION_FILES]
     for unit in profile.list_units():
         inputs.append(layout.scores(*unit) / "outcomes.csv")
@@ -142,6 +151,10 @@ def view_figure(job: Job) -> Any:
 
     analysis, (backbones, methods, seeds) = job.profile.analysis, list_figure_units(job)
     own = {"methods": methods, "settings": analysis, "options": select_figure_options(job)}
+    own |= {
+        "fixed": job.profile.list_fixed(),
+        "runs": [*job.profile.list_units(), *list_family_units(job.profile)],
+    }
     return Results(job.layout.runs, backbones, seeds, analysis.confidence, **own)
 
 

@@ -17,8 +17,7 @@ def list_models_of(is_organism: bool) -> Callable[[Profile], list[tuple]]:
     """What lists every (backbone, seed) that is trained here, or that is fetched."""
 
     def list_units(profile: Profile) -> list[tuple]:
-        kinds = {name: backbone.kind == "organism" for name, backbone in profile.all_backbones.items()}
-        return [unit for unit in profile.list_models() if kinds[unit[0]] is is_organism]
+        return [unit for unit in profile.list_models() if profile.is_fixed(unit[0]) is not is_organism]
 
     return list_units
 

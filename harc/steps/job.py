@@ -32,6 +32,11 @@ class Job:
         """(backbone, method, seed), as a layout's folders take them."""
         return self.backbone, self.method, self.seed
 
+    @property
+    def weights_seed(self) -> Any:
+        """The seed under which the job's backbone and what is measured on it alone are kept."""
+        return self.profile.find_weights_seed(self.backbone, self.seed)
+
     def dump(self, *groups: str) -> dict[str, Any]:
         """Groups of the profile's settings as JSON values, by name."""
         return {name: getattr(self.profile, name).model_dump(mode="json") for name in groups}

@@ -12,12 +12,12 @@ from harc.steps.job import Job
 
 def is_fetched(job: Job) -> bool:
     """Whether the job's backbone is downloaded rather than trained."""
-    return job.profile.all_backbones[job.backbone].kind != "organism"
+    return job.profile.is_fixed(job.backbone)
 
 
 def list_backbone_files(job: Job) -> list[Path]:
     """What is read of the job's backbone: an organism's files; a fetched model's folder, told by its record."""
-    folder = job.layout.backbone(job.backbone, job.seed)
+    folder = job.layout.backbone(job.backbone, job.weights_seed)
     if is_fetched(job):
         return [folder, folder / SOURCE_FILE]
     return [folder / name for name in MODEL_FILES]
@@ -43,7 +43,7 @@ def list_model_files(job: Job) -> list[Path]:
 
 def find_base_directions(job: Job) -> Path:
     """The untouched backbone's directions."""
-    return job.layout.directions(job.backbone, BASE, job.seed) / "directions.safetensors"
+    return job.layout.directions(job.backbone, BASE, job.weights_seed) / "directions.safetensors"
 
 
 def find_model(job: Job, method: str = BASE) -> ModelHandle:
@@ -52,7 +52,7 @@ def find_model(job: Job, method: str = BASE) -> ModelHandle:
     Raises:
         ModelError: if a hub model is no longer in the hub's cache.
     """
-    folder = job.layout.backbone(job.backbone, job.seed)
+    folder = job.layout.backbone(job.backbone, job.weights_seed)
     made = None if method == BASE else job.layout.adapter(job.backbone, method, job.seed)
     if not is_fetched(job):
         return ModelHandle(folder, made, name=str(folder))
@@ -69,6 +69,6 @@ def find_model(job: Job, method: str = BASE) -> ModelHandle:
             expected=f"{source['model_id']} at {source['revision']} in the hub's cache",
             found="nothing",
             fix=f"run `harc step fetch_backbone --profile {job.profile.source} --backbone {job.backbone} "
-            f"--seed {job.seed}`",
+            f"--seed {job.weights_seed}`",
         )
     return ModelHandle(snapshot, name=source["model_id"], revision=source["revision"], **common)

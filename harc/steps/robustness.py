@@ -22,7 +22,8 @@ def find_suites(job: Job) -> list[str]:
 
 def list_answers(job: Job, method: str) -> list[Path]:
     """Generations of a method that may be read."""
-    folder = job.layout.generations(job.backbone, method, job.seed)
+    seed = job.weights_seed if method == BASE else job.seed
+    folder = job.layout.generations(job.backbone, method, seed)
     return [folder / f"{suite}.jsonl" for suite in find_suites(job)]
 
 

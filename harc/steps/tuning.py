@@ -35,6 +35,7 @@ def list_tuned_units(profile: Profile) -> list[tuple]:
         for method in methods
         for backbone in profile.backbones
         for seed in tuning.seeds
+        if method != BASE or not profile.is_fixed(backbone) or seed == tuning.seeds[0]
     ]
 
 

@@ -229,6 +229,16 @@ def test_points_are_judged_by_their_means_over_backbones():
     assert choose_point("sft", rows, BASE, TuningSettings()).point == 1
 
 
+def test_seeds_of_a_point_are_compared_with_their_own_base_or_with_the_one_that_a_fixed_backbone_has():
+    rows = [make_point(0, 0.1, 0.05) | {"seed": seed} for seed in (0, 1)]
+    one = make_point(BASE_POINT, 0.6, 0.05, method="base")
+    (alone,) = judge_points("sft", rows, [one], TuningSettings())
+    (each,) = judge_points("sft", rows, [one, one | {"seed": 1, "over_refusal": 0.01}], TuningSettings())
+    (other,) = judge_points("sft", rows, [one, one | {"seed": 2, "over_refusal": 0.01}], TuningSettings())
+    assert (alone.over_refusal, each.over_refusal) == pytest.approx((0.0, 0.02))
+    assert other.over_refusal == pytest.approx(0.0)  # seed 1 has no base of its own, and takes no other's
+
+
 def test_without_an_eligible_point_the_least_excess_wins_and_says_so():
     rows = [make_point(0, 0.0, 0.60), make_point(1, 0.3, 0.10), make_point(2, 0.2, 0.05, benign=0.5)]
     choice = choose_point("sft", rows, BASE, TuningSettings())

@@ -16,6 +16,7 @@ from harc.core.errors import DataError
 from harc.methods.harc_released import list_switches
 from harc.results.catalogue import TABLES, write_tables
 from harc.results.comparisons import POOLED, compare_methods, describe_change, list_pairs
+from harc.results.evidence import ResultsView
 from harc.results.latex import escape_latex, format_p, format_rate, format_signed, make_breakable
 from harc.results.outcomes import make_outcomes as frame_outcomes
 from harc.results.outcomes import merge_units, read_outcomes
@@ -165,7 +166,7 @@ def test_the_pairs_that_are_compared():
 def test_holm_is_taken_within_a_metric_and_backbone(tree):
     found = [
         c
-        for c in compare_methods(tree, [BACKBONES[0]], list(METHODS), [0])
+        for c in compare_methods(ResultsView(tree, [BACKBONES[0]], [0]), list(METHODS))
         if c.metric == "mean_asr" and c.difference
     ]
     smallest = min(found, key=lambda c: c.difference.p)
@@ -175,13 +176,13 @@ def test_holm_is_taken_within_a_metric_and_backbone(tree):
 
 def test_runs_are_pooled_only_where_there_are_several(tmp_path):
     tree = make_results_tree(tmp_path / "tree", seeds=(0, 1), prompts=10)
-    several = compare_methods(tree, list(BACKBONES), list(METHODS), [0, 1])
+    several = compare_methods(ResultsView(tree, list(BACKBONES), [0, 1]), list(METHODS))
     pooled = [c for c in several if c.backbone == POOLED and c.metric == "mean_asr"]
     (harc,) = [c.difference for c in pooled if (c.method, c.reference) == ("harc", "base")]
     own = [c.difference for c in several if c.backbone != POOLED and c[1:4] == ("harc", "base", "mean_asr")]
     assert harc.seeds == 4 and harc.seeds_lower == sum(d.seeds_lower for d in own) == 4
     assert harc.estimate == pytest.approx(sum(d.estimate for d in own) / 2)
-    one = compare_methods(tree, list(BACKBONES), list(METHODS), [0])
+    one = compare_methods(ResultsView(tree, list(BACKBONES), [0]), list(METHODS))
     assert POOLED not in {c.backbone for c in one}
 
 

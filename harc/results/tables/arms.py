@@ -192,7 +192,7 @@ def _measure_faults(view: Results, backbone: str, cases: Sequence[Mapping[str, A
         | {"switch": case["name"], "backbone": backbone}
         for case in cases
     ]
-    corrected = view.outcomes(backbone, "harc")
+    corrected = view.outcomes(backbone, "harc", paired=True)
     for metric in FAULT_METRICS:
         found = [
             estimate_difference(corrected, view.outcomes(backbone, case["method"]), metric, view.confidence)

@@ -94,7 +94,7 @@ def _show_pair(row: Record) -> str:
 
 def build_comparisons(view: Results) -> Table:
     """The comparisons; the CSV holds every suite, the printed table the four summary columns."""
-    found = compare_methods(view.root, view.backbones, view.every_method, view.seeds, view.confidence)
+    found = compare_methods(view, view.every_method)
     rows = [_make_row(comparison, view.confidence) for comparison in found]
     columns = [Column("", _show_pair)]
     columns += [Column(escape_latex(name_suite(m)), _show_difference, where={"metric": m}) for m in PRINTED]

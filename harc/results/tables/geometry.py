@@ -34,7 +34,8 @@ SUITES = ("direct", *ATTACKS)
 
 def _measure_cosines(view: Results, backbone: str, method: str, side: str) -> dict:
     row: dict[str, object] = {"backbone": backbone, "method": method, "side": side}
-    base, own = view.geometries(backbone, BASE), view.geometries(backbone, method)
+    own = view.geometries(backbone, method)
+    base = view.geometries(backbone, BASE, paired=method != BASE)
     shared = sorted(base.keys() & own.keys())
     if not shared:
         return row | {"seeds": 0}

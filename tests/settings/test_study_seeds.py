@@ -1,0 +1,93 @@
+"""Seeds of a study: organisms are trained at each, downloaded models are the same at all, methods may run on fewer."""
+
+from pathlib import Path
+
+import pytest
+
+from harc.core.artifacts import BASE, Layout
+from harc.core.errors import ConfigError
+from harc.settings.profile import Profile, load_profile
+from harc.steps.commands import create_job
+from harc.steps.files import list_needed
+from harc.steps.registry import list_jobs
+
+STUDY = """
+extends: smol
+seeds: [4, 5, 6]
+method_seeds: {cast: [5], permuted_label: [4, 6]}
+ablation: {arms: [permuted_label, random_direction], seeds: [5]}
+"""
+
+
+def load_study(folder: Path, text: str = STUDY) -> Profile:
+    path = folder / "study.yaml"
+    path.write_text(text)
+    return load_profile(str(path))
+
+
+@pytest.fixture
+def study(tmp_path) -> Profile:
+    return load_study(tmp_path)
+
+
+def test_a_downloaded_model_is_fetched_read_and_asked_once(study):
+    jobs = list_jobs(study, Layout(Path("x")))
+    for step in ("fetch_backbone", "extract_directions"):
+        found = [(job.backbone, job.seed) for job in jobs if job.step == step]
+        assert found == [(name, 4) for name in study.backbones]
+    asked = [job.unit for job in jobs if job.step == "evaluate" and job.method == BASE]
+    assert asked == [(name, BASE, 4) for name in study.backbones]
+
+
+def test_an_organism_is_trained_and_asked_at_every_seed():
+    study = load_profile("organism").model_copy(update={"seeds": (0, 1)})
+    jobs = list_jobs(study, Layout(Path("x")))
+    asked = [job.seed for job in jobs if job.step == "evaluate" and job.method == BASE]
+    assert asked == [0, 1] * len(study.backbones)
+    assert study.list_fixed() == {} and study.find_weights_seed("organism-llama", 1) == 1
+
+
+def test_methods_and_arms_run_on_their_own_seeds(study):
+    run = {}
+    for _, method, seed in study.list_units():
+        run.setdefault(method, set()).add(seed)
+    assert run["harc"] == {4, 5, 6} and run["cast"] == {5}
+    assert run["permuted_label"] == {4, 6} and run["random_direction"] == {5}
+    assert study.scope_ablation().seeds == (4, 5, 6)
+
+
+def test_every_file_that_a_job_needs_is_another_job_s(study):
+    """The twin of the units: no job waits for a backbone, directions or answers at a seed that nobody makes."""
+    jobs = list_jobs(study, Layout(Path("x")))
+    by_name = {(job.step, *job.unit): job for job in jobs}
+    training = by_name["train_adapter", next(iter(study.backbones)), "harc", 6]
+    needed = {str(path) for path in list_needed(training)}
+    assert any("/directions/" in path and "/base/seed4/" in path for path in needed)
+    assert not any("/base/seed6" in path or "/backbones/" in path and "/seed6" in path for path in needed)
+    own = create_job(
+        "train_adapter", load_profile("organism"), backbone="organism-llama", method="harc", seed=0
+    )
+    other = create_job(
+        "train_adapter", load_profile("organism"), backbone="organism-llama", method="harc", seed=6
+    )
+    assert any("/base/seed6/" in str(path) for path in list_needed(other))
+    assert not any("/base/seed6/" in str(path) for path in list_needed(own))
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("method_seeds: {hark: [4]}", "method_seeds of sft, .*not 'hark'"),
+        ("method_seeds: {base: [4]}", "method_seeds of sft, .*not 'base'"),
+        ("method_seeds: {harc: []}", r"method_seeds.harc of the study's 4, 5, 6, each once \(not none\)"),
+        ("method_seeds: {harc: [4, 4]}", r"each once \(not 4, 4\)"),
+        ("method_seeds: {harc: [7]}", r"of the study's 4, 5, 6, each once \(not 7\)"),
+        (
+            "methods: {harc_dpo: {start_from: harc}}\nmethod_seeds: {harc: [4], harc_dpo: [5]}",
+            r"method_seeds of harc with those of harc_dpo, which starts from it \(lacks 5\)",
+        ),
+    ],
+)
+def test_seeds_that_cannot_be_run_are_refused(tmp_path, line, words):
+    with pytest.raises(ConfigError, match=words):
+        load_study(tmp_path, f"extends: smol\nseeds: [4, 5, 6]\n{line}\n")
