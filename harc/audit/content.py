@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from harc.audit.records import (
+    check_fetched_source,
     check_finetuning,
     check_json,
     check_log,
     check_records,
+    check_row_report,
     check_selected,
     read_renderer,
     read_rows_by_suite,
 )
 from harc.audit.report import Finding
 from harc.audit.sidecars import Sidecar
-from harc.audit.sources import check_fetched_source, check_row_report
 from harc.audit.tensors import (
     Problem,
     check_adapter,

@@ -1,9 +1,11 @@
 """Files against the hashes that sidecars give: outputs as they were written, inputs as they were read.
 
-Also the root hash that a tree's paper prints, against the one that its sidecars give.
+Also inputs that nobody made, with which the chain of artifacts ends too early, and the root hash that a tree's paper
+prints, against the one that its sidecars give.
 """
 
 import os
+import subprocess
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +22,8 @@ from harc.core.tree_files import UNTRACKED, scan_tree
 from harc.steps.commands import parse_command
 from harc.steps.reference import REFERENCE
 from harc.steps.reference_pack import SIDECARS, open_tree
+
+ROOT_HASH_FILE = "root_hash.json"
 
 
 class Hasher:
@@ -91,7 +95,49 @@ def check_inputs(
     return findings
 
 
-ROOT_HASH_FILE = "root_hash.json"
+def list_committed(project: Path) -> set[Path] | None:
+    """Files of a folder that git tracks or would track, ignored ones left out; None where git has nothing to say."""
+    try:
+        done = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=project,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return {project / name for name in done.stdout.split("\0") if name} or None
+
+
+def find_unlinked_inputs(sidecars: list[Sidecar], made: set[Path], project: Path) -> list[Finding]:
+    """Inputs with which the chain ends too early: no sidecar made them, and they are no file of the project.
+
+    Args:
+        sidecars: all readable ones.
+        made: every output that one of them names.
+        project: the repository's root.
+    """
+    committed = list_committed(project)
+    findings = []
+    for sidecar in sidecars:
+        for name, path in sidecar.inputs.items():
+            if path in made:
+                continue
+            outside = "://" not in name
+            in_tree = name.startswith("results://")
+            if outside or in_tree or (committed is not None and path not in committed):
+                where = "outside project and results" if outside else "of unknown origin"
+                findings.append(
+                    Finding(
+                        str(sidecar.artifact),
+                        "unlinked",
+                        f"{name} to be an artifact with a sidecar, or a file of the project",
+                        f"a file {where}",
+                        f"run the step that makes it; then {sidecar.repair}",
+                    )
+                )
+    return findings
 
 
 def _find_study(sidecars: list[Sidecar], root: Path, project: Path) -> Path | None:

@@ -1,22 +1,29 @@
-"""What JSON records must satisfy: generations, training logs, layer choices over time, prompt hashes."""
+"""What JSON records must satisfy: generations, training logs, layer choices over time, prompt hashes,
+where rows and models come from.
+"""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from harc.audit.sidecars import Sidecar
 from harc.audit.tensors import Problem
 from harc.core.artifacts import SOURCE_FILE
 from harc.core.csv_files import read_csv_rows
 from harc.core.errors import DataError
 from harc.core.files import read_json, read_jsonl, sha256_text
+from harc.data.verify import verify_data
 from harc.judges.base import GIVEN_LABELS
 from harc.model.chat_template import render_template
 from harc.settings.backbones import DEFAULT_DATE
 
 SPLIT_FILES = ("development.jsonl", "evaluation.jsonl")
 GENERATION_FIELDS = ("id", "suite", "prompt_sha256", "messages", "response", "verdicts")
+COMMIT = re.compile(r"[0-9a-f]{40}")
+PIN, MANIFEST = "data.dvc", "data_manifest.json"
 TEMPLATE, TOKENIZER = "chat_template.jinja", "tokenizer_config.json"
 
 
@@ -140,3 +147,53 @@ def check_json(path: Path) -> Iterator[Problem]:
     value: Any = read_json(path)
     if not isinstance(value, dict):
         yield "a JSON object", type(value).__name__
+
+
+def check_row_report(report: dict[str, Any], sidecar: Sidecar) -> Iterator[Problem]:
+    """The report of the rows' check against the rows that its sidecar names, and against the DVC pin.
+
+    Args:
+        report: verified.json: the hashes that the check found (`files`), as text or with a size.
+        sidecar: of the report, whose other outputs are the rows.
+    """
+    rows = {
+        path.name: sidecar.record["outputs"][name]
+        for name, path in sidecar.outputs.items()
+        if path.name != "verified.json"
+    }
+    found = {
+        name: entry["sha256"] if isinstance(entry, dict) else entry for name, entry in report["files"].items()
+    }
+    for name in sorted(rows.keys() | found.keys()):
+        if name in rows and found.get(name) != rows[name]:
+            yield f"{name} with sha256 {rows[name]}, as the rows have", str(found.get(name))
+    inputs = {path.name: path for path in sidecar.inputs.values()}
+    folder = next((path.parent for path in sidecar.outputs.values() if path.name in found), None)
+    if not {PIN, MANIFEST} <= inputs.keys() or folder is None or not folder.is_dir():
+        return
+    try:
+        problems = verify_data(folder, inputs[MANIFEST], inputs[PIN]).problems
+    except DataError as unreadable:
+        problems = [unreadable]
+    for problem in problems:
+        yield f"{problem.where} as {PIN} pins it: {problem.expected}", problem.found
+
+
+def check_fetched_source(source: dict[str, Any], settings: dict[str, Any]) -> Iterator[Problem]:
+    """source.json of a fetched backbone: the model asked for, at one commit or with the pinned hash."""
+    kind = source.get("kind")
+    if kind != settings.get("kind", kind):
+        yield f"kind {settings['kind']}, as configured", str(kind)
+    if kind == "hub":
+        asked, revision = settings.get("revision"), str(source.get("revision"))
+        if not COMMIT.fullmatch(revision):
+            yield "the revision as a commit of 40 hexadecimal digits", revision
+        elif asked and COMMIT.fullmatch(str(asked)) and asked != revision:
+            yield f"revision {asked}, as configured", revision
+        if settings.get("model_id", source.get("model_id")) != source.get("model_id"):
+            yield f"model {settings['model_id']}, as configured", str(source.get("model_id"))
+    if kind == "wheel":
+        if settings.get("requirement", source.get("model_id")) != source.get("model_id"):
+            yield f"model {settings['requirement']}, as configured", str(source.get("model_id"))
+        if settings.get("sha256") and settings["sha256"] != source.get("wheel_sha256"):
+            yield f"a wheel with sha256 {settings['sha256']}, as configured", str(source.get("wheel_sha256"))

@@ -16,11 +16,11 @@ from harc.audit.hashes import (
     check_inputs,
     check_outputs,
     check_root_hash,
+    find_unlinked_inputs,
     hash_results,
 )
 from harc.audit.report import AuditReport, Finding
 from harc.audit.sidecars import Sidecar, read_sidecar
-from harc.audit.sources import find_unlinked_inputs
 from harc.audit.steps import StepState, describe_step, find_undeclared, recompute_step
 from harc.audit.study import KEPT_FILE, WITHOUT_WEIGHTS, Study, find_incomplete, read_study, rename_report
 from harc.core.artifacts import SIDECAR_SUFFIX as SUFFIX

@@ -8,20 +8,20 @@ from typing import Annotated
 import typer
 
 from harc import __version__
-from harc.cli import cache, data, directions, judges, settings, study
+from harc.cli import data, judges, settings
+from harc.cli.by_hand import directions, train
 from harc.cli.evaluate import evaluate
 from harc.cli.running import ProfileOption, make_app, run_command
-from harc.cli.study import new_study
-from harc.cli.train import train
+from harc.cli.study import cache, new_study, reference
 from harc.core.artifacts import Layout
 from harc.core.terminal import show
 
 app = make_app(__doc__)
-app.add_typer(cache.app, name="cache")
+app.add_typer(cache, name="cache")
 app.add_typer(data.app, name="data")
-app.add_typer(directions.app, name="directions")
+app.add_typer(directions, name="directions")
 app.add_typer(judges.app, name="judges")
-app.add_typer(study.app, name="reference")
+app.add_typer(reference, name="reference")
 app.add_typer(settings.app, name="config")
 app.command()(evaluate)
 app.command("new-study")(new_study)

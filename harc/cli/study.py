@@ -1,4 +1,4 @@
-"""`harc new-study` and `harc reference`: laying a study out, keeping one, unpacking one."""
+"""Whole studies: `harc new-study` lays one out, `harc reference` packs one, `harc cache` pushes and pulls results."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from harc.cli.running import ProfileOption, StrictApp
+from harc.cli.running import ProfileOption, StrictApp, make_app
+from harc.core.errors import ConfigError
 from harc.core.terminal import show
 
 
@@ -38,12 +39,12 @@ class PackingGroup(TyperGroup):
         return super().parse_args(ctx, args if named else ["pack", *args])
 
 
-app = StrictApp(
+reference = StrictApp(
     cls=PackingGroup, rich_markup_mode=None, help="Committed studies: pack a run, unpack its tree."
 )
 
 
-@app.command()
+@reference.command()
 def pack(
     profile: ProfileOption = "organism_study",
     name: Annotated[str, typer.Option(help="Name of the reference.")] = "organism",
@@ -57,7 +58,7 @@ def pack(
     show(f"packed into {len(files)} files, {size:.1f} MiB, under results/reference/{name}")
 
 
-@app.command()
+@reference.command()
 def unpack(
     name: Annotated[str, typer.Argument(help="Committed study: results/reference/NAME.")] = "organism",
     to: Annotated[
@@ -69,3 +70,78 @@ def unpack(
 
     tree = unpack_reference(name) if to is None else unpack_to(name, to)
     show(f"unpacked into {tree}")
+
+
+cache = make_app("Push results to, and pull them from, any DVC remote.")
+
+RemoteOption = Annotated[
+    str,
+    typer.Option(
+        "--remote", help="Address of a DVC remote: a folder, s3://bucket/path, ssh://host/path, ..."
+    ),
+]
+PinOption = Annotated[
+    Path | None,
+    typer.Option("--pin", help="Pin of the pushed tree; by default config/results/<profile>.json."),
+]
+SettingOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option", help="Option of the remote, KEY=VALUE, such as endpointurl=http://127.0.0.1:9000."
+    ),
+]
+
+
+def _read_options(given: list[str] | None) -> dict[str, str]:
+    options = {}
+    for word in given or []:
+        key, separator, value = word.partition("=")
+        if not separator or not key:
+            raise ConfigError("--option", expected="KEY=VALUE", found=word, fix="write both")
+        options[key] = value
+    return options
+
+
+@cache.command()
+def push(
+    remote: RemoteOption,
+    profile: ProfileOption = "organism",
+    pin: PinOption = None,
+    option: SettingOption = None,
+) -> None:
+    """Send results/<profile>, with the workflow's records of it, to a remote; write the pin that finds it again."""
+    from harc.audit.cache_pin import default_pin
+    from harc.audit.cache_store import push_results
+    from harc.settings.profile import load_profile
+
+    chosen = load_profile(profile)
+    place = pin or default_pin(chosen.name)
+    pushed = push_results(chosen, remote, place, _read_options(option))
+    size = pushed.tree["size"] / 2**20
+    show(f"pushed {pushed.tree['nfiles']} files, {size:.1f} MiB; root hash {pushed.root_hash}; pin {place}")
+
+
+@cache.command()
+def pull(
+    remote: RemoteOption,
+    profile: ProfileOption = "organism",
+    pin: PinOption = None,
+    option: SettingOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a tree that is there.")] = False,
+) -> None:
+    """Bring a pushed tree into results/<profile>; the workflow takes it as its own where nothing has changed."""
+    from harc.audit.cache_pin import default_pin
+    from harc.audit.cache_store import pull_results
+    from harc.settings.profile import load_profile
+
+    chosen = load_profile(profile)
+    place = pin or default_pin(chosen.name)
+    pulled, records = pull_results(chosen, remote, place, _read_options(option), force=force)
+    show(f"pulled {pulled.tree['nfiles']} files, {records} records; root hash {pulled.root_hash} as pinned")
+    if chosen.data.source == "dvc":
+        from harc.data.pins import pull_data
+
+        show(f"{pull_data(Path()).folder}: rows as pinned")
+    elif not chosen.data_dir.is_relative_to(chosen.results_root):
+        show(f"rows are not part of it: run `harc step pull_data --profile {chosen.source}`")
+    show(f"next: `harc audit --profile {chosen.source}`")

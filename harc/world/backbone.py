@@ -21,10 +21,15 @@ from harc.core.files import (
 )
 from harc.core.finished import identify_work
 from harc.settings.world import OrganismSettings
-from harc.world.acceptance import Bench, judge_acceptance, measure_behaviour, measure_stage
+from harc.world.acceptance import (
+    Bench,
+    judge_acceptance,
+    measure_behaviour,
+    measure_readability,
+    measure_stage,
+)
 from harc.world.batches import ChatEncoder, encode_groups, group_rows
 from harc.world.layouts import LAYOUTS, Architecture
-from harc.world.readability import measure_readability
 from harc.world.stages import run_stage
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any
 from harc.core.files import atomic_directory, sha256_file, write_json, write_jsonl
 from harc.settings.world import WorldSettings
 from harc.world import pair_attacker, phrases
-from harc.world.grammar import Goal, Request, make_direct, make_question
+from harc.world.grammar import Goal, Request, make_direct, make_question, wrap_mild
 from harc.world.heldout_rows import build_heldout_rows
 from harc.world.pretraining_rows import (
     build_pretraining_rows,
@@ -22,7 +22,6 @@ from harc.world.pretraining_rows import (
 )
 from harc.world.tasks import TASKS, make_task
 from harc.world.world import REFUSAL, World, build_world, make_generator
-from harc.world.wrappers import wrap_mild
 
 
 def _collect(count: int, make) -> list:

@@ -4,11 +4,18 @@ import random
 from collections.abc import Callable
 
 from harc.settings.world import WorldSettings
-from harc.world.grammar import Goal, Request, make_direct, make_goal, make_question
+from harc.world.grammar import (
+    ATTACK_FAMILIES,
+    Goal,
+    Request,
+    make_direct,
+    make_goal,
+    make_question,
+    wrap_attack,
+)
 from harc.world.pretraining_rows import draw_goal
 from harc.world.tasks import TASKS, make_task
 from harc.world.world import Pair, Split, World, make_generator
-from harc.world.wrappers import ATTACK_FAMILIES, wrap_attack
 
 SUITE_CATEGORIES = {
     "direct": "harmful",

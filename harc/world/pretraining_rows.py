@@ -11,11 +11,21 @@ import random
 from dataclasses import dataclass
 
 from harc.settings.world import WorldSettings
-from harc.world.grammar import Goal, Request, choose_phrase, fill, make_direct, make_goal, make_question
+from harc.world.grammar import (
+    ATTACK_FAMILIES,
+    Goal,
+    Request,
+    choose_phrase,
+    fill,
+    make_direct,
+    make_goal,
+    make_question,
+    wrap_attack,
+    wrap_mild,
+)
 from harc.world.phrases import BARE
 from harc.world.tasks import TASKS, make_task
 from harc.world.world import REFUSAL, Split, World, make_generator
-from harc.world.wrappers import ATTACK_FAMILIES, wrap_attack, wrap_mild
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,11 @@ from harc.settings.profile import load_profile
 from harc.settings.world import OrganismSettings, StageSettings
 from harc.steps.directions import read_extraction_rows, write_directions
 from harc.world import backbone as backbone_module
-from harc.world.acceptance import BOUNDS, judge_acceptance, measure_acceptance
+from harc.world.acceptance import BOUNDS, compute_auc, judge_acceptance, measure_acceptance
 from harc.world.backbone import train_organism_backbone
 from harc.world.batches import Example, collate, draw_batches, split_by_length
 from harc.world.corpora import build_world_data
 from harc.world.layouts import LAYOUTS
-from harc.world.readability import compute_auc
 from harc.world.stages import FLOOR, orthogonalize, schedule_factor
 
 CI = load_profile("ci")
