@@ -11,7 +11,7 @@ from harc.audit.comparison import Comparison, compare_trees
 from harc.audit.recompute_probes import PROBES
 from harc.audit.report import AuditReport, Finding
 from harc.audit.sidecars import Sidecar
-from harc.audit.steps import stop_at_odd_profile
+from harc.audit.step_state import stop_at_odd_profile
 from harc.audit.tree import read_tree
 from harc.core.artifacts import Layout
 from harc.core.errors import ArtifactError, HarcError

@@ -21,7 +21,7 @@ from harc.audit.hashes import (
 )
 from harc.audit.report import AuditReport, Finding
 from harc.audit.sidecars import Sidecar, read_sidecar
-from harc.audit.steps import StepState, describe_step, find_undeclared, recompute_step
+from harc.audit.step_state import StepState, describe_step, find_undeclared, recompute_step
 from harc.audit.study import KEPT_FILE, WITHOUT_WEIGHTS, Study, find_incomplete, read_study, rename_report
 from harc.core.artifacts import SIDECAR_SUFFIX as SUFFIX
 from harc.core.errors import ArtifactError, ConfigError, HarcError

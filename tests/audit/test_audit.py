@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from harc.audit.records import check_fetched_source, check_log, check_records, check_selected
 from harc.audit.report import AuditReport, Finding, print_report, render_page
 from harc.audit.sidecars import read_sidecar
-from harc.audit.steps import describe_step
+from harc.audit.step_state import describe_step
 from harc.audit.tensors import (
     check_adapter,
     check_directions,

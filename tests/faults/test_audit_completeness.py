@@ -8,7 +8,7 @@ import pytest
 from fixtures.audited_tree import ROOT, audit, describe, edit_sidecar, sidecar_path
 
 from harc.audit.sidecars import Sidecar
-from harc.audit.steps import find_undeclared
+from harc.audit.step_state import find_undeclared
 from harc.core.artifacts import Layout
 from harc.core.files import read_json
 from harc.core.provenance import name_path

@@ -12,7 +12,7 @@ from fixtures.audited_tree import ROOT, audit, describe
 from harc.audit import AuditReport, print_report
 from harc.audit.report import render_page
 from harc.audit.sidecars import Sidecar
-from harc.audit.steps import StepState, describe_step
+from harc.audit.step_state import StepState, describe_step
 from harc.core.files import encode_json, read_json
 
 RECORDS = (".json", ".jsonl", ".csv")

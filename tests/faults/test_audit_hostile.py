@@ -12,7 +12,7 @@ from fixtures.audited_tree import ROOT, audit, edit_sidecar, forge, sidecar_path
 from harc.audit import Finding, audit_results, print_report
 from harc.audit.sidecars import LARGEST_RECORD, Sidecar, read_sidecar
 from harc.audit.step import write_report
-from harc.audit.steps import describe_step
+from harc.audit.step_state import describe_step
 from harc.core.errors import ArtifactError
 from harc.core.files import read_json
 from harc.settings.profile import load_profile

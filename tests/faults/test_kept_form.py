@@ -12,7 +12,7 @@ from harc.audit import AuditReport
 from harc.audit.keep import update_reference
 from harc.audit.sidecars import Sidecar, read_sidecar
 from harc.audit.step import write_report
-from harc.audit.steps import STUDY, StepState, describe_step, recompute_step
+from harc.audit.step_state import STUDY, StepState, describe_step, recompute_step
 from harc.audit.study import is_kept
 from harc.core.artifacts import Layout
 from harc.core.errors import ArtifactError, ConfigError
