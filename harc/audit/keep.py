@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from harc.audit.study import KEPT_FILE, is_kept, make_kept_record
+from harc.audit.study import KEPT_FILE, WITHOUT_WEIGHTS, is_kept, make_kept_record
 from harc.audit.tree import read_tree
 from harc.core.errors import ArtifactError, ConfigError
 from harc.core.files import atomic_directory, encode_json, read_json
@@ -39,7 +39,9 @@ def _stop_if_unsound(root: Path) -> None:
         )
 
 
-def update_reference(root: Path, name: str, target: Path = REFERENCE) -> list[Path]:
+def update_reference(
+    root: Path, name: str, target: Path = REFERENCE, form: str = WITHOUT_WEIGHTS
+) -> list[Path]:
     """Pack a finished, sound run into the reference folder, in place of what is there, with what it leaves out named.
 
     The run may be the tree of a committed study, unpacked, changed by its own steps and audited again.
@@ -48,6 +50,7 @@ def update_reference(root: Path, name: str, target: Path = REFERENCE) -> list[Pa
         root: results tree of the run.
         name: profile that the study stands for (organism for organism_study).
         target: folder of references.
+        form: what is left out; see `harc.audit.study`.
 
     Returns:
         The files of the pack.
@@ -63,12 +66,12 @@ def update_reference(root: Path, name: str, target: Path = REFERENCE) -> list[Pa
     require_tree(root)
     _stop_if_unsound(root)
     names = {path.relative_to(root).as_posix(): path for path in walk_files(root, LEFT_BEHIND)}
-    files = {short: path.read_bytes() for short, path in names.items() if is_kept(f"results://{short}")}
+    files = {short: path.read_bytes() for short, path in names.items() if is_kept(f"results://{short}", form)}
     sidecars, findings = read_tree(root)
     for finding in findings:
         raise ArtifactError(finding.file, expected=finding.expected, found=finding.found, fix=finding.repair)
     check_hashes(files)
-    record = make_kept_record(sidecars, root)
+    record = make_kept_record(sidecars, root, form)
     with atomic_directory(target / name) as folder:
         write_pack(files | {KEPT_FILE: encode_json(record).encode()}, folder)
     return walk_files(target / name)

@@ -1,7 +1,8 @@
 """What a study must hold, as its own tree records it, and what the committed form of a study may leave out.
 
-The step that seals the results records the profile's artifacts with its settings. A committed study (the form "without
-weights") has a record of its own beside, `kept.json`, sealed like a sidecar.
+The step that seals the results records the profile's artifacts with its settings. A committed study has a record of its
+own beside, `kept.json`, sealed like a sidecar, which names its form: "without weights", or, where prompts are other
+people's and answers may be harmful, "without weights and answers".
 """
 
 from collections.abc import Iterable
@@ -22,12 +23,16 @@ FORMAT = 1
 KEPT_FILE = "kept.json"
 SEAL_FILE = "root_hash.json"
 WITHOUT_WEIGHTS = "without weights"
+WITHOUT_ANSWERS = "without weights and answers"
 FIELDS = {"format": int, "form": str, "artifacts": list, "left_out": list, "seal": str}
 FREE_KINDS = ("tuning",)  # made on demand, by no profile's run
 # What can be made again from what is kept; its hash stays in the sidecars. Weights are trained, the report is built.
 WEIGHTS = (".safetensors",)
 WEIGHT_FOLDERS = ("backbones", "adapters")
 REPORT = "report.html"
+# Where texts of public prompts and answers to them lie; labels, lengths and hashes are in the outcomes.
+TEXT_FOLDERS = ("generations", "helpfulness", "answers", "suppression", "finetuning")
+TEXT_SUFFIXES = (".jsonl",)
 # Rows come back with `dvc pull`; the tokenizer with the backbone.
 LEFT_OUT = ("tokenizer.json", "tokenizer_config.json", "generation_config.json", "chat_template.jinja")
 
@@ -38,21 +43,33 @@ class Study:
 
     Attributes:
         artifacts: what it must hold, as paths in the tree; None where nothing says so.
-        kept: whether it is of the committed form.
+        form: of a committed study; empty for a whole tree.
         left_out: files that this form does not hold, by their names in sidecars.
     """
 
     artifacts: frozenset[str] | None
-    kept: bool = False
+    form: str = ""
     left_out: frozenset[str] = field(default=frozenset())
 
+    @property
+    def kept(self) -> bool:
+        """Whether it is of a committed form."""
+        return self.form != ""
 
-def is_kept(name: str) -> bool:
-    """Whether the committed form of a study holds a file, by its name in sidecars: not what can be made again."""
+
+def choose_form(public: bool) -> str:
+    """The form in which a study is committed; public prompts are other people's, and answers to them stay here."""
+    return WITHOUT_ANSWERS if public else WITHOUT_WEIGHTS
+
+
+def is_kept(name: str, form: str = WITHOUT_WEIGHTS) -> bool:
+    """Whether a committed form of a study holds a file, by its name in sidecars: not what can be made again."""
     scheme, _, rest = name.partition("://")
     path = PurePosixPath(rest)
     kind, method = (*path.parts, "", "", "")[:3:2]
     if scheme == "project" or "rows" in path.parts or rest == REPORT:
+        return False
+    if form == WITHOUT_ANSWERS and kind in TEXT_FOLDERS and path.suffix in TEXT_SUFFIXES:
         return False
     if kind == "directions" and path.name in PROJECTION_FILES:
         return method in DRAWN  # cosines in half precision hardly compress
@@ -60,19 +77,20 @@ def is_kept(name: str) -> bool:
     return not (kind in WEIGHT_FOLDERS and weighty)
 
 
-def make_kept_record(sidecars: Iterable[Sidecar], root: Path) -> dict[str, Any]:
+def make_kept_record(sidecars: Iterable[Sidecar], root: Path, form: str) -> dict[str, Any]:
     """The record of a committed study: every artifact that it must hold, and the files that it leaves out.
 
     Args:
         sidecars: of the study.
         root: its tree.
+        form: of the committed study.
     """
     artifacts, left_out = set(), set()
     for sidecar in sidecars:
         if sidecar.path.is_relative_to(root) and not _is_free(sidecar.artifact.relative_to(root).as_posix()):
             artifacts.add(sidecar.artifact.relative_to(root).as_posix())
-            left_out |= {name for name in sidecar.outputs if not is_kept(name)}
-    record = {"format": FORMAT, "form": WITHOUT_WEIGHTS}
+            left_out |= {name for name in sidecar.outputs if not is_kept(name, form)}
+    record = {"format": FORMAT, "form": form}
     return seal_record(record | {"artifacts": sorted(artifacts), "left_out": sorted(left_out)})
 
 
@@ -83,18 +101,19 @@ def _is_kept_record(record: Any) -> bool:
         and record.keys() == FIELDS.keys()
         and all(type(record[name]) is kind for name, kind in FIELDS.items())
         and all(isinstance(name, str) for name in (*record["artifacts"], *record["left_out"]))
-        and (record["format"], record["form"]) == (FORMAT, WITHOUT_WEIGHTS)
+        and record["format"] == FORMAT
+        and record["form"] in (WITHOUT_WEIGHTS, WITHOUT_ANSWERS)
     )
 
 
 def _find_fault(record: Any, text: bytes) -> tuple[str, str] | None:
     """(expected, found) of the first thing wrong with kept.json."""
     if not _is_kept_record(record):
-        return f"a record of the form {WITHOUT_WEIGHTS!r}, format {FORMAT}", "something else"
+        return f"a record of the form {WITHOUT_WEIGHTS!r} or {WITHOUT_ANSWERS!r}, format {FORMAT}", "something else"
     seal = seal_record(record)["seal"]
     if seal != record["seal"] or encode_json(record).encode() != text:
         return f"the seal {seal}, as `harc reference` writes it", record["seal"]
-    wrong = [name for name in record["left_out"] if is_kept(name) or not is_strict_name(name)]
+    wrong = [name for name in record["left_out"] if is_kept(name, record["form"]) or not is_strict_name(name)]
     return ("nothing left out but what can be made again", wrong[0]) if wrong else None
 
 
@@ -107,7 +126,7 @@ def _read_kept(path: Path) -> tuple[Study | None, list[Finding]]:
         fault = ("a record that can be read", getattr(problem, "found", str(problem)))
     if fault is not None:
         return None, [Finding(str(path), "form", *fault, repair)]
-    return Study(frozenset(record["artifacts"]), True, frozenset(record["left_out"])), []
+    return Study(frozenset(record["artifacts"]), record["form"], frozenset(record["left_out"])), []
 
 
 def read_study(root: Path, sidecars: list[Sidecar]) -> tuple[Study, list[Finding]]:

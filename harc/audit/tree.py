@@ -202,7 +202,9 @@ def _choose_reruns(
     scores = [
         pair
         for pair in repeatable
-        if pair[0].path not in moved and pair[0].path.is_relative_to(root / "scores")
+        if pair[0].path not in moved
+        and pair[0].path.is_relative_to(root / "scores")
+        and not study.left_out & pair[0].inputs.keys()
     ]
     chosen = Random(root_hash).sample(scores, min(RERUN_OF_KEPT, len(scores)))
     drift.unrepeated = len(repeatable) - len(chosen)
@@ -289,7 +291,7 @@ def audit_results(
         root_hash,
         counts | {"files left out": len(drift.left_out), "steps recomputed": len(reruns)},
         tuple(sorted(set(findings))),
-        form=WITHOUT_WEIGHTS if study.kept else "",
+        form=study.form,
         state=digest_state(_name_files(scan, root, hash_of)),
         remarks=(*describe_drift(drift), *compare_versions(sidecars)),
     )

@@ -51,9 +51,12 @@ def pack(
 ) -> None:
     """Pack a finished, sound run into results/reference/<name>: all but what can be made again."""
     from harc.audit.keep import update_reference
+    from harc.audit.study import choose_form
     from harc.settings.profile import load_profile
 
-    files = update_reference(load_profile(profile).results_root, name)
+    study = load_profile(profile)
+    form = choose_form(public=study.data.source == "public")
+    files = update_reference(study.results_root, name, form=form)
     size = sum(path.stat().st_size for path in files) / 2**20
     show(f"packed into {len(files)} files, {size:.1f} MiB, under results/reference/{name}")
 

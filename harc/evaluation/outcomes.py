@@ -6,11 +6,11 @@ from pathlib import Path
 from types import UnionType
 
 from harc.core.errors import DataError
-from harc.core.files import read_jsonl
+from harc.core.files import read_jsonl, sha256_text
 from harc.judges.base import GIVEN_LABELS, LABELS, UNJUDGED, counts_as
 from harc.judges.registry import choose_judge
 from harc.settings.evaluation import EvaluationSettings
-from harc.suites.records import is_blank
+from harc.suites.records import DIGITS, is_blank
 from harc.suites.registry import counted_label, main_metric
 
 REQUIRED = (
@@ -25,7 +25,7 @@ COLUMNS = (
 
 TYPES: dict[str, type | UnionType] = {
     "id": str, "category": str, "response": str, "finish_reason": str, "verdicts": dict, "attack": dict | None,
-    "unit": str | None, "goal": str | None, "subsets": list | None,
+    "unit": str | None, "goal": str | None, "subsets": list | None, "source": str | None,
 }  # fmt: skip
 """What the fields of a record are that scores are made from."""
 
@@ -102,7 +102,7 @@ def make_outcome(record: dict, judges: tuple[str, ...]) -> dict:
 
     `label` and `success`, the event of the suite's main metric, are by the judge that decides it. Prompts with one
     `unit` are attempts at one thing, of which any may succeed; units with one `goal` ask for the same and are not
-    independent.
+    independent. Answers to public prompts leave their hash, since a committed study withholds them.
     """
     attack = record["attack"] or {}
     wanted = counted_label(main_metric(record["suite"]))
@@ -125,6 +125,9 @@ def make_outcome(record: dict, judges: tuple[str, ...]) -> dict:
         outcome[f"score_{judge}"] = record["verdicts"][judge].get("score")
         outcome[f"own_{judge}"] = record["verdicts"][judge].get("own")
     outcome["empty"] = 1 if is_blank(record["response"]) else None
+    public = bool(record.get("source"))
+    outcome["source"] = record.get("source")
+    outcome["response_sha256"] = sha256_text(record["response"])[:DIGITS] if public else None
     outcome["subsets"] = tuple(record.get("subsets") or ())
     return outcome
 

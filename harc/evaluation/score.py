@@ -162,7 +162,7 @@ def score_subsets(outcomes: pd.DataFrame, settings: EvaluationSettings) -> list[
 
 def _list_optional(settings: EvaluationSettings) -> list[str]:
     """Columns of outcomes.csv that are there if any row has a value."""
-    return [*(f"own_{judge}" for judge in settings.judges), "subsets", "empty"]
+    return [*(f"own_{judge}" for judge in settings.judges), "subsets", "empty", "source", "response_sha256"]
 
 
 def score_generations(generations_dir: Path | str, out_dir: Path | str, settings: EvaluationSettings) -> None:

@@ -56,7 +56,7 @@ def make_records(
             "expected": row["expected"],
             "verdicts": verdict,
             "attack": attack,
-            **({"subsets": row["subsets"]} if row.get("subsets") else {}),
+            **{name: row[name] for name in ("subsets", "source") if row.get(name)},
             **describe_rest(completion),
         }
         for row, messages, completion, verdict, attack in zip(
@@ -117,11 +117,14 @@ def name_request(row: dict) -> str:
 
 
 def name_goal(row: dict) -> str:
-    """What a row asks for, as a key: rows with one key are about the same thing."""
+    """What a row asks for, as a key: rows with one key are about the same thing.
+
+    A text is named by its hash: keys stand in tables and committed studies, which hold no words of public prompts.
+    """
     goal = row.get("goal")
     if isinstance(goal, dict) and "verb" in goal and "target" in goal:
         return f"{goal['verb']} {goal['target']}"
-    return goal if isinstance(goal, str) else row["id"]
+    return f"goal-{sha256_text(goal)[:DIGITS]}" if isinstance(goal, str) else row["id"]
 
 
 def make_user_turn(prompt: str) -> list[dict[str, str]]:
