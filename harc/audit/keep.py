@@ -1,15 +1,21 @@
-"""Keeping a finished run as the committed study: only what an audit has found sound, without what can be made again."""
+"""Keeping a run as the committed study: a finished one if an audit found it sound, one under way as far as it is."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
-from harc.audit.study import KEPT_FILE, WITHOUT_WEIGHTS, is_kept, make_kept_record
+from harc.audit.study import KEPT_FILE, WITHOUT_WEIGHTS, choose_form, is_kept, make_kept_record
 from harc.audit.tree import read_tree
+from harc.core.artifacts import Layout, is_rendering
 from harc.core.errors import ArtifactError, ConfigError
 from harc.core.files import atomic_directory, encode_json, read_json
 from harc.core.tree_files import hash_state, require_tree, walk_files
+from harc.settings.profile import Profile
+from harc.steps.files import find_sidecar, list_made
+from harc.steps.progress import is_finished
 from harc.steps.reference import REFERENCE, check_hashes
-from harc.steps.reference_pack import write_pack
+from harc.steps.reference_pack import UNFINISHED, is_whole, write_pack
+from harc.steps.registry import list_jobs
 
 # Records of the running, and what tuning tried; the audit's verdict stays with what it is of.
 LEFT_BEHIND = ("benchmarks", "checkpoints", "logs", "tuning")
@@ -39,6 +45,57 @@ def _stop_if_unsound(root: Path) -> None:
         )
 
 
+def _read_kept(root: Path, names: Iterable[str], form: str) -> dict[str, bytes]:
+    """Content of those files of a tree that a form keeps, by path in it."""
+    return {name: (root / name).read_bytes() for name in names if is_kept(f"results://{name}", form)}
+
+
+def keep_progress(profile: Profile, name: str, target: Path = REFERENCE) -> tuple[int, int]:
+    """Pack the finished jobs of a study that is under way, in place of an earlier pack of it.
+
+    A study of days outlives the machine that it runs on this way: `harc.steps.reference.restore_progress` brings the
+    jobs back, and the workflow goes on with the others. Renderings wait for the end, and nothing is read from a pack of
+    this kind but by that.
+
+    Args:
+        profile: of the study.
+        name: of the pack.
+        target: folder of references.
+
+    Returns:
+        How many jobs are packed, and how many the study has.
+
+    Raises:
+        ConfigError: if a finished study lies there.
+        ArtifactError: if a file is not what its sidecar says.
+    """
+    root, form = profile.results_root, choose_form(public=profile.data.source == "public")
+    if is_whole(target / name):
+        raise ConfigError(
+            str(target / name),
+            expected="no finished study",
+            found="one",
+            fix="choose another name, or remove it",
+        )
+    jobs = list_jobs(profile, Layout(root))
+    finished = [
+        job for job in jobs if is_finished(job) and not is_rendering(_shorten(find_sidecar(job), root))
+    ]
+    files: dict[str, bytes] = {}
+    for job in finished:
+        made = (path for path in list_made(job) if path.is_file() and path.is_relative_to(root))
+        files |= _read_kept(root, (_shorten(path, root) for path in made), form)
+    check_hashes(files)
+    record = {"form": form, "finished": len(finished), "jobs": len(jobs)}
+    with atomic_directory(target / name) as folder:
+        write_pack(files | {UNFINISHED: encode_json(record).encode()}, folder)
+    return len(finished), len(jobs)
+
+
+def _shorten(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()
+
+
 def update_reference(
     root: Path, name: str, target: Path = REFERENCE, form: str = WITHOUT_WEIGHTS
 ) -> list[Path]:
@@ -65,8 +122,7 @@ def update_reference(
         )
     require_tree(root)
     _stop_if_unsound(root)
-    names = {path.relative_to(root).as_posix(): path for path in walk_files(root, LEFT_BEHIND)}
-    files = {short: path.read_bytes() for short, path in names.items() if is_kept(f"results://{short}", form)}
+    files = _read_kept(root, [_shorten(path, root) for path in walk_files(root, LEFT_BEHIND)], form)
     sidecars, findings = read_tree(root)
     for finding in findings:
         raise ArtifactError(finding.file, expected=finding.expected, found=finding.found, fix=finding.repair)

@@ -109,7 +109,10 @@ def _is_kept_record(record: Any) -> bool:
 def _find_fault(record: Any, text: bytes) -> tuple[str, str] | None:
     """(expected, found) of the first thing wrong with kept.json."""
     if not _is_kept_record(record):
-        return f"a record of the form {WITHOUT_WEIGHTS!r} or {WITHOUT_ANSWERS!r}, format {FORMAT}", "something else"
+        return (
+            f"a record of the form {WITHOUT_WEIGHTS!r} or {WITHOUT_ANSWERS!r}, format {FORMAT}",
+            "something else",
+        )
     seal = seal_record(record)["seal"]
     if seal != record["seal"] or encode_json(record).encode() != text:
         return f"the seal {seal}, as `harc reference` writes it", record["seal"]

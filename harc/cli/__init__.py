@@ -1,5 +1,6 @@
 """The `harc` command: every step of the workflow, and every tool beside it, runnable by hand."""
 
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -225,6 +226,17 @@ def tuned(
 
     for path in adopt_tuned(Layout(load_profile(profile).results_root).tuning, name):
         show(f"wrote {path}")
+
+
+@app.command()
+def progress(profile: ProfileOption = "organism") -> None:
+    """Say how far a run is: finished jobs by step, and about how many hours are left on this machine's cores."""
+    from harc.core.artifacts import Layout
+    from harc.settings.profile import load_profile
+    from harc.steps.progress import format_progress
+
+    chosen = load_profile(profile)
+    show(format_progress(chosen, Layout(chosen.results_root), os.cpu_count() or 1))
 
 
 @app.command()

@@ -30,6 +30,9 @@ def new_study(
     show(f"made {folder}; next: `cd {folder} && snakemake --cores all --config profile=ci`, about a minute")
 
 
+NameOption = Annotated[str, typer.Option("--name", help="Name of the reference.")]
+
+
 class PackingGroup(TyperGroup):
     """A group that packs where no command is named: `harc reference --profile NAME`."""
 
@@ -40,14 +43,16 @@ class PackingGroup(TyperGroup):
 
 
 reference = StrictApp(
-    cls=PackingGroup, rich_markup_mode=None, help="Committed studies: pack a run, unpack its tree."
+    cls=PackingGroup,
+    rich_markup_mode=None,
+    help="Committed studies: pack a run, unpack its tree; keep and restore one that is under way.",
 )
 
 
 @reference.command()
 def pack(
     profile: ProfileOption = "organism_study",
-    name: Annotated[str, typer.Option(help="Name of the reference.")] = "organism",
+    name: NameOption = "organism",
 ) -> None:
     """Pack a finished, sound run into results/reference/<name>: all but what can be made again."""
     from harc.audit.keep import update_reference

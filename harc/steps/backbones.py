@@ -57,6 +57,7 @@ TRAIN_BACKBONE = Step(
     select_settings=lambda job: {**select_backbone(job), **job.dump("organism")},
     resources=Resources(2500, runtime=30),
     guarded=True,
+    local=True,
 )
 
 
@@ -94,4 +95,5 @@ FETCH_BACKBONE = Step(
     select_settings=lambda job: select_backbone(job, left_out=RUNNING),
     resources=Resources(None, runtime=240),
     needs=("hub",),
+    local=True,
 )

@@ -92,6 +92,7 @@ PULL_DATA = Step(
     list_plugins=lambda job: [SOURCES[job.profile.data.source][0]],
     select_settings=select_data_settings,
     needs=("public rows",),
+    local=True,
 )
 
 

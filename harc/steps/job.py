@@ -118,6 +118,8 @@ class Step:
         guarded: whether a job learns or chooses from rows: none starts before they are known to be free of held-out
             prompts.
         pure: whether outputs follow byte for byte from the inputs, in seconds: the audit makes them again.
+        local: whether what it makes stays on the machine that made it (rows, a backbone's weights): no committed study
+            holds it, and a run that goes on elsewhere makes it first.
         of_study: whether it is made from a committed study too, where that stands in for a run.
         part: whether a job's artifact is of every run, of tuning, or made from a finished tree.
     """
@@ -135,6 +137,7 @@ class Step:
     needs: tuple[Need, ...] = ()
     guarded: bool = False
     pure: bool = False
+    local: bool = False
     of_study: bool = False
     part: Literal["run", "tuning", "end"] = "run"
 

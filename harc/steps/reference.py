@@ -5,13 +5,24 @@ tree that is unpacked once under results/unpacked/<name>.
 """
 
 import hashlib
+import os
+import time
 from pathlib import Path
 
 from harc.core.artifacts import SIDECAR_SUFFIX, Layout
 from harc.core.errors import ArtifactError, ConfigError, HarcError
-from harc.core.files import atomic_directory, read_json, write_json
+from harc.core.files import atomic_directory, read_json, write_bytes, write_json
 from harc.core.untrusted import parse_json
-from harc.steps.reference_pack import AGAIN, PACK_FILE, SIDECARS, is_packed, read_pack, unpack
+from harc.steps.reference_pack import (
+    AGAIN,
+    PACK_FILE,
+    SIDECARS,
+    UNFINISHED,
+    is_packed,
+    is_whole,
+    read_pack,
+    unpack,
+)
 
 REFERENCE = Path("results/reference")
 UNPACKED = Path("results/unpacked")
@@ -25,12 +36,13 @@ def locate_reference(name: str) -> Layout:
     Raises:
         ConfigError: if there is no such study.
     """
-    if not is_packed(REFERENCE / name):
-        known = sorted(path.parent.name for path in REFERENCE.glob(f"*/{PACK_FILE}"))
+    if not is_whole(REFERENCE / name):
+        packs = (path.parent for path in REFERENCE.glob(f"*/{PACK_FILE}"))
+        known = sorted(path.name for path in packs if is_whole(path))
         raise ConfigError(
             f"reference {name!r}",
             expected=f"one of {', '.join(known) or 'none: no study is committed'}",
-            found="no such study",
+            found="a part of one" if is_packed(REFERENCE / name) else "no such study",
             fix="check the spelling, or run the profile",
         )
     return Layout(FROM_REFERENCE / name, reference=UNPACKED / name)
@@ -56,7 +68,7 @@ def stands_in(name: str, root: Path) -> bool:
         root: results tree of the profile.
     """
     begun = any((root / kind).exists() for kind in ("backbones", "directions", "generations", "scores"))
-    return not begun and is_packed(REFERENCE / name)
+    return not begun and is_whole(REFERENCE / name)
 
 
 def locate_stamp(tree: Path) -> Path:
@@ -153,3 +165,33 @@ def check_hashes(files: dict[str, bytes]) -> None:
                     found="another",
                     fix=AGAIN,
                 )
+
+
+def restore_progress(name: str, root: Path) -> list[Path]:
+    """Bring what is finished of a study, as `harc.audit.keep.keep_progress` packed it, back into its results tree.
+
+    What lies in the tree already stays as it is. All files get one date, so that none looks newer than what was made
+    of it.
+
+    Args:
+        name: of the pack.
+        root: results tree of the profile.
+
+    Returns:
+        The files written; none where there is no such pack, or it is of a finished study.
+
+    Raises:
+        ArtifactError: if the pack is damaged.
+    """
+    pack = REFERENCE / name
+    if not is_packed(pack) or is_whole(pack):
+        return []
+    files = dict(read_pack(pack))
+    files.pop(UNFINISHED)
+    check_hashes(files)
+    missing = {root / short: content for short, content in files.items() if not (root / short).exists()}
+    now = time.time()
+    for path, content in sorted(missing.items(), key=lambda item: item[0].name.endswith(SIDECAR_SUFFIX)):
+        write_bytes(path, content)
+        os.utime(path, (now, now))
+    return list(missing)

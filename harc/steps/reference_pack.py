@@ -22,8 +22,9 @@ from harc.core.tree_files import walk_files
 from harc.steps.pack_forms import FILES, ROWS, TENSOR_TABLE, TENSORS, Files, Form
 
 FORMAT = 1
+UNFINISHED = "unfinished.json"  # says of a pack that it holds a part of a study
 # Read on the web, so they stand for themselves.
-PLAIN = ("tables/*.csv", "compute/*.csv", "figures/*", "audit/*", "kept.json", "root_hash.json")
+PLAIN = ("tables/*.csv", "compute/*.csv", "figures/*", "audit/*", "kept.json", UNFINISHED, "root_hash.json")
 AGAIN = "restore the study from where it is published, or make it again (`harc reference`)"
 SIDECARS, ANYTHING = "sidecars.parquet", "documents.parquet"
 # member: form, and the files that it takes (`*` crosses folders), the first that fits
@@ -197,6 +198,11 @@ def unpack(folder: Path, target: Path, members: Sequence[str] | None = None) -> 
         path.write_bytes(content)
         written.append(path)
     return written
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder is the pack of a finished study."""
+    return is_packed(folder) and not (folder / UNFINISHED).is_file()
 
 
 @contextmanager

@@ -63,7 +63,7 @@ def test_every_file_that_a_job_needs_is_another_job_s(study):
     training = by_name["train_adapter", next(iter(study.backbones)), "harc", 6]
     needed = {str(path) for path in list_needed(training)}
     assert any("/directions/" in path and "/base/seed4/" in path for path in needed)
-    assert not any("/base/seed6" in path or "/backbones/" in path and "/seed6" in path for path in needed)
+    assert not any("/base/seed6" in path or ("/backbones/" in path and "/seed6" in path) for path in needed)
     own = create_job(
         "train_adapter", load_profile("organism"), backbone="organism-llama", method="harc", seed=0
     )

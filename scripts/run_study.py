@@ -1,0 +1,125 @@
+"""Run a study that takes days, in as many sittings as it needs: what is finished is packed as it goes.
+
+    python scripts/run_study.py smol                # goes on where it stopped; two models at a time
+    python scripts/run_study.py smol --hours 2      # begins no further models after two hours
+    python scripts/run_study.py smol --plan         # what is finished, in which order the rest comes
+
+First what stays on the machine that made it, rows and backbones; then what an earlier sitting packed under
+results/reference/NAME is restored; then the models in the order in which they decide the study's contrasts, each trained, asked and scored before the next; the pack
+is written anew after each group. When all are finished, the workflow makes the rest: tables, figures, paper, audit.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from harc.core.artifacts import Layout
+from harc.core.errors import ConfigError, HarcError
+from harc.core.terminal import show
+from harc.settings.profile import Profile, load_profile
+from harc.steps.job import Job
+from harc.steps.progress import (
+    find_other_code,
+    format_progress,
+    is_finished,
+    list_targets,
+    list_unit_jobs,
+    list_units,
+)
+from harc.steps.registry import STEPS, list_jobs
+
+NAMED = 3  # jobs that a message lists
+
+
+def run_workflow(profile: Profile, cores: int, targets: Sequence[Path]) -> None:
+    """Have targets made; without any, all that the workflow makes.
+
+    Raises:
+        SystemExit: with its status, if the workflow stops.
+    """
+    command = [str(Path(sys.executable).with_name("snakemake")), "--cores", str(cores), *map(str, targets)]
+    done = subprocess.run([*command, "--config", f"profile={profile.source}"], check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+def check_code(profile: Profile, layout: Layout) -> None:
+    """Stop where finished jobs are of other code or settings: the study would be of two.
+
+    Raises:
+        ConfigError: naming some of them.
+    """
+    if others := find_other_code(profile, layout):
+        raise ConfigError(
+            f"profile {profile.name}",
+            expected="finished jobs of the code and settings of now",
+            found=f"{len(others)} of others: {', '.join(job.label for job in others[:NAMED])}",
+            fix="check out the commit that made them (`git_commit` in their sidecars), or remove them",
+        )
+
+
+def list_due(profile: Profile, jobs: Sequence[Job]) -> list[list[Job]]:
+    """The jobs of each model that is not finished, in order."""
+    groups = [list_unit_jobs(jobs, unit) for unit in list_units(profile)]
+    return [group for group in groups if not all(map(is_finished, group))]
+
+
+def run_study(profile: Profile, name: str, cores: int, hours: float) -> None:
+    """Run what is left of a study, as far as the hours go.
+
+    Raises:
+        HarcError: if what was finished earlier is damaged, or of other code.
+    """
+    from harc.audit.keep import keep_progress
+    from harc.steps.reference import restore_progress
+
+    layout, end = Layout(profile.results_root), time.monotonic() + 3600 * hours
+    jobs = list_jobs(profile, layout)
+    run_workflow(profile, cores, list_targets(job for job in jobs if STEPS[job.step].local))
+    restored = restore_progress(name, layout.root)
+    show(f"restored {len(restored)} files of earlier sittings")
+    check_code(profile, layout)
+    while due := list_due(profile, jobs):
+        if time.monotonic() > end:
+            show(f"the {hours:g} hours are over; run the command again to go on")
+            return
+        group = [job for unit in due[:cores] for job in unit]
+        run_workflow(profile, cores, list_targets(group))
+        finished, count = keep_progress(profile, name)
+        show(f"packed {finished} of {count} jobs under results/reference/{name}")
+        show(format_progress(profile, layout, cores))
+    run_workflow(profile, cores, [])
+
+
+def main() -> None:
+    """Parse options and run; errors are one line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("profile", help="name of a profile, or path of a YAML file")
+    parser.add_argument("--name", help="of the pack; by default the profile's")
+    parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--hours", type=float, default=float("inf"), help="begin no further models after so many"
+    )
+    parser.add_argument(
+        "--plan", action="store_true", help="say what is finished and what comes next, and stop"
+    )
+    options = parser.parse_args()
+    try:
+        profile = load_profile(options.profile)
+        if not options.plan:
+            run_study(profile, options.name or profile.name, options.cores, options.hours)
+            return
+        layout = Layout(profile.results_root)
+        show(format_progress(profile, layout, options.cores))
+        for group in list_due(profile, list_jobs(profile, layout)):
+            show(f"  next: {' '.join(map(str, group[0].unit))}")
+    except HarcError as problem:
+        sys.exit(f"error: {problem}")
+
+
+if __name__ == "__main__":
+    main()
