@@ -5,8 +5,9 @@
     python scripts/run_study.py smol --plan         # what is finished, in which order the rest comes
 
 First what stays on the machine that made it, rows and backbones; then what an earlier sitting packed under
-results/reference/NAME is restored; then the models in the order in which they decide the study's contrasts, each trained, asked and scored before the next; the pack
-is written anew after each group. When all are finished, the workflow makes the rest: tables, figures, paper, audit.
+results/reference/NAME is restored; then the models in the order in which they decide the study's contrasts, each
+trained, asked and scored before the next; the pack is written anew after each group. In the end the workflow makes the
+rest: tables, figures, paper, audit.
 """
 
 import argparse

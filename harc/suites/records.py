@@ -8,11 +8,13 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from harc.core.files import sha256_text
 from harc.judges.base import BLOCKED, UNJUDGED, Answer, Judge, record_verdicts
 from harc.judges.registry import LABELS_OF
 from harc.model.completion import Completion
 
 Conversation = Sequence[Mapping[str, str]]
+DIGITS = 16  # of a hash that stands for a text
 
 
 def make_records(

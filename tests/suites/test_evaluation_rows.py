@@ -62,5 +62,11 @@ def test_rows_of_other_suites_are_not_checked_for_content(tmp_path):
 
 def test_goal_names():
     assert name_goal({"id": "r", "goal": {"verb": "v", "target": "t", "modifier": None}}) == "v t"
-    assert name_goal({"id": "r", "goal": "behaviour-7"}) == "behaviour-7"
+    named = name_goal({"id": "r", "goal": "behaviour-7"})
+    assert (
+        named
+        == name_goal({"id": "s", "goal": "behaviour-7"})
+        != name_goal({"id": "r", "goal": "behaviour-8"})
+    )
+    assert "behaviour" not in named
     assert name_goal({"id": "r", "goal": None}) == "r"
