@@ -26,7 +26,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) $(if $(PROFILE),--config profile=
 SOURCES := harc tests benchmarks scripts snakemake_logger_plugin_harc setup.py
 TORCH := $(shell sed -n 's/^\# torch==//p' requirements.lock)
 
-.PHONY: reproduce study test lint coverage venv latex sandbox browser data lock clean help
+.PHONY: reproduce study real test lint coverage venv latex sandbox browser data lock clean help
 
 reproduce: venv latex  ## run the whole study: data, training, evaluation, figures, tables, PDF, report, audit
 	$(SNAKEMAKE)
@@ -36,6 +36,9 @@ study: venv latex  ## run the committed study, refresh results/reference and the
 	$(BIN)/snakemake --cores $(CORES) --config profile=organism_study
 	$(BIN)/harc reference --profile organism_study --name organism
 	$(BIN)/python benchmarks/update_readme.py
+
+real: venv latex sandbox  ## run the study on real chat models, or go on with it: many hours of two cores, in any number of sittings
+	$(BIN)/python scripts/run_study.py smol $(if $(HOURS),--hours $(HOURS))
 
 test: venv latex sandbox browser  ## set up as above, then run the tests (fast ones; `.venv/bin/pytest -m slow` for the others)
 	$(BIN)/pytest $(PYTEST_ARGS)
@@ -97,3 +100,4 @@ clean:  ## remove what the workflow wrote (not the environment, not results/refe
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | awk -F'\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
 	@echo "  PROFILE=smol make   chooses a profile (config/profiles); CORES=4 limits the cores"
+	@echo "  HOURS=3 make real   begins no further models after three hours"
