@@ -2,18 +2,21 @@
 
     python benchmarks/mutate.py                    # 30 faults, seed 0; exit 1 if fewer than 28 are noticed
     python benchmarks/mutate.py --only audit --count 6 --seed 3
+    python benchmarks/mutate.py --at cb.py:140     # of the faults drawn, those whose place is this
     python benchmarks/mutate.py --list             # which faults, without running anything
 
 Each fault is one edit of the syntax tree (a comparison turned round, an operator or a number exchanged, a condition
-negated) in a copy of the tracked files, tested there with the tests that belong to the group. A run that takes too long
-counts as noticed: loops without an end are a common kind of fault. What survives is printed with its line, since some
-edits change nothing that anybody could notice.
+negated) in a copy of the tracked files, tested there until one test fails: first the test files that name the broken
+module, then the others of the group. The test that fails must pass on the sound code, or the fault is not counted as
+noticed. One that takes too long counts as failed: loops without an end are a common kind of fault. What survives is
+printed with its line, since some edits change nothing that anybody could notice.
 """
 
 import argparse
 import ast
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -161,18 +164,60 @@ def copy_project(target: Path) -> None:
     (target / "results" / "reference").symlink_to(PROJECT / "results" / "reference")
 
 
-def run_tests(root: Path, group: str, limit: float) -> bool:
-    """Whether the tests of a group pass in a copy."""
-    tests = [name for name in GROUPS[group][1] if (root / name).exists()]
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", TESTED, *tests]
+def list_tests(root: Path, group: str, path: str) -> list[str]:
+    """Test files for a fault in a file: those that name its module, its namesakes first, then the group's others."""
+    module, stem = path.removesuffix(".py").replace("/", "."), Path(path).stem
+    names = re.compile(
+        rf"{re.escape(module)}\b|from {re.escape(module.rpartition('.')[0])} import .*\b{stem}\b"
+    )
+    near = [test for test in sorted(root.glob("tests/**/test_*.py")) if names.search(test.read_text())]
+    near.sort(key=lambda test: (stem not in test.stem, test.stat().st_size))
+    places = [root / place for place in GROUPS[group][1] if (root / place).exists()]
+    far = [
+        test for place in places for test in (sorted(place.rglob("test_*.py")) if place.is_dir() else [place])
+    ]
+    return [test.relative_to(root).as_posix() for test in dict.fromkeys([*near, *far])]
+
+
+def find_failure(root: Path, tests: list[str], limit: float) -> str | None:
+    """The first test that fails in a copy, or does not end in time; None if all pass."""
+    options = ["-x", "-v", "-p", "no:cacheprovider", "-m", TESTED]
     environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         done = subprocess.run(
-            command, cwd=root, env=environment, capture_output=True, text=True, timeout=limit, check=False
+            [sys.executable, "-m", "pytest", *options, *tests],
+            cwd=root, env=environment, capture_output=True, timeout=limit, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as late:
+        started = re.findall(
+            r"^(tests/.+?\.py::.+?)(?: [A-Z]+ .*)?$", (late.output or b"").decode(), re.MULTILINE
         )
-    except subprocess.TimeoutExpired:
-        return False
-    return done.returncode == 0
+        return started[-1].strip() if started else tests[0]
+    if done.returncode in (0, 5):  # 5: files of slow tests alone
+        return None
+    failed = re.search(r"^(?:FAILED|ERROR) (tests/.+?)(?: - .*)?$", done.stdout.decode(), re.MULTILINE)
+    if failed is None:
+        raise SystemExit(
+            f"error: expected tests to run; found exit status {done.returncode}; {done.stderr.decode()}"
+        )
+    return failed[1]
+
+
+def try_fault(root: Path, group: str, fault: Fault, limit: float) -> str | None:
+    """The test that notices a fault: it fails on it, and passes on the sound code; None if there is none.
+
+    Raises:
+        SystemExit: for a test that fails on the sound code.
+    """
+    whole = (root / fault.path).read_bytes()
+    fault.apply(root)
+    try:
+        failed = find_failure(root, list_tests(root, group, fault.path), limit)
+    finally:
+        (root / fault.path).write_bytes(whole)
+    if failed is not None and find_failure(root, [failed], limit) is not None:
+        raise SystemExit(f"error: {failed}: expected to pass on sound code; found a failure; mend that first")
+    return failed
 
 
 def main() -> int:
@@ -181,11 +226,15 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=GROUPS)
+    parser.add_argument(
+        "--at", default="", metavar="FILE:LINE", help="faults drawn whose place holds this alone"
+    )
     parser.add_argument("--limit", type=float, default=900, help="longest run of tests (seconds)")
     parser.add_argument("--wanted", type=int, default=28, help="faults of 30 that must be noticed")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
-    chosen = choose_faults(PROJECT, options.count, options.seed, options.only)
+    drawn = choose_faults(PROJECT, options.count, options.seed, options.only)
+    chosen = [(group, fault) for group, fault in drawn if options.at in f"{fault.path}:{fault.line}"]
     if options.list:
         for group, fault in chosen:
             show(f"{group:10} {fault}")
@@ -194,20 +243,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "project"
         copy_project(root)
-        for group in sorted({group for group, _ in chosen}):
-            if not run_tests(root, group, options.limit):
-                show(
-                    f"error: tests of {group}: expected to pass on sound code; found a failure; mend that first"
-                )
-                return 2
         for group, fault in chosen:
-            whole, started = (root / fault.path).read_bytes(), time.monotonic()
-            fault.apply(root)
-            survived = run_tests(root, group, options.limit)
-            (root / fault.path).write_bytes(whole)
-            noticed += not survived
-            verdict = "survived" if survived else "noticed"
-            show(f"{verdict:8} {time.monotonic() - started:4.0f} s  {group:10} {fault}")
+            started = time.monotonic()
+            test = try_fault(root, group, fault, options.limit)
+            noticed += test is not None
+            verdict = "survived" if test is None else "noticed"
+            show(
+                f"{verdict:8} {time.monotonic() - started:4.0f} s  {group:10} {fault}  [{test or 'no test'}]"
+            )
     show(f"{noticed} of {len(chosen)} noticed")
     return int(noticed < options.wanted * len(chosen) / 30)
 
