@@ -80,15 +80,17 @@ def _compare_extraction(small: Job, job: Job) -> Iterator[Problem]:
 def _shrink_training(job: Job, shadow: Path, random: Random) -> Job:
     """The first steps, up to the second row of the log where that is not far."""
     profile, backbone = job.profile, job.profile.backbones[job.backbone]
-    settings = profile.choose_training(job.backbone, job.method)
+    settings: Any = profile.choose_training(
+        job.backbone, job.method
+    )  # groups of methods are declared by their files
     steps = min(settings.log_every + 1, FIRST_STEPS, settings.steps)
     breakers = settings.circuit_breakers  # its schedule must stay that of the whole run
     schedule = breakers.schedule_steps or 2 * settings.steps
     shorter = {"steps": steps, "circuit_breakers": breakers.model_copy(update={"schedule_steps": schedule})}
     methods = {**profile.methods, job.method: profile.find_method(job.method).model_copy(update=shorter)}
     backbones = dict(profile.backbones)
-    if getattr(backbone, "training", None):  # a backbone's own values come last
-        own = {**backbone.training, "steps": steps}
+    if training := getattr(backbone, "training", None):  # a backbone's own values come last
+        own = {**training, "steps": steps}
         backbones[job.backbone] = backbone.model_copy(update={"training": own})
     return _update(job, shadow, methods=methods, backbones=backbones, directions=_few_resamples(job))
 

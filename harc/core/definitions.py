@@ -82,7 +82,7 @@ class ModuleCode:
 
     def __init__(self, name: str, path: Path) -> None:
         """Read and parse; the rest is done when it is asked for."""
-        self.name, self.folder, self.is_package = name, path.parent, path.name == "__init__.py"
+        self.name, self.path, self.is_package = name, path, path.name == "__init__.py"
         self.source = path.read_text(encoding="utf-8")
         self.tree = ast.parse(self.source)
         self._definitions: dict[str, list[Definition]] = {}
@@ -188,7 +188,7 @@ class ModuleCode:
             tuple(ast.unparse(base) for base in node.bases),
         )
 
-    def _describe(self, name: str, nodes: list[ast.stmt], left_out: Iterable[ast.AST] = ()) -> Definition:
+    def _describe(self, name: str, nodes: list[ast.stmt], left_out: Iterable[ast.stmt] = ()) -> Definition:
         hidden = set(left_out)
         kept = [node for statement in nodes for node in walk_nodes(statement, hidden)]
         annotations = [part for node in kept for part in list_annotations(node)]
@@ -232,7 +232,7 @@ class ModuleCode:
         ]
         return local - outside - {name for part in outer for name in list_names(part)}
 
-    def _cut(self, nodes: list[ast.stmt], hidden: set[ast.AST]) -> str:
+    def _cut(self, nodes: list[ast.stmt], hidden: Iterable[ast.stmt]) -> str:
         gone = {number for node in hidden for number in list_lines(node)}
         numbers = [number for node in nodes for number in list_lines(node) if number not in gone]
         return "\n".join(self._lines[number - 1] for number in numbers if self._lines[number - 1])

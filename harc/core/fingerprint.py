@@ -54,6 +54,13 @@ def _read_module(module: str) -> ModuleCode | None:
     return None if path is None else ModuleCode(module, path)
 
 
+def _open_module(module: str) -> ModuleCode:
+    """A module of the package that is known to be there."""
+    code = _read_module(module)
+    assert code is not None
+    return code
+
+
 @cache
 def _list_data_files() -> dict[str, tuple[Path, ...]]:
     """Files of the package by name."""
@@ -115,7 +122,7 @@ class _Reach:
             self._reach_methods(module, name)
 
     def _reach_methods(self, module: str, name: str) -> None:
-        code = _read_module(module)
+        code = _open_module(module)
         parts = code.find_class(name)
         if parts is not None:
             for method in parts.methods.values():
@@ -164,8 +171,8 @@ class _Reach:
                 self._take(code, method)
         elif (code.name, name) not in self._classes:
             self._classes[code.name, name] = parts
-            for method in self._attributes & set(parts.methods):
-                self._take(code, parts.methods[method])
+            for called in self._attributes & set(parts.methods):
+                self._take(code, parts.methods[called])
 
     def _list_bases(self, code: ModuleCode, parts: ClassCode) -> Iterable[str]:
         """Last words of the foreign bases that a class has, directly or through classes of ours."""
@@ -173,11 +180,12 @@ class _Reach:
             word = base.partition("[")[0]
             word = code.find_made_base(word) or word
             place = self._locate(code, word)
-            found = None if place is None else _read_module(place[0]).find_class(place[1])
-            if found is None:
+            owner = None if place is None else _open_module(place[0])
+            found = None if place is None or owner is None else owner.find_class(place[1])
+            if owner is None or found is None:
                 yield word.rpartition(".")[2]
             else:
-                yield from self._list_bases(_read_module(place[0]), found)
+                yield from self._list_bases(owner, found)
 
     def _locate(self, code: ModuleCode, name: str) -> tuple[str, str] | None:
         """Where a name of a module is defined in the package; None for a foreign or a missing one."""
@@ -209,11 +217,11 @@ class _Reach:
         self._name_attributes(definition.attributes)
         for name in definition.files:
             for path in _list_data_files().get(name, ()):
-                if path.suffix != ".py" or path.parent == code.folder:
+                if path.suffix != ".py" or path.parent == code.path.parent:
                     self._take_file(path)
         for call in REGISTRY_CALL.finditer(definition.text):
             package = call[1] or (code.name if code.is_package else code.name.rpartition(".")[0])
-            for path in sorted(_find_module(package).parent.glob("[!_]*.py")):
+            for path in sorted(_open_module(package).path.parent.glob("[!_]*.py")):
                 member = f"{package}.{path.stem}"
                 for name in definition.attributes & set(getattr(_read_module(member), "statements", ())):
                     self.reach(member, name)
@@ -238,9 +246,9 @@ class _Reach:
 
     def _reach_attribute(self, module: str, name: str) -> None:
         """What is read of a module by its name; the whole file where its path is, since the text may be run."""
-        code = _read_module(module)
+        code = _open_module(module)
         if name == "__file__":
-            self._take_file(_find_module(module))
+            self._take_file(code.path)
         elif name in code.statements or name in code.imports or _find_module(f"{module}.{name}") is not None:
             self.reach(module, name)
         else:
@@ -257,7 +265,7 @@ class _Reach:
         self._attributes |= new
         for (module, _), parts in list(self._classes.items()):
             for method in new & set(parts.methods):
-                self._take(_read_module(module), parts.methods[method])
+                self._take(_open_module(module), parts.methods[method])
 
 
 @cache

@@ -18,7 +18,7 @@ def gather(package: str, name: str) -> list[tuple[str, Any]]:
         package: its full name.
         name: of the declaration.
     """
-    folder = Path(import_module(package).__file__).parent
+    folder = Path(import_module(package).__path__[0])
     stems = [
         path.stem
         for path in sorted(folder.glob("[!_]*.py"))

@@ -3,7 +3,7 @@
 import ast
 import io
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 DEFINING = (*FUNCTIONS, ast.ClassDef)
@@ -14,7 +14,7 @@ PLAIN_DECORATORS = frozenset(
 """Decorators that leave a method to be run by name; under any other one it may be run by whoever decorates it."""
 
 
-def walk_nodes(node: ast.AST, hidden: set[ast.AST]) -> Iterator[ast.AST]:
+def walk_nodes(node: ast.AST, hidden: Collection[ast.AST]) -> Iterator[ast.AST]:
     """Every node below one, it included, but for the hidden ones and what is below them."""
     waiting = [node]
     while waiting:
@@ -45,10 +45,10 @@ def is_guard(test: ast.expr) -> bool:
     return "TYPE_CHECKING" in ast.unparse(test) or "__name__" in ast.unparse(test)
 
 
-def list_lines(node: ast.AST) -> range:
+def list_lines(node: ast.stmt) -> range:
     """Numbers of the lines of a statement, its decorators included."""
     first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
-    return range(first, node.end_lineno + 1)
+    return range(first, (node.end_lineno or node.lineno) + 1)
 
 
 def runs_by_name(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
@@ -97,7 +97,7 @@ def _list_descriptions(tree: ast.AST) -> list[ast.expr]:
 
 def _blank(lines: list[str], part: ast.expr) -> None:
     """Take an expression's characters out of the lines that it stands on; columns are counted in bytes."""
-    for number in range(part.lineno, part.end_lineno + 1):
+    for number in range(part.lineno, (part.end_lineno or part.lineno) + 1):
         data = lines[number - 1].encode()
         first = part.col_offset if number == part.lineno else 0
         last = part.end_col_offset if number == part.end_lineno else len(data)

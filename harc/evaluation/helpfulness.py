@@ -83,6 +83,7 @@ def _run_mt_bench(
     from harc.model.endpoints.base import create_endpoint
     from harc.suites.mt_bench import answer_questions, choose_questions, grade_answers, read_questions
 
+    assert settings.judge is not None  # the settings refuse MT-Bench without one
     judge = create_endpoint(settings.judge)
     own = settings.mt_bench
     answers = store.load("mt_bench_answers")

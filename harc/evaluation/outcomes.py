@@ -134,7 +134,7 @@ def make_outcome(record: dict, judges: tuple[str, ...]) -> dict:
 
 def load_outcomes(generations_dir: Path | str, settings: EvaluationSettings) -> list[dict]:
     """Outcomes of every suite in `settings.suites`, in the order of the suites and of their files."""
-    outcomes = []
+    outcomes: list[dict] = []
     for suite in settings.suites:
         records = read_records(Path(generations_dir) / f"{suite}.jsonl", suite, settings.judges)
         outcomes.extend(make_outcome(record, settings.judges) for record in records)

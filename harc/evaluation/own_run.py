@@ -60,16 +60,18 @@ def check_prompts(target: Any, suites: Mapping[str, Sequence[dict[str, Any]]]) -
     if isinstance(target, EndpointTarget):
         return {suite: [[] for _ in rows] for suite, rows in suites.items()}  # its server knows what fits
     limit, answer = context_length(target.backbone.model), target.settings.max_new_tokens
-    room = None if limit is None else limit - answer
     tokens = {
         suite: target.backbone.chat.encode_prompts([row["messages"] for row in rows])
         for suite, rows in suites.items()
     }
+    if limit is None:
+        return tokens
+    room = limit - answer
     long = [
         (row["place"], len(ids))
         for suite, rows in suites.items()
         for row, ids in zip(rows, tokens[suite], strict=True)
-        if room is not None and len(ids) > room
+        if len(ids) > room
     ]
     if long:
         place, length = long[0]

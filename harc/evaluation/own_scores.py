@@ -38,14 +38,14 @@ class Agreement(NamedTuple):
     Attributes:
         first, other: their names.
         kappa: Cohen's; NaN where it is not defined.
-        count: answers with a verdict of both.
+        answers: how many have a verdict of both.
         single: those of the two that said one and the same of every answer.
     """
 
     first: str
     other: str
     kappa: float
-    count: int
+    answers: int
     single: tuple[str, ...]
 
 
@@ -180,7 +180,7 @@ def name_category(level: str, category: str) -> str:
 
 def format_table(rows: Sequence[dict[str, Any]]) -> str:
     """One line per suite and category, by the first judge that can give each rate; shares of both kinds together."""
-    groups: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {}
+    groups: dict[tuple[str, str, str], dict[tuple[str, str], dict[str, Any]]] = {}
     for row in rows:
         key = (row["suite"], row["level"], row["category"])
         groups.setdefault(key, {}).setdefault((row["metric"], row["kind"]), row)
@@ -246,12 +246,12 @@ def format_agreement(found: Sequence[Agreement]) -> list[str]:
     """One line per pair of judges, which says where kappa means nothing."""
     lines = []
     for pair in found:
-        if not pair.count:
+        if not pair.answers:
             said = "no answer has a verdict of both"
         elif math.isnan(pair.kappa):
             said = "every answer got one label from both: kappa is not defined"
         else:
             said = f"Cohen's kappa {pair.kappa:.2f}"
             said += f" ({pair.single[0]} says one thing of all: kappa is 0 then)" if pair.single else ""
-        lines.append(f"refusals of {pair.first} and {pair.other} on {pair.count} answers: {said}")
+        lines.append(f"refusals of {pair.first} and {pair.other} on {pair.answers} answers: {said}")
     return lines

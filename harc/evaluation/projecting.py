@@ -9,13 +9,14 @@ from harc.core.files import sha256_text, write_bytes, write_jsonl
 from harc.evaluation.outcomes import name_deciding_judge
 from harc.geometry.directions import load_directions
 from harc.geometry.projections import project_conversations
+from harc.judges.base import Label
 from harc.judges.registry import choose_judge
 from harc.model.backbones import Backbone
 from harc.settings.robustness import TrajectorySettings
 from harc.suites.registry import ATTACK_SUITES, BENIGN_SUITES, DIRECT_SUITES
 
 # class: suites, label by the first judge that can give it
-CLASSES = {
+CLASSES: dict[str, tuple[tuple[str, ...], Label]] = {
     "harmful_answered": (DIRECT_SUITES + ATTACK_SUITES, "correct"),
     "harmful_refused": (DIRECT_SUITES + ATTACK_SUITES, "refused"),
     "benign_answered": (BENIGN_SUITES, "correct"),

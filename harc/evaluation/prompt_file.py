@@ -91,9 +91,8 @@ def _find_fault(
         value = cells.get(column)
         if value is None and column != "prompt":
             continue
-        fault = _find_text_fault(column, value)
-        if fault:
-            return column, *fault
+        if odd := _find_text_fault(column, value):
+            return column, *odd
     if fault := _find_kind_fault(cells):
         return fault
     kind, row_id = _read_kind(cells) or "", _name_row(path, place, cells)

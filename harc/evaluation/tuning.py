@@ -193,7 +193,7 @@ def judge_points(method: str, rows: Rows, base: Rows, settings: TuningSettings) 
     return judged
 
 
-def _match_base(own: Rows, base: Rows) -> list[Mapping[str, Any]]:
+def _match_base(own: Rows, base: Rows) -> Rows:
     """The base's row for every (backbone, seed) of a point; a fixed backbone has one row for all of its seeds."""
     rows = {(row["backbone"], row["seed"]): row for row in base}
     alone = {backbone: row for (backbone, _), row in reversed(rows.items())}

@@ -139,8 +139,13 @@ def list_remarks(adapted: Any, folder: Path) -> list[str]:
     if changes_nothing(config, own):
         remarks.append(f"{folder}: this adapter is all zero: every answer is the base model's")
     named, here = config.get("base_model_name_or_path"), adapted.get_base_model().config._name_or_path
-    unchecked = isinstance(named, str) and named and not (folder / BASE_RECORD).is_file()
-    if unchecked and Path(named).name.lower() not in _spell_source(here):
+    checked = (folder / BASE_RECORD).is_file()
+    if (
+        not checked
+        and isinstance(named, str)
+        and named
+        and Path(named).name.lower() not in _spell_source(here)
+    ):
         remarks.append(f"{folder}: this adapter names {named} as its base; it was put on {here or 'another'}")
     known = {field.name for field in dataclasses.fields(LoraConfig)} | {"peft_type", "peft_version"}
     ignored = sorted(name for name, value in config.items() if name not in known and value)

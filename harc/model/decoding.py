@@ -50,13 +50,14 @@ def read_signature(model: Any) -> Signature:
         ModelError: for a model that keeps its past elsewhere (RWKV's `state`), or reads a second text (an encoder).
     """
     base = find_base(model)
+    kind: Any = type(base)
     if getattr(base.config, "is_encoder_decoder", False):
-        raise _refuse(type(base), "an encoder and a decoder")
-    return _read_class(type(base))
+        raise _refuse(kind, "an encoder and a decoder")
+    return _read_class(kind)
 
 
 @cache
-def _read_class(kind: type) -> Signature:
+def _read_class(kind: Any) -> Signature:
     takes = inspect.signature(kind.forward).parameters
     caches = [name for name in CACHES if name in takes]
     if not caches:

@@ -51,7 +51,7 @@ class Packed:
 def pack_segments(rows: Sequence[Sequence[Segment]], pad: int, device: Any, dtype: torch.dtype) -> Packed:
     """Lay out rows of segments, filled up on the right."""
     longest = max(sum(len(segment.ids) for segment in row) for row in rows)
-    ids, positions, owners, parents = [], [], [], []
+    parts: tuple[list[list[int]], ...] = ([], [], [], [])  # ids, positions, owners, parents
     for row in rows:
         starts: list[int] = []
         line: tuple[list[int], ...] = ([], [], [], [])
@@ -65,11 +65,9 @@ def pack_segments(rows: Sequence[Sequence[Segment]], pad: int, device: Any, dtyp
             line[2].extend([number] * size)
             line[3].extend([0 if parent is None else parent + 1] * size)
         gap = longest - len(line[0])
-        for place, (part, filler) in enumerate(
-            zip((ids, positions, owners, parents), (pad, 0, 0, 0), strict=True)
-        ):
-            part.append([*line[place], *[filler] * gap])
-    packed = torch.tensor([ids, positions, owners, parents]).to(device, non_blocking=True)
+        for part, values, filler in zip(parts, line, (pad, 0, 0, 0), strict=True):
+            part.append([*values, *[filler] * gap])
+    packed = torch.tensor(parts).to(device, non_blocking=True)
     owner, parent = packed[2], packed[3]
     seen = (owner[:, :, None] == owner[:, None]) | (
         (parent[:, :, None] == owner[:, None]) & (owner[:, None] > 0)

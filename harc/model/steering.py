@@ -192,6 +192,7 @@ class SteeringHooks:
         if self._decision is not None:
             return
         hidden = hidden_of(args, kwargs)
+        assert self._prompt is not None  # found where the decision was not
         weights = self._prompt.to(hidden.device, torch.float32)
         mean = torch.einsum("bt,bth->bh", weights, hidden.float()) / weights.sum(1, keepdim=True)
         self._decision = self.steering.decide(mean)

@@ -24,7 +24,7 @@ LONGEST = 1 << 24  # characters of a rendered conversation
 class GenerationTag(Extension):
     """`{% generation %}`, which marks the assistant's words for training: its body is rendered as it stands."""
 
-    tags: ClassVar[set[str]] = {"generation"}
+    tags: ClassVar[set[str]] = {"generation"}  # type: ignore[misc]  # jinja2 has it as the object's
 
     def parse(self, parser: Any) -> nodes.Node | list[nodes.Node]:
         """The statements up to `{% endgeneration %}`, in a scope of their own."""

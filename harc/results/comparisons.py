@@ -1,6 +1,6 @@
 """Which methods and arms are compared, on what, and the words that an interval earns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from harc.core.artifacts import BASE
@@ -54,7 +54,7 @@ def adjust_differences(differences: Sequence[Difference | None]) -> list[float |
 
 
 def _compare(
-    backbone: str, outcomes: dict[str, BySeed], methods: Sequence[str], confidence: float
+    backbone: str, outcomes: Mapping[str, BySeed], methods: Sequence[str], confidence: float
 ) -> list[Comparison]:
     """Every pair on every metric; p values are adjusted over the pairs of one metric."""
     pairs = list_pairs(methods)

@@ -119,7 +119,7 @@ def format_bounds(value: float | None, low: float | None, high: float | None) ->
 
 def format_p(value: float | None) -> str:
     """A p value in mathematics: `$p = .034$` or `$p < .001$`."""
-    if is_missing(value):
+    if value is None or is_missing(value):
         return name_missing(value)
     return "$p < .001$" if value < 0.001 else f"$p = {format_rate(value, 3)}$"
 
@@ -159,8 +159,8 @@ def phrase_gain(gain: float | None, low: float | None, high: float | None) -> st
 
 
 def _show_pooled(row: Mapping[str, str]) -> str:
-    values = [float(row[column]) for column in ("difference", "low", "high")]
-    return f"{format_signed(values[0])} {format_interval(*values[1:])}, Holm-adjusted {format_p(float(row['p_holm']))}"
+    difference, low, high = (float(row[column]) for column in ("difference", "low", "high"))
+    return f"{format_signed(difference)} {format_interval(low, high)}, Holm-adjusted {format_p(float(row['p_holm']))}"
 
 
 def phrase_pooled(row: Mapping[str, str] | None) -> str:

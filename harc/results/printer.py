@@ -346,7 +346,7 @@ def write_table(table: Table, folder: Path) -> list[Path]:
 
 FOLDED = ("_low", "_high", "_n", "_seed_low", "_seed_high", "_mde", *(f"_{name}" for name in SHARES))
 BOUNDED = ("difference", "area", "estimate")  # whose interval is `low` and `high`
-LABELLED = dict.fromkeys(("backbone", "model"), name_backbone)
+LABELLED: dict[str, Callable[[str], str]] = dict.fromkeys(("backbone", "model"), name_backbone)
 LABELLED |= dict.fromkeys(("method", "reference", "arm"), name_method)
 LABELLED |= dict.fromkeys(("metric", "suite"), name_suite)
 

@@ -1,7 +1,7 @@
 """Rates and paired differences on suites and means of suites: what of the outcomes the estimator gets to see."""
 
-from collections.abc import Hashable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -14,7 +14,7 @@ from harc.stats.rates import POWER, Difference, Rate
 
 __all__ = ["POWER", "Difference", "Rate", "estimate_difference", "estimate_rate"]
 
-BySeed = Mapping[Hashable, pd.DataFrame]
+BySeed = Mapping[Any, pd.DataFrame]
 """Outcomes by seed, or by backbone and seed to pool over both."""
 ALL_GOALS = "all goals"
 

@@ -127,8 +127,8 @@ def read_tuned(path: Path) -> dict[str, Any]:
 
 def _make_point(row: Mapping[str, Any], chosen: Mapping[str, Mapping[str, Any]]) -> TuningPoint:
     def measured(name: str) -> Measured:
-        values = [row[f"{name}{end}"] for end in ("", "_low", "_high")]
-        return Measured(*(float(value) for value in values), int(row[f"{name}_n"]))
+        rate, low, high = (float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
+        return Measured(rate, low, high, int(row[f"{name}_n"]))
 
     changes = json.loads(row["changes"])
     return TuningPoint(

@@ -11,7 +11,7 @@ HELPFULNESS = suites.HELPFULNESS_SUITES
 DIRECT = suites.DIRECT_SUITES
 CONTROLS = suites.BENIGN_SUITES
 CONTRASTS = suites.CONTRAST_SUITES
-SUITE_LABELS = {rate.name: rate.label for rate in (*suites.SUITES.values(), *suites.MEANS)}
+SUITE_LABELS = {rate.name: rate.label for rate in suites.RATES}
 
 METHOD_ORDER = tuple(name for name, look in list_looks().items() if look.place is not None)
 

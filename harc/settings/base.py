@@ -70,8 +70,10 @@ def _lay_over_group(group: Settings, declared: dict[str, Any], given: dict[str, 
     merged = dict(declared)
     for name, value in given.items():
         inner = getattr(group, name, None) if name in type(group).model_fields else None
-        partly = isinstance(inner, Settings) and isinstance(value, dict) and not _is_other_kind(inner, value)
-        merged[name] = _lay_over_group(inner, merged.get(name, {}), value) if partly else value
+        if isinstance(inner, Settings) and isinstance(value, dict) and not _is_other_kind(inner, value):
+            merged[name] = _lay_over_group(inner, merged.get(name, {}), value)
+        else:
+            merged[name] = value
     return merged
 
 

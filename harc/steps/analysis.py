@@ -150,7 +150,7 @@ def view_figure(job: Job) -> Any:
     from harc.results.view import Results
 
     analysis, (backbones, methods, seeds) = job.profile.analysis, list_figure_units(job)
-    own = {"methods": methods, "settings": analysis, "options": select_figure_options(job)}
+    own: dict[str, Any] = {"methods": methods, "settings": analysis, "options": select_figure_options(job)}
     own |= {
         "fixed": job.profile.list_fixed(),
         "runs": [*job.profile.list_units(), *list_family_units(job.profile)],

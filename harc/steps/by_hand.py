@@ -51,10 +51,10 @@ def extract_directions_from_files(
     """
     method = parse_settings(MethodSettings, {"preset": preset}, "harc directions extract")
     reading = (settings or DirectionSettings()).override(method.directions)
-    prompts = [[row["prompt"] for row in read_rows(path, ("prompt",))] for path in (harmful, harmless)]
+    bad, good = ([row["prompt"] for row in read_rows(path, ("prompt",))] for path in (harmful, harmless))
     kinds = None if pairs is None else read_pairs(pairs)
     backbone = ModelHandle(model, adapter, dtype, device, chat=chat or {}).open()
-    directions = extract_directions(backbone, *prompts, kinds, reading)
+    directions = extract_directions(backbone, bad, good, kinds, reading)
     save_directions(directions, out)
     return directions
 

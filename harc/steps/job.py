@@ -16,19 +16,22 @@ PARTS = ("backbone", "method", "seed", "figure")
 
 @dataclass(frozen=True)
 class Job:
-    """One step for one unit of a profile; fields that a step has no use for are None, or wildcards of the workflow."""
+    """One step for one unit of a profile; fields that a step has no use for are None, or wildcards of the workflow.
+
+    No step is run without what its unit names (`check_job`), so that these fields are `Any` to whoever reads them.
+    """
 
     step: str
     profile: Profile
     layout: Layout
-    backbone: str | None = None
-    method: str | None = None
-    seed: int | str | None = None
-    figure: str | None = None
+    backbone: Any = None  # str
+    method: Any = None  # str
+    seed: Any = None  # int; str: a wildcard
+    figure: Any = None  # str
     mirror: Path | None = None  # folder that stands in for the network; changes no result
 
     @property
-    def unit(self) -> tuple[str | None, str | None, int | str | None]:
+    def unit(self) -> tuple[Any, Any, Any]:
         """(backbone, method, seed), as a layout's folders take them."""
         return self.backbone, self.method, self.seed
 

@@ -200,7 +200,9 @@ def _split_header(data: bytes) -> tuple[str, dict[str, Any], memoryview]:
 
 def _split_tensors(files: Files) -> tuple[list[_Tensor], dict[str, Any]]:
     """Tensors of every file that can be read, and the header of each: the number of one of the distinct texts."""
-    tensors, headers, numbers = [], {}, {}
+    tensors: list[_Tensor] = []
+    headers: dict[str, int] = {}
+    numbers: dict[str, int] = {}
     for name, data in files.items():
         try:
             text, entries, body = _split_header(data)

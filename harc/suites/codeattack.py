@@ -99,7 +99,9 @@ def extract_outputs(response: str) -> list[str]:
         between = _BETWEEN if "append" in mark[0] else _BETWEEN_ITEMS
         place, parts = mark.end(), []
         while True:
-            place = between.match(response, place).end()
+            gap = between.match(response, place)
+            assert gap is not None  # it may be empty, but it always matches
+            place = gap.end()
             literal = _LITERAL.match(response, place)
             if literal is None or literal.end() == place:
                 break

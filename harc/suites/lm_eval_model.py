@@ -127,7 +127,9 @@ def make_lm(target: Any, max_new_tokens: int) -> Any:
         max_new_tokens: longest response, whatever the task says.
     """
 
-    class ChatLM(make_lm_class()):
+    base: Any = make_lm_class()
+
+    class ChatLM(base):
         def __init__(self) -> None:
             super().__init__(target)
             self.finish_reasons: dict[str, str] = {}

@@ -9,9 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 from harc.core.registry import gather, pick
-from harc.suites.base import FAMILIES, MEANS, Suite
+from harc.judges.base import Label
+from harc.suites.base import FAMILIES, MEANS, Mean, Suite
 
-__all__ = ["MEANS", "SUITES", "Suite", "counted_label", "list_suites", "main_metric", "run_suite"]
+__all__ = ["MEANS", "RATES", "SUITES", "Suite", "counted_label", "list_suites", "main_metric", "run_suite"]
 
 
 def _find_suites() -> list[Suite]:
@@ -27,6 +28,8 @@ def _find_suites() -> list[Suite]:
 
 SUITES: dict[str, Suite] = {suite.name: suite for suite in _find_suites()}
 """Every suite by name, family by family."""
+RATES: tuple[Suite | Mean, ...] = (*SUITES.values(), *MEANS)
+"""Whatever has a rate of its own."""
 
 
 def list_suites(*families: str) -> tuple[str, ...]:
@@ -58,7 +61,7 @@ def main_metric(suite: str) -> str:
     return SUITES[suite].metric if suite in SUITES else "accuracy"
 
 
-def counted_label(metric: str) -> str:
+def counted_label(metric: str) -> Label:
     """The judges' label that a metric counts."""
     return "refused" if metric in ("over_refusal", "refusal") else "correct"
 

@@ -23,6 +23,7 @@ def wrap_goal(suite: Suite, goal: str, split: str, index: int, forms: AttackForm
         index: the goal's number; variants are taken in turn.
         forms: the attacks' settings; an attack without a group of its own gets all of them.
     """
+    assert suite.wrap is not None
     return suite.wrap(goal, split, index, getattr(forms, suite.settings or suite.name, forms))
 
 

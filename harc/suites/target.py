@@ -52,17 +52,16 @@ class TextTarget:
             What the model saw before its last reply, and that reply, for each conversation.
         """
         seen: list[list[dict]] = [[] for _ in conversations]
-        replies: list[Completion | None] = [None] * len(conversations)
+        replies: dict[int, Completion] = {}
         for turn in range(max(map(len, conversations))):
             live = [index for index, turns in enumerate(conversations) if turn < len(turns)]
             for index in live:
-                if replies[index] is not None:
+                if index in replies:
                     seen[index].append({"role": "assistant", "content": replies[index].text})
                 seen[index].append(dict(conversations[index][turn]))
             answers = self.answer([seen[index] for index in live], [names[index] for index in live])
-            for index, completion in zip(live, answers, strict=True):
-                replies[index] = completion
-        return seen, replies
+            replies |= dict(zip(live, answers, strict=True))
+        return seen, [replies[index] for index in range(len(conversations))]
 
     def make_records(
         self,

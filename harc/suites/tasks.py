@@ -78,7 +78,9 @@ def make_harness_model(target: Any) -> Any:
     """
     from harc.suites.lm_eval_model import make_lm_class
 
-    class GreedyHarnessModel(make_lm_class()):
+    base: Any = make_lm_class()
+
+    class GreedyHarnessModel(base):
         def __init__(self) -> None:
             super().__init__(target)
             self.completions: dict[str, Completion] = {}

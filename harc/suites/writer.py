@@ -71,7 +71,7 @@ def write_objects(
         raise EnvironmentProblem(
             f"endpoint {endpoint.name}",
             expected="a reply",
-            found=written[0].problem,
+            found=next(found.problem for found in written.values() if isinstance(found, Unwritten)),
             fix="check the server and start the run again: what is finished is kept",
         )
     return [written[place] for place in range(len(conversations))]

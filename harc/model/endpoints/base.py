@@ -90,11 +90,14 @@ class ChatEndpoint(Protocol):
 
     Attributes:
         name: what records call it: the model's name, for a server with its address.
-        usage: what it has done so far.
     """
 
     name: str
-    usage: Usage
+
+    @property
+    def usage(self) -> Usage:
+        """What it has done so far."""
+        ...
 
     def complete(
         self,

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import cache
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 from harc.core.errors import EnvironmentProblem
@@ -143,7 +144,7 @@ class CachedEndpoint:
 
         A reply is on disk before `on_reply` hears of it, so a kill loses only what was under way.
         """
-        options = {
+        options: dict[str, Any] = {
             "temperature": self.settings.temperature if temperature is None else temperature,
             "max_new_tokens": self.settings.max_new_tokens if max_new_tokens is None else max_new_tokens,
             "seed": self.settings.seed if seed is None else seed,

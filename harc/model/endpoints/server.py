@@ -187,7 +187,7 @@ class ServerEndpoint:
             reply, named = read_reply(answer), answer.get("model")
         except (AttributeError, IndexError, KeyError, TypeError, RecursionError) as problem:
             raise UnreadableAnswer(f"JSON of another form ({type(problem).__name__})") from None
-        hidden = {
+        hidden: dict[str, Any] = {
             field: redact_reply(value, self._key)
             for field, value in vars(reply).items()
             if isinstance(value, str)

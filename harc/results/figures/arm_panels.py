@@ -30,10 +30,10 @@ def make_title(quantity: str, arms: Sequence[Arm], seeds: Sequence[int]) -> str:
     """A panel's title: the quantity, how many prompts stand behind it, and the seeds."""
     if quantity in GAINS:
         side = GAINS[quantity]
-        count = next((arm.gains[side].n for arm in arms if arm.gains[side]), None)
+        count = next((gain.n for arm in arms if (gain := arm.gains[side])), None)
         unit = "per class"
     else:
-        count = next((arm.rates[quantity].n for arm in arms if arm.rates[quantity]), None)
+        count = next((rate.n for arm in arms if (rate := arm.rates[quantity])), None)
         unit = "prompts"
     shown = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
     return f"{LABELS[quantity]}\n(n = {count} {unit}, {shown})" if count else LABELS[quantity]

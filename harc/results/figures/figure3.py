@@ -70,10 +70,10 @@ def _draw_column(panels, view: Results, backbone: str) -> tuple[int, list[str]]:
             remarks.append(f"{name_method(method)} on {name_backbone(backbone)}")
             continue
         style = style_line(method)
-        band = {"color": style["color"], "alpha": 0.15, "linewidth": 0}
+        shade = {"color": style["color"], "alpha": 0.15, "linewidth": 0}
         for axes, side in zip(panels, SIDES, strict=True):
             profile = mean_profile([geometry.profiles[side] for geometry in geometries.values()])
-            draw_profile(axes, np.arange(len(profile.cosine)), profile, band, **style)
+            draw_profile(axes, np.arange(len(profile.cosine)), profile, shade, **style)
     for axes in panels:
         axes.axhline(0, color="0.6", linewidth=0.6, zorder=1)
         axes.set_ylim(-1, 1.02)

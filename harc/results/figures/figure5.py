@@ -55,8 +55,9 @@ def _draw_panel(axes, view: Results, backbone: str) -> tuple[list[str], list[str
     points, remarks, sizes = {}, [], set()
     for method in view.every_method:
         by_seed = view.outcomes(backbone, method)
-        rates = {metric: estimate_rate(by_seed, metric, view.settings.confidence) for metric in METRICS}
-        if None in rates.values():
+        found = {metric: estimate_rate(by_seed, metric, view.settings.confidence) for metric in METRICS}
+        rates = {metric: rate for metric, rate in found.items() if rate is not None}
+        if len(rates) < len(found):
             remarks.append(f"{name_method(method)} on {name_backbone(backbone)}")
             continue
         _draw_method(axes, method, rates)

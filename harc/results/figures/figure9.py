@@ -50,10 +50,10 @@ def _draw_family(
             axes.plot(_depth(profile), profile, color="0.82", linewidth=0.8, zorder=1)
     for index, side in enumerate(SIDES):
         colour, marker, line = style_index(index)
-        profile = mean_profile([geometry.profiles[side] for geometry in geometries.values()])
+        mean = mean_profile([geometry.profiles[side] for geometry in geometries.values()])
         band = {"color": colour, "alpha": 0.2, "linewidth": 0, "zorder": 2}
         style = {"color": colour, "marker": marker, "linestyle": line, "label": f"{side} side", "zorder": 3}
-        draw_profile(axes, _depth(profile.cosine), profile, band, **style)
+        draw_profile(axes, _depth(mean.cosine), mean, band, **style)
     axes.axhline(0, color="0.6", linewidth=0.6, zorder=0)
     examples = next(iter(geometries.values())).examples
     counted = [f"n = {examples} per class"] if examples else []

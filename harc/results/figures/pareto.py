@@ -87,7 +87,7 @@ def draw(view: Results) -> Canvas:
     """Draw the figure: a panel per backbone, every point with its intervals, the front of all points as steps."""
     file = view.settings.tuning_points
     points = read_points(file)
-    criterion = read_tuned(file)["tuning"] if points else {}
+    criterion = read_tuned(file)["tuning"] if file and points else {}
     canvas = open_canvas(1, len(view.backbones), 3.4, sharey=True)
     for axes, backbone in zip(canvas.panels[0], view.backbones, strict=False):
         _draw_panel(axes, backbone, points, criterion)

@@ -34,7 +34,8 @@ def list_arms(rows: Rows) -> dict[str, str]:
     The same for `Over` (over-refusal), and for `Gain` and `ResponseGain` (cosine after minus before training, prompt
     and response side), which are no differences from the method.
     """
-    families, macros = pick_families(rows), {}
+    families = pick_families(rows)
+    macros: dict[str, str] = {}
     for arm in ARMS:
         for label, column in QUANTITIES.items():
             words = {}

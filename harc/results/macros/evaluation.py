@@ -36,7 +36,7 @@ def _find_range(values: Iterable[float | None]) -> tuple[str, str]:
 def list_judges(rows: Rows) -> dict[str, str]:
     """`\\JudgeGap`: the largest distance of a rule's rate from people's; its agreement and kappa as ranges."""
     rules = [row for row in rows if row["prompts"] == "safe" and not row["judge_name"].startswith("gpt4")]
-    gaps = [abs(read_number(row, "judge") - read_number(row, "human_any")) for row in rules]
+    gaps = [abs(float(row["judge"]) - float(row["human_any"])) for row in rules]
     agreement = _find_range(read_number(row, "agreement_any") for row in rules)
     kappa = _find_range(read_number(row, "kappa_any") for row in rules)
     worst = rules[max(range(len(rules)), key=gaps.__getitem__)] if rules else None
@@ -111,7 +111,8 @@ def list_published(rows: Rows) -> dict[str, str]:
 
 def list_geometry(rows: Rows) -> dict[str, str]:
     """`\\CosPromptHarcLlama`, `\\GainPromptHarcLlama` and `Ci`, the base's peak, phrases about the gain."""
-    families, macros = pick_families(rows), {}
+    families = pick_families(rows)
+    macros: dict[str, str] = {}
     for side in ("prompt", "response"):
         for method in METHOD_ORDER:
             words = {}
@@ -134,13 +135,14 @@ def list_geometry(rows: Rows) -> dict[str, str]:
 
 def list_areas(rows: Rows) -> dict[str, str]:
     """Smallest, largest and direct area: `\\AreaHarmPromptMinLlama` and so on."""
-    families, macros = pick_families(rows), {}
+    families = pick_families(rows)
+    macros: dict[str, str] = {}
     for family in FAMILIES:
         for side, axis in (("prompt", "harm"), ("prompt", "refusal"), ("response", "harm")):
             key = {"backbone": families.get(family), "side": side, "axis": axis}
             own = [row for row in rows if all(row.get(k) == v for k, v in key.items())]
             areas = [read_number(row, "area") for row in own if row["suite"] != "direct"]
-            values = [area for area in areas if not is_missing(area)]
+            values = [area for area in areas if area is not None and not is_missing(area)]
             name = f"Area{camel(axis)}{camel(side)}"
             macros[f"{name}Min{family}"] = format_rate(min(values, default=None))
             macros[f"{name}Max{family}"] = format_rate(max(values, default=None))

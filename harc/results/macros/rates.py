@@ -8,7 +8,7 @@ from harc.results.printer import read_number
 from harc.results.vocabulary import ATTACKS, CONTROLS, DIRECT, METHOD_ORDER, OVER_REFUSAL, POOLED, camel
 from harc.suites import registry as suites
 
-RATE_MACROS = {rate.name: rate.macro for rate in (*suites.SUITES.values(), *suites.MEANS) if rate.macro}
+RATE_MACROS = {rate.name: rate.macro for rate in suites.RATES if rate.macro}
 TABLE1_RATES = ("mean_asr", *ATTACKS, *OVER_REFUSAL, "mean_helpfulness")
 CONTROL_RATES = (*DIRECT, *CONTROLS)
 PAIRS = (
@@ -34,7 +34,7 @@ CLASSES = {
 
 def list_rates(rows: Rows, metrics: Iterable[str]) -> dict[str, str]:
     """`\\AsrHarcLlama` and `...Ci` for each rate, method and family."""
-    macros = {}
+    macros: dict[str, str] = {}
     for method in METHOD_ORDER:
         for family, row in find_by_family(rows, method=method):
             for metric in metrics:
@@ -45,7 +45,8 @@ def list_rates(rows: Rows, metrics: Iterable[str]) -> dict[str, str]:
 
 def list_differences(rows: Rows) -> dict[str, str]:
     """`\\DiffAsrHarcSftLlama`, `...Ci`, `...P`, and `\\AsrHarcVsSft`, a phrase over the backbones."""
-    families, macros = pick_families(rows), {}
+    families = pick_families(rows)
+    macros: dict[str, str] = {}
     for method, reference in PAIRS:
         for metric in COMPARED:
             wanted, words = {"method": method, "reference": reference, "metric": metric}, {}
@@ -66,7 +67,7 @@ def list_differences(rows: Rows) -> dict[str, str]:
 
 def list_finetuning(rows: Rows) -> dict[str, str]:
     """`\\FinetunedAttackHarcOneSixZeroLlama` and `...Ci`: a rate after fine-tuning on so many harmful answers."""
-    macros = {}
+    macros: dict[str, str] = {}
     for suite, short in SUITES.items():
         for method in TUNED:
             for examples in EXAMPLES:
@@ -78,7 +79,7 @@ def list_finetuning(rows: Rows) -> dict[str, str]:
 
 def list_trajectories(rows: Rows) -> dict[str, str]:
     """`\\TracedHarmOfBaseHarcLlama` (mean cosine with harm), `\\TracedArea...` (AUC of harm) and `...Ci`."""
-    macros = {}
+    macros: dict[str, str] = {}
     for held, short in CLASSES.items():
         for method in READERS:
             for family, row in find_by_family(rows, method=method, **{"class": held}):

@@ -59,8 +59,8 @@ def _make_row(arm: Arm, reference: str, confidence: float) -> dict:
             row |= dict(zip((f"{metric}_difference{end}" for end in DIFFERENCES), values, strict=True))
     for side, gain in arm.gains.items():
         if gain is not None:
-            values = (gain.estimate, *evidence_bounds(gain, confidence))
-            row |= dict(zip((f"gain_{side}{end}" for end in ENDS), values, strict=True))
+            bounded = (gain.estimate, *evidence_bounds(gain, confidence))
+            row |= dict(zip((f"gain_{side}{end}" for end in ENDS), bounded, strict=True))
     return row
 
 

@@ -15,7 +15,8 @@ ENERGIES = {"cpu_joules": "processors (RAPL)", "gpu_joules": "GPUs (NVML)"}
 
 def sum_known(values: Sequence[float | None]) -> float | None:
     """The sum if every value is known, else None: a part would pass for the whole."""
-    return None if not values or any(value is None for value in values) else sum(values)
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None
 
 
 def summarize_jobs(step: str, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def build_compute(by_step: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
         absent="\\multicolumn{8}{@{}l}{no records}",
         header=[
             " & & \\multicolumn{3}{c}{seconds} & MiB & \\multicolumn{2}{c}{energy, kJ}",
-            " & ".join(column.head for column in columns),
+            " & ".join(str(column.head) for column in columns),
         ],
         total=True,
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -101,7 +101,7 @@ def compare_cells(published: Published, view: Results) -> list[dict]:
         for method, values in model.rows.items():
             for our_method in published.methods[method]:
                 outcomes = view.outcomes(backbone, our_method) if backbone else {}
-                line = [
+                line: list[dict[str, Any]] = [
                     {
                         "model_id": model.model_id,
                         "method": method,

@@ -31,7 +31,7 @@ from harc.results.vocabulary import (
     name_suite,
 )
 from harc.suites.records import STATES, WARN_ABOVE, exceeds
-from harc.suites.registry import MEANS, SUITES
+from harc.suites.registry import RATES
 
 ASKED = (*ATTACKS, *OVER_REFUSAL, *HELPFULNESS)
 METRICS = (*ATTACKS, "mean_asr", *OVER_REFUSAL, *HELPFULNESS, "mean_helpfulness")
@@ -47,7 +47,7 @@ GROUPS = {
     "Over-refusal $\\downarrow$": OVER_REFUSAL,
     "Helpfulness $\\uparrow$": (*HELPFULNESS, "mean_helpfulness"),
 }
-SHORT = {rate.name: rate.column or rate.label for rate in (*SUITES.values(), *MEANS)}
+SHORT = {rate.name: rate.column or rate.label for rate in RATES}
 FIELDS = ("", "_low", "_high", "_n", "_seed_low", "_seed_high", "_mde", *(f"_{name}" for name in SHARES))
 DETECTABLE_NOTE = (
     "Detectable: the smallest difference from the first line that a two-sided unpaired test would show with power "

@@ -127,7 +127,7 @@ def _write_notes(models: Sequence[Model], absent: Sequence[Record], confidence: 
         shown = ", ".join(escape_latex(name_backbone(name)) for name in untested)
         many = len(untested) > 1
         text += f"; of the published models none of {shown} was run" if many else f"; {shown} was not run"
-    others = sorted({model.profile for model in models} - {"this", None})
+    others = sorted({model.profile for model in models if model.profile} - {"this"})
     notes.append(f"{text}. A mean needs all four attacks.")
     if others:
         notes.append(f"From other profiles that have run: {escape_latex(', '.join(others))}.")

@@ -112,7 +112,7 @@ def build_tuning(view: Results) -> Table:
     """Every tuning point with its development figures; without any it says so."""
     file = view.settings.tuning_points
     points = read_points(file)
-    rows = average_points(points, TuningSettings(**read_tuned(file)["tuning"])) if points else []
+    rows = average_points(points, TuningSettings(**read_tuned(file)["tuning"])) if file and points else []
     base = next((row["over_refusal"] for row in rows if row["method"] == BASE), None)
     notes = ["$\\bullet$ chosen: the lowest attack success that keeps the allowances. Development prompts."]
     if not rows:
@@ -125,7 +125,7 @@ def build_tuning(view: Results) -> Table:
         "tuning",
         make_frame(POINTS, rows),
         [
-            Column("changes", _show_changes, *set_paragraphs(0.43)),
+            Column("changes", _show_changes, set_paragraphs(0.43)[0]),
             Column("attack success", lambda row: format_rate(row["asr"]), "c"),
             Column("over-refusal, to base", show_over, "c"),
             Column("benign", lambda row: format_rate(row["benign"]), "c"),
