@@ -164,7 +164,7 @@ def copy_project(target: Path) -> None:
     (target / "results" / "reference").symlink_to(PROJECT / "results" / "reference")
 
 
-def list_tests(root: Path, group: str, path: str) -> list[str]:
+def list_tests(root: Path, group: str, path: str, *, near_alone: bool) -> list[str]:
     """Test files for a fault in a file: those that name its module, its namesakes first, then the group's others."""
     module, stem = path.removesuffix(".py").replace("/", "."), Path(path).stem
     names = re.compile(
@@ -172,6 +172,8 @@ def list_tests(root: Path, group: str, path: str) -> list[str]:
     )
     near = [test for test in sorted(root.glob("tests/**/test_*.py")) if names.search(test.read_text())]
     near.sort(key=lambda test: (stem not in test.stem, test.stat().st_size))
+    if near_alone and near:
+        return [test.relative_to(root).as_posix() for test in near]
     places = [root / place for place in GROUPS[group][1] if (root / place).exists()]
     far = [
         test for place in places for test in (sorted(place.rglob("test_*.py")) if place.is_dir() else [place])
@@ -203,7 +205,7 @@ def find_failure(root: Path, tests: list[str], limit: float) -> str | None:
     return failed[1]
 
 
-def try_fault(root: Path, group: str, fault: Fault, limit: float) -> str | None:
+def try_fault(root: Path, group: str, fault: Fault, limit: float, *, near_alone: bool) -> str | None:
     """The test that notices a fault: it fails on it, and passes on the sound code; None if there is none.
 
     Raises:
@@ -212,7 +214,7 @@ def try_fault(root: Path, group: str, fault: Fault, limit: float) -> str | None:
     whole = (root / fault.path).read_bytes()
     fault.apply(root)
     try:
-        failed = find_failure(root, list_tests(root, group, fault.path), limit)
+        failed = find_failure(root, list_tests(root, group, fault.path, near_alone=near_alone), limit)
     finally:
         (root / fault.path).write_bytes(whole)
     if failed is not None and find_failure(root, [failed], limit) is not None:
@@ -231,6 +233,7 @@ def main() -> int:
     )
     parser.add_argument("--limit", type=float, default=900, help="longest run of tests (seconds)")
     parser.add_argument("--wanted", type=int, default=28, help="faults of 30 that must be noticed")
+    parser.add_argument("--near", action="store_true", help="ask only the test files that name the module")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
     drawn = choose_faults(PROJECT, options.count, options.seed, options.only)
@@ -245,7 +248,7 @@ def main() -> int:
         copy_project(root)
         for group, fault in chosen:
             started = time.monotonic()
-            test = try_fault(root, group, fault, options.limit)
+            test = try_fault(root, group, fault, options.limit, near_alone=options.near)
             noticed += test is not None
             verdict = "survived" if test is None else "noticed"
             show(

@@ -13,7 +13,7 @@ from harc.steps.files import find_sidecar, list_made
 from harc.steps.job import RUN, Job
 from harc.steps.registry import STEPS, list_jobs
 
-Unit = tuple[str | None, str | None, int | str | None]
+Unit = tuple[str, str, int]
 
 
 class Progress(NamedTuple):
@@ -89,7 +89,7 @@ def measure_progress(profile: Profile, layout: Layout) -> list[Progress]:
     found: dict[str, list[float | None]] = {}
     for job in list_jobs(profile, layout):
         record = read_record(job)
-        found.setdefault(job.step, []).append(record and float(record["wall_seconds"]))
+        found.setdefault(job.step, []).append(None if record is None else float(record["wall_seconds"]))
     rows = []
     for step, times in found.items():
         known = [seconds for seconds in times if seconds is not None]

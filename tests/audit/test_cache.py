@@ -48,6 +48,13 @@ def test_records_travel_under_names_of_any_length(tmp_path: Path, monkeypatch: p
     assert all(row["record"] == RECORD for row in rows)
 
 
+def test_where_the_system_names_no_longest_name_it_is_255(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("os.pathconf", lambda folder, name: 0)
+    install_records([{"target": f"results/ci/{'a' * 300}", "record": RECORD}], [Path("results/ci")], tmp_path)
+    (first,) = (tmp_path / "metadata").iterdir()
+    assert len(first.name) == 255
+
+
 def test_records_lie_where_snakemake_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from types import SimpleNamespace
 

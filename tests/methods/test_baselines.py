@@ -177,6 +177,14 @@ def test_dpo_starts_at_log_two():
     assert gradient > 0
 
 
+def test_the_trainer_stays_where_the_model_is():
+    from harc.methods.dpo import _create_trainer
+
+    backbone = fresh_backbone()
+    with attach_adapter(backbone, make_settings("dpo").lora, 0, blocks=backbone.n_layers) as adapted:
+        assert _create_trainer(adapted, 0.1, 0).args.use_cpu  # whatever else the machine has
+
+
 def test_dpo_leaves_no_patch_and_no_adapter_behind(tmp_path: Path):
     backbone = fresh_backbone()
     ids = torch.arange(20, 40)[None]

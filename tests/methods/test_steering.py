@@ -1,6 +1,7 @@
 """CAST: strength 0 is the base, decisions are per row and per call, and hold for what is generated after them."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -142,7 +143,9 @@ def test_prompts_are_found_behind_left_padding_and_in_texts_that_are_no_chat():
 def test_fitting_writes_a_folder_that_loads_and_is_the_same_every_time(tmp_path: Path):
     settings = make_settings("cast", steering=DEPTHS)
     for name in ("a", "b"):
-        fit_steering(fresh_backbone(), make_rows(), settings, 0, tmp_path / name)
+        started = time.monotonic()
+        summary = fit_steering(fresh_backbone(), make_rows(), settings, 0, tmp_path / name)
+        assert 0 < summary["wall_s"] <= time.monotonic() - started
     files = sorted(path.name for path in (tmp_path / "a").iterdir())
     assert files == ["base_model.json", "steering.json", "steering.safetensors", "training_log.jsonl"]
     for name in files:

@@ -28,7 +28,9 @@ BOOTSTRAP = {"resamples": 4000, "seed": 3}
 
 
 @pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
-@pytest.mark.parametrize(("successes", "n"), [(0, 1), (0, 40), (7, 40), (40, 40), (25, 230), (1, 1000)])
+@pytest.mark.parametrize(
+    ("successes", "n"), [(0, 1), (1, 1), (0, 40), (7, 40), (40, 40), (25, 230), (1, 1000)]
+)
 def test_wilson_equals_statsmodels(successes, n, confidence):
     expected = proportion_confint(successes, n, alpha=1 - confidence, method="wilson")
     assert wilson_interval(successes, n, confidence)[1:] == pytest.approx(expected, abs=1e-12)
@@ -110,6 +112,14 @@ def test_pooled_rate_of_one_seed_is_wilson_and_stays_in_range():
         rate, low, high = pooled_rate(counts, [40] * 3)
         assert 0 <= low <= rate <= high <= 1
         assert low < high
+
+
+def test_one_seed_detects_what_a_test_of_rates_would_and_several_what_their_spread_allows():
+    hits = [1] * 100 + [0] * 100
+    one, two = (estimate_rate([make_sample(hits)] * seeds) for seeds in (1, 2))
+    assert one.detectable == minimum_detectable_difference(200, 0.5)
+    error = (two.high - two.low) / 2 / stats.t.ppf(0.975, 1)
+    assert two.detectable == pytest.approx(detectable_effect(math.sqrt(2) * error, 1))
 
 
 def test_a_paired_difference_has_the_normal_interval_of_its_differences():

@@ -47,6 +47,7 @@ def test_outputs_are_whole_and_the_same_every_time(tmp_path: Path):
     assert [row["step"] for row in read_log(tmp_path / "a", "selected_layers")] == [0, 2]
     (refresh,) = read_log(tmp_path / "a", "diagnostics")
     assert len(refresh["cos_ref_harm"]) == 6 and set(refresh["bootstrap_cos"]) == {"mean", "lo", "hi"}
+    assert refresh["cos_ref_harm"] == [round(cosine, 6) for cosine in refresh["cos_ref_harm"]]
 
 
 @pytest.mark.parametrize(
