@@ -19,6 +19,12 @@ MODEL_FILES = (
 )
 BACKBONE_FILES = (*MODEL_FILES, "training_log.jsonl", "acceptance.json")
 SOURCE_FILE = "source.json"  # where a fetched backbone came from: its one declared file
+ANSWER_COUNTS = "summary.csv"
+ANSWER_FILES = (
+    "training.jsonl",
+    "extraction_pairs.jsonl",
+    ANSWER_COUNTS,
+)  # rows in place of the data's; counts
 DIRECTION_FILES = ("directions.safetensors", "layers.json")
 PROJECTION_FILES = ("projections.safetensors", "projections.jsonl")
 LORA_FILES = ("adapter_config.json", "adapter_model.safetensors", "base_model.json")
@@ -32,6 +38,7 @@ FINETUNING_FILES = ("answers.csv", "runs.csv")
 KINDS = (
     "data",
     "backbones",
+    "answers",
     "directions",
     "adapters",
     "generations",
@@ -84,6 +91,10 @@ class Layout:
     def backbone(self, backbone: str, seed: int | str) -> Path:
         """Folder of a backbone: weights, tokenizer, training log, acceptance figures."""
         return self.runs / "backbones" / backbone / f"seed{seed}"
+
+    def answers(self, backbone: str, seed: int | str) -> Path:
+        """Folder of the rows that hold a backbone's own answers, and of their counts."""
+        return self.runs / "answers" / backbone / f"seed{seed}"
 
     def directions(self, backbone: str, method: str, seed: int | str) -> Path:
         """Folder of the directions measured on a method's model, and of the projections onto the base's."""

@@ -1,8 +1,9 @@
 """Rows of a study on published models, assembled from the registered public files: same files as the organism's.
 
 Evaluation is drawn first, then development, then extraction and training from what neither holds, exactly or nearly;
-what is dropped is listed in manifest.json with its reason. Harmful answers are a placeholder, since this project holds
-no harmful completion, unless a dataset of preference pairs is named, which is read at run time. Departures from the
+what is dropped is listed in manifest.json with its reason. Harmful answers are a placeholder, which nothing may learn
+from, since this project holds no harmful completion: the model writes its own (harc.data.answers), or a dataset of
+preference pairs is named, which is read at run time. Departures from the
 release, whose harmful answers and refusals are `circuit_breakers_train` and whose helpful ones are UltraChat
 (main/data.py@c3565e5): refusals are texts of our own, helpful answers CoCoNot's.
 """
@@ -14,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harc.core.files import atomic_directory, sha256_text, write_json, write_jsonl
+from harc.core.placeholder import PLACEHOLDER
 from harc.data.contamination import ReferenceIndex, check_contamination, normalise_text
 from harc.data.preference_pairs import read_preference_pairs
 from harc.data.public_sources import Prompt, PublicPrompts, read_public_prompts
@@ -30,7 +32,6 @@ from harc.suites.registry import (
 )
 from harc.suites.rows import make_prompts
 
-PLACEHOLDER = "[placeholder: harmful content omitted]"
 REFUSALS = (
     "I'm sorry, but I can't help with that. If there is something safe I can do for you instead, please tell me.",
     "I can't help with this request, because acting on it could hurt people. I'm glad to talk about safe "
@@ -162,12 +163,13 @@ def _build_evaluation(prompts: PublicPrompts, settings: PublicRowSettings, drawe
         "scary_safe": prompts.scary_safe,
         "refusable_benign": prompts.refusable_benign,
     }
+    limits = {"harmful": settings.evaluation_rows}
     drawn = {
-        name: drawer.draw(f"evaluation/{name}", pool, settings.evaluation_rows)
+        name: drawer.draw(f"evaluation/{name}", pool, limits.get(name, settings.over_refusal_rows))
         for name, pool in pools.items()
     }
     drawn["benign"] = drawer.draw("evaluation/benign", prompts.plain, settings.benign_rows)
-    unsafe = drawer.draw("evaluation/unsafe_contrasts", prompts.unsafe_contrasts, settings.evaluation_rows)
+    unsafe = drawer.draw("evaluation/unsafe_contrasts", prompts.unsafe_contrasts, settings.over_refusal_rows)
     # Whole sets, so that a small profile's adapter may also be judged on a large one's evaluation.
     sets = [*pools.values(), prompts.unsafe_contrasts, drawn["benign"]]
     drawer.reserve("evaluation", [prompt for pool in sets for prompt in pool])
@@ -210,7 +212,7 @@ def _build_extraction(
     """(prompts, pairs): the harmful prompts stand in both, as in the release."""
     harmful = drawer.draw("extraction/harmful", prompts.harmful, settings.extraction_rows)
     harmless = drawer.draw("extraction/harmless", prompts.plain, settings.extraction_rows)
-    helpful = drawer.draw("extraction/helpful", prompts.answered_plain, settings.pair_rows)
+    helpful = _draw_harmless("extraction/helpful", prompts, settings.pair_rows, settings, drawer)
     rows = [{"category": "harmful", "prompt": p.text, "source": p.source} for p in harmful]
     rows += [{"category": "harmless", "prompt": p.text, "source": p.source} for p in harmless]
     answers = [("harm", p, p.rejected or PLACEHOLDER) for p in harmful]
@@ -223,16 +225,30 @@ def _build_extraction(
 
 
 def _build_training(prompts: PublicPrompts, settings: PublicRowSettings, drawer: Drawer) -> list[dict]:
-    pools = {
-        "harmful": prompts.harmful,
-        "harmless": prompts.answered_plain,
-        "pseudo_harmful": prompts.answered_scary,
+    count = settings.training_rows
+    drawn = {
+        "harmful": drawer.draw("training/harmful", prompts.harmful, count),
+        "harmless": _draw_harmless("training/harmless", prompts, count, settings, drawer),
+        "pseudo_harmful": drawer.draw("training/pseudo_harmful", prompts.answered_scary, count),
     }
-    rows = []
-    for category, pool in pools.items():
-        for prompt in drawer.draw(f"training/{category}", pool, settings.training_rows):
-            rows.append({"category": category, "prompt": prompt.text, **make_answer(category, prompt)})
+    rows = [
+        {"category": category, "prompt": prompt.text, **make_answer(category, prompt)}
+        for category, pool in drawn.items()
+        for prompt in pool
+    ]
     return _number("training", rows)
+
+
+def _draw_harmless(
+    name: str, prompts: PublicPrompts, count: int | None, settings: PublicRowSettings, drawer: Drawer
+) -> list[Prompt]:
+    """Harmless prompts with answers of their dataset; in place of half of them, prompts that have none."""
+    if not settings.unanswered:
+        return drawer.draw(name, prompts.answered_plain, count)
+    half = count and count // 2
+    answered = drawer.draw(name, prompts.answered_plain, half)
+    others = len(answered) if count is None else count - len(answered)
+    return [*answered, *drawer.draw(f"{name}/unanswered", prompts.plain, others)]
 
 
 def make_answer(category: str, prompt: Prompt) -> dict[str, str]:

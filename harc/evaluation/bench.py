@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from harc.core.artifacts import ANSWER_FILES
 from harc.core.files import sha256_file
 from harc.core.finished import KEPT, KeyedStore, identify_work
 from harc.core.terminal import track
@@ -31,6 +32,7 @@ class Bench:
         seed: of adapter and attackers.
         directions: directions.safetensors of the base model; None where nothing reads them.
         reading: how directions are read; None for the defaults.
+        answers: folder of the row files with answers, where these are the model's own; None for `data`.
     """
 
     model: ModelHandle
@@ -39,6 +41,11 @@ class Bench:
     seed: int
     directions: Path | None = None
     reading: DirectionSettings | None = None
+    answers: Path | None = None
+
+    def find_rows(self, name: str) -> Path:
+        """A row file by name."""
+        return (self.answers if self.answers and name in ANSWER_FILES else self.data) / name
 
     def open(self) -> "Backbone":
         """The backbone, as it was before any method."""
@@ -73,7 +80,7 @@ class Bench:
             settings=[None if part is None else part.model_dump(mode="json") for part in settings],
             reading=self.reading,
             evaluation=self.evaluation,
-            data=[sha256_file(self.data / name) for name in files],
+            data=[sha256_file(self.find_rows(name)) for name in files],
             model=self.model.identify(),
             seed=self.seed,
             **parts,

@@ -118,7 +118,7 @@ def train_point(
     from harc.training.run import train_adapter
 
     rows, extraction, pairs = (
-        read_jsonl(bench.data / f"{name}.jsonl", fields) for name, fields in ROW_FIELDS.items()
+        read_jsonl(bench.find_rows(f"{name}.jsonl"), fields) for name, fields in ROW_FIELDS.items()
     )
     if settings.is_fitted:
         return fit_steering(bench.open(), rows, settings, bench.seed, out_dir)

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from harc.core.errors import DataError
+from harc.core.placeholder import refuse_placeholders
 from harc.geometry.directions import Directions, normalize_rows, randomize_directions
 from harc.model.activations import Reading, Residuals, check_finite, stream_residuals
 from harc.model.backbones import Backbone
@@ -111,6 +112,7 @@ def _plan_pairs(backbone: Backbone, pairs: ResponsePairs, settings: DirectionSet
         if name == "helpful" and settings.helpful_baseline == "empty":
             continue
         _check_group(f"{name} pairs", rows)
+        refuse_placeholders(f"{name} pairs", (response for _, response in rows))
         prompts = chat.encode_prompts([prompt for prompt, _ in rows], settings.max_prompt_tokens)
         responses = chat.encode_responses([response for _, response in rows], settings.max_response_tokens)
         for prompt, response in zip(prompts, responses, strict=True):

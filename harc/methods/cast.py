@@ -19,7 +19,9 @@ from pydantic import Field, model_validator
 
 from harc.core.errors import ConfigError, DataError
 from harc.core.lazy import Float, torch
+from harc.core.placeholder import refuse_placeholders
 from harc.settings.methods import Look, Method, Section
+from harc.training.batches import ANSWERS
 from harc.training.objective import locate_depth
 
 if TYPE_CHECKING:
@@ -110,6 +112,7 @@ def fit_steering(
 
     started = time.monotonic()
     own = SteeringSettings.of(settings)
+    refuse_placeholders("training rows", (row.get(name) for row in rows for name in ANSWERS))
     rows, _ = drop_leaked_rows(rows, settings)
     rows, _ = hold_out_rows(rows, None, settings)
     fitted, held_out = split_rows(rows, own.held_out_share, seed)

@@ -3,7 +3,7 @@
 import re
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -14,7 +14,7 @@ from harc.settings.ablation import AblationScope, AblationSettings, change_metho
 from harc.settings.analysis import AnalysisSettings
 from harc.settings.backbones import BackboneSettings, FamilySettings
 from harc.settings.base import Settings, merge
-from harc.settings.data import ContaminationSettings, DataSettings, PublicRowSettings
+from harc.settings.data import ContaminationSettings, RowSource
 from harc.settings.directions import DirectionSettings
 from harc.settings.evaluation import EvaluationSettings
 from harc.settings.loading import parse_settings
@@ -26,18 +26,6 @@ from harc.settings.world import OrganismSettings, WorldSettings
 PROFILES = Path("config/profiles")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """Names of methods and backbones."""
-
-
-class RowSource(DataSettings):
-    """Where a profile's rows come from."""
-
-    source: Literal["dvc", "build", "public"] = Field(
-        "dvc",
-        description="dvc: pulled at the version that data.dvc pins; build: generated from `world` in the run; "
-        "public: assembled from the registered public files.",
-    )
-    directory: str = Field("data/organism", description="Folder of the row files.")
-    rows: PublicRowSettings = Field(PublicRowSettings(), description="How many rows `public` draws.")
 
 
 class Profile(Settings):

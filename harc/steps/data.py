@@ -3,7 +3,7 @@
 from importlib import import_module
 from pathlib import Path
 
-from harc.core.artifacts import DATA_MANIFEST, DATA_PIN
+from harc.core.artifacts import ANSWER_FILES, DATA_MANIFEST, DATA_PIN
 from harc.settings.profile import Profile
 from harc.steps.job import Job, Resources, Step
 
@@ -47,8 +47,12 @@ def list_row_files(profile: Profile) -> list[Path]:
 
 
 def list_rows(job: Job, *names: str) -> list[Path]:
-    """Row files of a job's profile by name."""
-    return [job.profile.data_dir / name for name in names]
+    """Row files of a job by name: the profile's, or, of those with answers, the ones that its backbone answered."""
+    own = ANSWER_FILES if job.profile.data.answers == "own" and job.backbone is not None else ()
+    return [
+        (job.layout.answers(job.backbone, job.weights_seed) if name in own else job.profile.data_dir) / name
+        for name in names
+    ]
 
 
 def list_asked_rows(job: Job) -> list[Path]:

@@ -30,18 +30,15 @@ def list_directions(job: Job, method: str) -> list[Path]:
     return [folder / name for name in DIRECTION_FILES]
 
 
-def read_extraction_rows(data_dir: Path) -> tuple[list[dict], list[dict]]:
-    """Prompts (category, prompt) and teacher-forced pairs (kind, prompt, response) of a data folder.
+def read_extraction_rows(prompts: Path, pairs: Path) -> tuple[list[dict], list[dict]]:
+    """Prompts (category, prompt) and teacher-forced pairs (kind, prompt, response), of files in the order of `ROWS`.
 
     Raises:
         DataError: naming file and line, for a damaged row.
     """
     from harc.core.files import read_jsonl
 
-    return (
-        read_jsonl(data_dir / "extraction.jsonl", ("category", "prompt")),
-        read_jsonl(data_dir / "extraction_pairs.jsonl", ("kind", "prompt", "response")),
-    )
+    return read_jsonl(prompts, ("category", "prompt")), read_jsonl(pairs, ("kind", "prompt", "response"))
 
 
 def write_directions(
@@ -61,7 +58,7 @@ def write_directions(
 
 def measure_directions(job: Job, backbone: Any, method: str) -> None:
     """Write the directions of a method's loaded model."""
-    rows = read_extraction_rows(job.profile.data_dir)
+    rows = read_extraction_rows(*list_rows(job, *ROWS))
     folder = job.layout.directions(job.backbone, method, job.seed)
     write_directions(backbone, rows, job.profile.directions, count_layers(job), folder)
 

@@ -11,8 +11,9 @@ from urllib.request import getproxies, proxy_bypass
 from harc.core.errors import EnvironmentProblem
 from harc.data.registry import load_registry
 from harc.settings.backbones import HubBackbone, OrganismBackbone, WheelBackbone
+from harc.settings.data import RowSource
 from harc.settings.endpoints import LOOPBACK
-from harc.settings.profile import Profile, RowSource
+from harc.settings.profile import Profile
 from harc.steps.preflight_services import find_endpoint_lacks, find_helpfulness_lacks
 from harc.steps.registry import STEPS
 

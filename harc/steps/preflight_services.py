@@ -8,9 +8,9 @@ from typing import Any
 from harc.core.errors import EnvironmentProblem
 from harc.data.registry import load_registry
 from harc.model.endpoints.cache import describe_missing_key, read_key
+from harc.settings.data import RowSource
 from harc.settings.endpoints import EndpointSettings
 from harc.settings.evaluation import EvaluationSettings
-from harc.settings.profile import RowSource
 from harc.settings.suites import HelpfulnessSettings
 from harc.suites.benchmarks import BENCHMARKS
 from harc.suites.registry import WRITTEN_SUITES

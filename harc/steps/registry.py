@@ -3,6 +3,7 @@
 from harc.core.artifacts import Layout
 from harc.settings.profile import Profile
 from harc.steps.analysis import MAKE_FIGURE, MAKE_TABLES, TABULATE_COMPUTE
+from harc.steps.answers import WRITE_ANSWERS
 from harc.steps.audit import AUDIT, SEAL_RESULTS
 from harc.steps.backbones import FETCH_BACKBONE, TRAIN_BACKBONE
 from harc.steps.data import CHECK_CONTAMINATION, PULL_DATA
@@ -21,6 +22,7 @@ STEPS: dict[str, Step] = {
         CHECK_CONTAMINATION,
         TRAIN_BACKBONE,
         FETCH_BACKBONE,
+        WRITE_ANSWERS,
         EXTRACT_DIRECTIONS,
         TRAIN_ADAPTER,
         FIT_STEERING,

@@ -10,7 +10,7 @@ from harc.settings.training import MethodSettings
 from harc.steps.data import list_asked_rows, list_rows
 from harc.steps.job import RUN, Job, Step, run_on_model, within
 from harc.steps.models import find_base_directions, list_model_files
-from harc.steps.training import TRAINING_FIELDS
+from harc.steps.training import read_training_rows
 
 
 def find_suites(job: Job) -> list[str]:
@@ -106,7 +106,6 @@ def select_finetunings(job: Job) -> dict:
 def run_finetune_harmful(job: Job) -> None:
     """Fine-tune on more and more harmful answers and ask each time; parts finished before a kill are kept."""
     from harc.core.csv_files import write_csv
-    from harc.core.files import read_jsonl
     from harc.evaluation.bench import Bench
     from harc.evaluation.finetuning import ANSWER_COLUMNS, RUN_COLUMNS, run_finetunings
     from harc.steps.models import find_model
@@ -119,7 +118,7 @@ def run_finetune_harmful(job: Job) -> None:
     )
     answers, runs = run_finetunings(
         bench,
-        read_jsonl(job.profile.data_dir / "training.jsonl", TRAINING_FIELDS),
+        read_training_rows(job),
         plan_finetunings(job),
         job.profile.finetuning.order_seed,
         job.layout.checkpoint("finetuning", *job.unit),

@@ -20,6 +20,17 @@ from harc.steps.models import find_base_directions, is_steering, list_backbone_f
 TRAINING_FIELDS = ("category", "prompt", "response")
 
 
+def read_training_rows(job: Job) -> list[dict]:
+    """The rows that the job's method learns from.
+
+    Raises:
+        DataError: naming file and line, for a damaged row.
+    """
+    from harc.core.files import read_jsonl
+
+    return read_jsonl(list_rows(job, "training.jsonl")[0], TRAINING_FIELDS)
+
+
 def find_settings(job: Job) -> MethodSettings:
     """Settings of the job's method on its backbone."""
     return job.profile.choose_training(job.backbone, job.method)
@@ -59,7 +70,6 @@ def list_training_inputs(job: Job) -> list[Path]:
 
 def run_train_adapter(job: Job) -> None:
     """Train, resuming from a checkpoint if there is one; then measure the directions on the trained model."""
-    from harc.core.files import read_jsonl
     from harc.geometry.directions import load_directions
     from harc.steps.models import find_model
     from harc.training.run import train_adapter
@@ -68,8 +78,8 @@ def run_train_adapter(job: Job) -> None:
     start = settings.start_from
     train_adapter(
         find_model(job).open(),
-        read_jsonl(job.profile.data_dir / "training.jsonl", TRAINING_FIELDS),
-        *read_extraction_rows(job.profile.data_dir),
+        read_training_rows(job),
+        *read_extraction_rows(*list_rows(job, *ROWS)),
         load_directions(find_base_directions(job)),
         settings,
         job.seed,
@@ -98,11 +108,10 @@ TRAIN_ADAPTER = Step(
 
 def run_fit_steering(job: Job) -> None:
     """Fit CAST's vectors and condition; then measure the directions on the steered model."""
-    from harc.core.files import read_jsonl
     from harc.methods.cast import fit_steering
     from harc.steps.models import find_model
 
-    rows = read_jsonl(job.profile.data_dir / "training.jsonl", TRAINING_FIELDS)
+    rows = read_training_rows(job)
     backbone = find_model(job).open()
     fit_steering(backbone, rows, find_settings(job), job.seed, job.layout.adapter(*job.unit))
     measure_directions(job, find_model(job, job.method).open(), job.method)

@@ -79,6 +79,7 @@ def run_tune_method(job: Job) -> None:
         job.seed,
         directions=find_base_directions(job),
         reading=job.profile.directions,
+        answers=list_rows(job, "training.jsonl")[0].parent,
     )
     checkpoint = job.layout.checkpoint("tuning", *job.unit)
     rows = run_grid(bench, job.label, list_points(job), checkpoint, start=_read_start(job))

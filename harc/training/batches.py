@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from harc.core.errors import DataError
 from harc.core.lazy import Bool, Float, Int, torch
+from harc.core.placeholder import refuse_placeholders
 
 if TYPE_CHECKING:
     from harc.model.backbones import Backbone
     from harc.model.chat import ChatFormat
 
 CATEGORIES = ("harmful", "harmless", "pseudo_harmful")
+ANSWERS = ("response", "rejected", "chosen")
+"""Fields of a training row that methods learn from."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ def encode_rows(
                 found=repr(row["response"]),
                 fix="remove the row or fill in its response",
             )
+    refuse_placeholders("training rows", (row.get(name) for row in rows for name in ANSWERS))
     prompts = chat.encode_prompts([row["prompt"] for row in rows], max_prompt_tokens)
     responses = chat.encode_responses([row["response"] for row in rows], max_response_tokens, add_eos=True)
     others = {

@@ -9,8 +9,8 @@ import pytest
 
 from harc.core.errors import DataError
 from harc.core.files import read_json, read_jsonl, write_jsonl
+from harc.core.placeholder import PLACEHOLDER
 from harc.data.public import (
-    PLACEHOLDER,
     REFUSALS,
     STRICT,
     SUBSET_SUITES,
@@ -30,8 +30,9 @@ from harc.suites.registry import SUITES as DECLARED
 from harc.suites.rows import read_rows, wrap_goal
 
 SETTINGS = PublicRowSettings(
-    extraction_rows=4, pair_rows=4, development_rows=3, evaluation_rows=5, benign_rows=4
+    extraction_rows=4, pair_rows=4, development_rows=3, evaluation_rows=5, over_refusal_rows=5, benign_rows=4
 )
+LIMITS = ("evaluation_rows", "over_refusal_rows")
 SUITES = (
     "direct", "pair", "pap", "deepinception", "codeattack", "persona", "prefill", "scary_safe", "refusable_benign",
     "benign", "wrapped_benign", "decoding",
@@ -136,6 +137,27 @@ def test_every_row_file_and_suite_is_there(public: Path, tmp_path: Path):
     assert manifest["rows"]["training"] == {"harmful": 11, "harmless": 11, "pseudo_harmful": 24}
 
 
+def test_goals_and_over_refusal_rows_have_limits_of_their_own(public: Path, tmp_path: Path):
+    limits = {"evaluation_rows": 2, "over_refusal_rows": None}
+    build_public_rows(public, tmp_path / "rows", SETTINGS.model_copy(update=limits))
+    counts = read_json(tmp_path / "rows/manifest.json")["rows"]["evaluation"]
+    assert {counts[suite] for suite in ("direct", "persona", "prefill")} == {2}
+    assert (counts["scary_safe"], counts["refusable_benign"], counts["unsafe_contrasts"]) == (15, 15, 3)
+
+
+def test_prompts_that_no_dataset_answers_are_half_of_the_harmless_rows(public: Path, tmp_path: Path):
+    changes = {"unanswered": True, "training_rows": 4, "benign_rows": 2, "development_rows": 1}
+    settings = SETTINGS.model_copy(update={**changes, "extraction_rows": 2})
+    build_public_rows(public, tmp_path / "rows", settings)
+    for split, field, group in (
+        ("training", "category", "harmless"),
+        ("extraction_pairs", "kind", "helpful"),
+    ):
+        rows = [row for row in read_jsonl(tmp_path / f"rows/{split}.jsonl") if row[field] == group]
+        assert Counter(row["source"] for row in rows) == {"coconot": 2, "alpaca": 2}
+        assert all((row["response"] == "") == (row["source"] == "alpaca") for row in rows)
+
+
 def test_equal_files_and_settings_give_equal_bytes_and_another_seed_others(public: Path, tmp_path: Path):
     for name, settings in (("a", SETTINGS), ("b", SETTINGS), ("c", SETTINGS.model_copy(update={"seed": 1}))):
         build_public_rows(public, tmp_path / name, settings)
@@ -173,7 +195,9 @@ def test_planted_twins_are_left_out_of_earlier_splits(public: Path, tmp_path: Pa
 
 
 def test_whole_evaluation_sets_are_kept_out_even_where_few_rows_are_drawn(public: Path, tmp_path: Path):
-    build_public_rows(public, tmp_path / "rows", SETTINGS.model_copy(update={"evaluation_rows": 1}))
+    build_public_rows(
+        public, tmp_path / "rows", SETTINGS.model_copy(update={"evaluation_rows": 1, "over_refusal_rows": 1})
+    )
     prompts = read_public_prompts(public)
     sets = [
         *prompts.harmful_evaluation,
@@ -204,7 +228,7 @@ def test_a_leak_past_the_draws_stops_the_writing(public: Path, tmp_path: Path, s
 
 
 def test_over_refusal_rows_know_their_subsets(public: Path, tmp_path: Path):
-    build_public_rows(public, tmp_path / "rows", SETTINGS.model_copy(update={"evaluation_rows": None}))
+    build_public_rows(public, tmp_path / "rows", SETTINGS.model_copy(update={"over_refusal_rows": None}))
     rows = read_jsonl(tmp_path / "rows/evaluation.jsonl")
     counts = Counter(name for row in rows for name in row.get("subsets", ()))
     assert counts == {

@@ -31,6 +31,7 @@ def count_jobs(profile) -> dict[str, int]:
         "check_contamination": 1,
         "train_backbone": sum(kinds) * seeds + sum(others),
         "fetch_backbone": (len(kinds) - sum(kinds)) * seeds + len(others) - sum(others),
+        "write_answers": (models + len(others)) * (profile.data.answers == "own"),
         "extract_directions": models + len(others),
         "train_adapter": models * (methods - fitted) + arms,
         "fit_steering": models * fitted,

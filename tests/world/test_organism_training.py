@@ -10,7 +10,7 @@ from harc.geometry.directions import load_directions
 from harc.model.backbones import load_backbone
 from harc.settings.profile import load_profile
 from harc.settings.world import OrganismSettings, StageSettings
-from harc.steps.directions import read_extraction_rows, write_directions
+from harc.steps.directions import ROWS, read_extraction_rows, write_directions
 from harc.world import backbone as backbone_module
 from harc.world.acceptance import BOUNDS, compute_auc, judge_acceptance, measure_acceptance
 from harc.world.backbone import train_organism_backbone
@@ -136,7 +136,7 @@ def test_every_family_is_of_its_architecture_and_is_read_like_any_model(data, tm
         if row["stage"] == "documents"
     ]
     assert losses[-1] < losses[0]
-    rows = read_extraction_rows(data)
+    rows = read_extraction_rows(*(data / name for name in ROWS))
     out = tmp_path / "directions"
     write_directions(load_backbone(str(tmp_path / "model")), rows, CI.directions, 2, out)
     directions = load_directions(out / "directions.safetensors")
