@@ -82,7 +82,7 @@ class ModuleCode:
 
     def __init__(self, name: str, path: Path) -> None:
         """Read and parse; the rest is done when it is asked for."""
-        self.name, self.path, self.is_package = name, path, path.name == "__init__.py"
+        self.name, self.folder, self.is_package = name, path.parent, path.name == "__init__.py"
         self.source = path.read_text(encoding="utf-8")
         self.tree = ast.parse(self.source)
         self._definitions: dict[str, list[Definition]] = {}

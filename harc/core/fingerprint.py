@@ -54,13 +54,6 @@ def _read_module(module: str) -> ModuleCode | None:
     return None if path is None else ModuleCode(module, path)
 
 
-def _open_module(module: str) -> ModuleCode:
-    """A module of the package that is known to be there."""
-    code = _read_module(module)
-    assert code is not None
-    return code
-
-
 @cache
 def _list_data_files() -> dict[str, tuple[Path, ...]]:
     """Files of the package by name."""
@@ -90,7 +83,7 @@ class _Reach:
         self._loaded: set[str] = set()
         self._seen: set[tuple[str, str, bool]] = set()
         self._attributes: set[str] = set()
-        self._classes: dict[tuple[str, str], ClassCode] = {}
+        self._classes: dict[tuple[str, str], tuple[ModuleCode, ClassCode]] = {}
 
     def load(self, module: str) -> None:
         """Take in what importing a module runs."""
@@ -119,10 +112,9 @@ class _Reach:
         self.load(module)
         for name in code.statements:
             self.reach(module, name)
-            self._reach_methods(module, name)
+            self._reach_methods(code, name)
 
-    def _reach_methods(self, module: str, name: str) -> None:
-        code = _open_module(module)
+    def _reach_methods(self, code: ModuleCode, name: str) -> None:
         parts = code.find_class(name)
         if parts is not None:
             for method in parts.methods.values():
@@ -170,7 +162,7 @@ class _Reach:
             for method in parts.methods.values():
                 self._take(code, method)
         elif (code.name, name) not in self._classes:
-            self._classes[code.name, name] = parts
+            self._classes[code.name, name] = code, parts
             for called in self._attributes & set(parts.methods):
                 self._take(code, parts.methods[called])
 
@@ -180,17 +172,16 @@ class _Reach:
             word = base.partition("[")[0]
             word = code.find_made_base(word) or word
             place = self._locate(code, word)
-            owner = None if place is None else _open_module(place[0])
-            found = None if place is None or owner is None else owner.find_class(place[1])
-            if owner is None or found is None:
+            found = None if place is None else place[0].find_class(place[1])
+            if place is None or found is None:
                 yield word.rpartition(".")[2]
             else:
-                yield from self._list_bases(owner, found)
+                yield from self._list_bases(place[0], found)
 
-    def _locate(self, code: ModuleCode, name: str) -> tuple[str, str] | None:
+    def _locate(self, code: ModuleCode, name: str) -> tuple[ModuleCode, str] | None:
         """Where a name of a module is defined in the package; None for a foreign or a missing one."""
         if name in code.statements:
-            return code.name, name
+            return code, name
         module, attribute = code.imports.get(name, ("", None))
         other = _read_module(module)
         return None if other is None or attribute is None else self._locate(other, attribute)
@@ -217,11 +208,12 @@ class _Reach:
         self._name_attributes(definition.attributes)
         for name in definition.files:
             for path in _list_data_files().get(name, ()):
-                if path.suffix != ".py" or path.parent == code.path.parent:
+                if path.suffix != ".py" or path.parent == code.folder:
                     self._take_file(path)
         for call in REGISTRY_CALL.finditer(definition.text):
             package = call[1] or (code.name if code.is_package else code.name.rpartition(".")[0])
-            for path in sorted(_open_module(package).path.parent.glob("[!_]*.py")):
+            start = _find_module(package)
+            for path in sorted(start.parent.glob("[!_]*.py")) if start else ():
                 member = f"{package}.{path.stem}"
                 for name in definition.attributes & set(getattr(_read_module(member), "statements", ())):
                     self.reach(member, name)
@@ -246,9 +238,11 @@ class _Reach:
 
     def _reach_attribute(self, module: str, name: str) -> None:
         """What is read of a module by its name; the whole file where its path is, since the text may be run."""
-        code = _open_module(module)
+        code, path = _read_module(module), _find_module(module)
+        if code is None or path is None:
+            return
         if name == "__file__":
-            self._take_file(code.path)
+            self._take_file(path)
         elif name in code.statements or name in code.imports or _find_module(f"{module}.{name}") is not None:
             self.reach(module, name)
         else:
@@ -263,9 +257,9 @@ class _Reach:
         if not new:
             return
         self._attributes |= new
-        for (module, _), parts in list(self._classes.items()):
+        for code, parts in list(self._classes.values()):
             for method in new & set(parts.methods):
-                self._take(_open_module(module), parts.methods[method])
+                self._take(code, parts.methods[method])
 
 
 @cache

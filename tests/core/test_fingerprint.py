@@ -176,27 +176,37 @@ def test_fields_and_checks_count_where_settings_are_made(package, old, new):
     assert compute() == changed
 
 
-def test_a_method_counts_as_soon_as_some_reached_code_names_it(package):
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (("tools", "return x", "return x.rest()"), ("used", "return 2", "return 3")),
+        (
+            ("used", "class Worker:", "from html.parser import HTMLParser\n\n\nclass Worker(HTMLParser):"),
+            ("used", "return 2", "return 3"),
+        ),
+        (
+            ("used", "LIMIT = 3\n", "LIMIT = 3\nTABLE = {}\nTABLE['x'] = 1\n"),
+            ("used", "TABLE['x'] = 1", "TABLE['x'] = 2"),
+        ),
+        (("step", "tools.shape(options.steps)", "print(tools)"), ("tools", "return 1", "return 2")),
+        (
+            ("step", "tools.shape(options.steps)", "print(tools.__file__)"),
+            ("tools", "return x", "return x  # a text that may be run"),
+        ),
+    ],
+    ids=[
+        "a method that reached code names",
+        "a method that a foreign base may call",
+        "a statement that runs at import",
+        "a module that is handed on",
+        "a module whose path is read",
+    ],
+)
+def test_what_counts_once_something_leads_to_it(package, first, then):
     root, compute = package
-    edit(root, "tools", "return x", "return x.rest()")
+    edit(root, *first)
     before = compute()
-    edit(root, "used", "return 2", "return 3")
-    assert compute() != before
-
-
-def test_methods_that_a_foreign_base_may_call_count(package):
-    root, compute = package
-    edit(root, "used", "class Worker:", "from html.parser import HTMLParser\n\n\nclass Worker(HTMLParser):")
-    before = compute()
-    edit(root, "used", "return 2", "return 3")
-    assert compute() != before
-
-
-def test_statements_that_run_at_import_count(package):
-    root, compute = package
-    edit(root, "used", "LIMIT = 3\n", "LIMIT = 3\nTABLE = {}\nTABLE['x'] = 1\n")
-    before = compute()
-    edit(root, "used", "TABLE['x'] = 1", "TABLE['x'] = 2")
+    edit(root, *then)
     assert compute() != before
 
 
@@ -208,22 +218,6 @@ def test_definitions_behind_a_decorator_of_ours_count(package):
     )
     before = compute()
     edit(root, "tools", "return 1", "return 2")
-    assert compute() != before
-
-
-def test_a_module_that_is_handed_on_counts_whole(package):
-    root, compute = package
-    edit(root, "step", "tools.shape(options.steps)", "print(tools)")
-    before = compute()
-    edit(root, "tools", "return 1", "return 2")
-    assert compute() != before
-
-
-def test_a_module_whose_path_is_read_counts_as_a_file(package):
-    root, compute = package
-    edit(root, "step", "tools.shape(options.steps)", "print(tools.__file__)")
-    before = compute()
-    edit(root, "tools", "return x", "return x  # a text that may be run")
     assert compute() != before
 
 

@@ -8,9 +8,12 @@ import pytest
 from harc.core.errors import ConfigError
 from harc.core.yaml_text import parse_yaml, read_yaml
 from harc.settings.loading import TrainingFile, parse_settings
+from harc.settings.methods import list_presets
 from harc.settings.profile import load_profile
 
 PACKAGE = Path(__file__).parents[2] / "harc"
+*FIRST, LAST = map(repr, list_presets())
+PRESETS = f"{', '.join(FIRST)} or {LAST}"
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 30)
 )
@@ -99,8 +102,11 @@ def test_files_that_hold_no_text(tmp_path: Path):
     [
         ("method: no", "method: expected a valid dictionary or instance of MethodSettings; found 'no'"),
         ("method: [harc]", "method: expected a valid dictionary"),
-        ("method: {preset: no}", "method.preset: expected '"),
-        ("method: {preset: [sft]}", "method.preset: expected '"),
+        ("method: {preset: no}", f"method.preset: expected {PRESETS}; found 'no'; change the value$"),
+        (
+            "method: {preset: [sft]}",
+            rf"method.preset: expected {PRESETS}; found \['sft'\]; change the value$",
+        ),
         ("method: {steps: yes}", "method.steps: expected a valid integer"),
         ("method: {steps: true}", "method.steps: expected a valid integer.*; found true"),
         ("method: {learning_rate: .nan}", "method.learning_rate: expected a finite number; found nan"),

@@ -16,6 +16,7 @@ from harc.settings.evaluation import EvaluationSettings
 from harc.settings.suites import AttackForms
 from harc.suites.base import FAMILIES, MEANS
 from harc.suites.registry import ALL_SUITES, METHOD_SUITES, SUITES, list_suites
+from harc.suites.rows import wrap_goal
 from harc.world.heldout_rows import SUITE_CATEGORIES
 
 
@@ -39,6 +40,13 @@ def test_attacks_and_groups_of_settings_name_each_other():
     named = {suite.settings for suite in SUITES.values() if suite.settings}
     assert named <= set(AttackForms.model_fields)
     assert set(AttackForms.model_fields) <= {suite.settings or name for name, suite in SUITES.items()}
+    for (
+        name,
+        suite,
+    ) in SUITES.items():  # whichever group it takes, or all of them, it is one that its text fits
+        if suite.wrap:
+            prompt, form = wrap_goal(suite, "Describe a bridge.", "evaluation", 0, AttackForms())
+            assert prompt != "Describe a bridge." and form, name
 
 
 def test_the_embedded_world_has_rows_for_what_methods_are_compared_on():
