@@ -192,8 +192,7 @@ def check_fetched_source(source: dict[str, Any], settings: dict[str, Any]) -> It
             yield f"revision {asked}, as configured", revision
         if settings.get("model_id", source.get("model_id")) != source.get("model_id"):
             yield f"model {settings['model_id']}, as configured", str(source.get("model_id"))
-    if kind == "wheel":
-        if settings.get("requirement", source.get("model_id")) != source.get("model_id"):
-            yield f"model {settings['requirement']}, as configured", str(source.get("model_id"))
-        if settings.get("sha256") and settings["sha256"] != source.get("wheel_sha256"):
-            yield f"a wheel with sha256 {settings['sha256']}, as configured", str(source.get("wheel_sha256"))
+    if kind == "gguf":
+        pinned = settings.get("gguf", {}).get("sha256", source.get("gguf_sha256"))
+        if pinned != source.get("gguf_sha256"):
+            yield f"a GGUF file with sha256 {pinned}, as configured", str(source.get("gguf_sha256"))

@@ -92,10 +92,14 @@ def preflight(
 ) -> None:
     """Say what this machine lacks for a profile: GPU, memory, disk, token, network; exit 1 if anything."""
     from harc.settings.profile import load_profile
-    from harc.steps.preflight import Machine, find_profile_lacks
+    from harc.steps.machine import Machine
+    from harc.steps.preflight import find_profile_lacks, find_remarks
 
     chosen = load_profile(profile)
-    lacks = find_profile_lacks(chosen, Machine(chosen.results_root), mirror=mirror)
+    machine = Machine(chosen.results_root)
+    for remark in find_remarks(chosen, machine):
+        show(f"note: {remark}", err=True)
+    lacks = find_profile_lacks(chosen, machine, mirror=mirror)
     for lack in lacks:
         show(f"error: {lack}", err=True)
     if lacks:

@@ -47,9 +47,10 @@ class Bench:
         """A row file by name."""
         return (self.answers if self.answers and name in ANSWER_FILES else self.data) / name
 
-    def open(self) -> "Backbone":
-        """The backbone, as it was before any method."""
-        return replace(self.model, method=None).open()
+    def open(self, *, training: bool) -> "Backbone":
+        """The backbone, as it was before any method, in the precision in which it is trained, or asked."""
+        model = replace(self.model, method=None)
+        return (model.for_training() if training else model).open()
 
     def ask(self, method: Path | str | None, generations: Path) -> None:
         """Ask the suites of the backbone with a method's folder on (None: as it is), and write the generations."""
@@ -82,6 +83,7 @@ class Bench:
             evaluation=self.evaluation,
             data=[sha256_file(self.find_rows(name)) for name in files],
             model=self.model.identify(),
+            training_dtype=self.model.for_training().dtype,
             seed=self.seed,
             **parts,
         )

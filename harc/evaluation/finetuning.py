@@ -110,7 +110,7 @@ def _train(bench: Bench, rows: Rows, settings: MethodSettings, out_dir: Path) ->
 
     start = bench.model.method if settings.start_from else None
     train_adapter(
-        bench.open(),
+        bench.open(training=True),
         rows,
         [],
         [],

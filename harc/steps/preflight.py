@@ -1,132 +1,26 @@
 """Checks before hours of work: does this machine have what the profile's backbones and data need?"""
 
-import socket
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from harc.core.errors import EnvironmentProblem
 from harc.data.registry import load_registry
-from harc.settings.backbones import HubBackbone, OrganismBackbone, WheelBackbone
+from harc.model.gguf_files import CACHE, find_cache
+from harc.settings.backbones import GgufBackbone, GgufFile, HubBackbone, OrganismBackbone
 from harc.settings.data import RowSource
-from harc.settings.endpoints import LOOPBACK
 from harc.settings.profile import Profile
+from harc.steps.machine import Machine
 from harc.steps.preflight_services import find_endpoint_lacks, find_helpfulness_lacks
 from harc.steps.registry import STEPS
 
-GB = 1e9
 ANOTHER_PROFILE = "choose a profile for this machine (`PROFILE=organism make`)"
 
 
-@dataclass(frozen=True)
-class Machine:
-    """What there is; each fact is looked up only when a backbone asks for it.
-
-    Attributes:
-        folder: where results go; its disk is the one that counts.
-        timeout: longest wait for the hub (seconds).
-    """
-
-    folder: Path
-    timeout: float = 5.0
-
-    @cached_property
-    def gpu_memory_gb(self) -> list[float]:
-        """Memory of every CUDA device that torch can use, GB."""
-        import torch
-
-        if not torch.cuda.is_available():
-            return []
-        count = torch.cuda.device_count()
-        return [torch.cuda.get_device_properties(index).total_memory / GB for index in range(count)]
-
-    @cached_property
-    def torch_is_cpu_build(self) -> bool:
-        """Whether the installed torch could not use a GPU if there were one."""
-        import torch
-
-        return torch.version.cuda is None and torch.version.hip is None
-
-    @cached_property
-    def memory_gb(self) -> float:
-        """Main memory, GB."""
-        import psutil
-
-        return psutil.virtual_memory().total / GB
-
-    @cached_property
-    def disk_gb(self) -> float:
-        """Free disk where results go, GB."""
-        import psutil
-
-        folder = self.folder.absolute()
-        while not folder.exists():
-            folder = folder.parent
-        return psutil.disk_usage(str(folder)).free / GB
-
-    @cached_property
-    def has_token(self) -> bool:
-        """Whether a hub token is set (HF_TOKEN, or `hf auth login`)."""
-        from huggingface_hub import get_token
-
-        return get_token() is not None
-
-    @cached_property
-    def is_offline(self) -> bool:
-        """Whether the hub's library was told not to use the network."""
-        from huggingface_hub import constants
-
-        return bool(constants.HF_HUB_OFFLINE)
-
-    @cached_property
-    def reaches_hub(self) -> bool:
-        """Whether the hub's address answers."""
-        from huggingface_hub import constants
-
-        return self.reaches(constants.ENDPOINT)
-
-    def reaches(self, url: str) -> bool:
-        """Whether a url's server answers, or the proxy that stands before it."""
-        parts = urlsplit(url)
-        proxy = getproxies().get(parts.scheme)
-        if proxy and parts.hostname not in LOOPBACK and not proxy_bypass(parts.hostname or ""):
-            return self.reaches_directly(proxy)
-        return self.reaches_directly(url)
-
-    def reaches_directly(self, url: str) -> bool:
-        """Whether a url's own server answers."""
-        parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        try:
-            socket.create_connection((parts.hostname, port), timeout=self.timeout).close()
-        except OSError:
-            return False
-        return True
-
-    def is_cached(self, model_id: str, revision: str) -> bool:
-        """Whether the model's weights lie in the hub's cache."""
-        from huggingface_hub import try_to_load_from_cache
-
-        names = ("model.safetensors", "model.safetensors.index.json")
-        return any(
-            isinstance(try_to_load_from_cache(model_id, name, revision=revision), str) for name in names
-        )
-
-    def has_dataset(self, name: str) -> bool:
-        """Whether anything of a dataset lies in the hub's cache."""
-        from huggingface_hub import constants
-
-        return (Path(constants.HF_HUB_CACHE) / f"datasets--{name.replace('/', '--')}" / "snapshots").is_dir()
-
-
-Backbone = OrganismBackbone | WheelBackbone | HubBackbone
+Backbone = OrganismBackbone | GgufBackbone | HubBackbone
 
 
 def _check_gpu(
-    where: str, backbone: HubBackbone | WheelBackbone, machine: Machine
+    where: str, backbone: HubBackbone | GgufBackbone, machine: Machine
 ) -> Iterator[EnvironmentProblem]:
     count = getattr(backbone, "gpus", 1)
     need = f"{'a GPU' if count == 1 else f'{count} GPUs'} with {backbone.memory_gb:g} GB of memory"
@@ -145,7 +39,7 @@ def _check_gpu(
 
 
 def _check_resources(
-    where: str, backbone: HubBackbone | WheelBackbone, machine: Machine
+    where: str, backbone: HubBackbone | GgufBackbone, machine: Machine
 ) -> Iterator[EnvironmentProblem]:
     if backbone.gpu:
         yield from _check_gpu(where, backbone, machine)
@@ -156,12 +50,21 @@ def _check_resources(
             found=f"{machine.memory_gb:.1f} GB",
             fix=ANOTHER_PROFILE,
         )
-    if machine.disk_gb < backbone.disk_gb:
+    in_cache = isinstance(backbone, GgufBackbone)
+    if in_cache and machine.has_gguf(backbone.gguf):  # and its weights, but in the first minute
+        return
+    free = machine.cache_disk_gb if in_cache else machine.disk_gb
+    if free < backbone.disk_gb:
         yield EnvironmentProblem(
             where,
-            expected=f"{backbone.disk_gb:g} GB of free disk at {machine.folder}",
-            found=f"{machine.disk_gb:.1f} GB",
-            fix="free some, or run the project on a larger disk",
+            expected=f"{backbone.disk_gb:g} GB of free disk at {find_cache() if in_cache else machine.folder}",
+            found=f"{free:.1f} GB",
+            fix="free some, or "
+            + (
+                f"name a folder on a larger disk in {CACHE}"
+                if in_cache
+                else "run the project on a larger disk"
+            ),
         )
 
 
@@ -184,6 +87,40 @@ def _check_access(where: str, backbone: HubBackbone, machine: Machine) -> Iterat
         )
 
 
+def find_gguf_lacks(where: str, file: GgufFile, machine: Machine) -> list[EnvironmentProblem]:
+    """What stands between the machine and a GGUF file: at most one error."""
+    hub = file.hub is not None and not machine.is_offline and machine.reaches_hub
+    if machine.has_gguf(file) or hub or (file.wheels is not None and machine.reaches_index):
+        return []
+    places = [
+        *(["the hub"] if file.hub is not None else []),
+        *(["the package index"] if file.wheels is not None else []),
+    ]
+    return [
+        EnvironmentProblem(
+            where,
+            expected=f"{file.name} in {find_cache()}, or {' or '.join(places)}",
+            found="neither",
+            fix=f"check the network and pip's index, or set {CACHE} to a folder that has it",
+        )
+    ]
+
+
+def find_remarks(profile: Profile, machine: Machine) -> list[str]:
+    """What a user should know of the profile on this machine, and that stops nothing; one line each."""
+    return [
+        f"backbone {name}: {use} in bfloat16 will be slow: this CPU has no instructions for it (float32 is faster "
+        "here, and other numbers: a change of the profile)"
+        for name, backbone in profile.all_backbones.items()
+        if not isinstance(backbone, OrganismBackbone) and not backbone.gpu
+        for use, dtype in (
+            ("training", backbone.training_dtype or backbone.dtype),
+            ("answering", backbone.dtype),
+        )
+        if dtype == "bfloat16" and not machine.multiplies_bfloat16
+    ]
+
+
 def find_lacks(
     backbones: Mapping[str, Backbone], machine: Machine, *, resources: bool = True, access: bool = True
 ) -> list[EnvironmentProblem]:
@@ -203,6 +140,8 @@ def find_lacks(
         lacks += _check_resources(where, backbone, machine) if resources else []
         if access and isinstance(backbone, HubBackbone):
             lacks += _check_access(where, backbone, machine)
+        if access and isinstance(backbone, GgufBackbone):
+            lacks += find_gguf_lacks(where, backbone.gguf, machine)
     return lacks
 
 

@@ -35,7 +35,7 @@ def find_endpoint_lacks(
 
     Args:
         settings: of the evaluation.
-        machine: the facts, a `harc.steps.preflight.Machine`.
+        machine: the facts, a `harc.steps.machine.Machine`.
         here: whether jobs run on this machine; if not, only keys count, which jobs inherit.
     """
     lacks = []
@@ -83,7 +83,7 @@ def find_helpfulness_lacks(
     Args:
         settings: which benchmarks; none need nothing.
         data: where public files lie.
-        machine: the facts; see harc.steps.preflight.Machine.
+        machine: the facts; see harc.steps.machine.Machine.
         mirror: folder that stands in for the network of registered files.
         here: whether jobs run on this machine; if not, its sandbox and packages do not count.
     """

@@ -77,7 +77,7 @@ def run_train_adapter(job: Job) -> None:
     settings = find_settings(job)
     start = settings.start_from
     train_adapter(
-        find_model(job).open(),
+        find_model(job).for_training().open(),
         read_training_rows(job),
         *read_extraction_rows(*list_rows(job, *ROWS)),
         load_directions(find_base_directions(job)),

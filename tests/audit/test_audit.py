@@ -185,10 +185,11 @@ HUB = {"kind": "hub", "model_id": "lab/chat", "revision": "a" * 40}
         (HUB | {"revision": "main"}, HUB, "the revision as a commit of 40 hexadecimal digits"),
         (HUB, HUB | {"revision": "b" * 40}, f"revision {'b' * 40}, as configured"),
         (HUB, HUB | {"model_id": "lab/other"}, "model lab/other, as configured"),
+        ({"kind": "gguf", "gguf_sha256": "a"}, {"kind": "gguf", "gguf": {"sha256": "a"}}, None),
         (
-            {"kind": "wheel", "model_id": "chat==1", "wheel_sha256": "a"},
-            {"kind": "wheel", "requirement": "chat==1", "sha256": "b"},
-            "a wheel with sha256 b, as configured",
+            {"kind": "gguf", "model_id": "chat==1", "gguf_sha256": "a"},
+            {"kind": "gguf", "gguf": {"sha256": "b"}},
+            "a GGUF file with sha256 b, as configured",
         ),
     ],
 )

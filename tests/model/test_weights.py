@@ -1,7 +1,7 @@
 """Published models: fetched by hash, converted, pinned by commit, and opened by every step in the same way."""
 
-import hashlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,9 +13,11 @@ from tiny_chat import save_tiny_chat
 
 from harc.core.artifacts import SOURCE_FILE, Layout
 from harc.core.errors import DataError, EnvironmentProblem, ModelError
-from harc.core.files import read_json, write_json
-from harc.model.weights import download_wheel, find_snapshot, unpack_gguf
-from harc.settings.backbones import HubBackbone, OrganismBackbone, WheelBackbone
+from harc.core.files import read_json, sha256_file, write_json
+from harc.model.gguf_files import download_wheel
+from harc.model.handle import describe_base
+from harc.model.weights import find_snapshot
+from harc.settings.backbones import GgufBackbone, HubBackbone, OrganismBackbone
 from harc.steps.backbones import FETCH_BACKBONE
 from harc.steps.job import Job
 from harc.steps.models import find_model
@@ -47,30 +49,57 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_wheel(folder, {"tiny_chat/tiny.gguf": write_tiny_gguf(tmp_path / "tiny.gguf")})
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    monkeypatch.setenv("HARC_CACHE", str(tmp_path / "cache"))
     return folder
 
 
+def pin(index: Path, **changes) -> GgufBackbone:
+    """The backbone of the folder's wheel, in both precisions."""
+    (wheel,) = index.glob("*.whl")
+    wheels = {"requirement": REQUIREMENT, "sha256": [sha256_file(wheel)]}
+    gguf = {"sha256": sha256_file(index.parent / "tiny.gguf"), "wheels": wheels | changes}
+    return GgufBackbone(gguf=gguf, training_dtype="bfloat16")
+
+
 def test_a_wheels_model_is_converted_recorded_and_opened(index: Path, tmp_path: Path):
-    digest = hashlib.sha256(next(index.glob("*.whl")).read_bytes()).hexdigest()
-    job = make_job(tmp_path / "results", WheelBackbone(requirement=REQUIREMENT, sha256=digest))
+    job = make_job(tmp_path / "results", pin(index))
     FETCH_BACKBONE.run(job)
     folder = job.layout.backbone("chat", 0)
     source = read_json(folder / SOURCE_FILE)
-    assert source["wheel_sha256"] == digest
-    assert (source["kind"], source["dtype"], source["device"]) == ("wheel", "float32", "cpu")
-    assert source["gguf_sha256"] == hashlib.sha256((tmp_path / "tiny.gguf").read_bytes()).hexdigest()
-    assert not [path for path in folder.iterdir() if path.suffix in (".whl", ".gguf")]
-    backbone = find_model(job).open()
-    assert backbone.n_layers == 6
-    assert str(backbone.model.dtype) == "torch.float32"
+    assert (source["kind"], source["model_id"], source["device"]) == ("gguf", REQUIREMENT, "cpu")
+    assert source["gguf_sha256"] == sha256_file(tmp_path / "tiny.gguf")
+    assert [path.name for path in folder.iterdir()] == [SOURCE_FILE]  # weights are in the cache
+    model = find_model(job)
+    assert (model.dtype, model.for_training().dtype) == ("float32", "bfloat16")
+    assert model.describe() == {"source": REQUIREMENT, "sha256": source["sha256"]}
+    backbone = model.open()
+    assert (backbone.n_layers, str(backbone.model.dtype)) == (6, "torch.float32")
     assert backbone.chat.render("hi").endswith("<|im_start|>assistant\n")
+    trained = model.for_training().open()
+    assert str(trained.model.dtype) == "torch.bfloat16"
+    assert describe_base(trained.causal_lm) == describe_base(backbone.causal_lm)  # one base for adapters
+
+    for made in (tmp_path / "cache").iterdir():  # another machine has the results and no cache
+        shutil.rmtree(made)
+    assert find_model(job) == model
+
+
+def test_weights_that_are_others_than_those_fetched_are_refused(index: Path, tmp_path: Path):
+    job = make_job(tmp_path / "results", pin(index))
+    FETCH_BACKBONE.run(job)
+    path = job.layout.backbone("chat", 0) / SOURCE_FILE
+    write_json(path, read_json(path) | {"sha256": "0" * 64})
+    with pytest.raises(
+        ModelError,
+        match=r"backbone chat: expected the files of tiny-chat==0.1.0 with sha256 0{64}, as when it was fetched; "
+        r"found [0-9a-f]{64}: another GGUF file, or another version of transformers; run `harc step fetch_backbone",
+    ):
+        find_model(job)
 
 
 def test_a_wheel_with_other_bytes_is_refused_and_nothing_is_left(index: Path, tmp_path: Path):
-    job = make_job(tmp_path / "results", WheelBackbone(requirement=REQUIREMENT, sha256="0" * 64))
-    with pytest.raises(
-        DataError, match=r"tiny-chat==0.1.0: expected a wheel with sha256 0{64}; found sha256 "
-    ):
+    job = make_job(tmp_path / "results", pin(index, sha256=["0" * 64]))
+    with pytest.raises(DataError, match=r"found package index: package index: tiny-chat==0.1.0: sha256 "):
         FETCH_BACKBONE.run(job)
     assert not job.layout.backbone("chat", 0).exists()
     assert list((tmp_path / "results/backbones/chat").iterdir()) == []
@@ -79,20 +108,6 @@ def test_a_wheel_with_other_bytes_is_refused_and_nothing_is_left(index: Path, tm
 def test_a_wheel_that_the_index_lacks_is_one_line(index: Path, tmp_path: Path):
     with pytest.raises(EnvironmentProblem, match=r"package index: other==1.0: expected a wheel; found ERROR"):
         download_wheel("other==1.0", tmp_path)
-
-
-@pytest.mark.parametrize(("names", "found"), [((), "none"), (("a.gguf", "b.gguf"), "a.gguf, b.gguf")])
-def test_a_wheel_must_hold_one_gguf_file(tmp_path: Path, names: tuple, found: str):
-    (tmp_path / "x").write_bytes(b"x")
-    wheel = write_wheel(tmp_path, dict.fromkeys(names, tmp_path / "x"))
-    with pytest.raises(ModelError, match=f"expected one GGUF file in it; found {found}"):
-        unpack_gguf(wheel, tmp_path)
-
-
-def test_a_file_that_is_no_wheel_is_one_line(tmp_path: Path):
-    (tmp_path / "bad.whl").write_bytes(b"no zip")
-    with pytest.raises(ModelError, match=r"bad.whl: expected one GGUF file in it; found no zip archive"):
-        unpack_gguf(tmp_path / "bad.whl", tmp_path)
 
 
 def put_snapshot(cache: Path, commit: str) -> Path:
@@ -115,7 +130,8 @@ def test_a_hub_model_is_opened_from_its_snapshot_under_its_own_name(tmp_path: Pa
     FETCH_BACKBONE.run(job)  # the suite is offline: what the cache holds is taken
     source = read_json(job.layout.backbone("chat", 0) / SOURCE_FILE)
     assert source == {
-        "kind": "hub", "model_id": "lab/tiny", "revision": commit, "dtype": "float32", "device": "cpu",
+        "kind": "hub", "model_id": "lab/tiny", "revision": commit, "dtype": "float32", "training_dtype": None,
+        "device": "cpu",
         "template_options": {}, "template_date": "2024-07-26",
     }  # fmt: skip
     backbone = find_model(job).open()
@@ -134,6 +150,7 @@ def test_a_snapshot_that_is_gone_names_the_command(tmp_path: Path, monkeypatch):
         "model_id": "lab/tiny",
         "revision": "b" * 40,
         "dtype": "bfloat16",
+        "training_dtype": None,
         "device": "cuda",
     }
     write_json(job.layout.backbone("chat", 0) / SOURCE_FILE, source)

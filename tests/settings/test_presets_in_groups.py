@@ -87,7 +87,8 @@ def test_shared_values_and_points_never_say_which_method(key: str, where: dict):
     if "tuning" in where:
         where = {"tuning": {"grids": {"harc": [given]}}}
     elif "backbones" in where:
-        wheel = {"kind": "wheel", "requirement": "x==1", "training": given}
+        wheels = {"requirement": "x==1", "sha256": ["0" * 64]}
+        wheel = {"kind": "gguf", "gguf": {"sha256": "0" * 64, "wheels": wheels}, "training": given}
         where = {"backbones": {"b": wheel}}
     else:
         where = {"training": given}

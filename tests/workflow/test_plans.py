@@ -10,8 +10,9 @@ from fixtures.project_copy import PROJECT
 import harc.cli
 from harc.cli.running import run_command
 from harc.settings.profile import list_profiles, load_profile
+from harc.steps.machine import Machine
 from harc.steps.paper import find_latex
-from harc.steps.preflight import Machine, find_profile_lacks
+from harc.steps.preflight import find_profile_lacks
 
 PROFILES = sorted(path.stem for path in (PROJECT / "config/profiles").glob("*.yaml"))
 ON_PUBLISHED_MODELS = ("smol", "small", "paper", "large")

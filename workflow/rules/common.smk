@@ -20,7 +20,8 @@ from harc.steps.commands import create_job
 from harc.steps.files import list_guards, list_made, list_needed
 from harc.steps.job import PARTS
 from harc.steps.paper import PDF, find_latex
-from harc.steps.preflight import Machine, find_profile_lacks, raise_first
+from harc.steps.machine import Machine
+from harc.steps.preflight import find_profile_lacks, find_remarks, raise_first
 from harc.steps.reference import (
     find_profile,
     list_packed,
@@ -150,9 +151,13 @@ def stop_if_lacking(workflow):
     """Before any work, but not in dry runs: one line on what the due steps need and the machine lacks, exit 1."""
     due = {job.rule.name for job in workflow.dag.needrun_jobs()}
     mirror = os.environ.get("HARC_DATA_MIRROR")
+    machine = Machine(LAYOUT.root)
+    if workflow.local_exec:
+        for remark in find_remarks(PROFILE, machine):
+            print(f"note: {remark}", file=sys.stderr)
     lacks = find_profile_lacks(
         PROFILE,
-        Machine(LAYOUT.root),
+        machine,
         steps=due,
         here=workflow.local_exec,
         mirror=Path(mirror) if mirror else None,
