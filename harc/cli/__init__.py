@@ -97,7 +97,7 @@ def preflight(
 
     chosen = load_profile(profile)
     machine = Machine(chosen.results_root)
-    for remark in find_remarks(chosen, machine):
+    for remark in find_remarks(chosen.all_backbones, machine):
         show(f"note: {remark}", err=True)
     lacks = find_profile_lacks(chosen, machine, mirror=mirror)
     for lack in lacks:

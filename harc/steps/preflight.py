@@ -106,12 +106,12 @@ def find_gguf_lacks(where: str, file: GgufFile, machine: Machine) -> list[Enviro
     ]
 
 
-def find_remarks(profile: Profile, machine: Machine) -> list[str]:
-    """What a user should know of the profile on this machine, and that stops nothing; one line each."""
+def find_remarks(backbones: Mapping[str, Backbone], machine: Machine) -> list[str]:
+    """What a user should know of the backbones on this machine, and that stops nothing; one line each."""
     return [
         f"backbone {name}: {use} in bfloat16 will be slow: this CPU has no instructions for it (float32 is faster "
         "here, and other numbers: a change of the profile)"
-        for name, backbone in profile.all_backbones.items()
+        for name, backbone in backbones.items()
         if not isinstance(backbone, OrganismBackbone) and not backbone.gpu
         for use, dtype in (
             ("training", backbone.training_dtype or backbone.dtype),

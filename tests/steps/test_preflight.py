@@ -147,11 +147,6 @@ def test_weights_from_gguf_files_take_room_in_the_cache(monkeypatch: pytest.Monk
     assert find_lacks({"tiny": WHEEL}, make_machine(cache_disk_gb=1.0, cached=True)) == []
 
 
-@dataclass(frozen=True)
-class FakeProfile:
-    all_backbones: dict
-
-
 @pytest.mark.parametrize(
     ("dtypes", "uses"),
     [
@@ -163,12 +158,12 @@ class FakeProfile:
 )
 def test_a_cpu_without_bfloat16_is_told_of(dtypes: dict, uses: list):
     tiny = GgufBackbone(gguf=GGUF, **dtypes)
-    profile = FakeProfile({"tiny": tiny, "chat": HUB, "own": OrganismBackbone(architecture="llama")})
-    remarks = find_remarks(profile, make_machine(multiplies_bfloat16=False))
+    backbones = {"tiny": tiny, "chat": HUB, "own": OrganismBackbone(architecture="llama")}
+    remarks = find_remarks(backbones, make_machine(multiplies_bfloat16=False))
     assert [remark.split(" in bfloat16 will be slow: this CPU has no instr")[0] for remark in remarks] == [
         f"backbone tiny: {use}" for use in uses
     ]
-    assert find_remarks(profile, make_machine()) == []
+    assert find_remarks(backbones, make_machine()) == []
 
 
 def test_the_first_lack_is_raised_with_the_number_of_the_others():

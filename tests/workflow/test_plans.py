@@ -122,6 +122,7 @@ extends: smol
 description: a hub model on the CPU
 backbones:
   smollm2-135m: null
+  qwen2.5-coder-0.5b: null
   chat: {kind: hub, model_id: lab/chat, gpu: false, memory_gb: 0.1, disk_gb: 0.001, gated: true}
 """
 
@@ -157,7 +158,10 @@ def test_no_token_for_a_gated_model_is_told_before_any_work(plain, tmp_path):
 
 
 def test_no_network_for_public_data_is_told_before_any_work(plain, closed):
-    run = run_profile(plain, "smol", HTTPS_PROXY=closed, https_proxy=closed, HARC_DATA_MIRROR="")
+    proxies = {"HTTPS_PROXY": closed, "https_proxy": closed}
+    run = run_profile(
+        plain, "smol", HARC_DATA_MIRROR="", PIP_FIND_LINKS="wheels", **proxies
+    )  # pip has folders
     lines = [line for line in run.text.splitlines() if "expected" in line]
     assert run.status == 1
     assert lines == [

@@ -153,7 +153,7 @@ def stop_if_lacking(workflow):
     mirror = os.environ.get("HARC_DATA_MIRROR")
     machine = Machine(LAYOUT.root)
     if workflow.local_exec:
-        for remark in find_remarks(PROFILE, machine):
+        for remark in find_remarks(PROFILE.all_backbones, machine):
             print(f"note: {remark}", file=sys.stderr)
     lacks = find_profile_lacks(
         PROFILE,
