@@ -101,16 +101,18 @@ def _download(file: GgufFile, target: Path) -> None:
         if digest == file.sha256:
             os.replace(partial, target)
             _discard(partial)
-            for problem in found if others else ():
-                show(f"warning: {file.name}: {problem}; the other place has the pinned bytes", err=True)
+            for told in found if others else ():
+                show(f"warning: {file.name}: {told}; the other place has the pinned bytes", err=True)
             return
         _discard(partial)
         found.append(f"{place}: sha256 {digest}")
         others = True
-    kind, fix = EnvironmentProblem, "check the network, the hub's address and pip's index (`pip config list`)"
+    expected, said = f"a GGUF file with sha256 {file.sha256}", "; ".join(found)
     if others:
-        kind, fix = DataError, "do not use it; pin the new digests if the change is meant"
-    raise kind(file.name, expected=f"a GGUF file with sha256 {file.sha256}", found="; ".join(found), fix=fix)
+        fix = "do not use it; pin the new digests if the change is meant"
+        raise DataError(file.name, expected=expected, found=said, fix=fix)
+    fix = "check the network, the hub's address and pip's index (`pip config list`)"
+    raise EnvironmentProblem(file.name, expected=expected, found=said, fix=fix)
 
 
 def download_from_hub(source: GgufOnHub, partial: Path) -> None:

@@ -50,9 +50,9 @@ def _check_resources(
             found=f"{machine.memory_gb:.1f} GB",
             fix=ANOTHER_PROFILE,
         )
+    if isinstance(backbone, GgufBackbone) and machine.has_gguf(backbone.gguf):
+        return  # its weights are there too, but in the first minute
     in_cache = isinstance(backbone, GgufBackbone)
-    if in_cache and machine.has_gguf(backbone.gguf):  # and its weights, but in the first minute
-        return
     free = machine.cache_disk_gb if in_cache else machine.disk_gb
     if free < backbone.disk_gb:
         yield EnvironmentProblem(

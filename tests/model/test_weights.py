@@ -33,6 +33,12 @@ class FakeProfile:
     def __init__(self, backbone):
         self.all_backbones = {"chat": backbone}
 
+    def is_fixed(self, backbone):
+        return self.all_backbones[backbone].kind != "organism"
+
+    def find_weights_seed(self, backbone, seed):
+        return seed
+
 
 def make_job(root: Path, backbone) -> Job:
     job = Job.__new__(Job)
