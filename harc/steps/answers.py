@@ -65,4 +65,5 @@ WRITE_ANSWERS = Step(
     select_settings=select_answering,
     resources=run_on_model(120),
     guarded=True,
+    local=True,
 )
