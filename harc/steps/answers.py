@@ -1,11 +1,16 @@
 """Step write_answers: training rows and extraction pairs with the answers of the backbone itself."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harc.core.artifacts import ANSWER_COUNTS, ANSWER_FILES, BASE
+from harc.model.handle import ModelHandle
 from harc.settings.profile import Profile
 from harc.steps.job import MODEL, Job, Step, run_on_model, within
 from harc.steps.models import list_backbone_files
+
+if TYPE_CHECKING:
+    from harc.data.answers import AnswerWriter
 
 FIELDS = {"training.jsonl": ("category", "prompt"), "extraction_pairs.jsonl": ("kind", "prompt")}
 """Row files that are answered, and what is read of each: no answer that the rows came with."""
@@ -22,6 +27,28 @@ def select_answering(job: Job) -> dict:
     return {"own": job.profile.data.own.model_dump(mode="json"), "judge": evaluation}
 
 
+def open_writer(job: Job, model: ModelHandle, kept: Path) -> "AnswerWriter":
+    """What asks a model for its own answers, as the profile says.
+
+    Args:
+        job: of the profile.
+        model: which is asked.
+        kept: file of finished answers.
+    """
+    from harc.core.finished import KeyedStore, describe_work
+    from harc.data.answers import AnswerWriter
+    from harc.judges.registry import make_judges
+
+    settings = job.profile.data.own
+    work = describe_work(
+        ["harc.data.answers:AnswerWriter"],
+        model=model.identify(),
+        settings=settings.model_dump(mode="json", exclude={"judge", "batch_size"}),
+    )
+    (judge,) = make_judges([settings.judge], "", job.profile.evaluation)
+    return AnswerWriter(model.open(), judge, settings, KeyedStore(kept, work))
+
+
 def run_write_answers(job: Job) -> None:
     """Ask the backbone every prompt that is learnt from, and write the rows; a kill costs one batch at most.
 
@@ -30,20 +57,12 @@ def run_write_answers(job: Job) -> None:
     """
     from harc.core.csv_files import write_csv
     from harc.core.files import atomic_directory, read_jsonl, write_jsonl
-    from harc.core.finished import KEPT, KeyedStore, describe_work
-    from harc.data.answers import COLUMNS, AnswerWriter, write_pairs, write_training_rows
-    from harc.judges.registry import make_judges
+    from harc.core.finished import KEPT
+    from harc.data.answers import COLUMNS, write_pairs, write_training_rows
     from harc.steps.models import find_model
 
-    settings, model = job.profile.data.own, find_model(job)
-    work = describe_work(
-        ["harc.data.answers:AnswerWriter"],
-        model=model.identify(),
-        settings=settings.model_dump(mode="json", exclude={"judge", "batch_size"}),
-    )
-    store = KeyedStore(job.layout.checkpoint("answers", job.backbone, BASE, job.seed) / KEPT, work)
-    (judge,) = make_judges([settings.judge], "", job.profile.evaluation)
-    writer = AnswerWriter(model.open(), judge, settings, store)
+    kept = job.layout.checkpoint("answers", job.backbone, BASE, job.seed) / KEPT
+    writer = open_writer(job, find_model(job), kept)
     training, pairs = (
         read_jsonl(path, fields) for path, fields in zip(list_answered(job), FIELDS.values(), strict=True)
     )
@@ -52,7 +71,7 @@ def run_write_answers(job: Job) -> None:
         for name, rows in zip(FIELDS, made, strict=True):
             write_jsonl(folder / name, rows)
         write_csv(folder / ANSWER_COUNTS, COLUMNS, list(writer.summarize()))
-    store.remove()
+    writer.store.remove()
 
 
 WRITE_ANSWERS = Step(

@@ -22,6 +22,12 @@ def list_models_of(is_organism: bool) -> Callable[[Profile], list[tuple]]:
     return list_units
 
 
+def list_fetched_models(profile: Profile, *, warm: bool) -> list[tuple]:
+    """Every (backbone, seed) that is fetched, and taught to refuse before it is used, or is not."""
+    units = list_models_of(is_organism=False)(profile)
+    return [unit for unit in units if (profile.all_backbones[unit[0]].warm_start is not None) is warm]
+
+
 def select_backbone(job: Job, left_out: tuple[str, ...] = ()) -> dict:
     """The backbone's own settings."""
     settings = job.profile.all_backbones[job.backbone]
@@ -69,6 +75,17 @@ def run_fetch_backbone(job: Job) -> None:
         DataError, ModelError: if it is not what was pinned, or no chat model.
     """
     from harc.core.files import atomic_directory, write_json
+
+    with atomic_directory(job.layout.backbone(job.backbone, job.seed)) as folder:
+        write_json(folder / SOURCE_FILE, fetch_weights(job))
+
+
+def fetch_weights(job: Job) -> dict:
+    """Get a backbone's weights as they are published; what source.json says of them.
+
+    Raises:
+        EnvironmentProblem, DataError, ModelError: see run_fetch_backbone.
+    """
     from harc.model.weights import fetch_hub, prepare_gguf
 
     backbone = job.profile.all_backbones[job.backbone]
@@ -78,13 +95,10 @@ def run_fetch_backbone(job: Job) -> None:
     source = {"kind": backbone.kind, "dtype": backbone.dtype, "training_dtype": backbone.training_dtype}
     source |= {"device": device}
     source |= {"template_options": backbone.template_options, "template_date": backbone.template_date}
-    with atomic_directory(job.layout.backbone(job.backbone, job.seed)) as folder:
-        if backbone.kind == "gguf":
-            source |= {"model_id": backbone.gguf.name, "gguf_sha256": backbone.gguf.sha256}
-            source["sha256"] = prepare_gguf(backbone.gguf)[1]
-        else:
-            source |= fetch_hub(backbone.model_id, backbone.revision)
-        write_json(folder / SOURCE_FILE, source)
+    if backbone.kind == "gguf":
+        source |= {"model_id": backbone.gguf.name, "gguf_sha256": backbone.gguf.sha256}
+        return source | {"sha256": prepare_gguf(backbone.gguf)[1]}
+    return source | fetch_hub(backbone.model_id, backbone.revision)
 
 
 FETCH_BACKBONE = Step(
@@ -92,7 +106,7 @@ FETCH_BACKBONE = Step(
     f"{__name__}:run_fetch_backbone",
     list_outputs=lambda job: list_folder(job, (SOURCE_FILE,)),
     unit=MODEL,
-    list_units=list_models_of(is_organism=False),
+    list_units=lambda profile: list_fetched_models(profile, warm=False),
     select_settings=lambda job: select_backbone(job, left_out=RUNNING),
     resources=Resources(None, runtime=240),
     needs=("hub",),

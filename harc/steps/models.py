@@ -57,9 +57,26 @@ def find_model(job: Job, method: str = BASE) -> ModelHandle:
     made = None if method == BASE else job.layout.adapter(job.backbone, method, job.seed)
     if not is_fetched(job):
         return ModelHandle(folder, made, name=str(folder))
-    source, chat = read_json(folder / SOURCE_FILE), job.profile.all_backbones[job.backbone].chat
+    return find_fetched(job, read_json(folder / SOURCE_FILE), folder, made)
+
+
+def find_fetched(job: Job, source: dict, folder: Path, made: Path | None = None) -> ModelHandle:
+    """A fetched model by what is said of it, with what a method made of it.
+
+    Args:
+        job: names the backbone.
+        source: of source.json.
+        folder: holds the weights that a warm start made; without one they lie in a cache.
+        made: folder of an adapter or a steering.
+
+    Raises:
+        ModelError, EnvironmentProblem, DataError: see find_model.
+    """
+    chat = job.profile.all_backbones[job.backbone].chat
     common = {"method": made, "dtype": source["dtype"], "device": source["device"], "chat": chat}
     common |= {"training_dtype": source["training_dtype"], "name": source["model_id"]}
+    if "warm_start" in source:
+        return ModelHandle(folder, **common)
     if source["kind"] == "gguf":
         return ModelHandle(_find_converted(job, source), **common)
     from harc.model.weights import find_snapshot

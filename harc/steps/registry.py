@@ -14,6 +14,7 @@ from harc.steps.paper import BUILD_PAPER, BUILD_REPORT, find_latex
 from harc.steps.robustness import FINETUNE_HARMFUL, TRACE_RESPONSES
 from harc.steps.training import FIT_STEERING, TRAIN_ADAPTER
 from harc.steps.tuning import CHOOSE_POINT, COLLECT_POINTS, TUNE_METHOD
+from harc.steps.warm_start import WARM_START
 
 STEPS: dict[str, Step] = {
     step.name: step
@@ -22,6 +23,7 @@ STEPS: dict[str, Step] = {
         CHECK_CONTAMINATION,
         TRAIN_BACKBONE,
         FETCH_BACKBONE,
+        WARM_START,
         WRITE_ANSWERS,
         EXTRACT_DIRECTIONS,
         TRAIN_ADAPTER,

@@ -15,6 +15,7 @@ from harc.core.files import read_json, read_jsonl, write_json, write_jsonl
 from harc.settings.profile import load_profile
 from harc.steps.commands import create_job
 from harc.steps.data import list_rows
+from harc.steps.models import find_model
 from harc.steps.registry import STEPS, list_jobs
 
 ROOT = Path(__file__).parents[2]
@@ -133,3 +134,84 @@ def test_no_answer_leaves_with_a_committed_study():
     form = choose_form(public=True)
     assert [name for name in ANSWER_FILES if is_kept(f"{folder}/{name}", form)] == ["summary.csv"]
     assert is_kept("results://scores/organism-llama/base/seed0/outcomes.csv", form)  # of other kinds more
+
+
+# Warm start
+
+WARM = """extends: tiny.yaml
+description: A tiny fetched model that is taught to refuse.
+backbones:
+  organism-llama: null
+  chat:
+    kind: hub
+    model_id: tiny/chat
+    gpu: false
+    dtype: float32
+    memory_gb: 1
+    disk_gb: 1
+    warm_start:
+      rows: 3
+      training:
+        steps: 20
+        warmup_steps: 0
+        learning_rate: 1.0e-2
+        max_response_tokens: 8
+        log_every: 1
+        checkpoint_every: 5
+        lora: {rank: 4, alpha: 8}
+        batch: {harmful: 3, harmless: 2, pseudo_harmful: 2, accumulation: 1}
+ablation: {backbones: null}
+"""
+
+
+@pytest.fixture
+def warm(project: Path, monkeypatch) -> Path:
+    """A profile with a warm start; the folder of the model that it is of, which no network has."""
+    Path("warm.yaml").write_text(WARM)
+    commit = {"model_id": "tiny/chat", "revision": "0" * 40}
+    monkeypatch.setattr("harc.model.weights.fetch_hub", lambda model_id, revision: commit)
+    monkeypatch.setattr("harc.model.weights.find_snapshot", lambda model_id, revision: Path("published"))
+    return save_tiny_chat(Path("published"), layers=10)
+
+
+def test_a_warm_start_makes_the_backbone_once_and_resumes(warm: Path, monkeypatch, capsys):
+    profile = load_profile("warm.yaml")
+    jobs = list_jobs(profile, Layout(profile.results_root))
+    units = {
+        step: [job.unit for job in jobs if job.step == step] for step in ("fetch_backbone", "warm_start")
+    }
+    assert units == {"fetch_backbone": [], "warm_start": [("chat", None, 0)]}
+    options = ("--profile", "warm.yaml", "--backbone", "chat", "--seed", "0")
+    command = ["step", "warm_start", *options]
+    assert run_command(harc.cli.app, ["step", "check_contamination", "--profile", "warm.yaml"]) == 0
+    from harc.training import loop
+
+    plain, updates = loop._run_micro_batch, []
+
+    def step_and_die(*arguments, **named):
+        updates.append(1)
+        if len(updates) == 13:
+            raise KeyboardInterrupt
+        return plain(*arguments, **named)
+
+    monkeypatch.setattr(loop, "_run_micro_batch", step_and_die)
+    assert run_command(harc.cli.app, command) == 130
+    job = create_job("warm_start", profile, backbone="chat", seed=0)
+    folder = job.layout.backbone("chat", 0)
+    assert not folder.exists()
+    capsys.readouterr()
+    assert run_command(harc.cli.app, command) == 0
+    assert len(updates) == 12 + 1 + 10  # from the checkpoint behind the tenth update
+    source = read_json(folder / "source.json")
+    taught = source["warm_start"]
+    assert (source["model_id"], taught["rows"], taught["settings"]["rows"]) == ("tiny/chat", 9, 3)
+    assert all(len(taught[name]) == 64 for name in ("rows_sha256", "weights_sha256"))
+    first, last = taught["losses"]
+    assert last["ce"] < first["ce"] and last["step"] == 19
+    assert (folder / "model.safetensors").read_bytes() != (warm / "model.safetensors").read_bytes()
+    assert find_model(job).open().n_layers == 10
+    assert not job.layout.checkpoint("warm_start", "chat", "base", 0).exists()
+    # Its answers are the warm model's.
+    assert run_command(harc.cli.app, ["step", "write_answers", *options]) == 0
+    sidecar = read_json(job.layout.answers("chat", 0).with_name("seed0.provenance.json"))
+    assert any("backbones/chat/seed0" in name for name in sidecar["inputs"])

@@ -26,12 +26,14 @@ def count_jobs(profile) -> dict[str, int]:
     others *= len(profile.families.seeds)
     seeds, methods = len(profile.seeds), len(profile.methods)
     fitted = sum(method.is_fitted for method in profile.methods.values())
+    warm = sum(getattr(backbone, "warm_start", None) is not None for backbone in profile.backbones.values())
     models, arms = len(kinds) * seeds, len(profile.list_arm_units())
     jobs = {
         "pull_data": 1,
         "check_contamination": 1,
         "train_backbone": sum(kinds) * seeds + sum(others),
-        "fetch_backbone": (len(kinds) - sum(kinds)) * seeds + len(others) - sum(others),
+        "fetch_backbone": (len(kinds) - sum(kinds) - warm) * seeds + len(others) - sum(others),
+        "warm_start": warm * seeds,
         "write_answers": (models + len(others)) * (profile.data.answers == "own"),
         "extract_directions": models + len(others),
         "train_adapter": models * (methods - fitted) + arms,
