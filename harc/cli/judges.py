@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from harc.cli.running import make_app
+from harc.cli.running import PUBLIC_DATA, MirrorOption, PublicDataOption, make_app
 from harc.core.terminal import show
 
 app = make_app("List the judges, and calibrate them on human labels.")
@@ -31,10 +31,8 @@ def calibrate(
     profile: Annotated[
         str | None, typer.Option(help="Profile whose classifier or judge endpoint is used.")
     ] = None,
-    data: Annotated[Path, typer.Option(help="Folder of public data.")] = Path("data/public"),
-    mirror: Annotated[
-        Path | None, typer.Option(envvar="HARC_DATA_MIRROR", help="Folder that stands in for the network.")
-    ] = None,
+    data: PublicDataOption = PUBLIC_DATA,
+    mirror: MirrorOption = None,
     out: Annotated[Path, typer.Option(help="Folder of the two tables.")] = CALIBRATION,
 ) -> None:
     """Compare judges of refusal with the human labels of XSTest's completions, and measure the gibberish detector.

@@ -41,6 +41,16 @@ TemplateOption = Annotated[
 TemplateDateOption = Annotated[
     str | None, typer.Option(help="What the chat template takes for today; 2024-07-26 by default.")
 ]
+MirrorOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--mirror",
+        envvar="HARC_DATA_MIRROR",
+        help="Folder that stands in for the network of public data.",
+    ),
+]
+PublicDataOption = Annotated[Path, typer.Option(help="Folder of public data.")]
+PUBLIC_DATA = Path("data/public")
 
 
 TRACEBACK = "HARC_TRACEBACK"
