@@ -67,6 +67,32 @@ def pack(
 
 
 @reference.command()
+def keep(
+    profile: ProfileOption = "organism_study",
+    name: NameOption = "organism",
+) -> None:
+    """Pack the finished jobs of a study that is under way into results/reference/<name>."""
+    from harc.audit.keep import keep_progress
+    from harc.settings.profile import load_profile
+
+    finished, count = keep_progress(load_profile(profile), name)
+    show(f"packed {finished} of {count} jobs under results/reference/{name}")
+
+
+@reference.command()
+def restore(
+    profile: ProfileOption = "organism_study",
+    name: NameOption = "organism",
+) -> None:
+    """Bring what `keep` packed back into the profile's results tree; what lies there already stays."""
+    from harc.settings.profile import load_profile
+    from harc.steps.reference import restore_progress
+
+    root = load_profile(profile).results_root
+    show(f"restored {len(restore_progress(name, root))} files into {root}")
+
+
+@reference.command()
 def unpack(
     name: Annotated[str, typer.Argument(help="Committed study: results/reference/NAME.")] = "organism",
     to: Annotated[

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from harc.audit.keep import keep_progress
+from harc.cli import app
+from harc.cli.running import run_command
 from harc.core.artifacts import BASE, Layout
 from harc.core.errors import ArtifactError, ConfigError
 from harc.core.files import read_json, write_json
@@ -131,6 +133,20 @@ def test_what_is_finished_comes_back_on_a_new_machine(study):
     assert len({path.stat().st_mtime for path in restored}) == 1
     assert {path.parent.name for path in restored if path.name == "scores.csv"} == {"seed0"}
     assert restore_progress("toy", study.results_root) == []
+
+
+def test_the_commands_keep_and_restore(study, capsys):
+    job = find(study, "score")[0]
+    finish(job)
+    options = ["--profile", "study.yaml", "--name", "toy"]
+    assert run_command(app, ["reference", "keep", *options]) == 0
+    find_sidecar(job).unlink()
+    assert run_command(app, ["reference", "restore", *options]) == 0
+    count = len(list_jobs(study, Layout(study.results_root)))
+    assert capsys.readouterr().out == (
+        f"packed 1 of {count} jobs under results/reference/toy\nrestored 1 files into {study.results_root}\n"
+    )
+    assert find_sidecar(job).is_file()
 
 
 def test_answers_to_public_prompts_are_not_kept(study):
