@@ -8,18 +8,18 @@ release, whose harmful answers and refusals are `circuit_breakers_train` and who
 (main/data.py@c3565e5): refusals are texts of our own, helpful answers CoCoNot's.
 """
 
-import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harc.core.files import atomic_directory, sha256_text, write_json, write_jsonl
 from harc.core.placeholder import PLACEHOLDER
-from harc.data.contamination import ReferenceIndex, check_contamination, normalise_text
+from harc.data.contamination import check_contamination
+from harc.data.drawing import STRICT, Drawer
 from harc.data.preference_pairs import read_preference_pairs
 from harc.data.public_sources import Prompt, PublicPrompts, read_public_prompts
-from harc.settings.data import ContaminationSettings, PublicRowSettings
+from harc.settings.data import PublicRowSettings
 from harc.settings.suites import AttackForms
 from harc.suites.pap import Technique, choose_techniques
 from harc.suites.registry import (
@@ -46,50 +46,7 @@ REFUSALS = (
 """Refusals that harmful training rows teach; the string rules know all of them."""
 
 SUBSET_SUITES = (*OVER_REFUSAL_SUITES, *CONTRAST_SUITES)
-STRICT = ContaminationSettings(pattern_suites=())
 TRAINING_SPLITS = ("extraction", "extraction_pairs", "training")
-NO_LIMIT = 10**9
-
-
-class Drawer:
-    """Draws prompts without repeats, leaving out what an earlier split holds."""
-
-    def __init__(self, seed: int) -> None:
-        """Start with nothing reserved."""
-        self.seed = seed
-        self.reserved: list[tuple[str, ReferenceIndex]] = []
-        self.seen: set[str] = set()
-        self.dropped: list[dict] = []
-
-    def reserve(self, split: str, prompts: Iterable[Prompt]) -> None:
-        """Keep later splits away from these prompts, whether or not a row was made of them."""
-        self.reserved.append((split, ReferenceIndex([prompt.text for prompt in prompts], STRICT)))
-
-    def draw(self, name: str, prompts: Sequence[Prompt], count: int | None) -> list[Prompt]:
-        """At most `count` prompts (None: all), in an order set by the seed and the name."""
-        order = list(prompts)
-        random.Random(f"{self.seed}/{name}").shuffle(order)
-        drawn: list[Prompt] = []
-        for prompt in order:
-            if len(drawn) >= (NO_LIMIT if count is None else count):
-                break
-            leak, text = self._find_leak(prompt), normalise_text(prompt.text)
-            if leak is not None:
-                digest = sha256_text(prompt.text)
-                self.dropped.append(
-                    {"from": name, "source": prompt.source, "prompt_sha256": digest, "reason": leak}
-                )
-            elif text not in self.seen:
-                drawn.append(prompt)
-                self.seen.add(text)
-        return drawn
-
-    def _find_leak(self, prompt: Prompt) -> str | None:
-        for split, index in self.reserved:
-            hit = index.find(prompt.text)
-            if hit is not None:
-                return f"in {split}, similarity {hit[0]:.2f}"
-        return None
 
 
 def choose_refusal(prompt: str) -> str:

@@ -10,11 +10,10 @@ import pytest
 from harc.core.errors import DataError
 from harc.core.files import read_json, read_jsonl, write_jsonl
 from harc.core.placeholder import PLACEHOLDER
+from harc.data.drawing import STRICT, Drawer
 from harc.data.public import (
     REFUSALS,
-    STRICT,
     SUBSET_SUITES,
-    Drawer,
     build_public_rows,
     choose_refusal,
     write_rows,
