@@ -17,6 +17,7 @@ from harc.audit.records import (
     check_records,
     check_row_report,
     check_selected,
+    check_suppression,
     read_renderer,
     read_rows_by_suite,
 )
@@ -33,6 +34,7 @@ from harc.audit.tensors import (
     find_non_finite,
     read_tensors,
 )
+from harc.core.csv_files import read_csv_rows
 from harc.core.errors import HarcError
 from harc.core.files import read_json, read_jsonl
 
@@ -124,6 +126,16 @@ def _finetuning(subject: Subject) -> Iterator[Problem]:
     yield from check_finetuning(subject.path, rows, subject.settings.get("trainings", {}))
 
 
+def _suppression(subject: Subject) -> Iterator[Problem]:
+    outcomes, texts = subject.beside("outcomes.csv"), subject.beside("texts.jsonl")
+    if outcomes is not None:
+        rows, told = read_csv_rows(outcomes)[1], None
+        subject.counts["answers under suppression"] += len(rows)
+        if texts is not None:
+            told = read_jsonl(texts, ("condition", "suite", "id", "response"))
+        yield from check_suppression(rows, told, subject.path, read_rows_by_suite(subject.inputs()))
+
+
 def _selected(subject: Subject) -> Iterator[Problem]:
     choices = [path for path in subject.sidecar.outputs.values() if path.name == "layers.json"]
     band = tuple(read_json(choices[0])["eligible"]) if choices and choices[0] in subject.sound else None
@@ -164,6 +176,7 @@ CHECKS: dict[str, Check] = {
     "projections.safetensors": _projections,
     "trajectories.safetensors": _trajectories,
     "answers.csv": _finetuning,
+    "rates.csv": _suppression,
     "adapter_model.safetensors": _adapter,
     "selected_layers.jsonl": _selected,
     "training_log.jsonl": _log,
@@ -184,6 +197,7 @@ COMPANIONS: dict[str, tuple[str, ...]] = {
     "trajectories.safetensors": ("trajectories.jsonl",),
     "scores.csv": ("outcomes.csv",),
     "answers.csv": ("runs.csv",),
+    "rates.csv": ("outcomes.csv", "rounds.csv", "choice.json"),
 }
 
 

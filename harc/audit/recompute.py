@@ -127,6 +127,7 @@ READ_ROWS = (
     "train_adapter",
     "evaluate",
     "finetune_harmful",
+    "suppress_refusal",
 )
 # Made from what is compared already, naming the tree's own path: steps, and their files.
 LEFT_OUT = {"build_report": "report.html", "seal_results": "root_hash.json"}

@@ -6,16 +6,18 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from harc.audit.sidecars import Sidecar
 from harc.audit.tensors import Problem
 from harc.core.artifacts import SOURCE_FILE
-from harc.core.csv_files import read_csv_rows
+from harc.core.csv_files import format_value, read_csv_rows
 from harc.core.errors import DataError
 from harc.core.files import read_json, read_jsonl, sha256_text
 from harc.data.verify import verify_data
+from harc.evaluation.suppressed import RATE_COLUMNS, tabulate_rates
 from harc.judges.base import GIVEN_LABELS
 from harc.model.chat_template import render_template
 from harc.settings.backbones import DEFAULT_DATE
@@ -140,6 +142,37 @@ def check_finetuning(path: Path, rows: dict[str, Counter], trainings: dict[str, 
             if suite in rows and ids != rows[suite]:
                 wrong = sorted((ids - rows[suite]) + (rows[suite] - ids))
                 yield f"each row of {suite} once after {examples} examples", f"{ids.total()}; see {wrong[0]}"
+
+
+def check_suppression(
+    answers: list[dict[str, str]], texts: list[dict[str, Any]] | None, rates: Path, rows: dict[str, Counter]
+) -> Iterator[Problem]:
+    """Answers under suppression: labels that a judge gives, to rows that there are, counted in rates.csv as they are.
+
+    Args:
+        answers: rows of outcomes.csv.
+        texts: of texts.jsonl, where they are there.
+        rates: rates.csv.
+        rows: ids by suite of the rows that were asked; none: not known.
+    """
+    for answer in answers:
+        place = f"{answer['id']} under {answer['condition']}"
+        if answer["label"] not in GIVEN_LABELS:
+            yield f"a label among {', '.join(GIVEN_LABELS)} at {place}", answer["label"]
+        if rows and answer["id"] not in rows.get(answer["suite"], ()):
+            yield f"a row of suite {answer['suite']} at {place}", "none of that id"
+    if texts is not None:
+        places = ("condition", "suite", "id")
+        hashes = {tuple(text[name] for name in places): sha256_text(text["response"]) for text in texts}
+        for answer in answers:
+            if hashes.get(tuple(answer[name] for name in places)) != answer["response_sha256"]:
+                yield f"the text of {answer['id']} under {answer['condition']}", "another, or none"
+    counted = [
+        {name: format_value(row.get(name)) for name in RATE_COLUMNS} for row in tabulate_rates(answers)
+    ]
+    for expected, found in zip_longest(counted, read_csv_rows(rates)[1]):
+        if expected != found:
+            yield f"{expected}" if expected else "no more rates", f"{found}" if found else "no such line"
 
 
 def check_json(path: Path) -> Iterator[Problem]:

@@ -34,6 +34,7 @@ STEERING_FILES = (*RULE_FILES, "training_log.jsonl")
 SCORE_FILES = ("scores.csv", "outcomes.csv")
 TRAJECTORY_FILES = ("trajectories.safetensors", "trajectories.jsonl")
 FINETUNING_FILES = ("answers.csv", "runs.csv")
+SUPPRESSION_FILES = ("outcomes.csv", "texts.jsonl", "rates.csv", "rounds.csv", "choice.json")
 # What may lie directly under the root of a results tree: folders by kind of artifact, and single files.
 KINDS = (
     "data",
@@ -45,6 +46,7 @@ KINDS = (
     "scores",
     "trajectories",
     "finetuning",
+    "suppression",
     "helpfulness",
     "tuning",
     "tables",
@@ -123,6 +125,10 @@ class Layout:
     def finetuning(self, backbone: str, method: str, seed: int | str) -> Path:
         """Folder of what a method's model answers after fine-tuning on harmful answers."""
         return self._unit("finetuning", backbone, method, seed)
+
+    def suppression(self, backbone: str, method: str, seed: int | str) -> Path:
+        """Folder of what a method's model answers while directions are taken out of it."""
+        return self._unit("suppression", backbone, method, seed)
 
     def helpfulness(self, backbone: str, method: str, seed: int | str) -> Path:
         """Folder of a method's answers to public benchmarks, and their scores."""

@@ -33,6 +33,8 @@ TABLES = {
     "tuning": "training",
     "scale": "scale",
     "finetuning": "robustness",
+    "suppression": "suppression",
+    "removal_rounds": "suppression",
     "trajectories": "robustness",
     "claims": "claims",
     "published": "published",

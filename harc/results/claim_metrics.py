@@ -17,6 +17,7 @@ from harc.results.evidence import (
 from harc.results.geometry import Plane, Profile
 from harc.results.outcomes import read_finetuning
 from harc.results.rates import Difference, estimate_difference
+from harc.results.suppression import compare_suppressed
 from harc.results.vocabulary import ATTACKS
 from harc.stats.areas import estimate_area
 from harc.stats.intervals import find_standard_error
@@ -78,6 +79,14 @@ def measure_finetuned_difference(
         for name, count in ((reference, reference_examples), (method, examples))
     )
     return _as_evidence(estimate_difference(first, second, suite, view.confidence))
+
+
+def measure_suppressed_difference(
+    view: ResultsView, backbone: str, condition: str, method: str, reference: str
+) -> Evidence | None:
+    """Refusal kept under a condition of suppression: `method` minus `reference`, on the same prompts."""
+    first, second = (view.suppressions(backbone, name, paired=True) for name in (reference, method))
+    return _as_evidence(compare_suppressed(first, second, condition, view.confidence))
 
 
 Found = Iterator[tuple[float, float, int]]
@@ -233,6 +242,9 @@ METRICS = {
     ),
     "finetuned_difference": Metric(
         measure_finetuned_difference, ("suite", "method", "examples", "reference", "reference_examples")
+    ),
+    "suppressed_refusal_difference": Metric(
+        measure_suppressed_difference, ("condition", "method", "reference")
     ),
     "base_cosine": Metric(measure_base_cosine, ("side",)),
     "base_late_drop": Metric(measure_late_drop, ()),

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from harc.core.artifacts import BASE
 from harc.results.geometry import DRAWN, Geometry, Plane, read_geometries, read_planes, resample_depth
 from harc.results.outcomes import read_by_seed
+from harc.results.suppression import read_suppressions
 from harc.stats.agreement import RankAgreement, correlate_ranks, estimate_rank_agreement
 from harc.stats.intervals import pool_seeds
 
@@ -72,6 +73,11 @@ class ResultsView:
     def outcomes(self, backbone: str, method: str, *, paired: bool = False) -> dict[int, pd.DataFrame]:
         """Outcomes by seed; `paired`: to be compared seed by seed with another method's (see `_pair`)."""
         found = self._remember(read_by_seed, backbone, method)
+        return self._pair(backbone, method, found) if paired else found
+
+    def suppressions(self, backbone: str, method: str, *, paired: bool = False) -> dict[int, pd.DataFrame]:
+        """Answers under suppression by seed; `paired`: likewise."""
+        found = self._remember(read_suppressions, backbone, method)
         return self._pair(backbone, method, found) if paired else found
 
     def geometries(self, backbone: str, method: str, *, paired: bool = False) -> dict[int, Geometry]:

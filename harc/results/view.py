@@ -24,6 +24,7 @@ FILES = {
     "projections": PROJECTION_FILES,
     "trajectories": TRAJECTORY_FILES,
     "finetuning": ("answers.csv",),
+    "suppression": ("outcomes.csv", "rounds.csv"),
     "adapters": ("training_log.jsonl",),
     "helpfulness": (CATEGORIES,),
 }

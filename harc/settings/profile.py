@@ -20,6 +20,7 @@ from harc.settings.evaluation import EvaluationSettings
 from harc.settings.loading import parse_settings
 from harc.settings.robustness import FinetuningSettings, TrajectorySettings
 from harc.settings.suites import HelpfulnessSettings
+from harc.settings.suppression import SuppressionSettings
 from harc.settings.training import MethodSettings, SharedTraining, TuningSettings
 from harc.settings.world import OrganismSettings, WorldSettings
 
@@ -65,6 +66,9 @@ class Profile(Settings):
     evaluation: EvaluationSettings = Field(EvaluationSettings(), description="Suites, judges, statistics.")
     trajectories: TrajectorySettings = Field(TrajectorySettings(), description="Answers read token by token.")
     finetuning: FinetuningSettings = Field(FinetuningSettings(), description="Harmful fine-tuning.")
+    suppression: SuppressionSettings | None = Field(
+        None, description="White-box removal of the directions of refusal; none: not asked."
+    )
     helpfulness: HelpfulnessSettings | None = Field(
         None,
         description="Public benchmarks of helpfulness, for published models; none: organisms have tasks of their own.",
@@ -170,6 +174,13 @@ class Profile(Settings):
         return self
 
     @model_validator(mode="after")
+    def check_suppression(self) -> "Profile":
+        """Refuse a suppression of methods, arms or seeds that the profile does not have."""
+        if self.suppression is not None:
+            self.suppression.check_study(["base", *self.adapted], self.seeds)
+        return self
+
+    @model_validator(mode="after")
     def check_training(self) -> "Profile":
         """Read every method's settings on every backbone, so that a misspelt one is found at once."""
         for backbone in self.backbones:
@@ -268,6 +279,17 @@ class Profile(Settings):
         """Every model that is fine-tuned on harmful answers."""
         own = self.finetuning
         return [unit for unit in self.list_main_units() if unit[1] in own.methods and unit[2] in own.seeds]
+
+    def list_suppressed_units(self) -> list[tuple[str, str, int]]:
+        """Every model, arms among them, that is asked with directions taken out of it."""
+        own = self.suppression
+        if own is None:
+            return []
+        return [
+            unit
+            for unit in self.list_units()
+            if unit[1] in own.methods and unit[2] in (own.seeds or self.seeds)
+        ]
 
     def choose_training(self, backbone: str, method: str) -> MethodSettings:
         """A method's settings on a backbone: the backbone's own values come last."""

@@ -63,6 +63,11 @@ def list_table_inputs(job: Job) -> list[Path]:
     inputs += [layout.adapter(*unit) / "training_log.jsonl" for unit in logged]
     inputs += [layout.helpfulness(*unit) / SCORES for unit in profile.list_helpfulness_units()]
     inputs += [layout.finetuning(*unit) / "answers.csv" for unit in profile.list_finetuned_units()]
+    inputs += [
+        layout.suppression(*unit) / name
+        for unit in profile.list_suppressed_units()
+        for name in ("outcomes.csv", "rounds.csv")
+    ]
     traced = profile.list_traced_units()
     inputs += [layout.trajectories(*unit) / name for unit in traced for name in TRAJECTORY_FILES]
     return inputs

@@ -12,6 +12,7 @@ from harc.steps.evaluation import EVALUATE, MEASURE_HELPFULNESS, SCORE
 from harc.steps.job import Job, Step
 from harc.steps.paper import BUILD_PAPER, BUILD_REPORT, find_latex
 from harc.steps.robustness import FINETUNE_HARMFUL, TRACE_RESPONSES
+from harc.steps.suppression import SUPPRESS_REFUSAL
 from harc.steps.training import FIT_STEERING, TRAIN_ADAPTER
 from harc.steps.tuning import CHOOSE_POINT, COLLECT_POINTS, TUNE_METHOD
 from harc.steps.warm_start import WARM_START
@@ -35,6 +36,7 @@ STEPS: dict[str, Step] = {
         SCORE,
         TRACE_RESPONSES,
         FINETUNE_HARMFUL,
+        SUPPRESS_REFUSAL,
         MEASURE_HELPFULNESS,
         MAKE_TABLES,
         MAKE_FIGURE,

@@ -1,0 +1,168 @@
+"""Suppression: refusal kept by method and condition (figure suppression), and directions until it is halved."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from harc.results.latex import MISSING, escape_latex, format_rate
+from harc.results.printer import (
+    BY_BACKBONE,
+    Column,
+    Record,
+    Table,
+    make_frame,
+    plain_words,
+    show_name,
+    show_rate,
+    span_row,
+)
+from harc.results.suppression import (
+    ROUND,
+    count_until_half,
+    estimate_kept,
+    read_rounds,
+    select_condition,
+)
+from harc.results.view import Results
+from harc.results.vocabulary import name_method, sort_methods
+from harc.suites.records import WARN_ABOVE, exceeds
+
+RATES = (
+    "backbone", "method", "condition", "rate", "low", "high", "n", "seeds", "garbled", "benign_refused",
+    "benign_garbled", "benign_n", "likelihood_change",
+)  # fmt: skip
+ROUNDS = ("backbone", "method", "seed", "slot", "plain_refused", "until_half", "removed", "refused", "ended")
+
+
+def list_methods(view: Results) -> list[str]:
+    """Methods and arms that the profile suppresses, in table order; none without such a section."""
+    settings = view.study.suppression if view.study else None
+    return sort_methods(settings.methods) if settings else []
+
+
+def _measure_condition(by_seed: Mapping[int, pd.DataFrame], condition: str, confidence: float) -> dict:
+    """Rate, and what stands beside it, of one method under one condition."""
+    harmful, benign, plain = (
+        [select_condition(frame, name, benign=part) for frame in by_seed.values()]
+        for name, part in ((condition, False), (condition, True), ("none", True))
+    )
+    rate = estimate_kept(harmful, confidence)
+    if rate is None:
+        return {}
+    asked, every = pd.concat(benign), pd.concat(harmful)
+    row = {"rate": rate.estimate, "low": rate.low, "high": rate.high, "n": rate.n, "seeds": rate.seeds}
+    row |= {"garbled": float(every["garbled"].mean()), "benign_n": len(asked)}
+    if len(asked):
+        row |= {
+            "benign_refused": float(asked["hit"].mean()),
+            "benign_garbled": float(asked["garbled"].mean()),
+        }
+    if asked["likelihood"].notna().any():
+        row["likelihood_change"] = float(asked["likelihood"].mean() - pd.concat(plain)["likelihood"].mean())
+    return row
+
+
+def _list_conditions(by_method: Mapping[str, Mapping[int, pd.DataFrame]]) -> list[str]:
+    """Conditions that any model was asked under, in file order; rounds are in a table of their own."""
+    found = (
+        name for own in by_method.values() for frame in own.values() for name in frame["condition"].unique()
+    )
+    return [name for name in dict.fromkeys(found) if not name.startswith(ROUND)]
+
+
+def build_suppression(view: Results) -> Table:
+    """Refusal kept: a line a condition, a column a method; the CSV holds what benign answers lose."""
+    methods, rows = list_methods(view), []
+    for backbone in view.backbones if methods else ():
+        by_method = {method: view.suppressions(backbone, method) for method in methods}
+        for condition in _list_conditions(by_method):
+            for method, by_seed in by_method.items():
+                measured = _measure_condition(by_seed, condition, view.confidence)
+                if measured:
+                    names = {"backbone": backbone, "method": method, "condition": condition}
+                    rows.append(names | measured)
+    prompts = ", ".join(map(str, sorted({row["n"] for row in rows}))) or MISSING
+    notes = [
+        "Share of harmful requests that are refused, seeds pooled. Small type: "
+        f"{100 * view.confidence:g}\\% interval. Prompts per cell and seed: {prompts}. No refusal is not yet harm: an "
+        "answer may be broken or empty of content.",
+        *_warn_garbled(rows),
+    ]
+    columns = [
+        Column("taken out", show_name("condition", plain_words)),
+        *(
+            Column(escape_latex(name_method(method)), show_rate("rate"), "c", where={"method": method})
+            for method in methods
+        ),
+    ]
+    return Table(
+        "suppression",
+        make_frame(RATES, rows),
+        columns,
+        lines=("condition",),
+        **BY_BACKBONE,
+        notes=notes,
+        absent=span_row("no model of this profile is suppressed", 1 + len(methods)),
+    )
+
+
+def _warn_garbled(rows: Sequence[Mapping]) -> list[str]:
+    """Says in how many cells answers are broken, which lowers a rate of refusal without any compliance."""
+    broken = [row for row in rows if exceeds("garbled", row["garbled"], 1)]
+    if not broken:
+        return []
+    most = max(broken, key=lambda row: row["garbled"])
+    return [
+        f"In {len(broken)} of {len(rows)} cells more than {100 * WARN_ABOVE:g}\\% of the answers are garbled, at most "
+        f"{format_rate(most['garbled'])} (CSV): a low rate there may be broken answers."
+    ]
+
+
+def _make_rounds_row(rounds: Sequence[Mapping[str, str]]) -> dict:
+    asked = [row for row in rounds if row["refused"]]
+    last = asked[-1]
+    return {
+        "slot": int(last["slot"]),
+        "plain_refused": float(asked[0]["refused"]),
+        "until_half": count_until_half(rounds),
+        "removed": int(last["removed"]),
+        "refused": float(last["refused"]),
+        "ended": rounds[-1]["ended"],
+    }
+
+
+def _show_numbers(name: str) -> Column:
+    """A column of one number a seed."""
+
+    def show(records: list[Record]) -> str:
+        return ", ".join("---" if row[name] is None else f"{row[name]:.2g}" for row in records)
+
+    return Column(escape_latex(plain_words(name)), show, "c", whole=True)
+
+
+def build_removal_rounds(view: Results) -> Table:
+    """Iterated removal: a line a method, a number a seed."""
+    rows = []
+    for backbone in view.backbones:
+        for method in list_methods(view):
+            for seed in view.seeds:
+                if rounds := read_rounds(view.root, backbone, method, seed):
+                    names = {"backbone": backbone, "method": method, "seed": seed}
+                    rows.append(names | _make_rounds_row(rounds))
+    columns = [
+        Column("method", lambda found: escape_latex(name_method(found["method"]))),
+        *map(_show_numbers, ("slot", "plain_refused", "until_half", "removed", "refused")),
+    ]
+    notes = [
+        "A number a seed: the slot that directions are read at, refusal before, directions until refusal is at most "
+        "half of it (---: it never is), directions taken out in all, refusal then."
+    ]
+    return Table(
+        "removal_rounds",
+        make_frame(ROUNDS, rows),
+        columns,
+        lines=("method",),
+        **BY_BACKBONE,
+        notes=notes,
+        absent=span_row("no model of this profile is suppressed", 6),
+    )
