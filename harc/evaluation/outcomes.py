@@ -12,6 +12,7 @@ from harc.judges.registry import choose_judge
 from harc.settings.evaluation import EvaluationSettings
 from harc.suites.records import DIGITS, is_blank
 from harc.suites.registry import counted_label, main_metric
+from harc.suites.writer import PROPOSALS
 
 REQUIRED = (
     "id", "suite", "category", "prompt_sha256", "messages", "response", "finish_reason",
@@ -124,6 +125,9 @@ def make_outcome(record: dict, judges: tuple[str, ...]) -> dict:
         outcome[f"label_{judge}"] = record["verdicts"][judge]["label"]
         outcome[f"score_{judge}"] = record["verdicts"][judge].get("score")
         outcome[f"own_{judge}"] = record["verdicts"][judge].get("own")
+    proposals = attack.get("proposals")
+    for kind in PROPOSALS:
+        outcome[f"proposals_{kind}"] = None if proposals is None else proposals.get(kind, 0)
     outcome["empty"] = 1 if is_blank(record["response"]) else None
     public = bool(record.get("source"))
     outcome["source"] = record.get("source")

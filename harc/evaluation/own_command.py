@@ -158,7 +158,7 @@ def choose_model(options: Options) -> tuple[ModelHandle | EndpointSettings, dict
     from harc.settings.loading import parse_settings
 
     endpoint = parse_settings(EndpointSettings, read_yaml(options.endpoint), str(options.endpoint))
-    if endpoint.kind == "openai":
+    if endpoint.kind != "local":
         return endpoint, {"model": {"endpoint": endpoint.describe_answers()}, "adapter": None}
     local = endpoint.model if Path(endpoint.model).is_dir() else f"{endpoint.model}@{endpoint.revision}"
     weights = find_model(local).describe()

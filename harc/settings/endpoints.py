@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from harc.settings.backbones import DEFAULT_DATE, TemplateSettings
+from harc.settings.backbones import DEFAULT_DATE, GgufFile, TemplateSettings
 from harc.settings.loading import SecretValue
 
 LONGEST_WAIT = 86_400.0
@@ -25,12 +25,21 @@ def _is_address(url: str) -> bool:
 class EndpointSettings(TemplateSettings):
     """One chat model: loaded in this process (`local`) or asked over the network (`openai`)."""
 
-    kind: Literal["local", "openai"] = Field(
+    kind: Literal["local", "openai", "llama_cpp"] = Field(
         description="local: a folder or hub id loaded here; openai: a server with OpenAI's chat completions API "
-        "(vLLM, `transformers serve`, hosted services)."
+        "(vLLM, `transformers serve`, hosted services); llama_cpp: a GGUF file behind llama.cpp's server, which the "
+        "run starts and ends."
     )
     model: str = Field(
-        min_length=1, description="Folder or hub id (local), or the server's name of the model."
+        min_length=1,
+        description="Folder or hub id (local), the server's name of the model (openai), any name (llama_cpp).",
+    )
+    gguf: GgufFile | None = Field(
+        None, description="The model's file, and where it can be had; needed by `llama_cpp`."
+    )
+    threads: int = Field(2, ge=1, description="Threads that compute (llama_cpp); own choice.")
+    context: int = Field(
+        4096, ge=256, description="Prompt and answer of one conversation, tokens (llama_cpp); own choice."
     )
     revision: str = Field("main", description="Commit or branch of a hub model (local).")
     base_url: str | None = Field(
@@ -42,7 +51,9 @@ class EndpointSettings(TemplateSettings):
         description="Environment variable that holds the server's key; none: the server asks for no key. Keys are "
         "never read from settings.",
     )
-    concurrency: int = Field(8, ge=1, description="Requests under way at a time (openai); own choice.")
+    concurrency: int = Field(
+        8, ge=1, description="Requests under way at a time (openai, llama_cpp); own choice."
+    )
     retries: int = Field(
         5,
         ge=0,
@@ -117,10 +128,11 @@ class EndpointSettings(TemplateSettings):
                 "max_new_tokens",
                 "seed",
                 "dtype",
+                "context",
                 "template_options",
                 "template_date",
             },
-        )
+        ) | ({} if self.gguf is None else {"gguf": self.gguf.sha256})
 
     @field_validator("base_url", "proxy")
     @classmethod
@@ -139,8 +151,12 @@ class EndpointSettings(TemplateSettings):
         """An openai endpoint needs an address: there is no default, so that nothing goes to a service unasked."""
         if self.kind == "openai" and self.base_url is None:
             raise ValueError("base_url for an endpoint of kind openai")
-        if self.kind == "openai" and self.template_date != DEFAULT_DATE:
+        if self.kind != "local" and self.template_date != DEFAULT_DATE:
             raise ValueError(
-                "no template_date for an endpoint of kind openai: its server has a clock of its own"
+                f"no template_date for an endpoint of kind {self.kind}: its server has a clock of its own"
             )
+        if (self.kind == "llama_cpp") != (self.gguf is not None):
+            raise ValueError("gguf for an endpoint of kind llama_cpp, and for no other")
+        if self.kind == "llama_cpp" and (self.base_url, self.key_variable) != (None, None):
+            raise ValueError("no base_url and no key_variable for a server that the run starts (llama_cpp)")
         return self

@@ -6,11 +6,15 @@ from pathlib import Path
 from harc.core.errors import EnvironmentProblem
 from harc.data.registry import load_registry
 from harc.model.gguf_files import CACHE, find_cache
-from harc.settings.backbones import GgufBackbone, GgufFile, HubBackbone, OrganismBackbone
+from harc.settings.backbones import GgufBackbone, HubBackbone, OrganismBackbone
 from harc.settings.data import RowSource
 from harc.settings.profile import Profile
 from harc.steps.machine import Machine
-from harc.steps.preflight_services import find_endpoint_lacks, find_helpfulness_lacks
+from harc.steps.preflight_services import (
+    find_endpoint_lacks,
+    find_gguf_lacks,
+    find_helpfulness_lacks,
+)
 from harc.steps.registry import STEPS
 
 ANOTHER_PROFILE = "choose a profile for this machine (`PROFILE=organism make`)"
@@ -85,25 +89,6 @@ def _check_access(where: str, backbone: HubBackbone, machine: Machine) -> Iterat
             found="none",
             fix=f"accept its licence at https://huggingface.co/{backbone.model_id}, then `hf auth login`",
         )
-
-
-def find_gguf_lacks(where: str, file: GgufFile, machine: Machine) -> list[EnvironmentProblem]:
-    """What stands between the machine and a GGUF file: at most one error."""
-    hub = file.hub is not None and not machine.is_offline and machine.reaches_hub
-    if machine.has_gguf(file) or hub or (file.wheels is not None and machine.reaches_index):
-        return []
-    places = [
-        *(["the hub"] if file.hub is not None else []),
-        *(["the package index"] if file.wheels is not None else []),
-    ]
-    return [
-        EnvironmentProblem(
-            where,
-            expected=f"{file.name} in {find_cache()}, or {' or '.join(places)}",
-            found="neither",
-            fix=f"check the network and pip's index, or set {CACHE} to a folder that has it",
-        )
-    ]
 
 
 def find_remarks(backbones: Mapping[str, Backbone], machine: Machine) -> list[str]:

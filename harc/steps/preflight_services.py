@@ -8,6 +8,9 @@ from typing import Any
 from harc.core.errors import EnvironmentProblem
 from harc.data.registry import load_registry
 from harc.model.endpoints.cache import describe_missing_key, read_key
+from harc.model.endpoints.llama_server import describe_missing_server, is_installed
+from harc.model.gguf_files import CACHE, find_cache
+from harc.settings.backbones import GgufFile
 from harc.settings.data import RowSource
 from harc.settings.endpoints import EndpointSettings
 from harc.settings.evaluation import EvaluationSettings
@@ -26,6 +29,25 @@ def list_needed(settings: EvaluationSettings) -> dict[str, EndpointSettings]:
         "judge_endpoint": settings.judge_endpoint,
     }
     return {role: endpoint for role, endpoint in needed.items() if endpoint is not None}
+
+
+def find_gguf_lacks(where: str, file: GgufFile, machine: Any) -> list[EnvironmentProblem]:
+    """What stands between the machine and a GGUF file: at most one error."""
+    hub = file.hub is not None and not machine.is_offline and machine.reaches_hub
+    if machine.has_gguf(file) or hub or (file.wheels is not None and machine.reaches_index):
+        return []
+    places = [
+        *(["the hub"] if file.hub is not None else []),
+        *(["the package index"] if file.wheels is not None else []),
+    ]
+    return [
+        EnvironmentProblem(
+            where,
+            expected=f"{file.name} in {find_cache()}, or {' or '.join(places)}",
+            found="neither",
+            fix=f"check the network and pip's index, or set {CACHE} to a folder that has it",
+        )
+    ]
 
 
 def find_endpoint_lacks(
@@ -58,6 +80,9 @@ def find_endpoint_lacks(
                     fix=f"start the server, as `vllm serve {endpoint.model}`, or name another in the profile",
                 )
             )
+        if endpoint.kind == "llama_cpp":
+            lacks += [] if is_installed() else [describe_missing_server()]
+            lacks += find_gguf_lacks(where, endpoint.gguf, machine)
         if endpoint.kind == "local" and endpoint.device.startswith("cuda") and not machine.gpu_memory_gb:
             lacks.append(
                 EnvironmentProblem(

@@ -18,6 +18,7 @@ from harc.suites.base import Suite
 from harc.suites.examiner import describe_missing_attacker
 from harc.suites.pair_attacker import Attacker, History, make_attackers
 from harc.suites.records import make_unasked, make_user_turn, name_request
+from harc.suites.writer import count_proposals
 
 SUITES = (Suite("pair", "attack", 1, "PAIR", macro="AsrPair", written=True, plain=True),)
 
@@ -77,6 +78,10 @@ class PairRun:
             for query in self.queries
             if query.stream == stream
         ]
+
+    def list_proposals(self) -> list[str | None]:
+        """What the attackers wrote, None for each time that a stream gave up."""
+        return [*(query.prompt for query in self.queries), *(None for _ in self.failures)]
 
     def to_dict(self, success_score: int) -> dict:
         """The `attack` field of a generation record."""
@@ -233,4 +238,7 @@ def run(target: Any, rows: Sequence[dict], examiner: Any) -> list[dict]:
     ]
     completions = [make_unasked() if query is None else query.completion for query in best]
     attacks = [run.to_dict(settings.pair.success_score) for run in runs]
+    if asking:
+        for attack, pair_run in zip(attacks, runs, strict=True):
+            attack["proposals"] = count_proposals(pair_run.target.request, pair_run.list_proposals())
     return target.make_records(rows, conversations, completions, examiner.judges, attacks)

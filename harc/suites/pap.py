@@ -18,7 +18,7 @@ from harc.settings.suites import AttackerSettings, PapSettings
 from harc.suites.base import Suite
 from harc.suites.direct import run as run_turns
 from harc.suites.records import make_unasked, make_user_turn, name_request
-from harc.suites.writer import Unwritten, write_objects
+from harc.suites.writer import Unwritten, count_proposals, write_objects
 
 TAXONOMY_FILE = "pap/persuasion_taxonomy.jsonl"
 TECHNIQUES = 40
@@ -140,7 +140,10 @@ def run(target: Any, rows: Sequence[dict], examiner: Any) -> list[dict]:
     for place, reply in zip(sent, replies, strict=True):
         completions[place] = reply
     attacks = [
-        {"technique": row["technique"]["name"]}
+        {
+            "technique": row["technique"]["name"],
+            "proposals": count_proposals(name_request(row), [text if isinstance(text, str) else None]),
+        }
         | ({"problem": text.problem} if isinstance(text, Unwritten) else {})
         for row, text in zip(rows, written, strict=True)
     ]

@@ -14,6 +14,7 @@ from harc.evaluation.score import SCORE_COLUMNS, score_generations
 from harc.judges.registry import LABELS_OF
 from harc.settings.evaluation import EvaluationSettings
 from harc.suites.registry import ALL_SUITES, METHOD_SUITES, main_metric
+from harc.suites.writer import PROPOSALS
 
 SETTINGS = EvaluationSettings()
 
@@ -352,3 +353,25 @@ def test_text_of_others_is_written_as_no_formula_and_read_as_it_was(tmp_path):
     assert "\n=" not in (tmp_path / "outcomes.csv").read_text().replace(",", "\n")
     own = [row for row in read_csv(tmp_path / "outcomes.csv") if row["suite"] == "pair"]
     assert [row["unit"] for row in own] == ["=1+1", "'=2", "-3", "plain"]
+
+
+def test_shares_of_an_attackers_proposals_are_over_proposals_and_clustered_by_goal(tmp_path):
+    write_suites(tmp_path, {})
+    counts = [{"usable": 3, "none": 1}, {"usable": 1, "refused": 2, "echo": 1}, None]
+    write_jsonl(
+        tmp_path / "pair.jsonl",
+        [
+            make_record("pair", n, "refused", unit=f"g{n}", attack=given and {"proposals": given})
+            for n, given in enumerate(counts)
+        ],
+    )
+    score_generations(tmp_path, tmp_path / "out", SETTINGS)
+    rows = read_csv(tmp_path / "out" / "scores.csv", SCORE_COLUMNS)
+    shares = {kind: find(rows, "pair", f"proposals_{kind}") for kind in PROPOSALS}
+    assert {kind: (row["n"], row["successes"]) for kind, row in shares.items()} == {
+        "usable": (8, 4), "refused": (8, 2), "echo": (8, 1), "garbled": (8, 0), "none": (8, 1),
+    }  # fmt: skip
+    assert {row["interval"] for row in shares.values()} == {"clustered"}
+    assert not [row for row in rows if row["suite"] == "pap" and row["metric"].startswith("proposals")]
+    outcomes = read_csv(tmp_path / "out" / "outcomes.csv", ["id", "proposals_garbled"])
+    assert [row["proposals_garbled"] for row in outcomes if row["suite"] == "pair"] == [0, 0, None]

@@ -292,3 +292,19 @@ def test_shipped_profiles_that_plan_an_attacker_say_what_is_missing():
     profile = load_profile("paper")
     lacks = find_profile_lacks(profile, make_machine(), steps=("evaluate",))
     assert ["evaluation.attacker_endpoint" in str(lack) for lack in lacks] == [True]
+
+
+def test_an_attacker_in_a_gguf_file_needs_its_server_and_its_file(monkeypatch: pytest.MonkeyPatch):
+    settings = EvaluationSettings(
+        suites=("pair",), attacker="endpoint",
+        attacker_endpoint={"kind": "llama_cpp", "model": "tiny", "gguf": GGUF},
+    )  # fmt: skip
+    monkeypatch.setenv("HARC_CACHE", "kept")
+    monkeypatch.setattr("harc.steps.preflight_services.is_installed", lambda: False)
+    lacks = find_endpoint_lacks(settings, make_machine(reaches_index=False, reaches_hub=False))
+    assert [str(lack).split(";")[0] for lack in lacks] == [
+        "endpoint of kind llama_cpp: expected the package xllamacpp, which holds llama.cpp's server",
+        "evaluation.attacker_endpoint: expected lab/tiny/tiny.gguf in kept, or the hub or the package index",
+    ]
+    monkeypatch.setattr("harc.steps.preflight_services.is_installed", lambda: True)
+    assert find_endpoint_lacks(settings, make_machine()) == []

@@ -132,7 +132,7 @@ def create_endpoint(settings: EndpointSettings) -> ChatEndpoint:
         settings: which model, and how to ask it.
 
     Raises:
-        EnvironmentProblem: if the key's variable is not set.
+        EnvironmentProblem: if the key's variable is not set, or the server's package is not installed.
         ModelError: for a local model that cannot be loaded.
     """
     endpoint: ChatEndpoint
@@ -140,6 +140,10 @@ def create_endpoint(settings: EndpointSettings) -> ChatEndpoint:
         from harc.model.endpoints.local import LocalEndpoint
 
         endpoint = LocalEndpoint.load(settings)
+    elif settings.kind == "llama_cpp":
+        from harc.model.endpoints.llama_server import LlamaEndpoint
+
+        endpoint = LlamaEndpoint(settings)
     else:
         from harc.model.endpoints.server import ServerEndpoint
 
