@@ -41,8 +41,8 @@ def name_proposal(goal: str, text: str | None) -> str:
     """
     if text is None:
         return "none"
-    words = [re.findall(r"\w+", part.casefold()) for part in (goal, text)]
-    if SequenceMatcher(None, *words, autojunk=False).ratio() >= ECHO:
+    wanted, written = (re.findall(r"\w+", part.casefold()) for part in (goal, text))
+    if SequenceMatcher(None, wanted, written, autojunk=False).ratio() >= ECHO:
         return "echo"
     return {"refused": "refused", "garbled": "garbled"}.get(judge_text(text).label, "usable")
 

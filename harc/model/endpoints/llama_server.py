@@ -225,7 +225,7 @@ def serve(path: str, name: str, context: int, threads: int, parallel: int) -> No
         threads: that compute.
         parallel: conversations at a time.
     """
-    import xllamacpp  # type: ignore[import-not-found,unused-ignore]
+    import xllamacpp  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     params = xllamacpp.CommonParams()
     params.model.path = path
@@ -240,4 +240,6 @@ def serve(path: str, name: str, context: int, threads: int, parallel: int) -> No
 
 
 if __name__ == "__main__":
-    serve(*sys.argv[1:3], *map(int, sys.argv[3:]))
+    path, name, *numbers = sys.argv[1:]
+    context, threads, parallel = map(int, numbers)
+    serve(path, name, context, threads, parallel)
