@@ -8,7 +8,7 @@ import typer
 
 from harc.cli.running import PUBLIC_DATA, MirrorOption, ProfileOption, PublicDataOption, make_app
 from harc.core.errors import ConfigError
-from harc.core.terminal import show
+from harc.core.terminal import align_columns, show
 
 app = make_app("Build, pin, pull, verify and fetch data.")
 
@@ -89,8 +89,8 @@ def list_datasets(
     if markdown:
         show(render_sources(registry), end="")
         return
-    for name, dataset in sorted(registry.datasets.items()):
-        show(f"{name:16} {dataset.licence:14} {dataset.used_for}")
+    datasets = sorted(registry.datasets.items())
+    show(align_columns([(name, dataset.licence, dataset.used_for) for name, dataset in datasets]))
 
 
 @app.command()

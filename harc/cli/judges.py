@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from harc.cli.running import PUBLIC_DATA, MirrorOption, PublicDataOption, make_app
-from harc.core.terminal import show
+from harc.core.terminal import align_columns, show
 
 app = make_app("List the judges, and calibrate them on human labels.")
 
@@ -19,8 +19,7 @@ def list_judges() -> None:
     """List every judge with the labels that it can give and the source of its rule."""
     from harc.judges.registry import JUDGES
 
-    for name, kind in JUDGES.items():
-        show(f"{name:22} {', '.join(kind.labels):26} {kind.source}")
+    show(align_columns([(name, ", ".join(kind.labels), kind.source) for name, kind in JUDGES.items()]))
 
 
 @app.command()

@@ -5,7 +5,7 @@ Progress of long work is shown there too.
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,16 @@ def redraw(line: str) -> None:
     """Put a line in place of the present one, on a terminal as standard error; an empty one leaves nothing."""
     sys.stderr.write(f"\r\x1b[2K{make_printable(line, sys.stderr)}")
     sys.stderr.flush()
+
+
+def align_columns(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of cells as text with aligned columns."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    text = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+    return "\n".join(text)
 
 
 def is_terminal(*, err: bool = False) -> bool:

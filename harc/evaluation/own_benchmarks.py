@@ -7,7 +7,8 @@ from typing import Any
 
 from harc.core.errors import ConfigError
 from harc.core.finished import KEPT, KeyedStore, describe_work
-from harc.evaluation.own_scores import MARK, align_columns
+from harc.core.terminal import align_columns
+from harc.evaluation.own_scores import MARK
 from harc.settings.data import PublicRowSettings
 from harc.settings.suites import HelpfulnessSettings
 from harc.suites import registry as suites

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from harc.core.terminal import align_columns
 from harc.core.untrusted import escape_control
 from harc.evaluation.own_answers import holds_expected
 from harc.judges.base import BLOCKED, UNJUDGED, counts_as
@@ -217,16 +218,6 @@ def _count_kinds(rows: Any) -> tuple[dict[str, int], int]:
 
 def _format_share(state: str, count: int, total: int) -> str:
     return f"{count}/{total}{MARK if exceeds(state, count, total) else ''}"
-
-
-def align_columns(lines: Sequence[Sequence[str]]) -> str:
-    """Lines of cells as text with aligned columns."""
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    text = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    ]
-    return "\n".join(text)
 
 
 def format_rate(row: Mapping[str, Any] | None) -> str:

@@ -6,6 +6,12 @@ from pydantic import Field
 
 from harc.settings.base import Settings
 
+Rule = Literal["score", "last"]
+Truncation = Literal["left", "right"]
+Baseline = Literal["pairs", "empty", "as_released"]
+PositionTemplate = Literal["chat", "raw", "as_released"]
+Null = Literal["none", "random", "permuted_labels"]
+
 
 class LayerSettings(Settings):
     """Which slots may be trained on, and how many are."""
@@ -23,7 +29,7 @@ class LayerSettings(Settings):
         description="share of the blocks left out at each end, rounded up; replaces edge_slots for models too shallow "
         "for it (0.125 gives the release's band at 32 blocks); ours",
     )
-    rule: Literal["score", "last"] = Field(
+    rule: Rule = Field(
         "score",
         description="score = the k best eligible slots by the four-factor score (main/layers.py@c3565e5); last = the "
         "k last eligible slots, which is what the paper's trained bands are",
@@ -62,22 +68,22 @@ class DirectionSettings(Settings):
     bootstrap_seed: int = Field(
         12345, ge=0, description="seed of the resampling (main/train.py@c3565e5, base model)"
     )
-    truncation: Literal["left", "right"] = Field(
+    truncation: Truncation = Field(
         "left",
         description="side on which a long extraction prompt loses tokens; right = the release, which cuts off the "
         "assistant header, so that t_post and t_inst fall into the user's text (main/directions.py@c3565e5)",
     )
-    helpful_baseline: Literal["pairs", "empty", "as_released"] = Field(
+    helpful_baseline: Baseline = Field(
         "pairs",
         description="what response activations are compared with; empty = the release's Qwen run, whose helpful "
         "responses are empty, so that the baseline is the zero vector (main/train.py@c3565e5, advbench mode)",
     )
-    position_template: Literal["chat", "raw", "as_released"] = Field(
+    position_template: PositionTemplate = Field(
         "chat",
         description="template under which prompt directions are read; raw = the release's Qwen run, which reads them "
         "under Zhao et al.'s template but trains under the chat template (main/extract_paper_method.py@c3565e5)",
     )
-    null: Literal["none", "random", "permuted_labels"] = Field(
+    null: Null = Field(
         "none",
         description="null control: random unit vectors, or directions from prompts and pairs with shuffled labels "
         "(Stresskit's label-free control); ours, not in the release",
@@ -110,15 +116,9 @@ class DirectionSettings(Settings):
 class DirectionOverrides(Settings):
     """What one method changes of the study's direction settings; None keeps the study's value."""
 
-    truncation: Literal["left", "right"] | None = Field(None, description="see DirectionSettings")
-    helpful_baseline: Literal["pairs", "empty", "as_released"] | None = Field(
-        None, description="see DirectionSettings"
-    )
-    position_template: Literal["chat", "raw", "as_released"] | None = Field(
-        None, description="see DirectionSettings"
-    )
-    null: Literal["none", "random", "permuted_labels"] | None = Field(
-        None, description="see DirectionSettings"
-    )
-    rule: Literal["score", "last"] | None = Field(None, description="see LayerSettings")
+    truncation: Truncation | None = Field(None, description="see DirectionSettings")
+    helpful_baseline: Baseline | None = Field(None, description="see DirectionSettings")
+    position_template: PositionTemplate | None = Field(None, description="see DirectionSettings")
+    null: Null | None = Field(None, description="see DirectionSettings")
+    rule: Rule | None = Field(None, description="see LayerSettings")
     fixed: tuple[int, ...] | None = Field(None, description="see LayerSettings")
