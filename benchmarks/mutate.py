@@ -36,7 +36,12 @@ GROUPS = {
     ),
     "extraction": (
         ("harc/geometry/*.py",),
-        ("tests/geometry", "tests/golden/test_directions.py", "tests/model/test_packing.py"),
+        (
+            "tests/geometry",
+            "tests/golden/test_directions.py",
+            "tests/model/test_packing.py",
+            "tests/training/test_training_run.py",
+        ),
     ),
     "statistics": (("harc/stats/*.py",), ("tests/stats", "tests/results", "tests/evaluation/test_score.py")),
     "audit": (("harc/audit/*.py",), ("tests/audit", "tests/faults")),
