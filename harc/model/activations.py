@@ -17,11 +17,9 @@ from torch import Tensor
 from harc.core.errors import ModelError
 from harc.model.backbones import Backbone
 from harc.model.packing import Segment, can_pack, pack_segments
+from harc.model.prepacking import is_large
 
 SPLIT_COST = 256  # padding tokens that one more forward pass must save to be worth its overhead
-SHARE_ABOVE = (
-    50_000_000  # weights; smaller models are read in a moment, and keep the last bit of their results
-)
 
 
 class _Stop(Exception):
@@ -165,8 +163,8 @@ def stream_residuals(
         readings: what to read.
         last_slot: last slot to read.
         tokens_per_forward: padded tokens of one forward pass.
-        share: read a prompt that several readings begin with once; None does so for models of SHARE_ABOVE
-            weights or more, if their attention allows it.
+        share: read a prompt that several readings begin with once; None does so for large models, if their attention
+            allows it.
     """
     slots = list(range((backbone.n_layers if last_slot is None else last_slot) + 1))
     lines = _plan_lines(backbone, readings, share)
@@ -188,7 +186,7 @@ def _plan_lines(backbone: Backbone, readings: Sequence[Reading], share: bool | N
     """Readings by row of a forward pass: those with the same prompt in one, where that is wanted and works."""
     alone = [[index] for index in range(len(readings))]
     if share is None:
-        share = sum(part.numel() for part in backbone.body.parameters()) >= SHARE_ABOVE
+        share = is_large(backbone.body)
     if not share:
         return alone
     lines: dict[tuple[int, ...], list[int]] = {}

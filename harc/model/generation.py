@@ -12,8 +12,10 @@ from torch import Tensor
 from harc.core.errors import ModelError
 from harc.core.files import sha256_text
 from harc.model.completion import Completion, separate_thoughts
-from harc.model.decoding import decode_batch, find_base
+from harc.model.decoding import decode_batch
 from harc.model.decoding_check import check_decoding
+from harc.model.prefilling import find_base
+from harc.model.prepacking import prepack_linears
 from harc.model.tensors import check_logits
 
 CONTEXTS = ("max_position_embeddings", "max_seq_len")  # names of the longest sequence; MPT's is the second
@@ -209,25 +211,29 @@ def generate_greedy(
     unique = sorted(copies, key=len, reverse=True)
     ends = end_token_ids(model, tokenizer) if ends is None else ends
     pad = choose_pad(model, tokenizer, ends)
-    ends = torch.tensor(sorted(ends), device=model.device)
     check_decoding(model, pad)
-    completions: dict[int, Completion] = {}
-    for start in range(0, len(unique), batch_size):
-        batch = unique[start : start + batch_size]
-        done = 0
-        pick = _pick_likeliest if sampling is None else TokenSampler(batch, sampling)
-        labels = [names[copies[prompt][0]] if names else f"prompt {copies[prompt][0]}" for prompt in batch]
-        pick = _check_first(pick, labels, model.config._name_or_path)
-        answers = decode_batch(model, batch, pad, ends, max_new_tokens, pick)
-        for prompt, (tokens, ended) in zip(batch, answers, strict=True):
-            text = tokenizer.decode(tokens, skip_special_tokens=True)
-            reason = "stop" if ended else "length"
-            for index in copies[prompt]:
-                completions[index] = Completion(text, reason, len(prompt), len(tokens))
-                done += 1
-        if on_done is not None:
-            on_done(done)
-    return [completions[index] for index in range(len(prompts))]
+    labels = {
+        prompt: names[places[0]] if names else f"prompt {places[0]}" for prompt, places in copies.items()
+    }
+    answers: dict[tuple[int, ...], tuple[list[int], bool]] = {}
+    with prepack_linears(model):
+        for start in range(0, len(unique), batch_size):
+            batch = unique[start : start + batch_size]
+            pick = _pick_likeliest if sampling is None else TokenSampler(batch, sampling)
+            pick = _check_first(pick, [labels[prompt] for prompt in batch], model.config._name_or_path)
+            found = decode_batch(
+                model, batch, pad, torch.tensor(sorted(ends), device=model.device), max_new_tokens, pick
+            )
+            answers |= zip(batch, found, strict=True)
+            if on_done is not None:
+                on_done(sum(len(copies[prompt]) for prompt in batch))
+    texts = {prompt: tokenizer.decode(answers[prompt][0], skip_special_tokens=True) for prompt in unique}
+    return [
+        Completion(
+            texts[prompt], "stop" if answers[prompt][1] else "length", len(prompt), len(answers[prompt][0])
+        )
+        for prompt in map(tuple, prompts)
+    ]
 
 
 def answer_prompts(

@@ -66,7 +66,7 @@ def test_strength_zero_is_the_base_token_for_token(tmp_path: Path):
 @pytest.mark.parametrize("allowed", [0, 512], ids=["several passes", "one pass"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_batch_is_steered_row_by_row_as_one_prompt_alone_is(family: str, allowed: int, monkeypatch):
-    monkeypatch.setattr("harc.model.decoding.PADDING_ALLOWED", allowed)
+    monkeypatch.setattr("harc.model.prefilling.PADDING_ALLOWED", allowed)
     backbone = fresh_backbone(family)
     plain = answer(backbone, 1)
     ids = backbone.chat.encode_prompts(PROMPTS)

@@ -67,7 +67,7 @@ def train(backbone: Backbone, out: Path, checkpoints: Path | None = None, **chan
 @pytest.mark.parametrize("dtype", TOLERANCES)
 def test_directions_agree_with_the_cpu(dtype: torch.dtype, share: bool, monkeypatch: pytest.MonkeyPatch):
     expected = extract(place("cpu", torch.float32))
-    monkeypatch.setattr("harc.model.activations.SHARE_ABOVE", 0 if share else 10**12)
+    monkeypatch.setattr("harc.model.prepacking.LARGE", 0 if share else 10**12)
     found = extract(place("cuda", dtype))
     for name, values in expected.items():
         slots = slice(1, -1) if name.endswith("resp") else slice(1, None)  # the last response slot is zero

@@ -7,13 +7,13 @@ import torch
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM, GenerationConfig
 
 from harc.core.errors import ModelError
-from harc.model import decoding, decoding_check
+from harc.model import decoding, decoding_check, prefilling
 from harc.model.activations import Reading, stream_residuals
 from harc.model.backbones import Backbone
 from harc.model.chat import ChatFormat
-from harc.model.decoding import Signature
 from harc.model.decoding_check import check_decoding
 from harc.model.generation import generate_greedy
+from harc.model.prefilling import Signature
 
 SHAPE = {
     "vocab_size": 97, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -112,6 +112,35 @@ def test_batched_answers_are_those_of_each_prompt_alone(family):
     assert len({done.text for done in answers}) > 3
 
 
+@pytest.mark.parametrize("family", ANSWERED)
+def test_beginnings_that_are_read_once_change_no_answer(family, monkeypatch):
+    monkeypatch.setattr("harc.model.prepacking.LARGE", 0)
+    monkeypatch.setattr(prefilling, "LARGE_PASS", 2)
+    monkeypatch.setattr(prefilling, "_read_whole", set())
+    monkeypatch.setattr(decoding_check, "_tried", set())
+    model, ends = build(family), list(range(0, 97, 11))
+    prompts = [PROMPTS[0][:12] + prompt for prompt in PROMPTS[1:]]
+    answers = generate_greedy(model, Numbers(), prompts, max_new_tokens=8, batch_size=7, ends=ends)
+    assert [(done.text, done.finish_reason) for done in answers] == [
+        answer_alone(model, prompt, ends) for prompt in prompts
+    ]
+    if family in ("llama", "gpt2"):
+        assert prefilling.shares_beginnings(model)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_trial_sees_a_beginning_that_is_lost(monkeypatch, lost):
+    """The twin: what follows a shared beginning is read as if it stood alone."""
+    read = prefilling._read_once
+    forgetful = lambda model, prompts, pad, past: read(model, prompts, pad, None)  # noqa: E731
+    monkeypatch.setattr(prefilling, "_read_once", forgetful if lost else read)
+    monkeypatch.setattr(prefilling, "_read_whole", set())
+    monkeypatch.setattr(decoding_check, "_tried", set())
+    monkeypatch.setattr("harc.model.prepacking.LARGE", 0)
+    check_decoding(build("llama"), 0)
+    assert prefilling.shares_beginnings(build("llama")) is not lost
+
+
 @pytest.mark.parametrize("family", REFUSED)
 @pytest.mark.filterwarnings("ignore")
 def test_other_families_are_refused_in_one_line(family):
@@ -123,7 +152,7 @@ def test_other_families_are_refused_in_one_line(family):
 def test_trial_sees_a_state_that_is_lost(monkeypatch):
     """The twin: Mamba called as attention models are, which gave fluent answers to the last token alone."""
     asked_as_attention = Signature("past_key_values", positions=True, last_only=True)
-    monkeypatch.setattr("harc.model.decoding.read_signature", lambda model: asked_as_attention)
+    monkeypatch.setattr("harc.model.prefilling.read_signature", lambda model: asked_as_attention)
     monkeypatch.setattr(decoding_check, "_tried", set())
     with pytest.raises(ModelError, match="MambaForCausalLM: expected a family.*logits that differ"):
         check_decoding(build("mamba"), 0)
@@ -141,7 +170,8 @@ def test_trial_sees_a_wrong_batch(monkeypatch, fault):
         logits = run_step(model, ids, mask, positions, past)
         return logits.roll(1, 0) if fault == "rows" else logits
 
-    monkeypatch.setattr(decoding, "run_step", changed)
+    for module in (prefilling, decoding):
+        monkeypatch.setattr(module, "run_step", changed)
     monkeypatch.setattr(decoding_check, "_tried", set())
     with pytest.raises(ModelError, match="logits that differ"):
         check_decoding(build("llama"), 0)
@@ -153,7 +183,7 @@ def test_half_precision_passes_the_trial_and_a_fault_does_not(monkeypatch):
         monkeypatch.setattr(decoding_check, "_tried", set())
         check_decoding(model, 0)
         monkeypatch.setattr(decoding_check, "_tried", set())
-        monkeypatch.setattr("harc.model.decoding.pad_left", pad_right)
+        monkeypatch.setattr("harc.model.prefilling.pad_left", pad_right)
         with pytest.raises(ModelError, match="logits that differ"):
             check_decoding(model, 0)
     finally:

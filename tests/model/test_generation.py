@@ -14,9 +14,10 @@ from transformers import (
 )
 
 from harc.core.errors import ModelError
+from harc.model import prefilling
 from harc.model.chat import ChatFormat
-from harc.model.decoding import read_prompts, split_by_length
 from harc.model.generation import end_token_ids, generate_greedy
+from harc.model.prefilling import Beginning, plan_beginnings, read_prompts, split_by_length
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,7 @@ def generate_alone(model, tokenizer, prompt: list[int], ends: list[int], limit: 
 
 @pytest.mark.parametrize("allowed", [0, 20, 512], ids=["a pass each length", "some passes", "one pass"])
 def test_batched_output_equals_generate_alone(model, tokenizer, monkeypatch, allowed):
-    monkeypatch.setattr("harc.model.decoding.PADDING_ALLOWED", allowed)
+    monkeypatch.setattr("harc.model.prefilling.PADDING_ALLOWED", allowed)
     prompts = make_prompts(40)
     # Many end tokens make rows finish at different steps, so that the batch is compacted on the way.
     ends = [1, 5, 9, 14, 20, 27]
@@ -126,7 +127,7 @@ def test_prompts_are_read_in_as_many_passes_as_their_lengths_ask_for():
 def test_joined_prompts_are_one_left_padded_batch(model, monkeypatch):
     prompts = [[5, 6, 7, 8], [5, 6], [9, 10], [11]]
     whole = read_prompts(model, prompts, 0)
-    monkeypatch.setattr("harc.model.decoding.PADDING_ALLOWED", 0)
+    monkeypatch.setattr("harc.model.prefilling.PADDING_ALLOWED", 0)
     parts = read_prompts(model, prompts, 0)
     assert parts.mask.tolist() == whole.mask.tolist() and parts.last_positions.tolist() == [
         [3],
@@ -138,8 +139,55 @@ def test_joined_prompts_are_one_left_padded_batch(model, monkeypatch):
     assert len(parts.cache.layers) == 3 and parts.cache.get_seq_length() == 4
 
 
+def test_beginnings_are_read_once_where_that_saves_enough():
+    alike = [[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 7], [1, 2, 3, 8], [9, 9]]
+    assert plan_beginnings(alike, [0, 1, 2, 3], 0, 99) == ([0, 1, 2, 3], [])
+    assert plan_beginnings(alike, [0, 1, 2, 3], 0, 6) == ([3], [Beginning(0, 0, 3, [0, 1, 2], [])])
+    inner = Beginning(0, 3, 4, [0, 1], [])
+    assert plan_beginnings(alike, [0, 1, 2, 3], 0, 1) == ([3], [Beginning(0, 0, 3, [2], [inner])])
+
+
+def test_a_prompt_that_is_the_beginning_of_another_keeps_a_token_to_read():
+    prompts = [[1, 2, 3, 4], [1, 2, 3]]
+    assert plan_beginnings(prompts, [0, 1], 0, 1) == ([], [Beginning(0, 0, 2, [0, 1], [])])
+    assert plan_beginnings([[1], [1]], [0, 1], 0, 1) == ([0, 1], [])
+
+
+def test_prompts_read_after_shared_beginnings_come_in_their_order(model, monkeypatch):
+    start = [7, 8, 9, 10, 11]
+    prompts = [[*start, 12, 13, 14, 15], [20, 21, 22, 23, 24, 25, 26], [*start, 12, 13], [*start, 30], [20]]
+    whole = read_prompts(model, prompts, 0)
+    monkeypatch.setattr("harc.model.prepacking.LARGE", 0)
+    monkeypatch.setattr("harc.model.prefilling.LARGE_PASS", 1)
+    seen = count_tokens(monkeypatch)
+    parts = read_prompts(model, prompts, 0)
+    assert sum(seen) < sum(map(len, prompts))
+    assert parts.last_positions.tolist() == whole.last_positions.tolist()
+    assert parts.mask.sum(1).tolist() == [len(prompt) for prompt in prompts]
+    assert torch.allclose(parts.logits, whole.logits, atol=1e-5)
+
+
+def count_tokens(monkeypatch) -> list[int]:
+    """Tokens of each pass from now on."""
+    seen, run_step = [], prefilling.run_step
+
+    def count(model, ids, *others):
+        seen.append(ids.numel())
+        return run_step(model, ids, *others)
+
+    monkeypatch.setattr(prefilling, "run_step", count)
+    return seen
+
+
+def test_hooks_that_read_rows_whole_keep_beginnings_apart(model, monkeypatch):
+    monkeypatch.setattr("harc.model.prepacking.LARGE", 0)
+    assert prefilling.shares_beginnings(model)
+    monkeypatch.setattr(model.base_model, "decides_per_row", True, raising=False)
+    assert not prefilling.shares_beginnings(model)
+
+
 def test_models_with_sliding_windows_are_read_in_one_pass(tokenizer, monkeypatch):
-    monkeypatch.setattr("harc.model.decoding.PADDING_ALLOWED", 0)
+    monkeypatch.setattr("harc.model.prefilling.PADDING_ALLOWED", 0)
     torch.manual_seed(0)
     config = MistralConfig(
         vocab_size=32, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
