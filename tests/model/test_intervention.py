@@ -1,14 +1,18 @@
 """Interventions on the residual stream: identities, what readers see, and that nothing stays behind."""
 
+from dataclasses import replace
+
 import pytest
 import torch
-from tiny_models import build_backbone
+from tiny_models import build_backbone, build_model
 
 from harc.core.errors import ConfigError, DataError
+from harc.model import likelihood
 from harc.model.activations import observe_slots
 from harc.model.generation import answer_prompts
 from harc.model.intervention import Intervention, intervene, orthonormalize
 from harc.model.likelihood import measure_likelihoods
+from harc.model.steering import Condition, Steering, SteeringHooks
 
 PROMPTS = ("how do i bake bread ?", "say it", "what is a cat , and why is it so ?")
 FAMILIES = ("Llama", "Qwen2", "Gemma2", "GPTNeoX")
@@ -127,7 +131,7 @@ def test_what_does_not_fit_the_model_is_told(intervention, message):
         raise AssertionError("never reached")
 
 
-def test_likelihoods_are_those_of_the_tokens_one_by_one():
+def test_likelihoods_are_those_of_the_tokens_one_by_one(monkeypatch):
     backbone = build_backbone()
     prompts = backbone.chat.encode_prompts(PROMPTS[:2])
     answers = [backbone.chat.tokenize(text) for text in ("a cat", "bread is good , say i")]
@@ -138,5 +142,22 @@ def test_likelihoods_are_those_of_the_tokens_one_by_one():
             logits = backbone.causal_lm(torch.tensor([[*prompt, *tokens[:place]]])).logits[0, -1]
             total += float(logits.log_softmax(-1)[token])
         assert value == pytest.approx(total / len(tokens), abs=1e-4)
+    monkeypatch.setattr(likelihood, "KEEP", "no family's argument")
+    assert measure_likelihoods(backbone, prompts, answers) == pytest.approx(found, abs=1e-5)
     with pytest.raises(DataError, match="answer 0: expected at least one token; found none"):
         measure_likelihoods(backbone, prompts[:1], [[]])
+
+
+def test_what_a_steered_model_adds_is_taken_out_too():
+    backbone = replace(build_backbone(), model=build_model("Llama"))
+    push = torch.ones(backbone.hidden_size)
+    steering = Steering(push, {2: 9 * push}, Condition(0, -2.0, "above", 1, 1, 1))  # steers every row
+    prompts = backbone.chat.encode_prompts(PROMPTS[:2])
+    answers = [backbone.chat.tokenize(text) for text in ("a cat", "bread")]
+    span = orthonormalize(push[None])
+    with intervene(backbone, Intervention(spans={2: span})):
+        plain = measure_likelihoods(backbone, prompts, answers)
+    SteeringHooks(backbone, steering)
+    assert measure_likelihoods(backbone, prompts, answers) != pytest.approx(plain, abs=1e-3)
+    with intervene(backbone, Intervention(spans={2: span})):
+        assert measure_likelihoods(backbone, prompts, answers) == pytest.approx(plain, abs=1e-3)
