@@ -199,13 +199,15 @@ def _build_training(prompts: PublicPrompts, settings: PublicRowSettings, drawer:
 def _draw_harmless(
     name: str, prompts: PublicPrompts, count: int | None, settings: PublicRowSettings, drawer: Drawer
 ) -> list[Prompt]:
-    """Harmless prompts with answers of their dataset; in place of half of them, prompts that have none."""
-    if not settings.unanswered:
+    """Harmless prompts with answers of their dataset, and, spread among them, a share of prompts that have none."""
+    share = settings.unanswered
+    if not share:
         return drawer.draw(name, prompts.answered_plain, count)
-    half = count and count // 2
-    answered = drawer.draw(name, prompts.answered_plain, half)
-    others = len(answered) if count is None else count - len(answered)
-    return [*answered, *drawer.draw(f"{name}/unanswered", prompts.plain, others)]
+    wanted = len(prompts.answered_plain) if count is None else count
+    answered = drawer.draw(name, prompts.answered_plain, wanted - round(share * wanted))
+    others = drawer.draw(f"{name}/unanswered", prompts.plain, wanted - len(answered))
+    places = [(place / len(pool), prompt) for pool in (answered, others) for place, prompt in enumerate(pool)]
+    return [prompt for _, prompt in sorted(places, key=lambda pair: pair[0])]
 
 
 def make_answer(category: str, prompt: Prompt) -> dict[str, str]:

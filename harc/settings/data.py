@@ -80,9 +80,11 @@ class PublicRowSettings(Settings):
     training_rows: int | None = Field(
         None, ge=1, description="most rows of each category; none takes all that are left (rows)"
     )
-    unanswered: bool = Field(
-        False,
-        description="whether half of the harmless training rows, and of the helpful pairs, are prompts that no dataset "
+    unanswered: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of the harmless training rows, and of the helpful pairs, that are prompts which no dataset "
         "answers (Alpaca's instructions): for data.answers: own",
     )
     development_rows: int = Field(40, ge=1, description="rows of each suite, for choices; own choice (rows)")

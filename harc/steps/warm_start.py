@@ -11,6 +11,7 @@ from harc.steps.job import MODEL, Job, Step, run_on_model
 from harc.steps.models import find_fetched
 
 ROWS = "training.jsonl"
+WEIGHTS_FILE = "model.safetensors"
 
 
 def list_taught(job: Job) -> list[Path]:
@@ -72,7 +73,7 @@ def _merge(raw: Any, adapter: Path, folder: Path) -> None:
     from harc.model.adapters import fold_adapter
 
     merged = fold_adapter(replace(raw, method=adapter).open())
-    merged.model.save_pretrained(folder)
+    merged.model.save_pretrained(folder, max_shard_size="1TB")  # one file, whose hash the sidecar holds
     merged.tokenizer.save_pretrained(folder)
 
 
@@ -84,7 +85,7 @@ def select_warm_start(job: Job) -> dict:
 WARM_START = Step(
     "warm_start",
     f"{__name__}:run_warm_start",
-    list_outputs=lambda job: list_folder(job, (SOURCE_FILE,)),
+    list_outputs=lambda job: list_folder(job, (SOURCE_FILE, WEIGHTS_FILE)),
     unit=MODEL,
     list_units=lambda profile: list_fetched_models(profile, warm=True),
     list_inputs=list_taught,

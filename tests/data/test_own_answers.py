@@ -226,11 +226,11 @@ def test_a_placeholder_is_no_direction(kind: str):
 def test_public_rows_without_answers_need_somebody_to_write_them():
     for values, message in (
         ({}, "answers: own, or rows.preference_dataset, for source public"),
-        ({"rows": {"preference_dataset": "a/b", "unanswered": True}}, "answers: own for rows.unanswered"),
+        ({"rows": {"preference_dataset": "a/b", "unanswered": 0.5}}, "answers: own for rows.unanswered"),
     ):
         with pytest.raises(ValidationError, match=message):
             RowSource(source="public", **values)
-    rows = PublicRowSettings(unanswered=True)
+    rows = PublicRowSettings(unanswered=0.5)
     assert RowSource(source="public", answers="own", rows=rows).rows.unanswered
 
 

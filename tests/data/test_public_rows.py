@@ -144,8 +144,8 @@ def test_goals_and_over_refusal_rows_have_limits_of_their_own(public: Path, tmp_
     assert (counts["scary_safe"], counts["refusable_benign"], counts["unsafe_contrasts"]) == (15, 15, 3)
 
 
-def test_prompts_that_no_dataset_answers_are_half_of_the_harmless_rows(public: Path, tmp_path: Path):
-    changes = {"unanswered": True, "training_rows": 4, "benign_rows": 2, "development_rows": 1}
+def test_prompts_that_no_dataset_answers_are_a_share_of_the_harmless_rows(public: Path, tmp_path: Path):
+    changes = {"unanswered": 0.75, "training_rows": 4, "benign_rows": 2, "development_rows": 1}
     settings = SETTINGS.model_copy(update={**changes, "extraction_rows": 2})
     build_public_rows(public, tmp_path / "rows", settings)
     for split, field, group in (
@@ -153,7 +153,7 @@ def test_prompts_that_no_dataset_answers_are_half_of_the_harmless_rows(public: P
         ("extraction_pairs", "kind", "helpful"),
     ):
         rows = [row for row in read_jsonl(tmp_path / f"rows/{split}.jsonl") if row[field] == group]
-        assert Counter(row["source"] for row in rows) == {"coconot": 2, "alpaca": 2}
+        assert [row["source"] for row in rows] == ["coconot", "alpaca", "alpaca", "alpaca"]
         assert all((row["response"] == "") == (row["source"] == "alpaca") for row in rows)
 
 

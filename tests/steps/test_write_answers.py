@@ -211,6 +211,8 @@ def test_a_warm_start_makes_the_backbone_once_and_resumes(warm: Path, monkeypatc
     assert (folder / "model.safetensors").read_bytes() != (warm / "model.safetensors").read_bytes()
     assert find_model(job).open().n_layers == 10
     assert not job.layout.checkpoint("warm_start", "chat", "base", 0).exists()
+    outputs = read_json(folder.with_name("seed0.provenance.json"))["outputs"]
+    assert {name.rpartition("/")[2] for name in outputs} >= {"source.json", "model.safetensors"}
     # Its answers are the warm model's.
     assert run_command(harc.cli.app, ["step", "write_answers", *options]) == 0
     sidecar = read_json(job.layout.answers("chat", 0).with_name("seed0.provenance.json"))
