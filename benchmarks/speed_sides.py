@@ -99,7 +99,7 @@ def step_fast(arguments: argparse.Namespace, attached: ExitStack) -> Side:
     from harc.methods.harc import HarcObjective
     from harc.settings.directions import DirectionSettings
     from harc.training.adapters import attach_adapter
-    from harc.training.batches import collate_rows, split_rows
+    from harc.training.batches import collate_groups
     from harc.training.forward import AdapterForward
     from harc.training.objective import Sources
 
@@ -109,12 +109,10 @@ def step_fast(arguments: argparse.Namespace, attached: ExitStack) -> Side:
     sources = Sources([], [], ResponsePairs([], [], []), ([], []), DirectionSettings())
     objective = HarcObjective(settings, adapted, directions, sources)
     module = AdapterForward(adapted, settings.head_rows)
-    chat = backbone.chat
 
     def work() -> Any:
         adapted.model.zero_grad()
-        groups = split_rows(rows, settings.tokens_per_forward, backbone.device.type)
-        batches = [collate_rows(group, chat.post_instruction_count, chat.pad_id) for group in groups]
+        batches = collate_groups(rows, backbone, settings.tokens_per_forward)
         for loss in objective.losses(module, batches):
             loss.backward()
         return objective.facts()["total"]

@@ -9,16 +9,20 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from harc.model.backbones import Backbone
+from harc.model.prepacking import is_large
 
-PACK_COST = 8192  # row length at which masked attention costs about as much as the rest of a block
+PACK_COST = {"cuda": 8192, "cpu": 1024}
+"""Row length at which masked attention costs about as much as the rest of a block; the CPU's from Qwen2.5-0.5B."""
 TOLERANCES = {torch.float32: 1e-5}  # relative; half-precision models:
 HALF_TOLERANCE = 0.05
+_packs: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,12 @@ class Layout:
         where = self.place[rows, times].to(hidden.device, non_blocking=True)
         return hidden.flatten(0, 1)[where]
 
+    def spread(self, hidden: Float[Tensor, "rows length hidden"]) -> Float[Tensor, "batch time hidden"]:
+        """Outputs by row and time; what stands at padding means nothing."""
+        if not self.packed:
+            return hidden
+        return hidden.flatten(0, 1)[self.place.to(hidden.device, non_blocking=True)]
+
     def pool(
         self, hidden: Float[Tensor, "rows length hidden"], weights: Float[Tensor, "batch time"]
     ) -> Float[Tensor, "batch hidden"]:
@@ -121,35 +131,55 @@ def lay_out_rows(
     *,
     packed: bool,
 ) -> Layout:
-    """Right-padded rows (on the CPU) as they are, or several to a row."""
+    """Right-padded rows (on the CPU) as they are, or several to a row, after the tokens that all of them begin with."""
     shape = ids.shape
     if not packed:
         place = torch.arange(ids.numel()).view(shape)
         return Layout({"input_ids": ids.to(device, non_blocking=True)}, place, packed=False)
-    rows = plan_rows(lengths)
-    longest = max(sum(lengths[index] for index in row) for row in rows)
+    shared = count_shared(ids, lengths)
+    own = [length - shared for length in lengths]
+    rows = plan_rows(own, shared, PACK_COST.get(torch.device(device).type, PACK_COST["cuda"]))
+    longest = shared + max(sum(own[index] for index in row) for row in rows)
     place = torch.zeros(shape, dtype=torch.long)
+    segments = []
     for number, row in enumerate(rows):
-        start = number * longest
+        start = number * longest + shared
+        place[row, :shared] = torch.arange(start - shared, start)
+        segments.append([Segment(tuple(ids[row[0], :shared].tolist()))] if shared else [])
         for index in row:
-            place[index, : lengths[index]] = torch.arange(start, start + lengths[index])
-            start += lengths[index]
-    segments = [[Segment(tuple(ids[index, : lengths[index]].tolist())) for index in row] for row in rows]
+            place[index, shared : lengths[index]] = torch.arange(start, start + own[index])
+            start += own[index]
+            tokens = tuple(ids[index, shared : lengths[index]].tolist())
+            segments[-1].append(Segment(tokens, parent=0 if shared else None))
     return Layout(pack_segments(segments, pad, device, dtype).arguments, place, packed=True)
 
 
-def plan_rows(lengths: Sequence[int]) -> list[list[int]]:
-    """Which sequences share a row, so that the padded rows cost least; longest first, into the emptiest row."""
+def count_shared(ids: Int[Tensor, "batch time"], lengths: Sequence[int]) -> int:
+    """Tokens that all rows begin with; each keeps one of its own, and a single row shares none."""
+    if len(lengths) < 2:
+        return 0
+    agreed = int((ids == ids[:1]).all(0).long().cumprod(0).sum())
+    return min(agreed, min(lengths) - 1)
+
+
+def plan_rows(lengths: Sequence[int], shared: int = 0, pack_cost: int = PACK_COST["cuda"]) -> list[list[int]]:
+    """Which sequences share a row, so that the padded rows cost least; longest first, into the emptiest row.
+
+    Args:
+        lengths: of the sequences, without what all of them begin with.
+        shared: tokens of that, which each row holds once.
+        pack_cost: row length at which attention doubles a row's cost.
+    """
     order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
     best: tuple[float, list[list[int]]] | None = None
     for count in range(1, len(lengths) + 1):
         rows: list[list[int]] = [[] for _ in range(count)]
-        loads = [0] * count
+        loads = [shared] * count
         for index in order:
             row = loads.index(min(loads))
             rows[row].append(index)
             loads[row] += lengths[index]
-        cost = count * max(loads) * (1 + max(loads) / PACK_COST)
+        cost = count * max(loads) * (1 + max(loads) / pack_cost)
         if best is None or cost < best[0]:
             best = (cost, rows)
     return best[1] if best else []
@@ -189,6 +219,18 @@ def can_pack(backbone: Backbone, longest: int) -> bool:
         return _try_packing(backbone)
     except (RuntimeError, TypeError, ValueError):  # such as a family that builds its biases from a flat mask
         return False
+
+
+def packs_rows(backbone: Backbone, longest: int) -> bool:
+    """Whether rows of training are packed: on a GPU, and by large models on a CPU, where their attention allows it.
+
+    Decided once a model, by the first `longest`; see `can_pack`.
+    """
+    model = backbone.causal_lm
+    if model not in _packs:
+        worth = backbone.device.type == "cuda" or is_large(backbone.body)
+        _packs[model] = worth and can_pack(backbone, longest)
+    return _packs[model]
 
 
 @torch.no_grad()

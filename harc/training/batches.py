@@ -181,23 +181,26 @@ def collate_groups(
     rows: Sequence[EncodedRow], backbone: Backbone, tokens_per_forward: int | None
 ) -> list[TokenBatch]:
     """A micro-batch as batches of rows of like length, each one forward pass; see split_rows."""
+    from harc.model.packing import packs_rows
+
     chat = backbone.chat
-    groups = split_rows(rows, tokens_per_forward, backbone.device.type)
+    packed = packs_rows(backbone, sum(len(row.ids) for row in rows))
+    groups = split_rows(rows, tokens_per_forward, packed=packed)
     return [collate_rows(group, chat.post_instruction_count, chat.pad_id) for group in groups]
 
 
 def split_rows(
-    rows: Sequence[EncodedRow], tokens_per_forward: int | None, device: str = "cpu"
+    rows: Sequence[EncodedRow], tokens_per_forward: int | None, *, packed: bool = False
 ) -> list[list[EncodedRow]]:
     """Cut a micro-batch by length into forward passes with the least padding.
 
-    The micro-batch's gradient is the sum over groups, whatever the cut. On a GPU rows are packed without padding
-    and a pass costs as much as thousands of tokens, so there are as few passes as the budget allows.
+    The micro-batch's gradient is the sum over groups, whatever the cut. Rows that are packed leave no padding, and
+    share what they begin with, so there are as few passes as the budget allows.
 
     Args:
         rows: rows of a micro-batch.
         tokens_per_forward: most tokens of a pass; None leaves the micro-batch whole.
-        device: type of the device that runs them.
+        packed: whether the model packs them; see `packs_rows`.
     """
     from harc.model.activations import plan_batches
     from harc.model.packing import plan_full_passes
@@ -205,7 +208,7 @@ def split_rows(
     if tokens_per_forward is None:
         return [list(rows)]
     lengths = [len(row.ids) for row in rows]
-    plan = plan_full_passes if device == "cuda" else plan_batches
+    plan = plan_full_passes if packed else plan_batches
     return [[rows[index] for index in group] for group in plan(lengths, tokens_per_forward)]
 
 

@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy, log_softmax
 
 from harc.model.activations import observe_slots, stoppable, window_weights
 from harc.model.backbones import Backbone
-from harc.model.packing import Layout, can_pack, lay_out_rows
+from harc.model.packing import Layout, lay_out_rows, packs_rows
 from harc.training.batches import Outcome, TokenBatch, Wanted
 
 Head = Callable[[Float[Tensor, "rows hidden"]], Float[Tensor, "rows vocabulary"]]
@@ -50,9 +50,7 @@ class AdapterForward(torch.nn.Module):
         """
         if not isinstance(wanted, Wanted):
             return wanted(self.model, batch)
-        # States of every position are compared row by row, so such rows stay apart.
-        lengths = batch.attention_mask.sum(1).tolist()
-        layout = self._lay_out(batch.input_ids, lengths, apart=bool(wanted.pair_slots))
+        layout = self._lay_out(batch.input_ids, batch.attention_mask.sum(1).tolist())
         base = self._read_base(layout, wanted)
         residuals, adapted, final = self._run_student(batch, layout, wanted)
         zero = torch.zeros((), device=self.backbone.device)
@@ -79,16 +77,16 @@ class AdapterForward(torch.nn.Module):
         device = self.backbone.device
         if not slots:
             return torch.zeros((0, *layout.place.shape, self.backbone.hidden_size), device=device)
-        return torch.stack([seen[slot].to(device) for slot in slots])
+        return torch.stack([layout.spread(seen[slot]).to(device) for slot in slots])
 
-    def _lay_out(self, ids: Int[Tensor, "batch time"], lengths: list[int], *, apart: bool = False) -> Layout:
-        """Rows for the model's body: packed on a GPU, where the model allows it, else as they are."""
+    def _lay_out(self, ids: Int[Tensor, "batch time"], lengths: list[int]) -> Layout:
+        """Rows for the model's body, packed where that pays and the model allows it."""
         backbone = self.backbone
         if self.packing is None:
-            self.packing = backbone.device.type == "cuda" and can_pack(backbone, sum(lengths))
+            self.packing = packs_rows(backbone, sum(lengths))
         kind = next(backbone.body.parameters()).dtype
         pad = backbone.chat.pad_id
-        return lay_out_rows(ids, lengths, pad, backbone.device, kind, packed=self.packing and not apart)
+        return lay_out_rows(ids, lengths, pad, backbone.device, kind, packed=self.packing)
 
     def _run_student(
         self, batch: TokenBatch, layout: Layout, wanted: Wanted

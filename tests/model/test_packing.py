@@ -7,7 +7,7 @@ from tiny_models import FAMILIES, build_backbone, build_model
 from harc.model import activations
 from harc.model.activations import Reading, stream_residuals
 from harc.model.backbones import Backbone
-from harc.model.packing import can_pack, plan_full_passes, plan_rows
+from harc.model.packing import can_pack, count_shared, lay_out_rows, packs_rows, plan_full_passes, plan_rows
 from harc.settings.training import MethodSettings
 from harc.training.adapters import attach_adapter
 from harc.training.batches import collate_rows, encode_rows, split_rows
@@ -100,7 +100,7 @@ def test_other_attention_kernels_are_not_tried():
     assert not can_pack(Backbone(model, other.tokenizer, other.chat), 16)
 
 
-def make_outcome(backbone: Backbone, *, packing: bool) -> list[torch.Tensor]:
+def make_outcome(backbone: Backbone, wanted: Wanted, *, packing: bool) -> list[torch.Tensor]:
     """Every field of a training pass, and the gradient of their sum."""
     rows = [
         {"category": category, "prompt": f"Tell {'me ' * size}.", "response": f"Yes, {'it flows ' * size}."}
@@ -116,21 +116,59 @@ def make_outcome(backbone: Backbone, *, packing: bool) -> list[torch.Tensor]:
         module.packing = packing
         encoded = encode_rows(adapted.chat, rows, 64, 64)
         batch = collate_rows(encoded, adapted.chat.post_instruction_count, adapted.chat.pad_id)
-        found = module(batch, Wanted(slots=(1, 3), kl="anchored", refusal_ce=True, benign_ce=True, window=4))
-        values = [found.inst, found.post, found.resp, found.kl, found.refusal_ce, found.benign_ce]
+        found = module(batch, wanted)
+        real = batch.attention_mask[..., None]
+        pairs = [found.adapted * real, found.base * real] if wanted.pair_slots else []
+        values = [found.inst, found.post, found.resp, found.kl, found.refusal_ce, found.benign_ce, *pairs]
+        values = [value for value in values if value.numel()]
         sum((value.float().pow(2).sum() for value in values), torch.zeros(())).backward()
         gradients = [part.grad.clone() for _, part in module.named_parameters() if part.grad is not None]
         return [*(value.detach() for value in values), *gradients]
 
 
+LOSSES = {
+    "tokens": Wanted(slots=(1, 3), kl="anchored", refusal_ce=True, benign_ce=True, window=4),
+    "states": Wanted(pair_slots=(0, 2, 5), kl="anchored"),
+    "states of some blocks": Wanted(pair_slots=(1, 3), stop=True),
+}
+
+
+@pytest.mark.parametrize("wanted", LOSSES.values(), ids=LOSSES)
 @pytest.mark.parametrize("family", PACKABLE)
-def test_packed_training_passes_give_the_same_losses_and_gradients(family: str):
+def test_packed_training_passes_give_the_same_losses_and_gradients(family: str, wanted: Wanted):
     backbone = build_backbone(family)
-    plain, packed = (make_outcome(backbone, packing=packing) for packing in (False, True))
+    plain, packed = (make_outcome(backbone, wanted, packing=packing) for packing in (False, True))
     assert len(plain) == len(packed) > 6
     for expected, found in zip(plain, packed, strict=True):
         scale = expected.abs().max().clamp_min(1e-3)
         assert (found - expected).abs().max() <= 2e-4 * scale
+
+
+def test_packed_rows_hold_what_all_begin_with_once():
+    ids = torch.tensor([[7, 8, 1, 2, 0], [7, 8, 3, 0, 0], [7, 8, 4, 5, 6]])
+    layout = lay_out_rows(ids, [4, 3, 5], 0, "cpu", torch.float32, packed=True)
+    assert layout.arguments["input_ids"].tolist() == [[7, 8, 4, 5, 6, 1, 2, 3]]
+    assert layout.arguments["position_ids"].tolist() == [[0, 1, 2, 3, 4, 2, 3, 2]]
+    seen = layout.arguments["attention_mask"][0, 0] == 0
+    assert seen[5].nonzero()[:, 0].tolist() == [0, 1, 5] and seen[7].nonzero()[:, 0].tolist() == [0, 1, 7]
+    assert layout.place.tolist() == [[0, 1, 5, 6, 0], [0, 1, 7, 0, 0], [0, 1, 2, 3, 4]]
+    hidden = layout.arguments["input_ids"][..., None].float()
+    assert layout.spread(hidden)[0, :4, 0].tolist() == [7, 8, 1, 2]
+
+
+def test_a_row_keeps_a_token_of_its_own():
+    ids = torch.tensor([[7, 8, 0], [7, 8, 9]])
+    assert count_shared(ids, [2, 3]) == 1 and count_shared(ids[1:], [3]) == 0
+
+
+def test_large_models_pack_on_a_cpu_where_they_keep_segments_apart(monkeypatch: pytest.MonkeyPatch):
+    other = build_backbone()
+    backbones = [Backbone(build_model("Llama"), other.tokenizer, other.chat) for _ in range(3)]
+    assert not packs_rows(backbones[0], 16)
+    monkeypatch.setattr("harc.model.prepacking.LARGE", 0)
+    assert packs_rows(backbones[1], 16)
+    monkeypatch.setattr("harc.model.packing._try_packing", lambda backbone: False)
+    assert not packs_rows(backbones[2], 16)
 
 
 def test_plans_hold_every_row_once():
@@ -144,10 +182,10 @@ def test_plans_hold_every_row_once():
     assert plan_full_passes([900, 5], 700) == [[0], [1]]
 
 
-def test_a_gpu_gets_one_pass_where_the_cpu_gets_several():
+def test_packed_rows_get_one_pass_where_others_get_several():
     rows = [
         {"category": "harmful", "prompt": "a", "response": "word " * size} for size in (1, 2, 3, 120, 140)
     ]
     encoded = encode_rows(build_backbone().chat, rows, 64, 400)
     assert len(split_rows(encoded, 4096)) > 1
-    assert len(split_rows(encoded, 4096, "cuda")) == 1
+    assert len(split_rows(encoded, 4096, packed=True)) == 1
