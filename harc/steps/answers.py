@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from harc.core.artifacts import ANSWER_COUNTS, ANSWER_FILES, BASE
 from harc.model.handle import ModelHandle
-from harc.settings.profile import Profile
 from harc.steps.job import MODEL, Job, Step, run_on_model, within
 from harc.steps.models import list_backbone_files
 
@@ -79,7 +78,7 @@ WRITE_ANSWERS = Step(
     f"{__name__}:run_write_answers",
     list_outputs=lambda job: within(job.layout.answers(job.backbone, job.seed), ANSWER_FILES),
     unit=MODEL,
-    list_units=lambda profile: Profile.list_models(profile) if profile.data.answers == "own" else [],
+    list_units=lambda profile: [] if profile.data.answers == "given" else profile.list_models(),
     list_inputs=lambda job: [*list_backbone_files(job), *list_answered(job)],
     select_settings=select_answering,
     resources=run_on_model(120),

@@ -48,11 +48,13 @@ def list_row_files(profile: Profile) -> list[Path]:
 
 def list_rows(job: Job, *names: str) -> list[Path]:
     """Row files of a job by name: the profile's, or, of those with answers, the ones that its backbone answered."""
-    own = ANSWER_FILES if job.profile.data.answers == "own" and job.backbone is not None else ()
-    return [
-        (job.layout.answers(job.backbone, job.weights_seed) if name in own else job.profile.data_dir) / name
-        for name in names
-    ]
+    return [_find_rows(job, name) for name in names]
+
+
+def _find_rows(job: Job, name: str) -> Path:
+    if name not in ANSWER_FILES or job.profile.data.answers == "given":
+        return job.profile.data_dir / name
+    return job.layout.answers(job.backbone, job.weights_seed) / name
 
 
 def list_asked_rows(job: Job) -> list[Path]:
