@@ -54,6 +54,7 @@ Benchmarks of helpfulness (through lm-evaluation-harness 0.4.13, chat template, 
 \b
 Judges (`harc judges list`; docs/evaluation.md gives their sources and how far each agrees with people):
     refusal_rules          rules on sentences, measured on human labels; anything else counts as an answer
+    refusal_classifier     trained on human labels on first use; says where it is unsure (unjudged)
     string_*               refusal phrases; anything else counts as an answer
     refusal_rubric, policy_rubric, harmbench_rubric, strongreject
                            a chat model, named in --judge-config

@@ -35,9 +35,11 @@ SCORE_FILES = ("scores.csv", "outcomes.csv")
 TRAJECTORY_FILES = ("trajectories.safetensors", "trajectories.jsonl")
 FINETUNING_FILES = ("answers.csv", "runs.csv")
 SUPPRESSION_FILES = ("outcomes.csv", "texts.jsonl", "rates.csv", "rounds.csv", "choice.json")
+JUDGE_FILES = ("refusal_classifier.json", "refusal_classifier.csv", "reliability.csv")
 # What may lie directly under the root of a results tree: folders by kind of artifact, and single files.
 KINDS = (
     "data",
+    "judges",
     "backbones",
     "answers",
     "directions",
@@ -133,6 +135,11 @@ class Layout:
     def helpfulness(self, backbone: str, method: str, seed: int | str) -> Path:
         """Folder of a method's answers to public benchmarks, and their scores."""
         return self._unit("helpfulness", backbone, method, seed)
+
+    @property
+    def judges(self) -> Path:
+        """Folder of the trained judge: its parameters, and what it does on held-out labels."""
+        return self.runs / "judges"
 
     @property
     def tuning(self) -> Path:

@@ -33,6 +33,7 @@ class Bench:
         directions: directions.safetensors of the base model; None where nothing reads them.
         reading: how directions are read; None for the defaults.
         answers: folder of the row files with answers, where these are the model's own; None for `data`.
+        parameters: of the trained judge, where it is named.
     """
 
     model: ModelHandle
@@ -42,6 +43,7 @@ class Bench:
     directions: Path | None = None
     reading: DirectionSettings | None = None
     answers: Path | None = None
+    parameters: Path | None = None
 
     def find_rows(self, name: str) -> Path:
         """A row file by name."""
@@ -62,6 +64,7 @@ class Bench:
             world=self.data / "world.json",
             directions=None,
             generations=generations,
+            parameters=self.parameters,
         )
         evaluate_backbone(paths, self.evaluation, seed=self.seed)
 
@@ -82,6 +85,7 @@ class Bench:
             reading=self.reading,
             evaluation=self.evaluation,
             data=[sha256_file(self.find_rows(name)) for name in files],
+            parameters=None if self.parameters is None else sha256_file(self.parameters),
             model=self.model.identify(),
             training_dtype=self.model.for_training().dtype,
             seed=self.seed,

@@ -90,13 +90,14 @@ def check_source(folder: Path, path: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Labelled:
-    """One completion with what people, and GPT-4, said of it."""
+    """One completion with what people, and GPT-4, said of it; a safe prompt and its contrast are of one kind."""
 
     request: str
     response: str
     safe: bool
     human: str
     gpt4: str
+    kind: str = ""
 
 
 def read_completions(path: Path) -> list[Labelled]:
@@ -112,6 +113,7 @@ def read_completions(path: Path) -> list[Labelled]:
             not row["type"].startswith("contrast"),
             row["final_label"],
             row["gpt4_label"],
+            row["type"].removeprefix("contrast_"),
         )
         for row in read_csv(path, NEEDED)
     ]

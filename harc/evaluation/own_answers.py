@@ -9,7 +9,7 @@ from harc.core.files import read_json, write_json, write_jsonl
 from harc.core.finished import KEPT, KeyedStore
 from harc.judges.base import LABELS, UNJUDGED, Answer, Judge
 from harc.suites.codeattack import read_answer
-from harc.suites.records import decide_unread
+from harc.suites.records import decide_unread, find_prompt
 
 RUN_FILE = "run.json"
 OUTCOME = "outcome"
@@ -119,7 +119,9 @@ def judge_records(
             if label := decide_unread(record["finish_reason"], choose_text(record)):
                 record["verdicts"][judge.name] = {"label": label, "score": 1, "version": judge.version}
         due = [record for record in records if _is_due(record, judge)]
-        answers = [Answer(r["goal"], choose_text(r), r["expected"] or None) for r in due]
+        answers = [
+            Answer(r["goal"], choose_text(r), r["expected"] or None, find_prompt(r["messages"])) for r in due
+        ]
         verdicts = judge.judge(answers) if answers else []
         if len(verdicts) != len(due):
             raise _refuse_judge(judge, suite, f"{len(due)} verdicts", str(len(verdicts)))

@@ -234,6 +234,7 @@ def evaluate_by_hand(options: Options) -> tuple[Findings, list[str]]:
         HarcError: whatever is wrong, before the model is loaded where that is possible.
     """
     from harc.evaluation.own_answers import AnswerStore
+    from harc.evaluation.train_judge import prepare_parameters
     from harc.judges.registry import make_judges
 
     rows, remarks = gather_rows(options)
@@ -248,7 +249,8 @@ def evaluate_by_hand(options: Options) -> tuple[Findings, list[str]]:
         served=isinstance(model, EndpointSettings) and model.kind == "openai",
         resume=options.resume,
     )
-    judges = make_judges(settings.judges, "", settings)
+    parameters = prepare_parameters(settings.judges, options.data, options.mirror)
+    judges = make_judges(settings.judges, "", settings, parameters)
     target = load_target(model, settings)
     remarks += getattr(getattr(target, "backbone", None), "remarks", ())
     findings = evaluate_suites(target, rows, judges, store)

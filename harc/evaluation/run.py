@@ -32,6 +32,7 @@ class EvaluationPaths:
         generations: folder for one JSONL file per suite.
         projections: folder for projections.safetensors and projections.jsonl.
         checkpoint: folder that keeps records until the end; None keeps them in `generations`.
+        parameters: of the trained judge, where it is named.
     """
 
     model: ModelHandle
@@ -41,6 +42,7 @@ class EvaluationPaths:
     generations: Path
     projections: Path | None = None
     checkpoint: Path | None = None
+    parameters: Path | None = None
 
 
 def read_refusal(world: Path, judges: Sequence[str]) -> str:
@@ -77,6 +79,7 @@ def describe_run(paths: EvaluationPaths, settings: EvaluationSettings, seed: int
         ["harc.evaluation.run:evaluate_backbone"],
         data=sha256_file(paths.data),
         world=sha256_file(paths.world) if paths.world.is_file() else None,
+        parameters=None if paths.parameters is None else sha256_file(paths.parameters),
         model=paths.model.identify(),
         settings=answering,
         seed=seed,
@@ -215,7 +218,8 @@ def evaluate_backbone(paths: EvaluationPaths, settings: EvaluationSettings, *, s
     start = time.monotonic()
     check_target(settings)
     rows = read_rows(paths.data, settings.suites)
-    judges = make_judges(settings.judges, read_refusal(paths.world, settings.judges), settings)
+    refusal = read_refusal(paths.world, settings.judges)
+    judges = make_judges(settings.judges, refusal, settings, paths.parameters)
     key = describe_run(paths, settings, seed) | name_run(settings)
     store = KeyedStore((paths.checkpoint or paths.generations) / KEPT, key)
     missing = {suite: members for suite, members in rows.items() if load_suite(store, suite, members) is None}

@@ -30,6 +30,7 @@ class JudgeKind:
         source: where its rule was published.
         model: whether it needs one.
         grades_refusals: whether its own labels tell a full refusal from a partial one.
+        trained: whether it needs parameters that a run trains; its `make` takes their file.
         module: file that declares it, filled in by `harc.judges.registry`.
     """
 
@@ -40,6 +41,7 @@ class JudgeKind:
     source: str = "see docs/evaluation.md"
     model: bool = False
     grades_refusals: bool = False
+    trained: bool = False
     module: str = ""
 
 
@@ -51,11 +53,13 @@ class Answer:
         request: what was wanted, in plain words: the goal of an attack, or the last user turn.
         response: what the model wrote.
         expected: the one right answer, where there is one; the procedure for harmful goals.
+        prompt: what the model was sent last, where that is another text than the request.
     """
 
     request: str
     response: str
     expected: str | None = None
+    prompt: str = ""
 
 
 @dataclass(frozen=True)

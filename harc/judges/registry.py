@@ -1,11 +1,13 @@
 """Judges by name: a file of this folder with `JUDGES = (JudgeKind(...), ...)` and `make` is all that declares them.
 
-`make(names, refusal, settings)` gives the judges of some of the file's names, by name. Such files import nothing heavy
-at the top: labels of judges are needed wherever settings are read.
+`make(names, refusal, settings)` gives the judges of some of the file's names, by name; that of a judge which a run
+trains takes the file of its parameters as well. Such files import nothing heavy at the top: labels of judges are needed
+wherever settings are read.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from harc.core.errors import ConfigError
@@ -24,8 +26,10 @@ def _find_judges() -> list[JudgeKind]:
 JUDGES: dict[str, JudgeKind] = {kind.name: kind for kind in _find_judges()}
 LABELS_OF = {name: kind.labels for name, kind in JUDGES.items()}
 """Every judge, and the labels that it can give."""
-RULE_JUDGES = tuple(name for name, kind in JUDGES.items() if not kind.model)
-"""Judges that need no model."""
+RULE_JUDGES = tuple(name for name, kind in JUDGES.items() if not kind.model and not kind.trained)
+"""Judges that need neither a model nor training."""
+TRAINED_JUDGES = tuple(name for name, kind in JUDGES.items() if kind.trained)
+"""Judges whose parameters a run trains."""
 GRADED_REFUSALS = tuple(name for name, kind in JUDGES.items() if kind.grades_refusals)
 """Judges whose own labels tell a full refusal from a partial one."""
 
@@ -42,7 +46,9 @@ def choose_judge(judges: Sequence[str], label: Label) -> str:
     raise ValueError(f"none of {', '.join(judges)} can say {label!r}")
 
 
-def make_judges(names: Sequence[str], refusal: str, settings: Any = None) -> list[Judge]:
+def make_judges(
+    names: Sequence[str], refusal: str, settings: Any = None, parameters: Path | None = None
+) -> list[Judge]:
     """The judges of the given names, in order.
 
     Args:
@@ -50,6 +56,7 @@ def make_judges(names: Sequence[str], refusal: str, settings: Any = None) -> lis
         refusal: the refusal text of the data, for the judge that compares with it.
         settings: a `harc.settings.evaluation.EvaluationSettings`, for judges that are models; by default those of an
             empty profile.
+        parameters: file of the trained judge, where it is named.
 
     Raises:
         ConfigError: for an unknown or repeated name, or a judge without its model.
@@ -69,5 +76,6 @@ def make_judges(names: Sequence[str], refusal: str, settings: Any = None) -> lis
     made: dict[str, Judge] = {}
     for module in dict.fromkeys(JUDGES[name].module for name in names):
         own = [name for name in names if JUDGES[name].module == module]
-        made |= pick(__package__, module, "make")(own, refusal, settings)
+        trained = (parameters,) if own[0] in TRAINED_JUDGES else ()
+        made |= pick(__package__, module, "make")(own, refusal, settings, *trained)
     return [made[name] for name in names]

@@ -12,9 +12,12 @@ from harc.stats.intervals import Interval, Pooled, draw_clusters, percentile_int
 
 
 def _count_labels(
-    first: Sequence[Hashable], second: Sequence[Hashable], clusters: Sequence[Hashable]
+    first: Sequence[Hashable],
+    second: Sequence[Hashable],
+    clusters: Sequence[Hashable],
+    weights: Sequence[float] | None = None,
 ) -> Float[np.ndarray, "clusters labels labels"]:
-    """How often each pair of labels occurs, by cluster.
+    """How often each pair of labels occurs, by cluster; a pair counts as many times as its weight says.
 
     Raises:
         ValueError: if the lengths differ or are 0.
@@ -24,7 +27,8 @@ def _count_labels(
     codes, names = pd.factorize(pd.Series([*first, *second]))
     place, groups = pd.factorize(pd.Series(list(clusters)))
     tables = np.zeros((len(groups), len(names), len(names)))
-    np.add.at(tables, (place, codes[: len(first)], codes[len(first) :]), 1)
+    pairs = (place, codes[: len(first)], codes[len(first) :])
+    np.add.at(tables, pairs, 1.0 if weights is None else np.asarray(weights, dtype=float))
     return tables
 
 
@@ -57,6 +61,7 @@ def kappa_interval(
     resamples: int,
     seed: int,
     confidence: float = 0.95,
+    weights: Sequence[float] | None = None,
 ) -> Interval:
     """Cohen's kappa of two raters with a percentile bootstrap over what they rated.
 
@@ -67,6 +72,7 @@ def kappa_interval(
         resamples: draws.
         seed: of the draws.
         confidence: coverage.
+        weights: how many of what was rated each label stands for, where they were drawn unevenly.
 
     Returns:
         NaN for whatever is not defined: the estimate where both raters always give one label, the bounds where
@@ -75,14 +81,35 @@ def kappa_interval(
     Raises:
         ValueError: if the lengths differ or are 0.
     """
-    tables = _count_labels(first, second, range(len(first)) if clusters is None else clusters)
+    tables = _count_labels(first, second, range(len(first)) if clusters is None else clusters, weights)
     estimate = float(_find_kappa(tables.sum(axis=0, keepdims=True))[0])
-    weights = draw_clusters(len(tables), resamples, seed)
-    drawn = _find_kappa(np.einsum("rc,cij->rij", weights, tables))
+    draws = draw_clusters(len(tables), resamples, seed)
+    drawn = _find_kappa(np.einsum("rc,cij->rij", draws, tables))
     drawn = drawn[~np.isnan(drawn)]
     if not len(drawn):
         return Interval(estimate, math.nan, math.nan)
     return percentile_interval(estimate, drawn, confidence)
+
+
+def agreement_interval(
+    first: Sequence[Hashable],
+    second: Sequence[Hashable],
+    clusters: Sequence[Hashable] | None = None,
+    *,
+    resamples: int,
+    seed: int,
+    confidence: float = 0.95,
+    weights: Sequence[float] | None = None,
+) -> Interval:
+    """Share of equal labels of two raters; arguments and bootstrap as for `kappa_interval`.
+
+    Raises:
+        ValueError: if the lengths differ or are 0.
+    """
+    tables = _count_labels(first, second, range(len(first)) if clusters is None else clusters, weights)
+    equal, total = np.trace(tables, axis1=1, axis2=2), tables.sum(axis=(1, 2))
+    draws = draw_clusters(len(tables), resamples, seed)
+    return percentile_interval(equal.sum() / total.sum(), (draws @ equal) / (draws @ total), confidence)
 
 
 class RankAgreement(NamedTuple):

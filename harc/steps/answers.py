@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from harc.core.artifacts import ANSWER_COUNTS, ANSWER_FILES, BASE
 from harc.model.handle import ModelHandle
 from harc.steps.job import MODEL, Job, Step, run_on_model, within
+from harc.steps.judging import find_parameters, list_parameters
 from harc.steps.models import list_backbone_files
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def open_writer(job: Job, model: ModelHandle, kept: Path) -> "AnswerWriter":
         model=model.identify(),
         settings=settings.model_dump(mode="json", exclude={"judge", "batch_size"}),
     )
-    (judge,) = make_judges([settings.judge], "", job.profile.evaluation)
+    parameters = find_parameters(job, settings.judge)
+    (judge,) = make_judges([settings.judge], "", job.profile.evaluation, parameters)
     return AnswerWriter(model.open(), judge, settings, KeyedStore(kept, work))
 
 
@@ -79,7 +81,11 @@ WRITE_ANSWERS = Step(
     list_outputs=lambda job: within(job.layout.answers(job.backbone, job.seed), ANSWER_FILES),
     unit=MODEL,
     list_units=lambda profile: [] if profile.data.answers == "given" else profile.list_models(),
-    list_inputs=lambda job: [*list_backbone_files(job), *list_answered(job)],
+    list_inputs=lambda job: [
+        *list_backbone_files(job),
+        *list_answered(job),
+        *list_parameters(job, job.profile.data.own.judge),
+    ],
     select_settings=select_answering,
     resources=run_on_model(120),
     guarded=True,

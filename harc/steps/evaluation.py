@@ -6,6 +6,7 @@ from harc.core.artifacts import PROJECTION_FILES, SCORE_FILES
 from harc.settings.profile import Profile
 from harc.steps.data import list_asked_rows
 from harc.steps.job import RUN, Job, Step, run_on_model, within
+from harc.steps.judging import find_parameters, list_parameters
 from harc.steps.models import find_base_directions, list_model_files
 from harc.suites.benchmarks import list_datasets, list_output_names
 
@@ -37,6 +38,7 @@ def run_evaluate(job: Job) -> None:
         generations=layout.generations(*job.unit),
         projections=layout.directions(*job.unit),
         checkpoint=layout.checkpoint("evaluation", *job.unit),
+        parameters=find_parameters(job),
     )
     evaluate_backbone(paths, job.profile.evaluation, seed=job.seed)
 
@@ -47,7 +49,12 @@ EVALUATE = Step(
     list_outputs=list_evaluation_outputs,
     unit=RUN,
     list_units=Profile.list_units,
-    list_inputs=lambda job: [*list_model_files(job), find_base_directions(job), *list_asked_rows(job)],
+    list_inputs=lambda job: [
+        *list_model_files(job),
+        find_base_directions(job),
+        *list_asked_rows(job),
+        *list_parameters(job),
+    ],
     select_settings=lambda job: job.dump("evaluation"),
     resources=run_on_model(240),
     needs=("endpoints",),

@@ -10,6 +10,7 @@ from harc.steps.data import CHECK_CONTAMINATION, PULL_DATA
 from harc.steps.directions import EXTRACT_DIRECTIONS
 from harc.steps.evaluation import EVALUATE, MEASURE_HELPFULNESS, SCORE
 from harc.steps.job import Job, Step
+from harc.steps.judging import TRAIN_JUDGE
 from harc.steps.paper import BUILD_PAPER, BUILD_REPORT, find_latex
 from harc.steps.robustness import FINETUNE_HARMFUL, TRACE_RESPONSES
 from harc.steps.suppression import SUPPRESS_REFUSAL
@@ -24,6 +25,7 @@ STEPS: dict[str, Step] = {
         CHECK_CONTAMINATION,
         TRAIN_BACKBONE,
         FETCH_BACKBONE,
+        TRAIN_JUDGE,
         WARM_START,
         WRITE_ANSWERS,
         EXTRACT_DIRECTIONS,

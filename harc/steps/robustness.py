@@ -9,6 +9,7 @@ from harc.settings.profile import Profile
 from harc.settings.training import MethodSettings
 from harc.steps.data import list_asked_rows, list_rows
 from harc.steps.job import RUN, Job, Step, run_on_model, within
+from harc.steps.judging import find_parameters, list_parameters
 from harc.steps.models import find_base_directions, list_model_files
 from harc.steps.training import read_training_rows
 
@@ -115,6 +116,7 @@ def run_finetune_harmful(job: Job) -> None:
         job.profile.data_dir,
         choose_evaluation(job),
         job.seed,
+        parameters=find_parameters(job),
     )
     answers, runs = run_finetunings(
         bench,
@@ -139,6 +141,7 @@ FINETUNE_HARMFUL = Step(
         *list_model_files(job),
         *list_rows(job, "training.jsonl"),
         *list_asked_rows(job),
+        *list_parameters(job),
     ],
     list_plugins=lambda job: list_objective_code(*plan_finetunings(job).values()),
     select_settings=select_finetunings,

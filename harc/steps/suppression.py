@@ -9,6 +9,7 @@ from harc.settings.profile import Profile
 from harc.settings.suppression import SuppressionSettings
 from harc.steps.data import list_asked_rows, list_rows
 from harc.steps.job import RUN, Job, Step, run_on_model, within
+from harc.steps.judging import find_parameters, list_parameters
 from harc.steps.models import find_base_directions, list_model_files
 
 SEARCHED = "development.jsonl"  # rows that the depth is chosen on
@@ -35,6 +36,7 @@ def list_suppression_inputs(job: Job) -> list[Path]:
         find_base_directions(job),
         *list_asked_rows(job),
         *list_rows(job, SEARCHED, "extraction.jsonl"),
+        *list_parameters(job),
     ]
     return list(dict.fromkeys(files))
 
@@ -106,14 +108,17 @@ def run_suppress_refusal(job: Job) -> None:
     work = describe_work(
         [f"{__name__}:run_suppress_refusal"],
         model=model.identify(),
-        files=[sha256_file(path) for path in (asked, searched, extraction, *directions)],
+        files=[
+            sha256_file(path) for path in (asked, searched, extraction, *directions, *list_parameters(job))
+        ],
         suppression=settings.model_dump(mode="json", exclude={"methods", "seeds", "conditions"}),
         evaluation=evaluation,
         reading=job.profile.directions,
         seed=job.seed,
     )
     store = KeyedStore(job.layout.checkpoint("suppression", *job.unit) / KEPT, work | name_run(evaluation))
-    judges = make_judges(evaluation.judges, read_refusal(world, evaluation.judges), evaluation)
+    refusal = read_refusal(world, evaluation.judges)
+    judges = make_judges(evaluation.judges, refusal, evaluation, find_parameters(job))
     subject = Suppression(
         target=Target(model.open(fold=True), evaluation),
         examiner=make_examiner(judges, evaluation, job.seed, evaluation.suites),

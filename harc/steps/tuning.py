@@ -10,6 +10,7 @@ from harc.settings.training import MethodSettings
 from harc.steps.data import list_rows
 from harc.steps.directions import ROWS
 from harc.steps.job import RUN, Job, Resources, Step, run_on_model
+from harc.steps.judging import find_parameters, list_parameters
 from harc.steps.models import find_base_directions, list_backbone_files
 
 BRIEF = Resources(500, runtime=5)
@@ -61,6 +62,7 @@ def list_grid_inputs(job: Job) -> list[Path]:
         *list_backbone_files(job),
         *([] if job.method == BASE else [find_base_directions(job)]),
         *list_rows(job, "training.jsonl", *ROWS, "development.jsonl", "world.json"),
+        *list_parameters(job),
         *([] if start is None else [job.layout.choice(start)]),
     ]
 
@@ -80,6 +82,7 @@ def run_tune_method(job: Job) -> None:
         directions=find_base_directions(job),
         reading=job.profile.directions,
         answers=list_rows(job, "training.jsonl")[0].parent,
+        parameters=find_parameters(job),
     )
     checkpoint = job.layout.checkpoint("tuning", *job.unit)
     rows = run_grid(bench, job.label, list_points(job), checkpoint, start=_read_start(job))

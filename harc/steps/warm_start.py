@@ -8,6 +8,7 @@ from harc.settings.backbones import WarmStartSettings
 from harc.steps.answers import FIELDS, open_writer, select_answering
 from harc.steps.backbones import RUNNING, fetch_weights, list_fetched_models, list_folder, select_backbone
 from harc.steps.job import MODEL, Job, Step, run_on_model
+from harc.steps.judging import list_parameters
 from harc.steps.models import find_fetched
 
 ROWS = "training.jsonl"
@@ -88,7 +89,7 @@ WARM_START = Step(
     list_outputs=lambda job: list_folder(job, (SOURCE_FILE, WEIGHTS_FILE)),
     unit=MODEL,
     list_units=lambda profile: list_fetched_models(profile, warm=True),
-    list_inputs=list_taught,
+    list_inputs=lambda job: [*list_taught(job), *list_parameters(job, job.profile.data.own.judge)],
     select_settings=select_warm_start,
     resources=run_on_model(240),
     needs=("hub",),

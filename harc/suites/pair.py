@@ -187,8 +187,8 @@ def run_pair(
         completions = answer([prompt for _, _, prompt in proposals])
         verdicts = judge.judge(
             [
-                Answer(run.target.request, completion.text, run.target.expected)
-                for (run, _, _), completion in zip(proposals, completions, strict=True)
+                Answer(run.target.request, completion.text, run.target.expected, prompt)
+                for (run, _, prompt), completion in zip(proposals, completions, strict=True)
             ]
         )
         for (run, stream, prompt), completion, verdict in zip(proposals, completions, verdicts, strict=True):

@@ -40,7 +40,7 @@ def make_records(
     """
     attacks = attacks or [None] * len(rows)
     if verdicts is None:
-        verdicts = judge_completions(rows, completions, judges, attacks)
+        verdicts = judge_completions(rows, completions, judges, attacks, seen)
     return [
         {
             "id": row["id"],
@@ -78,6 +78,7 @@ def judge_completions(
     completions: Sequence[Completion],
     judges: Sequence[Judge],
     attacks: Sequence[dict | None],
+    seen: Sequence[Conversation],
 ) -> list[dict]:
     """Every judge's verdict on every reply that there is to read; see `decide_unread`."""
     texts = [
@@ -89,8 +90,8 @@ def judge_completions(
         for completion, text in zip(completions, texts, strict=True)
     ]
     answers = [
-        Answer(name_request(row), text, row["expected"])
-        for row, text, label in zip(rows, texts, decided, strict=True)
+        Answer(name_request(row), text, row["expected"], find_prompt(messages))
+        for row, text, label, messages in zip(rows, texts, decided, seen, strict=True)
         if label is None
     ]
     given = iter(record_verdicts(judges, answers))
@@ -116,6 +117,11 @@ def name_request(row: dict) -> str:
     """What is wanted, in plain words: a row's goal where that is a text, else its last turn."""
     goal = row.get("goal")
     return goal if isinstance(goal, str) else row["messages"][-1]["content"]
+
+
+def find_prompt(messages: Conversation) -> str:
+    """The last user turn that the model saw; empty where there is none."""
+    return next((turn["content"] for turn in reversed(messages) if turn["role"] == "user"), "")
 
 
 def name_goal(row: dict) -> str:

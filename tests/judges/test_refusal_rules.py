@@ -143,12 +143,12 @@ def test_words_of_a_list_become_alternatives():
     assert any_of("w:a b", "c d") == "(?:a|b|c d)"
 
 
-def test_it_decides_where_no_model_does_and_a_string_list_stands_beside():
+def test_it_decides_by_hand_and_stands_beside_the_trained_judge_on_published_models():
     assert DEFAULT_JUDGES[0] == "refusal_rules" and DEFAULT_JUDGES[1] in PHRASE_LISTS
     assert "refused" in LABELS_OF["refusal_rules"]
     for profile in ("smol", "small", "paper", "large"):
         judges = load_profile(profile).evaluation.judges
-        assert judges[0] == "refusal_rules" and set(judges[1:]) <= set(PHRASE_LISTS)
+        assert judges[:2] == ("refusal_classifier", "refusal_rules") and set(judges[2:]) <= set(PHRASE_LISTS)
 
 
 def test_the_docs_hold_the_committed_calibration():

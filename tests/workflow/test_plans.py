@@ -31,6 +31,7 @@ def count_jobs(profile) -> dict[str, int]:
     jobs = {
         "pull_data": 1,
         "check_contamination": 1,
+        "train_judge": int("refusal_classifier" in profile.evaluation.judges),
         "train_backbone": sum(kinds) * seeds + sum(others),
         "fetch_backbone": (len(kinds) - sum(kinds) - warm) * seeds + len(others) - sum(others),
         "warm_start": warm * seeds,
