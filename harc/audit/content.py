@@ -197,7 +197,7 @@ COMPANIONS: dict[str, tuple[str, ...]] = {
     "trajectories.safetensors": ("trajectories.jsonl",),
     "scores.csv": ("outcomes.csv",),
     "answers.csv": ("runs.csv",),
-    "rates.csv": ("outcomes.csv", "rounds.csv", "choice.json"),
+    "rates.csv": ("outcomes.csv", "rounds.csv", "choice.json", "card.json"),
 }
 
 

@@ -34,8 +34,16 @@ STEERING_FILES = (*RULE_FILES, "training_log.jsonl")
 SCORE_FILES = ("scores.csv", "outcomes.csv")
 TRAJECTORY_FILES = ("trajectories.safetensors", "trajectories.jsonl")
 FINETUNING_FILES = ("answers.csv", "runs.csv")
-SUPPRESSION_FILES = ("outcomes.csv", "texts.jsonl", "rates.csv", "rounds.csv", "choice.json")
 JUDGE_FILES = ("refusal_classifier.json", "refusal_classifier.csv", "reliability.csv")
+SUPPRESSION_FILES = (
+    "outcomes.csv",
+    "texts.jsonl",
+    "rates.csv",
+    "rounds.csv",
+    "choice.json",
+    "stability.csv",
+    "card.json",
+)
 # What may lie directly under the root of a results tree: folders by kind of artifact, and single files.
 KINDS = (
     "data",

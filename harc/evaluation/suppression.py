@@ -40,7 +40,7 @@ from harc.model.backbones import Backbone
 from harc.model.intervention import Intervention, intervene, orthonormalize
 from harc.model.likelihood import measure_likelihoods
 from harc.settings.directions import DirectionSettings
-from harc.settings.suppression import CONTROL, Condition, SuppressionSettings
+from harc.settings.suppression import CONTROL, Condition, StabilityBars, SuppressionSettings
 from harc.suites.registry import run_suite
 from harc.suites.target import Target
 
@@ -103,9 +103,14 @@ class Suppression:
             return read_contrast(self.backbone, harmful[:count], harmless[:count], self.reading)
 
     @cached_property
+    def plain(self) -> Contrast:
+        """Harmful against harmless extraction prompts, as the model reads them."""
+        return self.read_contrast(Intervention())
+
+    @cached_property
     def permuted(self) -> Directions:
         """The model's own difference of means under shuffled labels."""
-        return permute_directions(self.read_contrast(Intervention()), self.draw)
+        return permute_directions(self.plain, self.draw)
 
     def find_sources(self, slot: int, condition: Condition) -> Sources:
         """Whose directions there are."""
@@ -194,6 +199,22 @@ def add_likelihoods(subject: Suppression, plain: Records, records: Records, remo
     for record in records:
         if record["suite"] == settings.benign_suite and record["id"] in given:
             record["likelihood"] = given[record["id"]]
+
+
+def make_card(rows: Sequence[Mapping[str, Any]], slot: int, bars: StabilityBars) -> dict[str, Any]:
+    """The stability card of v_ref at a slot: what was measured, what was asked for, and whether it holds."""
+    own = rows[slot]
+    asked = {
+        "bootstrap_low": (own["bootstrap_low"], bars.least_bootstrap),
+        "half_cosine": (own["half_cosine"], bars.least_half),
+        "separation": (own["separation"], bars.least_separation),
+        "over_null": (own["length"] / max(own["null_length"], 1e-12), bars.least_over_null),
+    }
+    named = {
+        name: {"value": value, "least": least, "holds": value >= least}
+        for name, (value, least) in asked.items()
+    }
+    return {"slot": slot, "bars": named, "stable": all(bar["holds"] for bar in named.values())}
 
 
 def remove_in_rounds(
@@ -289,10 +310,19 @@ def _select_harmful(records: Records, settings: SuppressionSettings) -> Records:
 ROUND_COLUMNS = ("round", "removed", "slot", "separation", "length", "refused", "n", "ended")
 
 
-def write_suppression(folder: Path, records: Records, lines: Records, choice: Mapping[str, Any]) -> None:
-    """Write outcomes.csv, texts.jsonl, rates.csv, rounds.csv and choice.json."""
+def write_suppression(
+    folder: Path,
+    records: Records,
+    lines: Records,
+    choice: Mapping[str, Any],
+    stability: Sequence[Mapping[str, Any]],
+    card: Mapping[str, Any],
+) -> None:
+    """Write outcomes.csv, texts.jsonl, rates.csv, rounds.csv, choice.json, and what is known of v_ref itself."""
     write_csv(folder / "outcomes.csv", *list_outcomes(records))
     write_jsonl(folder / "texts.jsonl", list_texts(records))
     write_csv(folder / "rates.csv", RATE_COLUMNS, tabulate_rates(read_csv_rows(folder / "outcomes.csv")[1]))
     write_csv(folder / "rounds.csv", ROUND_COLUMNS, lines)
     write_json(folder / "choice.json", choice)
+    write_csv(folder / "stability.csv", list(stability[0]), [dict(row) for row in stability])
+    write_json(folder / "card.json", card)

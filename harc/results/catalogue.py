@@ -35,6 +35,7 @@ TABLES = {
     "finetuning": "robustness",
     "suppression": "suppression",
     "removal_rounds": "suppression",
+    "stability": "suppression",
     "trajectories": "robustness",
     "claims": "claims",
     "published": "published",

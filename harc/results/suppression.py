@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pandas as pd
 from harc.core.artifacts import Layout
 from harc.core.csv_files import read_csv_rows
 from harc.core.errors import DataError
+from harc.core.files import read_json
 from harc.judges.base import GIVEN_LABELS, UNJUDGED, counts_as
 from harc.results.vocabulary import CONTROLS, OVER_REFUSAL
 from harc.stats import rates as estimators
@@ -128,6 +130,12 @@ def read_rounds(root: Path, backbone: str, method: str, seed: int) -> list[dict[
     """Rows of rounds.csv; none where the model was not suppressed."""
     path = Layout(root).suppression(backbone, method, seed) / "rounds.csv"
     return read_csv_rows(path)[1] if path.is_file() else []
+
+
+def read_card(root: Path, backbone: str, method: str, seed: int) -> dict[str, Any] | None:
+    """The stability card of a model; None where it was not suppressed."""
+    path = Layout(root).suppression(backbone, method, seed) / "card.json"
+    return read_json(path) if path.is_file() else None
 
 
 def count_until_half(rounds: Sequence[Mapping[str, str]]) -> int | None:

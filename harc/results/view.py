@@ -24,7 +24,7 @@ FILES = {
     "projections": PROJECTION_FILES,
     "trajectories": TRAJECTORY_FILES,
     "finetuning": ("answers.csv",),
-    "suppression": ("outcomes.csv", "rounds.csv"),
+    "suppression": ("outcomes.csv", "rounds.csv", "card.json"),
     "adapters": ("training_log.jsonl",),
     "helpfulness": (CATEGORIES,),
 }

@@ -115,6 +115,28 @@ class RoundSettings(Settings):
     )
 
 
+class StabilityBars(Settings):
+    """What a direction of refusal must show before its removal is called a test of it; declared before any is read."""
+
+    least_bootstrap: float = Field(
+        0.9,
+        ge=-1,
+        le=1,
+        description="cosine of directions of resampled prompts with the direction, 2.5 % quantile; own choice",
+    )
+    least_half: float = Field(
+        0.8, ge=-1, le=1, description="mean cosine of the directions of two halves of the prompts; own choice"
+    )
+    least_separation: float = Field(
+        0.9, ge=0, le=1, description="held-out area under the curve of harmful against harmless; own choice"
+    )
+    least_over_null: float = Field(
+        1.5,
+        ge=0,
+        description="length of the difference of means over its 95 % quantile under shuffled labels; own choice",
+    )
+
+
 def list_default_conditions() -> dict[str, Condition]:
     """The control; own v_ref by depth; other directions, subspaces and subtraction at the chosen depth; nulls."""
     depths = {f"own_{round(100 * depth)}": {"depth": depth} for depth in (0.25, 0.5, 0.75, 1.0)}
@@ -175,6 +197,9 @@ class SuppressionSettings(Settings):
     )
     search: SearchSettings = Field(SearchSettings(), description="which depth hurts most")
     rounds: RoundSettings = Field(RoundSettings(), description="iterated removal")
+    stability: StabilityBars = Field(
+        StabilityBars(), description="bars of the stability card of v_ref at the chosen depth"
+    )
 
     def check_study(self, known: Collection[str], seeds: Collection[int]) -> None:
         """Refuse methods and seeds that the study does not have.

@@ -66,7 +66,7 @@ def list_table_inputs(job: Job) -> list[Path]:
     inputs += [
         layout.suppression(*unit) / name
         for unit in profile.list_suppressed_units()
-        for name in ("outcomes.csv", "rounds.csv")
+        for name in ("outcomes.csv", "rounds.csv", "card.json")
     ]
     traced = profile.list_traced_units()
     inputs += [layout.trajectories(*unit) / name for unit in traced for name in TRAJECTORY_FILES]

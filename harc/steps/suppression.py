@@ -93,8 +93,9 @@ def run_suppress_refusal(job: Job) -> None:
     from harc.core.files import sha256_file
     from harc.core.finished import KEPT, KeyedStore, describe_work
     from harc.evaluation.run import read_refusal
-    from harc.evaluation.suppression import Suppression, run_suppression, write_suppression
+    from harc.evaluation.suppression import Suppression, make_card, run_suppression, write_suppression
     from harc.geometry.directions import load_directions
+    from harc.geometry.stability import measure_stability
     from harc.judges.registry import make_judges
     from harc.steps.models import find_model
     from harc.suites.examiner import make_examiner, name_run
@@ -132,7 +133,11 @@ def run_suppress_refusal(job: Job) -> None:
         store=store,
         seed=int(job.seed or 0),
     )
-    write_suppression(job.layout.suppression(*job.unit), *run_suppression(subject, job.label))
+    records, lines, choice = run_suppression(subject, job.label)
+    stability = subject.keep("stability", lambda: measure_stability(subject.plain, subject.draw))
+    card = make_card(stability, choice["slot"], settings.stability)
+    folder = job.layout.suppression(*job.unit)
+    write_suppression(folder, records, lines, choice, stability, card)
     store.remove()
 
 

@@ -9,12 +9,13 @@ from fixtures.results_tree import view_tree
 
 from harc.core.csv_files import write_csv
 from harc.core.errors import DataError
+from harc.core.files import write_json
 from harc.results.claim_metrics import METRICS
 from harc.results.figures import suppression as figure
 from harc.results.figures.style import save_figure
 from harc.results.printer import render_csv, render_latex
 from harc.results.suppression import count_until_half, list_suppressed, select_round
-from harc.results.tables.suppression import build_removal_rounds, build_suppression
+from harc.results.tables.suppression import build_removal_rounds, build_stability, build_suppression
 from harc.results.view import Results
 from harc.settings.profile import Profile, load_profile
 
@@ -40,6 +41,10 @@ def write_unit(root: Path, method: str, seed: int, kept: dict[str, int]) -> None
             rows.append(benign | {"likelihood": -0.5 if condition == "none" else -0.75})
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(folder / "outcomes.csv", ("condition", "suite", "id", "goal", "label", "likelihood"), rows)
+    values = {"bootstrap_low": 0.95, "half_cosine": 0.9, "separation": 1.0, "over_null": 1.2 + seed}
+    least = {"bootstrap_low": 0.9, "half_cosine": 0.8, "separation": 0.9, "over_null": 1.5}
+    bars = {name: {"value": v, "least": least[name], "holds": v >= least[name]} for name, v in values.items()}
+    write_json(folder / "card.json", {"slot": 9, "bars": bars, "stable": seed == 1})
     shares = [kept["none"], *(count for name, count in kept.items() if name.startswith("round"))]
     with (folder / "rounds.csv").open("w", newline="") as handle:
         writer = csv.DictWriter(handle, COLUMNS, restval="")
@@ -114,6 +119,16 @@ def test_rounds_until_half(view):
     assert count_until_half(never) is None
 
 
+def test_a_missed_bar_is_marked(view):
+    table = build_stability(view)
+    assert [row["stable"] for row in table.records] == [False, True, False, True]
+    text = render_latex(table)
+    assert "1.20$^*$, 2.20" in text and ".95, .95" in text and "over null 1.50" in text
+    assert render_csv(table).splitlines()[0] == (
+        "backbone,method,seed,slot,bootstrap_low,half_cosine,separation,over_null,stable"
+    )
+
+
 def test_a_model_whose_removal_ended_stays_at_its_last_rate(view):
     base = view.suppressions(BACKBONE, "base")[0]
     assert select_round(base, 2)["hit"].mean() == select_round(base, 1)["hit"].mean() == pytest.approx(0.2)
@@ -164,7 +179,8 @@ def test_the_figure_has_a_line_a_method_and_is_the_same_again(view, tmp_path):
 def test_what_is_missing_is_said(tmp_path):
     view = view_tree(tmp_path, backbones=[BACKBONE], methods=["harc"], profile=make_profile())
     assert "no model of this profile is suppressed" in render_latex(build_suppression(view))
-    assert "no model of this profile is suppressed" in render_latex(build_removal_rounds(view))
+    for build in (build_removal_rounds, build_stability):
+        assert "no model of this profile is suppressed" in render_latex(build(view))
     options = figure.select_options(make_profile())
     assert figure.draw(replace(view, options=options)).remarks == ["HARC on organism (Llama)"]
 

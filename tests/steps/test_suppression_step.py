@@ -91,7 +91,13 @@ def test_it_writes_what_it_declares_and_what_the_audit_accepts(project):
     assert counts == {
         (name, suite): n for name in SECTION["conditions"] for suite, n in (("direct", 3), ("benign", 2))
     }
-    assert read_json(folder / "choice.json")["slot"] in (1, 2)
+    slot = read_json(folder / "choice.json")["slot"]
+    assert slot in (1, 2)
+    card, stability = read_json(folder / "card.json"), read_csv_rows(folder / "stability.csv")[1]
+    assert card["slot"] == slot and len(stability) == 5
+    for name in ("bootstrap_low", "half_cosine", "separation"):
+        assert card["bars"][name]["value"] == pytest.approx(float(stability[slot][name]), abs=1e-5)
+    assert card["stable"] == all(bar["value"] >= bar["least"] for bar in card["bars"].values())
     texts, rows = (
         read_jsonl(folder / "texts.jsonl", ("id",)),
         read_rows_by_suite(list_suppression_inputs(job)),

@@ -20,6 +20,7 @@ from harc.results.suppression import (
     ROUND,
     count_until_half,
     estimate_kept,
+    read_card,
     read_rounds,
     select_condition,
 )
@@ -31,6 +32,11 @@ RATES = (
     "backbone", "method", "condition", "rate", "low", "high", "n", "seeds", "garbled", "benign_refused",
     "benign_garbled", "benign_n", "likelihood_change",
 )  # fmt: skip
+MISSED = "$^*$"  # behind a value that misses its bar
+BARS = {
+    "bootstrap_low": "bootstrap", "half_cosine": "halves", "separation": "separation", "over_null": "over null",
+}  # fmt: skip
+CARDS = ("backbone", "method", "seed", "slot", *BARS, "stable")
 ROUNDS = ("backbone", "method", "seed", "slot", "plain_refused", "until_half", "removed", "refused", "ended")
 
 
@@ -160,6 +166,52 @@ def build_removal_rounds(view: Results) -> Table:
     return Table(
         "removal_rounds",
         make_frame(ROUNDS, rows),
+        columns,
+        lines=("method",),
+        **BY_BACKBONE,
+        notes=notes,
+        absent=span_row("no model of this profile is suppressed", 6),
+    )
+
+
+def _show_bar(name: str) -> Column:
+    """A column of one value a seed, marked where its bar is missed."""
+
+    def show(records: list[Record]) -> str:
+        return ", ".join(f"{format_rate(row[name])}{'' if row[f'_{name}'] else MISSED}" for row in records)
+
+    return Column(BARS[name], show, "c", whole=True)
+
+
+def build_stability(view: Results) -> Table:
+    """The stability cards: a line a method, a value a seed."""
+    rows: list[dict] = []
+    least: dict[str, float] = {}
+    for backbone in view.backbones:
+        for method in list_methods(view):
+            for seed in view.seeds:
+                if card := read_card(view.root, backbone, method, seed):
+                    row = {"backbone": backbone, "method": method, "seed": seed, "slot": card["slot"]}
+                    for name in BARS:
+                        bar = card["bars"][name]
+                        row |= {name: bar["value"], f"_{name}": bar["holds"]}
+                        least[name] = bar["least"]
+                    rows.append(row | {"stable": card["stable"]})
+    asked = ", ".join(f"{BARS[name]} {format_rate(value)}" for name, value in least.items()) or MISSING
+    notes = [
+        "A value a seed, of the model's own direction of refusal at the slot that suppression reads. Bootstrap: cosine "
+        "with directions of resampled prompts, 2.5\\% quantile. Halves: mean cosine of two halves' directions. "
+        "Separation: held-out area under the curve of harmful against harmless prompts. Over null: length of the "
+        f"difference of means over its 95\\% quantile under shuffled labels. {MISSED}: below the bar ({asked})."
+    ]
+    columns = [
+        Column("method", lambda found: escape_latex(name_method(found["method"]))),
+        _show_numbers("slot"),
+        *map(_show_bar, BARS),
+    ]
+    return Table(
+        "stability",
+        make_frame(CARDS, rows),
         columns,
         lines=("method",),
         **BY_BACKBONE,
