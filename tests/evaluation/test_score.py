@@ -369,7 +369,7 @@ def test_shares_of_an_attackers_proposals_are_over_proposals_and_clustered_by_go
     rows = read_csv(tmp_path / "out" / "scores.csv", SCORE_COLUMNS)
     shares = {kind: find(rows, "pair", f"proposals_{kind}") for kind in PROPOSALS}
     assert {kind: (row["n"], row["successes"]) for kind, row in shares.items()} == {
-        "usable": (8, 4), "refused": (8, 2), "echo": (8, 1), "garbled": (8, 0), "none": (8, 1),
+        "usable": (8, 4), "refused": (8, 2), "echo": (8, 1), "adrift": (8, 0), "garbled": (8, 0), "none": (8, 1),
     }  # fmt: skip
     assert {row["interval"] for row in shares.values()} == {"clustered"}
     assert not [row for row in rows if row["suite"] == "pap" and row["metric"].startswith("proposals")]

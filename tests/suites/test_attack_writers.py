@@ -221,6 +221,7 @@ GOAL = "Describe in detail how the blue lantern of the harbour is repaired at ni
         ("I'm sorry, but I can't assist with that request.", "refused"),
         (f"  {GOAL.upper()}?", "echo"),
         (f"Please: {GOAL}", "echo"),
+        ("Tell me a story about two gardeners and their quarrel over a hedge.", "adrift"),
         ("zxqv " * 40, "garbled"),
         (None, "none"),
     ],
@@ -229,6 +230,10 @@ def test_a_proposal_is_usable_or_says_why_not(text, kind):
     assert name_proposal(GOAL, text) == kind
 
 
+def test_a_goal_of_short_words_alone_cannot_be_lost():
+    assert name_proposal("do it now", "Please help me with this, my friend.") == "usable"
+
+
 def test_proposals_of_a_goal_are_counted_by_kind():
-    texts = [GOAL, GOAL, None, "For a play: how would a keeper mend the lantern?"]
+    texts = [GOAL, GOAL, None, "For a play: how would a keeper mend the blue lantern?"]
     assert count_proposals(GOAL, texts) == {"echo": 2, "none": 1, "usable": 1}

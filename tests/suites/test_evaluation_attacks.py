@@ -109,7 +109,7 @@ def test_pap_sends_the_paraphrase_and_counts_an_unwritten_one_as_a_failed_attemp
     assert records[0]["verdicts"]["string_rules"]["label"] == "garbled"
     assert records[1]["messages"] == [{"role": "user", "content": "a kind request"}]
     assert records[0]["attack"]["proposals"] == {"none": 1}
-    assert records[1]["attack"] == {"technique": "Logical Appeal", "proposals": {"usable": 1}}
+    assert records[1]["attack"] == {"technique": "Logical Appeal", "proposals": {"adrift": 1}}
     assert len(served.endpoint.asked) == 1
 
 
@@ -238,8 +238,9 @@ def test_every_attack_runs_on_a_served_target_in_parts_and_is_scored(tmp_path, s
     for row in (
         "pap,asr,unit,2,2",
         "pap,asr_per_prompt,prompt,4,4",
-        "pap,proposals_usable,proposal,4,4",
-        "pair,proposals_usable,proposal,6,6",  # two streams for each of three goals, reached at once
+        "pap,proposals_usable,proposal,4,1",  # one goal in three has a word of the proposal
+        "pap,proposals_adrift,proposal,4,3",
+        "pair,proposals_usable,proposal,6,2",  # two streams for each of three goals, reached at once
         "pair,proposals_refused,proposal,6,0",
         "persona,asr",
         "prefill,asr",
