@@ -94,4 +94,5 @@ WARM_START = Step(
     resources=run_on_model(240),
     needs=("hub",),
     guarded=True,
+    local=True,
 )
