@@ -1,8 +1,11 @@
 """Settings for the whole suite: type and shape checks on, one thread, no network, no hub."""
 
 import os
+import sys
 from pathlib import Path
 
+# The hundreds of processes that tests start would each compile harc anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ.update(
     OMP_NUM_THREADS="1",
     TOKENIZERS_PARALLELISM="false",
@@ -14,10 +17,11 @@ os.environ.update(
 )
 
 import pytest
-from jaxtyping import install_import_hook
+import strict_types
 
+sys.dont_write_bytecode = False
 # Every annotation in harc is checked while tests run: tensor shapes and dtypes, and plain types too.
-install_import_hook("harc", "strict_types.check")
+strict_types.install()
 
 
 # Tests that look at the one whole run of a profile, which is made once a process.
