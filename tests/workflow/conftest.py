@@ -7,20 +7,27 @@ from pathlib import Path
 import pytest
 from fixtures.project_copy import PROJECT, Copy, copy_project
 from fixtures.step_reads import trace_steps_of
+from fixtures.warm_steps import serve_steps
 
 NOTED_CALLS = Path(__file__).parents[1] / "fixtures/noted_calls"
 PROFILES = sorted(path.stem for path in (PROJECT / "config/profiles").glob("*.yaml"))
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Copy:
+def warm(tmp_path_factory):
+    """The environment with which a copy's steps start with their libraries imported."""
+    with serve_steps(tmp_path_factory.mktemp("warm")) as environment:
+        yield lambda copy: {"PYTHONPATH": os.pathsep.join([str(NOTED_CALLS), str(copy.root)]), **environment}
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, warm) -> Copy:
     """A copy in which `snakemake` ran the ci profile to its end, its jobs traced; `calls/` beside it: what they ran."""
     folder = tmp_path_factory.mktemp("finished")
     (folder / "calls").mkdir()
     copy = copy_project(folder / "project")
     trace_steps_of(copy)
-    path = os.pathsep.join([str(NOTED_CALLS), str(copy.root)])
-    run = copy.snakemake(PYTHONPATH=path, HARC_CALLS=str(folder / "calls"))
+    run = copy.snakemake(HARC_CALLS=str(folder / "calls"), **warm(copy))
     assert run.status == 0, run.text[-6000:]
     return copy
 

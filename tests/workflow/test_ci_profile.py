@@ -97,7 +97,7 @@ def test_the_audit_sees_changed_code_and_a_changed_setting(finished):
     assert any(line.startswith("stale settings: results/ci/data/verified.json: ") for line in lines)
 
 
-def test_tuning_tries_the_points_and_chooses_one(finished):
+def test_tuning_tries_the_points_and_chooses_one(finished, warm):
     """`snakemake tune` on a profile with a grid of its own, whose backbone and directions are there already."""
     profile = finished.root / "config/profiles/ci.yaml"
     text = profile.read_text()
@@ -110,7 +110,7 @@ def test_tuning_tries_the_points_and_chooses_one(finished):
     grid = yaml.safe_dump({"tuning": {"grids": grids}}, default_flow_style=True, width=1000).strip()[1:-1]
     profile.write_text(text.replace("tuning: null", grid))
     try:
-        run = finished.snakemake("tune")
+        run = finished.snakemake("tune", **warm(finished))
         assert run.status == 0, run.text[-3000:]
         assert "rule train_backbone:" not in run.text
         folder = finished.root / "results/ci/tuning"

@@ -24,11 +24,11 @@ def hash_folder(folder) -> str:
 
 
 @pytest.fixture(scope="module")
-def rebuilt(tmp_path_factory) -> Copy:
+def rebuilt(tmp_path_factory, warm) -> Copy:
     """A clone with nothing but the committed study, after `snakemake paper`."""
     copy = copy_project(tmp_path_factory.mktemp("clone"), studies=True)
     before = hash_folder(copy.root / "results/reference")
-    run = copy.snakemake("paper", profile="organism")
+    run = copy.snakemake("paper", profile="organism", **warm(copy))
     assert run.status == 0, run.text[-6000:]
     assert hash_folder(copy.root / "results/reference") == before
     return copy

@@ -81,3 +81,10 @@ def test_a_job_whose_settings_changed_since_the_run_began_is_refused(finished):
         "with; found others: a file was changed meanwhile; run the workflow again; finished jobs are kept"
     )
     assert scores.read_bytes() == kept
+
+
+def test_a_step_that_a_warm_process_runs_ends_as_any_other(finished, warm):
+    """Its error and its status; that what it makes is the same too, the killed run's test compares."""
+    run = finished.run("harc", "step", "score", "--profile", "cii", **warm(finished))
+    assert (run.status, run.text.splitlines()) == (1, [run.text.strip()])
+    assert run.text.startswith("error: profile 'cii': expected one of ")
