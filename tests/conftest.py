@@ -1,6 +1,7 @@
 """Settings for the whole suite: type and shape checks on, one thread, no network, no hub."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -24,26 +25,35 @@ sys.dont_write_bytecode = False
 strict_types.install()
 
 
-# Tests that look at the one whole run of a profile, which is made once a process.
-WHOLE_RUN = {
-    path.name for path in Path(__file__).parent.glob("workflow/test_*.py") if "finished" in path.read_text()
-}
+# What is made once a process and takes longest, longest first; the tests that ask for one of these run in one process.
+SHARED = ("finished", "plans", "rebuilt")
+
+
+def list_shares(path: Path) -> list[str]:
+    """Those of SHARED that the functions of a test file ask for."""
+    text = path.read_text(encoding="utf-8")
+    return [name for name in SHARED if re.search(rf"^def \w+\([^)]*\b{name}\b", text, re.MULTILINE)]
+
+
+SHARES = {path: list_shares(path) for path in Path(__file__).parent.glob("workflow/test_*.py")}
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """With several processes (`-n`): a file stays together, and so do all that look at the whole run."""
+    """With several processes (`-n`): a file stays together, and so do all that ask for the same of SHARED."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid):
             path = nodeid.partition("::")[0]
-            return "the whole run" if Path(path).name in WHOLE_RUN else path
+            return next(iter(SHARES.get(config.rootpath / path, [])), path)
 
     config.option.loadscopereorder = False
     return Scheduling(config, log)
 
 
 def pytest_collection_modifyitems(items):
-    """The whole run first: it takes longest."""
-    items.sort(key=lambda item: item.path.name not in WHOLE_RUN)
+    """What takes longest first."""
+    items.sort(
+        key=lambda item: [SHARED.index(name) for name in SHARES.get(item.path, [])[:1]] or [len(SHARED)]
+    )
