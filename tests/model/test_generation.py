@@ -12,10 +12,12 @@ from transformers import (
     MistralForCausalLM,
     PreTrainedTokenizerFast,
 )
+from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from harc.core.errors import ModelError
 from harc.model import prefilling
 from harc.model.chat import ChatFormat
+from harc.model.decoding import reserve_room
 from harc.model.generation import end_token_ids, generate_greedy
 from harc.model.prefilling import Beginning, plan_beginnings, read_prompts, split_by_length
 
@@ -177,6 +179,38 @@ def count_tokens(monkeypatch) -> list[int]:
 
     monkeypatch.setattr(prefilling, "run_step", count)
     return seen
+
+
+@pytest.mark.parametrize("room", [1, 3, 9])
+def test_room_in_a_cache_changes_no_bit(model, room):
+    def write(reserve: bool) -> list[torch.Tensor]:
+        generator, cache = torch.Generator().manual_seed(0), DynamicCache(config=model.config)
+        draw = lambda width: torch.randn(3, 4, width, 8, generator=generator)  # noqa: E731
+        cache.update(draw(5), draw(5), 0)
+        if reserve:
+            reserve_room(cache, room)
+            assert type(cache.layers[0]) is not DynamicLayer
+        seen = []
+        for step in range(6):
+            if step == 4:
+                cache.reorder_cache(torch.tensor([2, 0]))
+            rows = 2 if step >= 4 else 3
+            seen += [part.clone() for part in cache.update(draw(1)[:rows], draw(1)[:rows], 0)]
+        assert cache.get_seq_length() == 11
+        return seen
+
+    plain, roomy = write(False), write(True)
+    assert all(torch.equal(a, b) for a, b in zip(plain, roomy, strict=True))
+
+
+def test_room_is_used_in_place_of_copies(model):
+    cache = DynamicCache(config=model.config)
+    cache.update(torch.randn(3, 4, 5, 8), torch.randn(3, 4, 5, 8), 0)
+    reserve_room(cache, 4)
+    places = {
+        cache.update(torch.randn(3, 4, 1, 8), torch.randn(3, 4, 1, 8), 0)[0].data_ptr() for _ in range(4)
+    }
+    assert len(places) == 1
 
 
 def test_hooks_that_read_rows_whole_keep_beginnings_apart(model, monkeypatch):
