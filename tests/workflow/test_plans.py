@@ -28,20 +28,23 @@ def count_jobs(profile) -> dict[str, int]:
     fitted = sum(method.is_fitted for method in profile.methods.values())
     warm = sum(getattr(backbone, "warm_start", None) is not None for backbone in profile.backbones.values())
     models, arms = len(kinds) * seeds, len(profile.list_arm_units())
+    # A fetched model is the same for every seed.
+    bases = sum(seeds if organism else 1 for organism in kinds)
+    traced = profile.trajectories.methods
     jobs = {
         "pull_data": 1,
         "check_contamination": 1,
         "train_judge": int("refusal_classifier" in profile.evaluation.judges),
         "train_backbone": sum(kinds) * seeds + sum(others),
-        "fetch_backbone": (len(kinds) - sum(kinds) - warm) * seeds + len(others) - sum(others),
-        "warm_start": warm * seeds,
-        "write_answers": (models + len(others)) * (profile.data.answers == "own"),
-        "extract_directions": models + len(others),
+        "fetch_backbone": len(kinds) - sum(kinds) - warm + len(others) - sum(others),
+        "warm_start": warm,
+        "write_answers": (bases + len(others)) * (profile.data.answers == "own"),
+        "extract_directions": bases + len(others),
         "train_adapter": models * (methods - fitted) + arms,
         "fit_steering": models * fitted,
-        "evaluate": models * (methods + 1) + arms,
-        "score": models * (methods + 1) + arms,
-        "trace_responses": models * len(profile.trajectories.methods),
+        "evaluate": models * methods + bases + arms,
+        "score": models * methods + bases + arms,
+        "trace_responses": models * len(set(traced) - {"base"}) + bases * ("base" in traced),
         "finetune_harmful": len(kinds)
         * len(profile.finetuning.methods)
         * len(set(profile.seeds) & set(profile.finetuning.seeds)),
