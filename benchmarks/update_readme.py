@@ -18,7 +18,7 @@ from pyarrow import parquet
 
 from harc.core.csv_files import read_csv_rows
 from harc.core.files import write_text
-from harc.results.comparisons import describe_change
+from harc.results.claims import VERDICTS
 from harc.suites.records import WARN_ABOVE
 from harc.suites.registry import ATTACK_SUITES
 
@@ -199,9 +199,11 @@ def _format_difference(row: dict[str, str]) -> str:
     text = f"{name} {float(row['difference']):+.2f} [{low:+.2f}, {high:+.2f}]"
     if name != "pooled":
         return text
-    verdict, p = describe_change(low, high), float(row["p_holm"])
-    if verdict in ("lower", "higher") and p >= SIGNIFICANT:
-        verdict += " before, not after, Holm's correction"
+    p = float(row["p_holm"])
+    verdict = "not detectably different"
+    if low > 0 or high < 0:
+        verdict = "lower" if high < 0 else "higher"
+        verdict += " before, not after, Holm's correction" if p >= SIGNIFICANT else ""
     return f"**{verdict}**, {text}, adjusted p = {p:.2f}"
 
 
@@ -220,7 +222,8 @@ def format_findings() -> str:
     verdicts = {row["claim"]: row["overall"] for row in _read_rows("claims")}
     counts = ", ".join(
         f"{sum(verdict == kind for verdict in verdicts.values())} {kind}"
-        for kind in ("supported", "not supported", "inconclusive", "not tested in this profile")
+        for kind in VERDICTS
+        if kind in verdicts.values()
     )
     lines.append(
         f"- Claims of the paper and of its independent audit, tested as declared beforehand: {counts}"

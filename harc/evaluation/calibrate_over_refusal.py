@@ -19,8 +19,8 @@ from harc.data.registry import RegisteredFile, load_registry
 from harc.judges.base import FULL_REFUSAL, UNJUDGED, Answer, Judge
 from harc.judges.registry import GRADED_REFUSALS
 from harc.stats.agreement import kappa_interval
+from harc.stats.contrasts import estimate_difference, make_pairs
 from harc.stats.intervals import wilson_interval
-from harc.stats.rates import estimate_difference, make_pairs
 
 COMPLETIONS = {
     "GPT-4": "xstest/xstest_v2_completions_gpt4_gpteval.csv",
@@ -155,7 +155,7 @@ def compare_with_people(rows: Sequence[Labelled], refused: Sequence[bool | None]
         counts[f"human_{kind}"] = sum(labels)
         counts[f"agreement_{kind}"] = sum(a == b for a, b in zip(labels, mine, strict=True))
         result |= _name_interval(f"kappa_{kind}", kappa_interval(labels, mine, **BOOTSTRAP))
-        difference = estimate_difference([make_pairs(labels, mine)])
+        difference = estimate_difference(make_pairs(labels, mine))
         result |= _name_interval(f"difference_{kind}", difference[:3])
     for name, count in counts.items():
         result |= _name_interval(name, wilson_interval(count, len(pairs)))

@@ -27,6 +27,7 @@ COLUMNS = (
 TYPES: dict[str, type | UnionType] = {
     "id": str, "category": str, "response": str, "finish_reason": str, "verdicts": dict, "attack": dict | None,
     "unit": str | None, "goal": str | None, "subsets": list | None, "source": str | None,
+    "template": str | None,
 }  # fmt: skip
 """What the fields of a record are that scores are made from."""
 
@@ -98,6 +99,15 @@ def name_deciding_judge(suite: str, judges: Sequence[str]) -> str:
     return choose_judge(judges, counted_label(main_metric(suite)))
 
 
+def name_template(template: str | None) -> str | None:
+    """The wording that a prompt shares with others, without what fills it; None where it names a source of prompts.
+
+    `deepinception:evaluation:0/book/7` is a filling of `deepinception:evaluation:0`; `xstest/homonyms` is no wording.
+    """
+    wording = (template or "").partition("/")[0]
+    return wording if ":" in wording else None
+
+
 def make_outcome(record: dict, judges: tuple[str, ...]) -> dict:
     """One row of outcomes.csv.
 
@@ -133,6 +143,7 @@ def make_outcome(record: dict, judges: tuple[str, ...]) -> dict:
     outcome["source"] = record.get("source")
     outcome["response_sha256"] = sha256_text(record["response"])[:DIGITS] if public else None
     outcome["subsets"] = tuple(record.get("subsets") or ())
+    outcome["template"] = name_template(record.get("template"))
     return outcome
 
 

@@ -18,7 +18,7 @@ from harc.results.geometry import Plane, Profile
 from harc.results.outcomes import read_finetuning
 from harc.results.rates import Difference, estimate_difference
 from harc.results.suppression import compare_suppressed
-from harc.results.vocabulary import ATTACKS
+from harc.results.vocabulary import ATTACKS, POOLED
 from harc.stats.areas import estimate_area
 from harc.stats.intervals import find_standard_error
 
@@ -26,25 +26,24 @@ PER_CLASS = "prompts per class"
 
 
 class Metric(NamedTuple):
-    """How a quantity is measured, the names of its arguments, and whether it is of all families together."""
+    """How a quantity is measured, and the names of its arguments.
+
+    Attributes:
+        of_families: whether it is of all families together.
+        of_outcomes: whether it is measured over several backbones too, from their outcomes.
+    """
 
     measure: Callable[..., Evidence | None]
     arguments: tuple[str, ...]
     of_families: bool = False
+    of_outcomes: bool = False
 
 
 def measure_paired_difference(
     view: ResultsView, backbone: str, suite: str, method: str, reference: str
 ) -> Evidence | None:
     """Rate of `method` minus rate of `reference` on the same prompts."""
-    return _as_evidence(
-        estimate_difference(
-            view.outcomes(backbone, reference, paired=True),
-            view.outcomes(backbone, method, paired=True),
-            suite,
-            view.confidence,
-        )
-    )
+    return _as_evidence(view.compare(backbone, method, reference, suite))
 
 
 def _as_evidence(difference: Difference | None) -> Evidence | None:
@@ -57,6 +56,8 @@ def _as_evidence(difference: Difference | None) -> Evidence | None:
         n=difference.n,
         unit="prompts",
         seeds=difference.seeds,
+        p_flip=difference.p_flip,
+        never=difference.never,
     )
 
 
@@ -70,15 +71,17 @@ def measure_finetuned_difference(
     reference_examples: int,
 ) -> Evidence | None:
     """The paired difference, each of the two after fine-tuning on so many harmful answers (0: as it is)."""
+    backbones = view.backbones if backbone == POOLED else [backbone]
     first, second = (
         {
-            seed: answers[count]
+            (own, seed): answers[count]
+            for own in backbones
             for seed in view.seeds
-            if count in (answers := read_finetuning(view.root, backbone, name, seed))
+            if count in (answers := read_finetuning(view.root, own, name, seed))
         }
         for name, count in ((reference, reference_examples), (method, examples))
     )
-    return _as_evidence(estimate_difference(first, second, suite, view.confidence))
+    return _as_evidence(estimate_difference(first, second, suite, view.confidence, view.draw))
 
 
 def measure_suppressed_difference(
@@ -86,7 +89,7 @@ def measure_suppressed_difference(
 ) -> Evidence | None:
     """Refusal kept under a condition of suppression: `method` minus `reference`, on the same prompts."""
     first, second = (view.suppressions(backbone, name, paired=True) for name in (reference, method))
-    return _as_evidence(compare_suppressed(first, second, condition, view.confidence))
+    return _as_evidence(compare_suppressed(first, second, condition, view.confidence, view.draw))
 
 
 Found = Iterator[tuple[float, float, int]]
@@ -114,6 +117,24 @@ def measure_base_cosine(view: ResultsView, backbone: str, side: str) -> Evidence
             profile = geometry.profiles[side]
             estimate, error = _mean_over(profile._replace(cosine=np.abs(profile.cosine)), slots)
             yield estimate, error, geometry.examples or 0
+
+    return _pool(measure(), PER_CLASS)
+
+
+def measure_band_cosine(view: ResultsView, backbone: str, pair: str, method: str) -> Evidence | None:
+    """Mean cosine of two directions of a model (see `harc.results.geometry.PAIRS`) over the slots selected on the base.
+
+    That of the response's content with the refusal, which has no sign of its own, is absolute.
+    """
+    base, own = (view.geometries(backbone, name, paired=method != BASE) for name in (BASE, method))
+
+    def measure() -> Found:
+        for seed in base.keys() & own.keys():
+            profile, slots = own[seed].profiles[pair], list(base[seed].selected)
+            if pair == "content":
+                profile = profile._replace(cosine=np.abs(profile.cosine))
+            if slots:
+                yield *_mean_over(profile, slots), own[seed].examples or 0
 
     return _pool(measure(), PER_CLASS)
 
@@ -236,17 +257,22 @@ def measure_difference_at_scale(
 
 
 METRICS = {
-    "paired_difference": Metric(measure_paired_difference, ("suite", "method", "reference")),
+    "paired_difference": Metric(
+        measure_paired_difference, ("suite", "method", "reference"), of_outcomes=True
+    ),
     "paired_difference_at_scale": Metric(
         measure_difference_at_scale, ("suite", "method", "reference", "billions")
     ),
     "finetuned_difference": Metric(
-        measure_finetuned_difference, ("suite", "method", "examples", "reference", "reference_examples")
+        measure_finetuned_difference,
+        ("suite", "method", "examples", "reference", "reference_examples"),
+        of_outcomes=True,
     ),
     "suppressed_refusal_difference": Metric(
-        measure_suppressed_difference, ("condition", "method", "reference")
+        measure_suppressed_difference, ("condition", "method", "reference"), of_outcomes=True
     ),
     "base_cosine": Metric(measure_base_cosine, ("side",)),
+    "band_cosine": Metric(measure_band_cosine, ("pair", "method")),
     "base_late_drop": Metric(measure_late_drop, ()),
     "coupling_gain": Metric(measure_coupling_gain, ("method", "side", "where")),
     "layer_overlap": Metric(measure_layer_overlap, ("method",)),

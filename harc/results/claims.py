@@ -1,120 +1,103 @@
-"""The claims ledger: declared tests in, computed verdicts out."""
+"""Verdicts on the claims of the ledger: declared tests in, what the results say of them out."""
 
-from collections.abc import Hashable, Mapping, Sequence
+import math
+from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from harc.core.errors import ArtifactError, ConfigError
-from harc.core.files import sha256_file
+from harc.core.errors import ArtifactError
 from harc.core.untrusted import escape_lines
-from harc.core.yaml_text import YamlError, parse_yaml
 from harc.results.claim_metrics import METRICS
 from harc.results.evidence import Evidence, ResultsView, pool_evidence
+from harc.results.ledger import Claim
 from harc.results.printer import read_table
+from harc.results.rates import Draw
 from harc.results.vocabulary import ALL_FAMILIES, POOLED
-from harc.stats.significance import holm, one_sided_p
+from harc.stats.significance import detectable_effect, holm
 
 LEVEL = 0.05
-SUPPORTED, FAILED, OPEN, UNTESTED = "supported", "not supported", "inconclusive", "not tested in this profile"
-VERDICTS = (SUPPORTED, FAILED, OPEN, UNTESTED)
-
-
-class ClaimTest(BaseModel):
-    """How a claim is decided."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    metric: str
-    arguments: dict[str, str | int | float]
-    comparison: Literal["below", "above"]
-    threshold: float
-    correction: Literal["holm", "none"]
-
-
-class Claim(BaseModel):
-    """One claim with its source and its declared test."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    id: str = Field(pattern=r"^[a-z0-9-]+$")
-    origin: Literal["paper", "audit", "project"] = Field(alias="from")
-    source: str = Field(min_length=1)
-    words: str = Field(min_length=1)
-    test: ClaimTest
-    families: tuple[str, ...] = ()
+POWER = 0.8
+SUPPORTED, FAILED, EQUIVALENT, OPEN, UNTESTABLE, UNTESTED = (
+    "supported", "not supported", "equivalent to nothing within the margin", "inconclusive", "not testable",
+    "not tested in this profile",
+)  # fmt: skip
+VERDICTS = (SUPPORTED, FAILED, EQUIVALENT, OPEN, UNTESTABLE, UNTESTED)
+ONE_SEED, NEVER = "one training seed", "the event occurs in neither or in all"
 
 
 class Finding(BaseModel):
-    """What one claim's test gave on one backbone."""
+    """What one claim's test gave on one backbone.
+
+    Attributes:
+        reason: why there is no verdict, where there is none.
+        p: two-sided, of the distance from the threshold.
+        p_adjusted: by Holm over the claims of the question on the backbone.
+        p_equivalence: of lying within the margin, adjusted likewise.
+        detectable: smallest effect that the test would show with power POWER at the level LEVEL over the number of
+            tests of its family; None where no effect in range would be seen.
+    """
 
     model_config = ConfigDict(frozen=True)
     claim: str
     backbone: str
     verdict: str
     evidence: Evidence | None
-    p_for: float | None = None
-    p_against: float | None = None
+    reason: str = ""
+    p: float | None = None
+    p_adjusted: float | None = None
+    p_equivalence: float | None = None
+    detectable: float | None = None
 
 
-def _name(problem: Exception) -> str:
-    """What a text that cannot be read holds; other troubles by their kind."""
-    return str(problem) if isinstance(problem, YamlError) else type(problem).__name__
+Case = tuple[Claim, str, Evidence | None]
 
 
-def _fail(path: Path, where: str, expected: str, found: str) -> ConfigError:
-    return ConfigError(f"{path}: {where}", expected=expected, found=found, fix="mend the claims file")
+def _list_backbones(claim: Claim, view: ResultsView) -> list[str]:
+    if METRICS[claim.test.metric].of_families:
+        return [ALL_FAMILIES]
+    families = [family.lower() for family in claim.families]
+    return [name for name in view.backbones if not families or any(f in name.lower() for f in families)]
 
 
-def load_claims(path: Path) -> list[Claim]:
-    """Read and check the ledger.
+def _pool_runs(claim: Claim, backbones: Sequence[str], view: ResultsView) -> Evidence | None:
+    """The quantity over all backbones and seeds: a seed with all its backbones is one draw, or each backbone is.
 
-    Raises:
-        ConfigError: naming the claim, for an unknown metric or argument, an unknown key, or a repeated id.
+    None where fewer than two draws are complete.
     """
-    try:
-        entries = parse_yaml(path.read_text(encoding="utf-8"))["claims"]
-        assert isinstance(entries, list)
-    except (OSError, ValueError, KeyError, TypeError, AssertionError) as problem:
-        raise _fail(path, "top", "YAML with a list `claims`", _name(problem)) from None
-    claims: list[Claim] = []
-    for number, entry in enumerate(entries, start=1):
-        name = entry.get("id", f"entry {number}") if isinstance(entry, Mapping) else f"entry {number}"
-        try:
-            claim = Claim.model_validate(entry)
-        except ValidationError as problem:
-            first = problem.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
-            raise _fail(path, f"claim {name}", f"a valid `{field}`", first["msg"]) from None
-        _check_test(path, claim)
-        if any(other.id == claim.id for other in claims):
-            raise _fail(path, f"claim {name}", "ids that differ", "the same id twice")
-        claims.append(claim)
-    return claims
+    metric, given = METRICS[claim.test.metric], claim.test.arguments
+    if metric.of_outcomes:
+        return metric.measure(view.narrow(backbones, view.seeds), POOLED, **given)
+    by_seed = [
+        [metric.measure(alone, backbone, **given) for backbone in backbones] for alone in view.split_seeds()
+    ]
+    draws = by_seed if view.draw == "seed" else [[found] for row in by_seed for found in row]
+    complete = [found for row in draws if len(found := [e for e in row if e is not None]) == len(row)]
+    if len(complete) < 2:
+        return None
+    means = [sum(e.estimate for e in row) / len(row) for row in complete]
+    errors = [math.hypot(*(e.standard_error for e in row)) / len(row) for row in complete]
+    return pool_evidence(means, errors, complete[0][0].n, complete[0][0].unit)
 
 
-def _check_test(path: Path, claim: Claim) -> None:
-    metric = METRICS.get(claim.test.metric)
-    if metric is None:
-        known = ", ".join(sorted(METRICS))
-        raise _fail(path, f"claim {claim.id}", f"a metric among {known}", f"`{claim.test.metric}`")
-    wanted, given = set(metric.arguments), set(claim.test.arguments)
-    if wanted != given:
-        raise _fail(
-            path,
-            f"claim {claim.id}",
-            f"the arguments {', '.join(sorted(wanted)) or 'none'} for {claim.test.metric}",
-            ", ".join(sorted(given)) or "none",
-        )
+def collect_cases(claims: Sequence[Claim], view: ResultsView) -> list[Case]:
+    """Every claim on every backbone; with several of both backbones and seeds, also over all."""
+    cases: list[Case] = []
+    for claim in claims:
+        backbones = _list_backbones(claim, view)
+        measure = METRICS[claim.test.metric].measure
+        cases += [(claim, name, measure(view, name, **claim.test.arguments)) for name in backbones]
+        if len(view.seeds) > 1 and len(backbones) > 1:
+            cases.append((claim, POOLED, _pool_runs(claim, backbones, view)))
+    return cases
 
 
-def _test_sides(test: ClaimTest, evidence: Evidence | None) -> tuple[float | None, float | None]:
-    """One-sided p values for and against the claim (t statistic of the distance from the threshold), if tested."""
-    if evidence is None or not evidence.standard_error:
-        return None, None
-    distance = (evidence.estimate - test.threshold) / evidence.standard_error
-    if test.comparison == "below":
-        distance = -distance
-    return one_sided_p(distance, evidence.degrees), one_sided_p(-distance, evidence.degrees)
+def _explain_untestable(claim: Claim, backbone: str, evidence: Evidence, view: ResultsView) -> str:
+    """Why no verdict can come from evidence; empty where one can."""
+    drawn = claim.is_trained or backbone not in view.fixed
+    if evidence.seeds == 1 and drawn and not METRICS[claim.test.metric].of_families:
+        return ONE_SEED
+    return NEVER if evidence.never else ""
 
 
 def _adjust(values: Sequence[float | None], families: Sequence[Hashable | None]) -> list[float | None]:
@@ -127,90 +110,93 @@ def _adjust(values: Sequence[float | None], families: Sequence[Hashable | None])
     return adjusted
 
 
-def _list_backbones(claim: Claim, view: ResultsView) -> list[str]:
-    if METRICS[claim.test.metric].of_families:
-        return [ALL_FAMILIES]
-    families = [family.lower() for family in claim.families]
-    return [name for name in view.backbones if not families or any(f in name.lower() for f in families)]
-
-
-def _pool_runs(claim: Claim, backbones: Sequence[str], views: Sequence[ResultsView]) -> Evidence | None:
-    """The quantity over all runs (backbone and seed), each one draw; None below three runs."""
-    measure = METRICS[claim.test.metric].measure
-    found = [measure(view, backbone, **claim.test.arguments) for backbone in backbones for view in views]
-    runs = [evidence for evidence in found if evidence is not None]
-    if len(runs) < 3:
-        return None
-    errors = [run.standard_error for run in runs]
-    return pool_evidence([run.estimate for run in runs], errors, runs[0].n, runs[0].unit)
-
-
-def _collect_cases(claims: Sequence[Claim], view: ResultsView) -> list[tuple[Claim, str, Evidence | None]]:
-    """Every claim on every backbone; with several of both, also over all runs."""
-    views = view.split_seeds() if len(view.seeds) > 1 else []
-    cases = []
-    for claim in claims:
-        backbones = _list_backbones(claim, view)
-        measure = METRICS[claim.test.metric].measure
-        cases += [(claim, name, measure(view, name, **claim.test.arguments)) for name in backbones]
-        if views and len(backbones) > 1:
-            cases.append((claim, POOLED, _pool_runs(claim, backbones, views)))
-    return cases
-
-
 def evaluate_claims(claims: Sequence[Claim], view: ResultsView) -> list[Finding]:
-    """One finding per claim and backbone it applies to, and one over all runs where there are several.
+    """One finding per claim and backbone it applies to, and one over all backbones and seeds where there are several.
 
-    Holm's families are the tests marked `holm` of one origin on one backbone: backbones are replicates, and a
-    claim needs all of them. The finding over all runs stands beside the declared verdict and does not enter it.
+    A Holm family is the tests of one question on one backbone that are marked `holm`; equivalence is adjusted in the
+    same families apart, since of one contrast only one of the two hypotheses can be true.
     """
-    cases = _collect_cases(claims, view)
+    cases = collect_cases(claims, view)
+    reasons = [
+        "" if evidence is None else _explain_untestable(claim, backbone, evidence, view)
+        for claim, backbone, evidence in cases
+    ]
+    pooled = [
+        None if evidence is None or reason or not evidence.standard_error else evidence.as_pooled()
+        for (_, _, evidence), reason in zip(cases, reasons, strict=True)
+    ]
     families = [
-        (claim.origin, backbone) if claim.test.correction == "holm" else None for claim, backbone, _ in cases
+        (claim.question, backbone) if claim.test.correction == "holm" else None
+        for claim, backbone, _ in cases
     ]
-    sides = zip(*(_test_sides(claim.test, evidence) for claim, _, evidence in cases), strict=True)
-    adjusted = zip(*(_adjust(side, families) for side in sides), strict=True)
+    p = [found and found.test(case[0].test.threshold) for found, case in zip(pooled, cases, strict=True)]
+    within = [
+        None if found is None or case[0].test.margin is None else found.test_equivalence(case[0].test.margin)
+        for found, case in zip(pooled, cases, strict=True)
+    ]
+    tests = [
+        sum(1 for f, v in zip(families, p, strict=True) if f == own and v is not None) for own in families
+    ]
+    found = zip(
+        cases, reasons, families, tests, p, _adjust(p, families), _adjust(within, families), strict=True
+    )
     return [
-        Finding(
-            claim=claim.id,
-            backbone=backbone,
-            verdict=_judge(evidence, *values),
-            evidence=evidence,
-            p_for=values[0],
-            p_against=values[1],
-        )
-        for (claim, backbone, evidence), values in zip(cases, adjusted, strict=True)
+        _find(case, reason, size if family else 1, *values) for case, reason, family, size, *values in found
     ]
 
 
-def decide_claim(findings: Sequence[Finding]) -> str:
-    """The declared verdict of one claim: from its backbones, without the finding over all runs."""
+def _find(
+    case: Case, reason: str, tests: int, p: float | None, adjusted: float | None, within: float | None
+) -> Finding:
+    claim, backbone, evidence = case
+    detectable = None
+    if p is not None and evidence is not None:
+        reach = detectable_effect(
+            evidence.standard_error, evidence.degrees, confidence=1 - LEVEL / tests, power=POWER
+        )
+        detectable = reach if reach <= 1 else None
+    return Finding(
+        claim=claim.id,
+        backbone=backbone,
+        verdict=_judge(claim, evidence, reason, adjusted, within),
+        evidence=evidence,
+        reason=reason,
+        p=p,
+        p_adjusted=adjusted,
+        p_equivalence=within,
+        detectable=detectable,
+    )
+
+
+def _judge(
+    claim: Claim, evidence: Evidence | None, reason: str, p: float | None, within: float | None
+) -> str:
+    if evidence is None:
+        return UNTESTED
+    if reason:
+        return UNTESTABLE
+    if p is not None and p < LEVEL:
+        below = evidence.estimate < claim.test.threshold
+        return SUPPORTED if below == (claim.test.comparison == "below") else FAILED
+    return EQUIVALENT if within is not None and within < LEVEL else OPEN
+
+
+def decide_claim(findings: Sequence[Finding], draw: Draw = "seed") -> str:
+    """The verdict of one claim: from each of its backbones, or from all together where backbones are what is drawn."""
+    together = [finding.verdict for finding in findings if finding.backbone == POOLED]
+    if together and draw == "backbone":
+        return together[0]
     return combine_verdicts([finding.verdict for finding in findings if finding.backbone != POOLED])
 
 
-def _judge(evidence: Evidence | None, p_for: float | None, p_against: float | None) -> str:
-    if evidence is None:
-        return UNTESTED
-    if p_for is None or p_against is None:
-        return OPEN
-    if p_for < LEVEL:
-        return SUPPORTED
-    return FAILED if p_against < LEVEL else OPEN
-
-
 def combine_verdicts(verdicts: Sequence[str]) -> str:
-    """The verdict over backbones: failed on any is failed, supported needs every tested one."""
-    tested = [verdict for verdict in verdicts if verdict != UNTESTED]
+    """The verdict over backbones: failed on any is failed; supported, or equivalent, needs every tested one."""
+    tested = [verdict for verdict in verdicts if verdict not in (UNTESTED, UNTESTABLE)]
     if not tested:
-        return UNTESTED
+        return UNTESTABLE if UNTESTABLE in verdicts else UNTESTED
     if FAILED in tested:
         return FAILED
-    return SUPPORTED if set(tested) == {SUPPORTED} else OPEN
-
-
-def hash_ledger(path: Path) -> str:
-    """SHA-256 of the ledger file, printed beside its verdicts so that a changed test shows."""
-    return sha256_file(path)
+    return tested[0] if len(set(tested)) == 1 else OPEN
 
 
 COLUMNS = ("claim", "overall", "origin", "words", "ledger_sha256")

@@ -5,9 +5,11 @@ from typing import NamedTuple
 
 from harc.core.artifacts import BASE
 from harc.results.claim_metrics import measure_coupling_gain
+from harc.results.claims import LEVEL, evaluate_claims
 from harc.results.evidence import Evidence, ResultsView
 from harc.results.geometry import SIDES
-from harc.results.rates import BySeed, Difference, Rate, estimate_difference, estimate_rate
+from harc.results.ledger import Claim
+from harc.results.rates import Difference, Rate, estimate_rate
 from harc.results.vocabulary import ATTACKS, OVER_REFUSAL, POOLED, sort_methods
 from harc.settings.methods import list_looks
 from harc.stats.significance import holm
@@ -19,7 +21,11 @@ METRICS = ("mean_asr", *ATTACKS, *OVER_REFUSAL, "mean_helpfulness", "benign", "w
 
 
 class Comparison(NamedTuple):
-    """One paired comparison (method minus reference); `holm` is p adjusted within its metric and backbone."""
+    """One paired comparison (method minus reference).
+
+    `holm` is p adjusted within its metric and backbone or, where `question` names one, within the ledger's claims on
+    that question.
+    """
 
     backbone: str
     method: str
@@ -27,6 +33,7 @@ class Comparison(NamedTuple):
     metric: str
     difference: Difference | None
     holm: float | None
+    question: str = ""
 
 
 def list_pairs(methods: Sequence[str]) -> list[tuple[str, str]]:
@@ -49,52 +56,69 @@ def list_pairs(methods: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def adjust_differences(differences: Sequence[Difference | None]) -> list[float | None]:
-    """Holm-adjusted p values of the differences that there are."""
-    return holm([difference and difference.p for difference in differences])
+    """Holm-adjusted p values of the differences that there are; None for those of one seed, which test nothing."""
+    return holm([difference.p if difference and difference.seeds > 1 else None for difference in differences])
+
+
+Declared = Mapping[tuple[str, str, str, str], tuple[str, float | None]]
+"""Question and adjusted p by backbone, method, reference and metric, where a claim is about that difference."""
+
+
+def find_declared(claims: Sequence[Claim], view: ResultsView) -> Declared:
+    """What the ledger says of differences: whoever shows one of them shows the p value that decided the claim."""
+    chosen = [c for c in claims if c.test.metric == "paired_difference" and c.test.correction == "holm"]
+    tested = {claim.id: claim for claim in chosen}
+    found = {}
+    for finding in evaluate_claims(chosen, view):
+        claim = tested[finding.claim]
+        if not claim.test.threshold:
+            names = ("method", "reference", "suite")
+            method, reference, suite = (str(claim.test.arguments[name]) for name in names)
+            found[finding.backbone, method, reference, suite] = (claim.question, finding.p_adjusted)
+    return found
 
 
 def _compare(
-    backbone: str, outcomes: Mapping[str, BySeed], methods: Sequence[str], confidence: float
+    view: ResultsView, backbone: str, methods: Sequence[str], declared: Declared
 ) -> list[Comparison]:
-    """Every pair on every metric; p values are adjusted over the pairs of one metric."""
+    """Every pair on every metric; p values of what is not declared are adjusted over such pairs of one metric."""
     pairs = list_pairs(methods)
     comparisons = []
     for metric in METRICS:
-        found = [estimate_difference(outcomes[ref], outcomes[own], metric, confidence) for own, ref in pairs]
-        comparisons += [
-            Comparison(backbone, *pair, metric, difference, adjusted)
-            for pair, difference, adjusted in zip(pairs, found, adjust_differences(found), strict=True)
-        ]
+        places = [(backbone, *pair, metric) for pair in pairs]
+        found = [view.compare(*place) for place in places]
+        free = [None if place in declared else own for place, own in zip(places, found, strict=True)]
+        for place, difference, adjusted in zip(places, found, adjust_differences(free), strict=True):
+            question, p = declared.get(place, ("", adjusted))
+            comparisons.append(Comparison(*place, difference, p, question))
     return comparisons
 
 
-def compare_methods(view: ResultsView, methods: Sequence[str]) -> list[Comparison]:
-    """Every declared comparison; p values are Holm-adjusted over the pairs of one metric on one backbone.
+def compare_methods(
+    view: ResultsView, methods: Sequence[str], claims: Sequence[Claim] = ()
+) -> list[Comparison]:
+    """Every comparison of methods; with several backbones and seeds, the last ones pool over both.
 
-    With several backbones and seeds, the last comparisons pool over both: each pair of backbone and seed is one
-    draw, so that the interval speaks of a new training run on either backbone.
+    What one draw is where they are pooled says `view.draw`.
     """
-    comparisons: list[Comparison] = []
-    pooled: dict[str, dict] = {method: {} for method in methods}
-    for backbone in view.backbones:
-        outcomes = {method: view.outcomes(backbone, method, paired=True) for method in methods}
-        for method in methods:
-            pooled[method] |= {(backbone, seed): rows for seed, rows in outcomes[method].items()}
-        comparisons += _compare(backbone, outcomes, methods, view.confidence)
-    if len(view.backbones) > 1 and len(view.seeds) > 1:
-        comparisons += _compare(POOLED, pooled, methods, view.confidence)
-    return comparisons
+    declared = find_declared(claims, view)
+    together = [POOLED] if len(view.backbones) > 1 and len(view.seeds) > 1 else []
+    return [
+        comparison
+        for backbone in (*view.backbones, *together)
+        for comparison in _compare(view, backbone, methods, declared)
+    ]
 
 
-def describe_change(low: float | None, high: float | None) -> str:
-    """`lower`, `higher` or `not detectably different`, from the interval; `not compared` without one."""
-    if low is None or high is None:
+def describe_change(estimate: float | None, p_adjusted: float | None, seeds: int) -> str:
+    """`lower` or `higher` where the adjusted p value says so, else what kept it from saying so."""
+    if estimate is None:
         return "not compared"
-    if high < 0:
-        return "lower"
-    if low > 0:
-        return "higher"
-    return "not detectably different"
+    if seeds < 2:
+        return "not testable with one training seed"
+    if p_adjusted is None or p_adjusted >= LEVEL:
+        return "not detectably different"
+    return "lower" if estimate < 0 else "higher"
 
 
 ARM_METRICS = ("mean_asr", "mean_over_refusal", "mean_helpfulness")
@@ -117,15 +141,14 @@ class Arm(NamedTuple):
 
 
 def _measure_arm(view: ResultsView, backbone: str, name: str, reference: str) -> Arm:
-    own, other = view.outcomes(backbone, name), view.outcomes(backbone, reference)
-    paired = view.outcomes(backbone, name, paired=True)
+    own = view.outcomes(backbone, name)
     return Arm(
         backbone,
         name,
         len(own),
         {metric: estimate_rate(own, metric, view.confidence) for metric in ARM_METRICS},
         {
-            metric: None if name == reference else estimate_difference(other, paired, metric, view.confidence)
+            metric: None if name == reference else view.compare(backbone, name, reference, metric)
             for metric in ARM_METRICS
         },
         {},

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -14,17 +14,21 @@ from pydantic import BaseModel, ConfigDict
 from harc.core.artifacts import BASE
 from harc.results.geometry import DRAWN, Geometry, Plane, read_geometries, read_planes, resample_depth
 from harc.results.outcomes import read_by_seed
+from harc.results.rates import Difference, Draw, estimate_difference
 from harc.results.suppression import read_suppressions
+from harc.results.vocabulary import POOLED
 from harc.stats.agreement import RankAgreement, correlate_ranks, estimate_rank_agreement
-from harc.stats.intervals import pool_seeds
+from harc.stats.intervals import Pooled, pool_seeds
 
 T = TypeVar("T")
+Reader = Callable[[Path, str, str, Sequence[int]], dict[int, pd.DataFrame]]
 
 
 class Evidence(BaseModel):
     """An estimate with its standard error, the degrees of freedom, what was counted and over how many seeds.
 
-    A standard error of 0 means that the profile gives no measure of chance, so no test is made.
+    A standard error of 0 means that the profile gives no measure of chance, so no test is made. `p_flip` is the exact
+    sign-flip test over runs beside the interval; `never`: what was counted occurs nowhere, or everywhere, in both.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -34,6 +38,12 @@ class Evidence(BaseModel):
     n: int
     unit: str
     seeds: int
+    p_flip: float | None = None
+    never: bool = False
+
+    def as_pooled(self) -> Pooled:
+        """What interval and tests are made from."""
+        return Pooled(self.estimate, self.standard_error, self.degrees)
 
 
 @dataclass
@@ -46,6 +56,7 @@ class ResultsView:
         confidence: coverage of intervals.
         families, family_seeds: models whose direction structure is compared, the backbones among them.
         fixed: backbones that are the same at every seed, and the one seed under which their base was measured.
+        draw: what one draw is where backbones are pooled (see `harc.settings.analysis`).
     """
 
     root: Path
@@ -55,6 +66,7 @@ class ResultsView:
     families: Sequence[str] = ()
     family_seeds: Sequence[int] = ()
     fixed: Mapping[str, int] = field(default_factory=dict)
+    draw: Draw = "seed"
     _read: dict = field(default_factory=dict)
 
     def _remember(self, reader: Callable[..., dict], backbone: str, method: str) -> dict:
@@ -64,21 +76,38 @@ class ResultsView:
             self._read[key] = reader(self.root, backbone, method, seeds)
         return self._read[key]
 
-    def _pair(self, backbone: str, method: str, found: dict[int, T]) -> dict[int, T]:
+    def _pair(self, backbone: str, method: str, found: dict[Any, T]) -> dict[Any, T]:
         """What was measured of a model, beside every seed: a fixed backbone's base is one measurement for all."""
         if method != BASE or backbone not in self.fixed:
             return found
         return {seed: once for once in found.values() for seed in self.seeds}
 
-    def outcomes(self, backbone: str, method: str, *, paired: bool = False) -> dict[int, pd.DataFrame]:
-        """Outcomes by seed; `paired`: to be compared seed by seed with another method's (see `_pair`)."""
-        found = self._remember(read_by_seed, backbone, method)
+    def _take(self, reader: Reader, backbone: str, method: str, paired: bool) -> dict[Any, pd.DataFrame]:
+        """What a reader reads of a method, by seed; pooled: by backbone and seed."""
+        if backbone == POOLED:
+            each = {name: self._take(reader, name, method, paired) for name in self.backbones}
+            return {(name, seed): found for name, held in each.items() for seed, found in held.items()}
+        found = self._remember(reader, backbone, method)
         return self._pair(backbone, method, found) if paired else found
 
-    def suppressions(self, backbone: str, method: str, *, paired: bool = False) -> dict[int, pd.DataFrame]:
-        """Answers under suppression by seed; `paired`: likewise."""
-        found = self._remember(read_suppressions, backbone, method)
-        return self._pair(backbone, method, found) if paired else found
+    def outcomes(self, backbone: str, method: str, *, paired: bool = False) -> dict[Any, pd.DataFrame]:
+        """Outcomes by seed; of `POOLED`, all backbones, by backbone and seed.
+
+        `paired`: to be compared seed by seed with another method's (see `_pair`).
+        """
+        return self._take(read_by_seed, backbone, method, paired)
+
+    def suppressions(self, backbone: str, method: str, *, paired: bool = False) -> dict[Any, pd.DataFrame]:
+        """Answers under suppression, likewise."""
+        return self._take(read_suppressions, backbone, method, paired)
+
+    def compare(self, backbone: str, method: str, reference: str, metric: str) -> Difference | None:
+        """The paired difference, method minus reference, on a suite or a mean of suites."""
+        key = (backbone, method, reference, metric)
+        if key not in self._read:
+            first, second = (self.outcomes(backbone, name, paired=True) for name in (reference, method))
+            self._read[key] = estimate_difference(first, second, metric, self.confidence, self.draw)
+        return self._read[key]
 
     def geometries(self, backbone: str, method: str, *, paired: bool = False) -> dict[int, Geometry]:
         """Direction geometry by seed; `paired`: likewise."""
@@ -95,7 +124,7 @@ class ResultsView:
 
     def narrow(self, backbones: Sequence[str], seeds: Sequence[int]) -> "ResultsView":
         """The results of other backbones and seeds."""
-        return ResultsView(self.root, backbones, seeds, self.confidence, fixed=self.fixed)
+        return ResultsView(self.root, backbones, seeds, self.confidence, fixed=self.fixed, draw=self.draw)
 
 
 def pool_evidence(estimates: Sequence[float], errors: Sequence[float], n: int, unit: str) -> Evidence | None:

@@ -14,9 +14,15 @@ from harc.settings.analysis import AnalysisSettings
 
 SIDES = ("prompt", "response")
 ZERO = 1e-6  # product of lengths below which one of two unit directions is the zero row
-PAIRS = {"prompt": ("v_harm", "v_ref"), "response": ("v_harm_resp", "v_ref_resp")}
-# The bootstrap covers the prompt side only, as in the release.
-BOUNDS = {"prompt": ("bootstrap_cos.lo", "bootstrap_cos.hi"), "response": ()}
+PAIRS = {
+    "prompt": ("v_harm", "v_ref"),
+    "response": ("v_harm_resp", "v_ref_resp"),
+    "harm": ("v_harm", "v_harm_resp"),
+    "refusal": ("v_ref", "v_ref_resp"),
+    "content": ("v_harm_resp", "v_ref"),
+}
+"""Directions whose cosine is a profile: of one side, of one meaning on both, the response's content and the refusal."""
+BOOTSTRAPS = {name: f"bootstrap_cos_{name}" for name in PAIRS} | {"prompt": "bootstrap_cos"}
 GRID = 33  # relative depths at which profiles of different length are compared
 
 
@@ -29,7 +35,7 @@ class Profile(NamedTuple):
 
 
 class Geometry(NamedTuple):
-    """Direction geometry of one model: profiles by side, eligible slots (first, last) and selected slots."""
+    """Direction geometry of one model: profiles by pair (see PAIRS), eligible (first, last) and selected slots."""
 
     profiles: dict[str, Profile]
     eligible: tuple[int, int]
@@ -53,7 +59,7 @@ def _read_profile(tensors: dict[str, np.ndarray], side: str) -> Profile:
     if first not in tensors or second not in tensors:
         return Profile(unknown, unknown, unknown)
     cosine = cosine_by_slot(tensors[first], tensors[second])
-    bounds = [tensors.get(name, unknown).astype(float) for name in BOUNDS[side]] or [unknown, unknown]
+    bounds = [tensors.get(f"{BOOTSTRAPS[side]}.{end}", unknown).astype(float) for end in ("lo", "hi")]
     return Profile(cosine, *(np.where(np.isnan(cosine), np.nan, bound) for bound in bounds))
 
 
@@ -70,7 +76,7 @@ def read_geometry(folder: Path) -> Geometry | None:
         int(value.reshape(-1)[0]) for name, value in sorted(tensors.items()) if name.startswith("count_")
     ]
     return Geometry(
-        {side: _read_profile(tensors, side) for side in SIDES},
+        {name: _read_profile(tensors, name) for name in PAIRS},
         (int(layers["eligible"][0]), int(layers["eligible"][1])),
         tuple(int(slot) for slot in layers["selected"]),
         min(counts) if counts else None,

@@ -160,7 +160,8 @@ def phrase_gain(gain: float | None, low: float | None, high: float | None) -> st
 
 def _show_pooled(row: Mapping[str, str]) -> str:
     difference, low, high = (float(row[column]) for column in ("difference", "low", "high"))
-    return f"{format_signed(difference)} {format_interval(low, high)}, Holm-adjusted {format_p(float(row['p_holm']))}"
+    adjusted = format_p(float(row["p_holm"]) if row["p_holm"] else None)
+    return f"{format_signed(difference)} {format_interval(low, high)}, Holm-adjusted {adjusted}"
 
 
 def phrase_pooled(row: Mapping[str, str] | None) -> str:
@@ -168,7 +169,7 @@ def phrase_pooled(row: Mapping[str, str] | None) -> str:
     if row is None or not row["difference"]:
         return "With one training seed per backbone, nothing is pooled over runs."
     return (
-        f"Pooled over the {row['seeds']} runs (backbones and seeds) it is {row['verdict']} ({_show_pooled(row)}) "
+        f"Pooled over backbones, in {row['seeds']} draws, it is {row['verdict']} ({_show_pooled(row)}) "
         f"and below zero in {row['seeds_lower']} of them."
     )
 
@@ -177,7 +178,7 @@ def phrase_headline(row: Mapping[str, str] | None) -> str | None:
     """A few words about a pooled comparison, or None where nothing can be pooled."""
     if row is None or not row["difference"]:
         return None
-    return f"{row['verdict']} over {row['seeds']} runs ({_show_pooled(row)})"
+    return f"{row['verdict']} over {row['seeds']} draws ({_show_pooled(row)})"
 
 
 def phrase_run(kinds: Set[str]) -> str:

@@ -1,21 +1,26 @@
 """Rates and paired differences on suites and means of suites: what of the outcomes the estimator gets to see."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from harc.judges.base import counts_as
+from harc.judges.base import UNJUDGED, counts_as
 from harc.results.outcomes import list_suites, select_suites, share_states
 from harc.results.vocabulary import OVER_REFUSAL
+from harc.stats import contrasts
 from harc.stats import rates as estimators
+from harc.stats.contrasts import Difference
 from harc.stats.intervals import wilson_interval
-from harc.stats.rates import POWER, Difference, Rate
+from harc.stats.rates import POWER, Rate
 
-__all__ = ["POWER", "Difference", "Rate", "estimate_difference", "estimate_rate"]
+__all__ = ["POWER", "Difference", "Draw", "Rate", "estimate_difference", "estimate_rate"]
 
 BySeed = Mapping[Any, pd.DataFrame]
 """Outcomes by seed, or by backbone and seed to pool over both."""
+Draw = Literal["seed", "backbone"]
+"""See `harc.settings.analysis`."""
 ALL_GOALS = "all goals"
 
 
@@ -30,21 +35,66 @@ def estimate_rate(by_seed: BySeed, metric: str, confidence: float = 0.95) -> Rat
     return estimators.estimate_rate(judged, confidence)._replace(shares=share_states(every))
 
 
-def estimate_difference(
-    first: BySeed, second: BySeed, metric: str, confidence: float = 0.95
-) -> Difference | None:
-    """Second minus first on the same prompts and seeds, or None where they share none; see `harc.stats.rates`."""
-    suites = list_suites(metric)
+def _list_judged(outcomes: pd.DataFrame, suites: Sequence[str]) -> dict[str, np.ndarray]:
+    """Judged outcomes of suites as arrays by column: a frame's own operations cost more than all that follows."""
+    suite = outcomes["suite"].to_numpy(object)
+    kept = np.isin(suite, suites) & ~outcomes[UNJUDGED].to_numpy(bool)
+    names = ("id", "goal", "template", "hit")
+    return {"suite": suite[kept], **{name: outcomes[name].to_numpy(object)[kept] for name in names}}
+
+
+def pair_outcomes(first: BySeed, second: BySeed, suites: Sequence[str]) -> list[pd.DataFrame]:
+    """The judged outcomes of both on the same prompts, a frame a key that both have; see `harc.stats.contrasts`."""
     pairs = []
-    for seed in first:
-        if seed in second:
-            before = select_suites(first[seed], suites).set_index(["suite", "id"])["hit"]
-            after = select_suites(second[seed], suites)
-            both = after.assign(first=before.reindex([after["suite"], after["id"]]).to_numpy())
-            both = both.rename(columns={"hit": "second"}).dropna(subset="first")
-            if set(both["suite"]) == set(suites):
-                pairs.append(both)
-    return estimators.estimate_difference(pairs, confidence) if pairs else None
+    for key in first:
+        if key not in second:
+            continue
+        own, other = (_list_judged(held[key], suites) for held in (second, first))
+        hits = dict(zip(zip(other["suite"], other["id"], strict=True), other["hit"], strict=True))
+        before = np.array(
+            [hits.get(place, np.nan) for place in zip(own["suite"], own["id"], strict=True)], dtype=float
+        )
+        kept = ~np.isnan(before)
+        if set(own["suite"][kept]) == set(suites):
+            backbone, seed = key if isinstance(key, tuple) else ("", key)
+            columns = {name: own[name][kept] for name in ("suite", "goal", "template")}
+            pairs.append(
+                pd.DataFrame(
+                    {
+                        "seed": str(seed),
+                        "stratum": backbone,
+                        "prompt": own["id"][kept],
+                        "first": before[kept],
+                        "second": own["hit"][kept].astype(float),
+                        **columns,
+                    }
+                )
+            )
+    return pairs
+
+
+def difference_of_pairs(
+    pairs: Sequence[pd.DataFrame], confidence: float = 0.95, draw: Draw = "seed"
+) -> Difference | None:
+    """The difference of paired outcomes; None where there are none.
+
+    Args:
+        pairs: of `pair_outcomes`.
+        confidence: coverage of the interval.
+        draw: what one draw is where backbones are pooled: a seed with all of them, or each backbone with its seed.
+    """
+    if not pairs:
+        return None
+    frame = pd.concat(pairs, ignore_index=True)
+    frame["run"] = frame["seed"] if draw == "seed" else frame["stratum"] + "/" + frame["seed"]
+    return contrasts.estimate_difference(frame, confidence)
+
+
+def estimate_difference(
+    first: BySeed, second: BySeed, metric: str, confidence: float = 0.95, draw: Draw = "seed"
+) -> Difference | None:
+    """Second minus first on the same prompts and seeds, or None where they share none; see `harc.stats.contrasts`."""
+    return difference_of_pairs(pair_outcomes(first, second, list_suites(metric)), confidence, draw)
 
 
 class Point(NamedTuple):

@@ -32,6 +32,7 @@ def present_claims(path: Path) -> list[dict[str, Any]]:
                 "verdict": row["verdict"],
                 "estimate": present_cell(row, "estimate") if row["estimate"] else None,
                 "counted": f"n = {row['n']} {row['unit']}, seeds: {row['seeds']}" if row["n"] else "",
+                "reason": row["reason"],
             }
         )
     return list(claims.values())

@@ -12,15 +12,14 @@ from harc.core.csv_files import read_csv_rows
 from harc.core.errors import DataError
 from harc.core.files import read_json
 from harc.judges.base import GIVEN_LABELS, UNJUDGED, counts_as
+from harc.results.rates import BySeed, Difference, Draw, Rate, difference_of_pairs, pair_outcomes
 from harc.results.vocabulary import CONTROLS, OVER_REFUSAL
 from harc.stats import rates as estimators
-from harc.stats.rates import Difference, Rate
 
 FIELDS = ("condition", "suite", "id", "goal", "label")
 COLUMNS = (*FIELDS, "hit", "garbled", "likelihood")
 ROUND = "round_"
 AGAIN = "run suppress_refusal of this method again"
-BySeed = Mapping[int, pd.DataFrame]
 
 
 def read_suppression(folder: Path) -> pd.DataFrame | None:
@@ -93,37 +92,20 @@ def estimate_kept(samples: Sequence[pd.DataFrame], confidence: float) -> Rate | 
     return estimators.estimate_rate(judged, confidence) if judged else None
 
 
-def list_suppressed(methods: Mapping[str, BySeed]) -> pd.DataFrame:
-    """Every judged answer to a harmful request: method, seed, suite, prompt, goal, condition, refused (0 or 1).
-
-    Args:
-        methods: answers by method and seed, of `ResultsView.suppressions`.
-    """
-    parts = [
-        frame[~is_benign(frame)].assign(method=method, seed=seed)
-        for method, by_seed in methods.items()
-        for seed, frame in by_seed.items()
-    ]
-    names = ["method", "seed", "suite", "prompt", "goal", "condition", "refused"]
-    if not parts:
-        return pd.DataFrame(columns=names)
-    every = pd.concat(parts, ignore_index=True).dropna(subset="hit")
-    return every.rename(columns={"id": "prompt", "hit": "refused"})[names]
-
-
 def compare_suppressed(
-    first: BySeed, second: BySeed, condition: str, confidence: float = 0.95
+    first: BySeed, second: BySeed, condition: str, confidence: float = 0.95, draw: Draw = "seed"
 ) -> Difference | None:
-    """Refusal kept under a condition, second minus first, on the same prompts and seeds (`harc.stats.rates`)."""
-    every = list_suppressed({"first": first, "second": second})
-    chosen = every[every["condition"] == condition].drop(columns="condition")
+    """Refusal kept under a condition, second minus first, on the same prompts and seeds; see `harc.stats.contrasts`."""
     before, after = (
-        chosen[chosen["method"] == name].drop(columns="method").rename(columns={"refused": name})
-        for name in ("first", "second")
+        {
+            key: chosen.assign(template="", **{UNJUDGED: chosen["hit"].isna()})
+            for key, frame in by_seed.items()
+            if len(chosen := select_condition(frame, condition))
+        }
+        for by_seed in (first, second)
     )
-    pairs = before.merge(after.drop(columns="goal"), on=["seed", "suite", "prompt"])
-    samples = [pairs[pairs["seed"] == seed] for seed in sorted(set(pairs["seed"]))]
-    return estimators.estimate_difference(samples, confidence) if samples else None
+    suites = sorted({suite for frame in before.values() for suite in frame["suite"]})
+    return difference_of_pairs(pair_outcomes(before, after, suites), confidence, draw)
 
 
 def read_rounds(root: Path, backbone: str, method: str, seed: int) -> list[dict[str, str]]:

@@ -100,6 +100,7 @@ def view_study(profile: Profile, layout: Layout) -> Results:
         families,
         family_seeds,
         profile.list_fixed(),
+        profile.analysis.draw,
         methods=[BASE, *profile.methods],
         settings=profile.analysis,
         profile=profile,

@@ -1,6 +1,7 @@
 """Settings of figures, tables, comparisons and the report."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -15,6 +16,13 @@ class AnalysisSettings(Settings):
         gt=0.5,
         lt=1.0,
         description="Coverage of every interval shown (share). Source: this project's convention.",
+    )
+    draw: Literal["seed", "backbone"] = Field(
+        "seed",
+        description="What one draw is where a difference is pooled over backbones. `seed`: a training seed with all "
+        "its backbones, which share its rows and their order; each backbone's own verdict decides. `backbone`: every "
+        "backbone with its seed, where all have random streams of their own; the pooled verdict decides, architectures "
+        "fixed. Source: this project's convention.",
     )
     plane_slot: int | None = Field(
         None,

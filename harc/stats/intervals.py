@@ -40,6 +40,12 @@ class Pooled(NamedTuple):
         """Two-sided p value of the distance from a threshold."""
         return 2 * one_sided_p(abs(self.estimate - threshold) / self.standard_error, self.degrees)
 
+    def test_equivalence(self, margin: float) -> float:
+        """P value of lying within a margin around 0: the larger of two one-sided ones (Schuirmann, J. Pharmacokinet.
+        Biopharm. 15:657, 1987).
+        """
+        return one_sided_p((margin - abs(self.estimate)) / self.standard_error, self.degrees)
+
 
 @cache
 def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> Interval:

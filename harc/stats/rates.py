@@ -1,7 +1,7 @@
-"""The one estimator of rates and of paired differences: of one suite or a mean of several, on one seed or over some.
+"""The one estimator of rates: of one suite or a mean of several, on one seed or over some.
 
 A sample is a data frame with a row per judged prompt of one seed: `suite` (its stratum), `goal` (its cluster: prompts
-with one goal are not independent), and `hit` (0 or 1); of pairs, `first` and `second` in place of `hit`.
+with one goal are not independent), and `hit` (0 or 1). Differences: `harc.stats.contrasts`.
 """
 
 import math
@@ -12,13 +12,12 @@ import numpy as np
 import pandas as pd
 
 from harc.stats.intervals import Interval, Pooled, find_standard_error, pool_seeds, wilson_interval
-from harc.stats.significance import detectable_effect, mcnemar_exact, minimum_detectable_difference
+from harc.stats.significance import detectable_effect, minimum_detectable_difference
 
 POWER = 0.8  # of the smallest detectable differences
 # Pseudo-observations per stratum, (summed squared spread, count): four answers of which two are hits (Agresti
-# and Coull, 1998), and two pairs spread evenly over the four outcomes (Agresti and Min, 2005).
+# and Coull, 1998).
 RATE_PSEUDO = (2.0, 4)
-PAIR_PSEUDO = (1.0, 2)
 NO_PSEUDO = (0.0, 1)
 
 
@@ -89,12 +88,6 @@ def make_sample(hits: Sequence[float]) -> pd.DataFrame:
     return pd.DataFrame({"suite": "", "goal": range(len(hits)), "hit": list(hits)})
 
 
-def make_pairs(first: Sequence[float], second: Sequence[float]) -> pd.DataFrame:
-    """Pairs of one suite that are independent."""
-    both = {"first": np.asarray(first, dtype=float), "second": np.asarray(second, dtype=float)}
-    return pd.DataFrame({"suite": "", "goal": range(len(first)), **both})
-
-
 def estimate_rate(
     samples: Sequence[pd.DataFrame],
     confidence: float = 0.95,
@@ -129,52 +122,3 @@ def estimate_rate(
             math.sqrt(2) * float(error), degrees, confidence=confidence, power=power
         )
     return Rate(*interval, len(samples[0]), count, min(rates), max(rates), detectable)
-
-
-class Difference(NamedTuple):
-    """A paired difference (second minus first) with its interval and two-sided p value.
-
-    `only_first` and `only_second` count the prompts where just one of the two is a hit, over all seeds;
-    `seeds_lower` counts the seeds whose own difference is below 0.
-    """
-
-    estimate: float
-    low: float
-    high: float
-    p: float
-    standard_error: float
-    degrees: float
-    n: int
-    seeds: int
-    only_first: int
-    only_second: int
-    seeds_lower: int
-
-    def find_detectable(self, confidence: float, power: float = POWER) -> float:
-        """The smallest difference that this comparison would show with the given power."""
-        return detectable_effect(self.standard_error, self.degrees, confidence=confidence, power=power)
-
-
-def estimate_difference(pairs: Sequence[pd.DataFrame], confidence: float = 0.95) -> Difference:
-    """Second minus first on the same prompts, over all seeds, of which there is at least one.
-
-    p is McNemar's exact test for one suite and one seed, else that of the interval's own t statistic.
-    """
-    parts = [estimate_mean(p["second"] - p["first"], p["suite"], p["goal"], PAIR_PSEUDO) for p in pairs]
-    pooled = pool_seeds([mean for mean, _ in parts], [variance for _, variance in parts])
-    only_first, only_second = (
-        sum(int((pair[one] > pair[other]).sum()) for pair in pairs)
-        for one, other in (("first", "second"), ("second", "first"))
-    )
-    exact = len(pairs) == 1 and pairs[0]["suite"].nunique() == 1
-    return Difference(
-        *pooled.interval(confidence).clip(-1.0, 1.0),
-        mcnemar_exact(only_first, only_second) if exact else pooled.test(),
-        pooled.standard_error,
-        pooled.degrees,
-        len(pairs[0]),
-        len(pairs),
-        only_first,
-        only_second,
-        sum(mean < 0 for mean, _ in parts),
-    )

@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from functools import cache
 
+import numpy as np
+from jaxtyping import Float
 from scipy import stats
 
 
@@ -75,3 +77,28 @@ def detectable_effect(
         power: probability of showing the effect.
     """
     return float(stats.t.ppf([0.5 + confidence / 2, power], degrees).sum()) * standard_error
+
+
+MOST_FLIPPED = 44  # values whose flips are all counted: two halves of 2^22 sums
+
+
+def flip_signs(values: Float[np.ndarray, " values"]) -> float | None:
+    """Exact two-sided sign-flip test of a mean of 0 (Fisher, The Design of Experiments, 1935, section 21).
+
+    The share of all 2^n assignments of signs whose sum is at least as far from 0 as that found; the sums of two halves
+    are counted against each other, so that 36 values take a second. None above MOST_FLIPPED values.
+    """
+    held = values.astype(float)
+    if len(held) > MOST_FLIPPED:
+        return None
+    sums = []
+    for half in np.array_split(held, 2):
+        found = np.zeros(1)
+        for value in half:
+            found = np.concatenate([found + value, found - value])
+        sums.append(np.sort(found))
+    reach = abs(float(held.sum())) - 1e-12 * float(np.abs(held).sum() + 1)
+    if reach <= 0:
+        return 1.0
+    above = len(sums[1]) - np.searchsorted(sums[1], reach - sums[0], side="left")
+    return float(2 * above.sum() / 2.0 ** len(held))

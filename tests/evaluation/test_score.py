@@ -9,7 +9,7 @@ import pytest
 from harc.core.csv_files import read_csv
 from harc.core.errors import DataError
 from harc.core.files import write_jsonl, write_text
-from harc.evaluation.outcomes import load_outcomes
+from harc.evaluation.outcomes import load_outcomes, name_template
 from harc.evaluation.score import SCORE_COLUMNS, score_generations
 from harc.judges.registry import LABELS_OF
 from harc.settings.evaluation import EvaluationSettings
@@ -375,3 +375,8 @@ def test_shares_of_an_attackers_proposals_are_over_proposals_and_clustered_by_go
     assert not [row for row in rows if row["suite"] == "pap" and row["metric"].startswith("proposals")]
     outcomes = read_csv(tmp_path / "out" / "outcomes.csv", ["id", "proposals_garbled"])
     assert [row["proposals_garbled"] for row in outcomes if row["suite"] == "pair"] == [0, 0, None]
+
+
+def test_a_wording_is_named_without_what_fills_it():
+    assert name_template("deepinception:evaluation:0/book/7") == "deepinception:evaluation:0"
+    assert name_template("xstest/homonyms") is name_template(None) is None

@@ -21,7 +21,7 @@ from harc.settings.profile import load_profile
 from harc.stats.significance import holm
 
 POINTS = (GridPoint("margin0p5_kl1", 0.5, 1.0), GridPoint("harc", 0.5, 10.0))
-SCOPE = AblationScope("harc", BACKBONES, (0,), ("base", "no_coupling", "harc"), ARMS[:2], POINTS)
+SCOPE = AblationScope("harc", BACKBONES, (0, 1), ("base", "no_coupling", "harc"), ARMS[:2], POINTS)
 
 
 class View(Results):
@@ -32,19 +32,21 @@ class View(Results):
 
 
 def build_both(tree: Path) -> list:
-    view = View(tree, list(BACKBONES), [0])
+    view = View(tree, list(BACKBONES), [0, 1])
     return [build_ablations(view), build_margin_kl(view)]
 
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory) -> Path:
-    return make_results_tree(tmp_path_factory.mktemp("tree"), methods=(*METHODS, *ARMS), prompts=12)
+    return make_results_tree(
+        tmp_path_factory.mktemp("tree"), methods=(*METHODS, *ARMS), seeds=(0, 1), prompts=12
+    )
 
 
 def test_an_arm_is_compared_with_its_method_on_the_same_prompts(tree):
-    view = ResultsView(tree, BACKBONES, [0])
+    view = ResultsView(tree, BACKBONES, [0, 1])
     arms = measure_arms(view, BACKBONES[0], SCOPE.list_shown(), "harc")
-    outcomes = {name: read_by_seed(tree, BACKBONES[0], name, [0]) for name in SCOPE.list_shown()}
+    outcomes = {name: read_by_seed(tree, BACKBONES[0], name, [0, 1]) for name in SCOPE.list_shown()}
     raw = {
         name: estimate_difference(outcomes["harc"], outcomes[name], "mean_asr")
         for name in ("no_coupling", *ARMS[:2])
@@ -71,7 +73,7 @@ def test_tables_hold_every_arm_and_cell_once(tree):
         (0.5, 1.0, "margin0p5_kl1"),
         (0.5, 10.0, "harc"),
     ]
-    assert all(row["seeds"] == 1 for row in (*arms.records, *grid.records))
+    assert all(row["seeds"] == 2 for row in (*arms.records, *grid.records))
     assert sum("$^\\ddagger$" in line for line in typeset_body(grid)) == len(BACKBONES)
     assert "n/a" not in "".join((*typeset_body(arms), *typeset_body(grid)))
 
@@ -105,7 +107,9 @@ def test_faults_give_difference_interval_and_adjusted_p(tree):
     profile = load_profile("ci")
     ablation = profile.ablation.model_copy(update={"without_effect": {"step_unit": "no accumulation"}})
     profile = profile.model_copy(update={"ablation": ablation})
-    table = build_faults(view_tree(tree, backbones=BACKBONES[:1], profile=profile))
+    alone = build_faults(view_tree(tree, backbones=BACKBONES[:1], profile=profile))
+    assert {row["mean_asr_p_holm"] for row in alone.records} == {None}, "one seed tests nothing"
+    table = build_faults(view_tree(tree, backbones=BACKBONES[:1], seeds=[0, 1], profile=profile))
     rows = {row["switch"]: row for row in table.records}
     one, none, together = (rows[name] for name in ("kl_first_token", "step_unit", "all together"))
     assert one["mean_asr_p_holm"] == pytest.approx(holm([one["mean_asr_p"], together["mean_asr_p"]])[0])

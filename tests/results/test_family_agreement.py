@@ -8,7 +8,7 @@ import pytest
 from fixtures.results_tree import make_results_tree
 from scipy.stats import spearmanr
 
-from harc.results.claims import ALL_FAMILIES, UNTESTED, decide_claim, evaluate_claims, load_claims
+from harc.results.claims import ALL_FAMILIES, UNTESTED, decide_claim, evaluate_claims
 from harc.results.evidence import (
     ResultsView,
     estimate_agreement,
@@ -16,6 +16,7 @@ from harc.results.evidence import (
     read_family_profiles,
 )
 from harc.results.geometry import resample_depth
+from harc.results.ledger import load_claims
 from harc.results.printer import typeset_body
 from harc.results.tables.backbones import build_families
 from harc.results.view import Results
@@ -79,7 +80,7 @@ def test_the_claim_is_tested_once_over_all_families(tree):
     expected = estimate_agreement(read_family_profiles(view))
     assert finding.backbone == ALL_FAMILIES
     assert (finding.evidence.estimate, finding.evidence.n) == (expected.estimate, 5)
-    assert finding.evidence.unit == "families" and finding.p_for is not None
+    assert finding.evidence.unit == "families" and finding.p is not None and finding.reason == ""
 
 
 def test_too_few_families_leave_the_claim_untested(tree):

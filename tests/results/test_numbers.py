@@ -115,7 +115,7 @@ def test_pooled_phrases_say_what_was_pooled():
         "seeds_lower": "5",
         "p_holm": "0.03",
     }
-    assert phrase_headline(row) == "lower over 6 runs ($-.20$ $[-.30, -.10]$, Holm-adjusted $p = .030$)"
+    assert phrase_headline(row) == "lower over 6 draws ($-.20$ $[-.30, -.10]$, Holm-adjusted $p = .030$)"
     assert "below zero in 5 of them" in phrase_pooled(row)
     assert phrase_headline(None) is None and "nothing is pooled" in phrase_pooled(None)
 

@@ -14,7 +14,7 @@ from harc.results.claim_metrics import METRICS
 from harc.results.figures import suppression as figure
 from harc.results.figures.style import save_figure
 from harc.results.printer import render_csv, render_latex
-from harc.results.suppression import count_until_half, list_suppressed, select_round
+from harc.results.suppression import count_until_half, select_round
 from harc.results.tables.suppression import build_removal_rounds, build_stability, build_suppression
 from harc.results.view import Results
 from harc.settings.profile import Profile, load_profile
@@ -149,11 +149,6 @@ def test_a_fixed_base_is_paired_with_every_seed(tree):
     assert list(view.suppressions(BACKBONE, "base")) == [0]
     found = METRICS["suppressed_refusal_difference"].measure(view, BACKBONE, "own", "harc", "base")
     assert (found.seeds, found.estimate) == (2, pytest.approx(0.8))
-    long = list_suppressed(
-        {name: view.suppressions(BACKBONE, name, paired=True) for name in ("base", "harc")}
-    )
-    assert list(long) == ["method", "seed", "suite", "prompt", "goal", "condition", "refused"]
-    assert long.groupby(["method", "seed"]).size().tolist() == [100, 100, 120, 120]
 
 
 def test_the_figure_has_a_line_a_method_and_is_the_same_again(view, tmp_path):

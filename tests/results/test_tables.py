@@ -15,16 +15,20 @@ from statsmodels.stats.proportion import proportion_confint
 from harc.core.errors import DataError
 from harc.methods.harc_released import list_switches
 from harc.results.catalogue import TABLES, write_tables
+from harc.results.claims import evaluate_claims
 from harc.results.comparisons import POOLED, compare_methods, describe_change, list_pairs
 from harc.results.evidence import ResultsView
 from harc.results.latex import escape_latex, format_p, format_rate, format_signed, make_breakable
+from harc.results.ledger import load_claims
 from harc.results.outcomes import make_outcomes as frame_outcomes
 from harc.results.outcomes import merge_units, read_outcomes
 from harc.results.printer import read_table
 from harc.results.rates import estimate_difference, estimate_rate
 from harc.results.tables.settings import list_settings, merge_methods
+from harc.results.view import CLAIMS
 from harc.settings.base import Settings
 
+ROOT = Path(__file__).parents[2]
 ATTACKS = ("pair", "pap", "deepinception", "codeattack")
 
 
@@ -135,6 +139,28 @@ def test_comparing_a_method_with_itself_gives_nothing():
     assert difference.low < 0 < difference.high
 
 
+def test_a_wording_that_prompts_share_is_drawn_with_them():
+    """Two wordings, one of which works no more: two draws, not forty; without their names each prompt is one."""
+    found = {}
+    for named in (True, False):
+        before, after = (
+            frame_outcomes(
+                {
+                    "suite": "pap",
+                    "id": f"p{n}",
+                    "label": label(n),
+                    "template": f"pap:{n % 2}" if named else "",
+                }
+                for n in range(40)
+            )
+            for label in (lambda n: "correct", lambda n: "correct" if n % 2 else "refused")
+        )
+        found[named] = estimate_difference({0: before}, {0: after}, "pap")
+    assert found[True].estimate == found[False].estimate == pytest.approx(-0.5)
+    assert found[True].degrees == pytest.approx(1, abs=0.01) and found[False].degrees == math.inf
+    assert found[True].p > 0.2 and found[False].p < 0.001
+
+
 def test_swapping_the_two_flips_the_difference():
     a = {0: make_outcomes("pap", ["correct"] * 6 + ["refused"] * 14)}
     b = {0: make_outcomes("pap", ["correct"] * 12 + ["refused"] * 8)}
@@ -163,34 +189,44 @@ def test_the_pairs_that_are_compared():
     assert all(method != reference for method, reference in pairs)
 
 
-def test_holm_is_taken_within_a_metric_and_backbone(tree):
-    found = [
-        c
-        for c in compare_methods(ResultsView(tree, [BACKBONES[0]], [0]), list(METHODS))
-        if c.metric == "mean_asr" and c.difference
-    ]
-    smallest = min(found, key=lambda c: c.difference.p)
-    assert smallest.holm == pytest.approx(min(1.0, smallest.difference.p * len(found)))
-    assert all(c.holm >= c.difference.p for c in found)
+def test_holm_is_taken_within_a_metric_and_backbone_or_a_question(tree, tmp_path):
+    one = compare_methods(ResultsView(tree, [BACKBONES[0]], [0]), list(METHODS))
+    assert {c.holm for c in one} == {None}, "one seed tests nothing"
+    tree = make_results_tree(tmp_path / "tree", seeds=(0, 1), prompts=10)
+    view, ledger = ResultsView(tree, [BACKBONES[0]], [0, 1]), load_claims(ROOT / CLAIMS)
+    for claims, free in (((), 9), (ledger, 5)):
+        compared = compare_methods(view, list(METHODS), claims)
+        found = [c for c in compared if c.metric == "mean_asr" and c.difference and not c.question]
+        smallest = min(found, key=lambda c: c.difference.p)
+        assert smallest.holm == pytest.approx(min(1.0, smallest.difference.p * len(found)))
+        assert len(found) == free and all(c.holm >= c.difference.p for c in found)
+    declared = {(f.claim, f.backbone): f.p_adjusted for f in evaluate_claims(ledger, view)}
+    (harc,) = [c for c in compared if c[1:4] == ("harc", "base", "mean_asr")]
+    assert harc.question == "attack_success"
+    assert harc.holm == declared["lowers-attack-success", BACKBONES[0]], "one test has one p value"
 
 
 def test_runs_are_pooled_only_where_there_are_several(tmp_path):
     tree = make_results_tree(tmp_path / "tree", seeds=(0, 1), prompts=10)
-    several = compare_methods(ResultsView(tree, list(BACKBONES), [0, 1]), list(METHODS))
+    several = compare_methods(ResultsView(tree, list(BACKBONES), [0, 1], draw="backbone"), list(METHODS))
     pooled = [c for c in several if c.backbone == POOLED and c.metric == "mean_asr"]
     (harc,) = [c.difference for c in pooled if (c.method, c.reference) == ("harc", "base")]
     own = [c.difference for c in several if c.backbone != POOLED and c[1:4] == ("harc", "base", "mean_asr")]
     assert harc.seeds == 4 and harc.seeds_lower == sum(d.seeds_lower for d in own) == 4
     assert harc.estimate == pytest.approx(sum(d.estimate for d in own) / 2)
+    shared = compare_methods(ResultsView(tree, list(BACKBONES), [0, 1]), list(METHODS))
+    (harc,) = [c.difference for c in shared if c[:4] == (POOLED, "harc", "base", "mean_asr")]
+    assert harc.seeds == 2, "a seed that both backbones share is one draw"
     one = compare_methods(ResultsView(tree, list(BACKBONES), [0]), list(METHODS))
     assert POOLED not in {c.backbone for c in one}
 
 
-def test_words_follow_the_interval():
-    assert describe_change(-0.2, -0.1) == "lower"
-    assert describe_change(0.1, 0.2) == "higher"
-    assert describe_change(-0.1, 0.2) == "not detectably different"
-    assert describe_change(None, None) == "not compared"
+def test_words_follow_the_adjusted_p_value():
+    assert describe_change(-0.2, 0.01, 3) == "lower"
+    assert describe_change(0.2, 0.01, 3) == "higher"
+    assert describe_change(-0.2, 0.06, 3) == "not detectably different"
+    assert describe_change(-0.2, None, 1) == "not testable with one training seed"
+    assert describe_change(None, None, 0) == "not compared"
 
 
 def test_a_missing_method_shows_in_cells_and_notes(tree, tmp_path):

@@ -14,14 +14,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from harc.stats.agreement import cohens_kappa, correlate_ranks, estimate_rank_agreement, kappa_interval
 from harc.stats.intervals import FEWEST, mean_band, mean_interval, pool_seeds, wilson_interval
-from harc.stats.rates import (
-    estimate_difference,
-    estimate_rate,
-    estimate_score,
-    make_pairs,
-    make_sample,
-    pooled_rate,
-)
+from harc.stats.rates import estimate_rate, estimate_score, make_sample, pooled_rate
 from harc.stats.significance import detectable_effect, holm, mcnemar_exact, minimum_detectable_difference
 
 BOOTSTRAP = {"resamples": 4000, "seed": 3}
@@ -120,24 +113,6 @@ def test_one_seed_detects_what_a_test_of_rates_would_and_several_what_their_spre
     assert one.detectable == minimum_detectable_difference(200, 0.5)
     error = (two.high - two.low) / 2 / stats.t.ppf(0.975, 1)
     assert two.detectable == pytest.approx(detectable_effect(math.sqrt(2) * error, 1))
-
-
-def test_a_paired_difference_has_the_normal_interval_of_its_differences():
-    generator = np.random.default_rng(1)
-    first = generator.integers(2, size=400)
-    second = np.where(generator.random(400) < 0.2, 1, first)
-    found = estimate_difference([make_pairs(first.tolist(), second.tolist())])
-    differences = second - first
-    half = stats.norm.ppf(0.975) * stats.sem(differences)
-    assert found.estimate == pytest.approx(differences.mean())
-    assert found[1:3] == pytest.approx((found.estimate - half, found.estimate + half), abs=1e-3)
-    assert found.p == mcnemar_exact(int((differences < 0).sum()), int((differences > 0).sum()))
-
-
-def test_raters_that_never_differ_do_not_claim_certainty():
-    found = estimate_difference([make_pairs([0, 1] * 20, [0, 1] * 20)])
-    assert (found.estimate, found.p) == (0, 1)
-    assert -0.1 < found.low < 0 < found.high < 0.1
 
 
 def make_families(hits: list[list[int]], *, shared: bool) -> pd.DataFrame:

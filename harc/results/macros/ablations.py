@@ -12,8 +12,9 @@ from harc.results.latex import (
     format_signed,
     join_words,
     phrase_by_family,
+    phrase_gain,
 )
-from harc.results.macros.rows import Rows, find_by_family, pick_families, read_bounded, show_bounded
+from harc.results.macros.rows import Row, Rows, find_by_family, pick_families, read_bounded, show_bounded
 from harc.results.printer import read_number
 from harc.results.tables.arms import TOGETHER
 from harc.results.vocabulary import FAMILIES, camel, name_backbone
@@ -43,10 +44,18 @@ def list_arms(rows: Rows) -> dict[str, str]:
                 values = read_bounded(row, column)
                 macros |= show_bounded(f"Arm{label}{camel(arm)}{family}", values, format_signed)
                 if family in families:
-                    words[family] = describe_change(*values[1:])
+                    words[family] = _describe(row, column, values)
             macros[f"Arm{label}{camel(arm)}"] = phrase_by_family(words)
     names = {row["arm"] for row in rows} - {"base", "no_coupling", *(row["reference"] for row in rows)}
     return macros | {"ArmCount": str(len(names))}
+
+
+def _describe(row: Row | None, column: str, values: Sequence[float | None]) -> str:
+    """The word for a difference, by its adjusted p; for a gain, which has none, by its interval."""
+    if column.startswith("gain"):
+        return phrase_gain(*values)
+    seeds = int((row or {}).get("seeds") or 0)
+    return describe_change(values[0], read_number(row, f"{column}_p_holm"), seeds)
 
 
 def list_grid(rows: Rows) -> dict[str, str]:

@@ -10,6 +10,7 @@ from harc.results.latex import (
     format_rate,
     format_signed,
     is_missing,
+    join_words,
     phrase_by_family,
     phrase_gain,
 )
@@ -19,11 +20,12 @@ from harc.results.tables.contamination import OURS, PUBLISHED
 from harc.results.tables.published import COMPARED
 from harc.results.vocabulary import FAMILIES, METHOD_ORDER, POOLED, camel
 
+VERDICT_MACROS = ("Supported", "Failed", "Equivalent", "Open", "Untestable", "Untested")
 TRAINED = "XSTest, prompts that GPT-4 complied with"
 RELEASE = "XSTest, the 230 of the release"
 POOLED_REMARK = (
-    "Within one backbone a few seeds leave few degrees of freedom, so each test is also given pooled over all runs; "
-    "that test was added after a first look at results and does not enter the verdict."
+    "Each test is also given pooled over backbones; where backbones are not drawn anew at every seed, that stands "
+    "beside the verdict and does not enter it."
 )
 
 
@@ -78,7 +80,7 @@ def list_claims(rows: Rows) -> dict[str, str]:
         "ClaimsHash": (rows[0]["ledger_sha256"][:12] if rows else MISSING),
     }
     macros["PooledRemark"] = POOLED_REMARK if pooled else ""
-    for verdict, name in zip(VERDICTS, ("Supported", "Failed", "Open", "Untested"), strict=True):
+    for verdict, name in zip(VERDICTS, VERDICT_MACROS, strict=True):
         chosen = [row for row in overall.values() if row["overall"] == verdict]
         macros[f"Claims{name}"] = str(len(chosen))
         items = "".join(
@@ -86,6 +88,8 @@ def list_claims(rows: Rows) -> dict[str, str]:
             for row in chosen
         )
         macros[f"Claims{name}Items"] = items or "\\item none\n"
+    reasons = sorted({row["reason"] for row in rows if row["reason"]})
+    macros["ClaimsReasons"] = escape_latex(join_words(reasons))
     for row in overall.values():
         macros[f"Verdict{camel(row['claim'])}"] = escape_latex(row["overall"])
     return macros

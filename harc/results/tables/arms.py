@@ -26,7 +26,6 @@ from harc.results.printer import (
     span_row,
     stack_cell,
 )
-from harc.results.rates import estimate_difference
 from harc.results.tables.claims import evidence_bounds
 from harc.results.tables.rates import warn_of_states
 from harc.results.view import Results
@@ -192,12 +191,8 @@ def _measure_faults(view: Results, backbone: str, cases: Sequence[Mapping[str, A
         | {"switch": case["name"], "backbone": backbone}
         for case in cases
     ]
-    corrected = view.outcomes(backbone, "harc", paired=True)
     for metric in FAULT_METRICS:
-        found = [
-            estimate_difference(corrected, view.outcomes(backbone, case["method"]), metric, view.confidence)
-            for case in cases
-        ]
+        found = [view.compare(backbone, case["method"], "harc", metric) for case in cases]
         for row, difference, adjusted in zip(rows, found, adjust_differences(found), strict=True):
             if difference is not None:
                 values = (*difference[:4], adjusted)

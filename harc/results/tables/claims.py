@@ -1,17 +1,16 @@
 """The claims table: words, source, declared test, outcome, verdict; failed claims as loud as the rest."""
 
-import math
 from collections.abc import Sequence
 
 from harc.results.claim_metrics import METRICS
 from harc.results.claims import (
-    VERDICTS,
-    Claim,
+    EQUIVALENT,
+    FAILED,
+    POWER,
+    SUPPORTED,
     Finding,
     decide_claim,
     evaluate_claims,
-    hash_ledger,
-    load_claims,
 )
 from harc.results.evidence import Evidence
 from harc.results.latex import (
@@ -23,21 +22,23 @@ from harc.results.latex import (
     format_signed,
     make_breakable,
 )
+from harc.results.ledger import Claim, hash_ledger, load_claims
 from harc.results.printer import Column, Record, Table, make_frame, set_paragraphs, set_small
 from harc.results.view import Results
 from harc.results.vocabulary import POOLED, name_backbone
-from harc.stats.intervals import Pooled
 
 COLUMNS = (
-    "claim", "origin", "words", "source", "metric", "arguments", "comparison", "threshold", "correction", "backbone",
-    "estimate", "low", "high", "n", "unit", "seeds", "p_for", "p_against", "verdict", "overall", "ledger_sha256",
+    "claim", "origin", "question", "primary", "words", "source", "metric", "arguments", "comparison", "threshold",
+    "margin", "correction", "backbone", "estimate", "low", "high", "n", "unit", "seeds", "p", "p_adjusted",
+    "p_equivalence", "p_flip", "detectable", "verdict", "reason", "overall", "ledger_sha256",
 )  # fmt: skip
 NO_BACKBONE = "none"  # of a claim that is about none of the profile's
-MARKS = {VERDICTS[0]: "\\textbf{supported}", VERDICTS[1]: "\\textbf{not supported}"}
+MARKS = {verdict: f"\\textbf{{{verdict}}}" for verdict in (SUPPORTED, FAILED, EQUIVALENT)}
 ORIGINS = {
     "paper": "Claims of the paper",
     "audit": "Claims of the independent audit",
     "project": "Declared by this project",
+    "related": "Claims of related work",
 }
 
 
@@ -45,7 +46,7 @@ def evidence_bounds(evidence: Evidence | None, confidence: float) -> tuple[float
     """Interval of an estimate, or (None, None) where the profile gives no measure of chance."""
     if evidence is None or not evidence.standard_error:
         return None, None
-    return Pooled(evidence.estimate, evidence.standard_error, evidence.degrees).interval(confidence)[1:]
+    return evidence.as_pooled().interval(confidence)[1:]
 
 
 def _make_row(claim: Claim, finding: Finding, overall: str, ledger: str, confidence: float) -> dict:
@@ -56,17 +57,19 @@ def _make_row(claim: Claim, finding: Finding, overall: str, ledger: str, confide
         "origin": claim.origin,
         "words": claim.words,
         "source": claim.source,
+        "question": claim.question,
+        "primary": claim.primary or None,
         **test.model_dump(exclude={"arguments"}),
         "arguments": "; ".join(f"{name}={value}" for name, value in sorted(test.arguments.items())),
         "_called": ", ".join(str(test.arguments[name]) for name in METRICS[test.metric].arguments),
-        **finding.model_dump(include={"backbone", "p_for", "p_against", "verdict"}),
+        **finding.model_dump(exclude={"claim", "evidence"}),
         "low": low,
         "high": high,
         "overall": overall,
         "ledger_sha256": ledger,
     }
     if evidence is not None:
-        row |= evidence.model_dump(include={"estimate", "n", "unit", "seeds"})
+        row |= evidence.model_dump(include={"estimate", "n", "unit", "seeds", "p_flip"})
     return row
 
 
@@ -78,21 +81,28 @@ def _show_words(row: Record) -> str:
 def _show_test(row: Record) -> str:
     called = f"{row['metric']}({row['_called']})" if row["_called"] else row["metric"]
     sign = "<" if row["comparison"] == "below" else ">"
-    return set_small(f"{make_breakable(escape_latex(called))} $ {sign} {format_rate(row['threshold'])}$")
+    shown = f"{make_breakable(escape_latex(called))} $ {sign} {format_rate(row['threshold'])}$"
+    if row["margin"] is not None:
+        shown += f", margin {format_rate(row['margin'])}"
+    return set_small(f"{shown}; {escape_latex(row['question'].replace('_', ' '))}")
 
 
 def _describe_finding(row: Record) -> str:
     name = escape_latex(name_backbone(row["backbone"]))
     if row["estimate"] is None:
         return f"{name}: {MISSING}"
-    seeds, pooled = row["seeds"], row["backbone"] == POOLED
+    seeds = row["seeds"]
     unit = row["unit"] if row["n"] != 1 else row["unit"].removesuffix("s")
-    counted = f"n = {row['n']} {unit}, {seeds} {'run' if pooled else 'seed'}{'s' if seeds != 1 else ''}"
+    kind = "draw" if row["backbone"] == POOLED else "seed"
+    counted = f"n = {row['n']} {unit}, {seeds} {kind}{'s' if seeds != 1 else ''}"
     shown = f"{name}: {format_signed(row['estimate'])} {format_interval(row['low'], row['high'])}"
-    if row["p_for"] is not None:
-        side = "" if row["p_for"] <= (row["p_against"] or 0) else " against"
-        shown += f", {format_p(min(row['p_for'], row['p_against'] or math.inf))}{side}"
-    return f"{shown} ({escape_latex(counted)}){': ' + row['verdict'] if pooled else ''}"
+    if row["p_adjusted"] is not None:
+        shown += f", {format_p(row['p_adjusted'])}"
+    if row["p_equivalence"] is not None:
+        shown += f", equivalence {format_p(row['p_equivalence'])}"
+    if row["p"] is not None:
+        counted += f", detectable {format_rate(row['detectable'])}"
+    return f"{shown} ({escape_latex(counted)}): {row['reason'] or row['verdict']}"
 
 
 def _show_findings(rows: Sequence[Record]) -> str:
@@ -111,7 +121,7 @@ def build_claims(view: Results) -> Table:
     rows = []
     for claim in claims:
         own = [finding for finding in findings if finding.claim == claim.id]
-        overall = decide_claim(own)
+        overall = decide_claim(own, view.draw)
         own = own or [Finding(claim=claim.id, backbone=NO_BACKBONE, verdict=overall, evidence=None)]
         rows += [_make_row(claim, finding, overall, ledger, view.confidence) for finding in own]
     align = set_paragraphs(0.34, 0.2, 0.27, 0.11)
@@ -130,7 +140,9 @@ def build_claims(view: Results) -> Table:
         sections=("origin",),
         title=lambda section: ORIGINS[section[0]["origin"]],
         notes=[
-            f"{100 * view.confidence:g}\\% intervals; $p$ one-sided, Holm-adjusted within origin and backbone. "
+            f"{100 * view.confidence:g}\\% intervals; $p$ two-sided, Holm-adjusted within question and backbone; "
+            "equivalence: two one-sided tests at the margin. Detectable: the smallest effect seen with power "
+            f"{POWER:g} at the level that Holm's first step asks of the question's tests. "
             f"SHA-256 of the ledger file: {{\\ttfamily {ledger[:32]}\\allowbreak {ledger[32:]}}}."
         ],
         printed=[row for origin in ORIGINS for row in records if row["origin"] == origin],

@@ -1,10 +1,12 @@
 """Paired comparisons: every method against base, the HARC variants against SFT and against no coupling."""
 
+import math
 from collections.abc import Sequence
 from statistics import median
 
 from harc.results.comparisons import Comparison, compare_methods, describe_change
-from harc.results.latex import MISSING, escape_latex, format_rate, format_signed
+from harc.results.latex import MISSING, escape_latex, format_rate, format_signed, is_missing
+from harc.results.ledger import load_claims
 from harc.results.printer import (
     BY_BACKBONE,
     NOT_EVALUATED,
@@ -21,7 +23,7 @@ from harc.results.vocabulary import name_method, name_suite
 
 COLUMNS = (
     "backbone", "method", "reference", "metric", "difference", "low", "high", "p", "p_holm", "only_reference",
-    "only_method", "n", "seeds", "seeds_lower", "mde", "verdict",
+    "only_method", "n", "seeds", "seeds_lower", "mde", "verdict", "degrees", "p_flip", "question",
 )  # fmt: skip
 PRINTED = ("mean_asr", "scary_safe", "refusable_benign", "mean_helpfulness")
 
@@ -34,7 +36,10 @@ def _make_row(comparison: Comparison, confidence: float) -> dict:
         "reference": comparison.reference,
         "metric": comparison.metric,
         "p_holm": comparison.holm,
-        "verdict": describe_change(*(difference[1:3] if difference else (None, None))),
+        "question": comparison.question,
+        "verdict": describe_change(
+            difference and difference.estimate, comparison.holm, difference.seeds if difference else 0
+        ),
     }
     if difference:
         row |= {
@@ -48,6 +53,8 @@ def _make_row(comparison: Comparison, confidence: float) -> dict:
             "seeds": difference.seeds,
             "seeds_lower": difference.seeds_lower,
             "mde": difference.find_detectable(confidence),
+            "degrees": None if math.isinf(difference.degrees) else difference.degrees,
+            "p_flip": difference.p_flip,
         }
     return row
 
@@ -55,7 +62,7 @@ def _make_row(comparison: Comparison, confidence: float) -> dict:
 def _show_difference(row: Record | None) -> str:
     if row is None or row["difference"] is None:
         return NOT_EVALUATED
-    mark = "$^*$" if row["p_holm"] is not None and row["p_holm"] < 0.05 else ""
+    mark = "$^*$" if row["verdict"] in ("lower", "higher") else ""
     lower = f"~{row['seeds_lower']}/{row['seeds']}" if row["seeds"] > 1 else ""
     return (
         f"{format_signed(row['difference'])}{mark} {set_small(format_tight(row['low'], row['high']) + lower)}"
@@ -66,7 +73,7 @@ def _show_detectable(section: list[Record]) -> str:
     """The line under a backbone: per column, the median of the smallest differences that its tests would show."""
     cells = ["\\emph{detectable (median)}"]
     for metric in PRINTED:
-        found = [row["mde"] for row in section if row["metric"] == metric and row["mde"] is not None]
+        found = [row["mde"] for row in section if row["metric"] == metric and not is_missing(row["mde"])]
         cells.append(set_small(format_rate(median(found)) if found else MISSING))
     return " & ".join(cells)
 
@@ -79,10 +86,15 @@ def _write_notes(rows: Sequence[Record], confidence: float) -> list[str]:
     notes = [
         f"Differences on the same prompts with {100 * confidence:g}\\% intervals.",
         f"Prompts per seed: {counts}; seeds: {seeds or MISSING}.",
-        f"$^*$ Holm-adjusted $p < {format_rate(0.05)}$ within its column and backbone.",
+        f"$^*$ Holm-adjusted $p < {format_rate(0.05)}$, over several seeds: within its column and backbone, of "
+        "differences that a claim is about within the claims on that question.",
         f"Detectable: the smallest difference that the paired test would show with power {POWER:g}.",
     ]
-    notes += ["Fractions: training runs in which the difference is below zero."] if seeds > 1 else []
+    notes += (
+        ["Fractions: training runs in which the difference is below zero."]
+        if seeds > 1
+        else ["One training seed: intervals speak of prompts alone, and nothing is decided."]
+    )
     if any(row.get("difference") is None for row in shown):
         notes.append(f"$^\\dagger$ {MISSING}: one of the two was not evaluated.")
     return notes
@@ -94,7 +106,7 @@ def _show_pair(row: Record) -> str:
 
 def build_comparisons(view: Results) -> Table:
     """The comparisons; the CSV holds every suite, the printed table the four summary columns."""
-    found = compare_methods(view, view.every_method)
+    found = compare_methods(view, view.every_method, load_claims(view.claims))
     rows = [_make_row(comparison, view.confidence) for comparison in found]
     columns = [Column("", _show_pair)]
     columns += [Column(escape_latex(name_suite(m)), _show_difference, where={"metric": m}) for m in PRINTED]
