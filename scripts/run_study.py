@@ -12,6 +12,7 @@ rest: tables, figures, paper, audit.
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -98,6 +99,7 @@ def run_study(profile: Profile, name: str, cores: int, hours: float) -> None:
 
 def main() -> None:
     """Parse options and run; errors are one line."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `... --plan | head` is no fault
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("profile", help="name of a profile, or path of a YAML file")
     parser.add_argument("--name", help="of the pack; by default the profile's")

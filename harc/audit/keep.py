@@ -77,7 +77,8 @@ def keep_progress(profile: Profile, name: str, target: Path = REFERENCE) -> tupl
             found="one",
             fix="choose another name, or remove it",
         )
-    jobs = list_jobs(profile, Layout(root))
+    parts = ("tuning", "run")
+    jobs = [job for part in parts for job in list_jobs(profile, Layout(root), part)]
     finished = [
         job for job in jobs if is_finished(job) and not is_rendering(_shorten(find_sidecar(job), root))
     ]

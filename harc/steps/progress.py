@@ -85,9 +85,9 @@ def list_targets(jobs: Iterable[Job]) -> list[Path]:
 
 
 def measure_progress(profile: Profile, layout: Layout) -> list[Progress]:
-    """Jobs by step, in the order of the steps; every record of a finished one is read once."""
+    """Jobs by step, tuning first, in the order of the steps; every record of a finished one is read once."""
     found: dict[str, list[float | None]] = {}
-    for job in list_jobs(profile, layout):
+    for job in (*list_jobs(profile, layout, "tuning"), *list_jobs(profile, layout)):
         record = read_record(job)
         found.setdefault(job.step, []).append(None if record is None else float(record["wall_seconds"]))
     rows = []

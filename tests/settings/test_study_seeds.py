@@ -12,7 +12,7 @@ from harc.steps.files import list_needed
 from harc.steps.registry import list_jobs
 
 STUDY = """
-extends: smol
+extends: small
 seeds: [4, 5, 6]
 method_seeds: {cast: [5], permuted_label: [4, 6]}
 ablation: {arms: [permuted_label, random_direction], seeds: [5]}
@@ -90,4 +90,4 @@ def test_every_file_that_a_job_needs_is_another_job_s(study):
 )
 def test_seeds_that_cannot_be_run_are_refused(tmp_path, line, words):
     with pytest.raises(ConfigError, match=words):
-        load_study(tmp_path, f"extends: smol\nseeds: [4, 5, 6]\n{line}\n")
+        load_study(tmp_path, f"extends: small\nseeds: [4, 5, 6]\n{line}\n")

@@ -30,7 +30,7 @@ from harc.steps.registry import STEPS, list_jobs
 from harc.steps.running import hash_settings, list_code
 
 PROJECT = Path(__file__).parents[2]
-STUDY = "extends: smol\nseeds: [0, 1]\nmethod_seeds: {cast: [1]}\n"
+STUDY = "extends: small\nseeds: [0, 1]\nmethod_seeds: {cast: [1]}\n"
 
 
 @pytest.fixture

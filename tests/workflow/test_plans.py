@@ -23,28 +23,31 @@ def count_jobs(profile) -> dict[str, int]:
     """Jobs of a full run by rule, from the profile's own numbers."""
     kinds = [backbone.kind == "organism" for backbone in profile.backbones.values()]
     others = [backbone.kind == "organism" for backbone in profile.families.backbones.values()]
-    others *= len(profile.families.seeds)
-    seeds, methods = len(profile.seeds), len(profile.methods)
-    fitted = sum(method.is_fitted for method in profile.methods.values())
+    seeds, few = len(profile.seeds), profile.method_seeds
+    runs = {name: len(few.get(name, profile.seeds)) for name in profile.methods}
+    fitted = sum(runs[name] for name, method in profile.methods.items() if method.is_fitted)
     warm = sum(getattr(backbone, "warm_start", None) is not None for backbone in profile.backbones.values())
-    models, arms = len(kinds) * seeds, len(profile.list_arm_units())
-    # A fetched model is the same for every seed.
-    bases = sum(seeds if organism else 1 for organism in kinds)
-    traced = profile.trajectories.methods
+    trained = sum(kinds) * seeds + sum(others) * len(profile.families.seeds)
+    fetched = len(kinds) - sum(kinds), len(others) - sum(others)  # the same at every seed
+    bases, arms = sum(kinds) * seeds + fetched[0], len(profile.list_arm_units())
+    models = trained + sum(fetched)
+    adapted = len(kinds) * sum(runs.values())
     jobs = {
         "pull_data": 1,
         "check_contamination": 1,
         "train_judge": int("refusal_classifier" in profile.evaluation.judges),
-        "train_backbone": sum(kinds) * seeds + sum(others),
-        "fetch_backbone": len(kinds) - sum(kinds) - warm + len(others) - sum(others),
+        "train_backbone": trained,
+        "fetch_backbone": sum(fetched) - warm,
         "warm_start": warm,
-        "write_answers": (bases + len(others)) * (profile.data.answers == "own"),
-        "extract_directions": bases + len(others),
-        "train_adapter": models * (methods - fitted) + arms,
-        "fit_steering": models * fitted,
-        "evaluate": models * methods + bases + arms,
-        "score": models * methods + bases + arms,
-        "trace_responses": models * len(set(traced) - {"base"}) + bases * ("base" in traced),
+        "write_answers": models * (profile.data.answers == "own"),
+        "extract_directions": models,
+        "train_adapter": adapted - len(kinds) * fitted + arms,
+        "fit_steering": len(kinds) * fitted,
+        "evaluate": bases + adapted + arms,
+        "score": bases + adapted + arms,
+        "trace_responses": sum(
+            bases if name == "base" else len(kinds) * runs[name] for name in profile.trajectories.methods
+        ),
         "finetune_harmful": len(kinds)
         * len(profile.finetuning.methods)
         * len(set(profile.seeds) & set(profile.finetuning.seeds)),
