@@ -2,6 +2,7 @@
 
     python scripts/run_study.py smol                # goes on where it stopped; two models at a time
     python scripts/run_study.py smol --hours 2      # begins no further models after two hours
+    python scripts/run_study.py smol --tune         # the points of every method's grid in place of the models
     python scripts/run_study.py smol --plan         # what is finished, in which order the rest comes
 
 First what stays on the machine that made it, rows and backbones; then what an earlier sitting packed under
@@ -70,8 +71,8 @@ def list_due(profile: Profile, jobs: Sequence[Job]) -> list[list[Job]]:
     return [group for group in groups if not all(map(is_finished, group))]
 
 
-def run_study(profile: Profile, name: str, cores: int, hours: float) -> None:
-    """Run what is left of a study, as far as the hours go.
+def run_study(profile: Profile, name: str, cores: int, hours: float, *, tune: bool) -> None:
+    """Run what is left of a study, or of its tuning, as far as the hours go.
 
     Raises:
         HarcError: if what was finished earlier is damaged, or of other code.
@@ -85,7 +86,8 @@ def run_study(profile: Profile, name: str, cores: int, hours: float) -> None:
     restored = restore_progress(name, layout.root)
     show(f"restored {len(restored)} files of earlier sittings")
     check_code(profile, layout)
-    while due := list_due(profile, jobs):
+    grids = [[job] for job in list_jobs(profile, layout, "tuning")]
+    while due := [group for group in grids if not is_finished(group[0])] if tune else list_due(profile, jobs):
         if time.monotonic() > end:
             show(f"the {hours:g} hours are over; run the command again to go on")
             return
@@ -94,6 +96,11 @@ def run_study(profile: Profile, name: str, cores: int, hours: float) -> None:
         finished, count = keep_progress(profile, name)
         show(f"packed {finished} of {count} jobs under results/reference/{name}")
         show(format_progress(profile, layout, cores))
+    if tune:
+        show(
+            f"next: `harc tuned --profile {profile.source} --name {profile.name}`, commit, and run the study"
+        )
+        return
     run_workflow(profile, cores, [])
 
 
@@ -107,6 +114,7 @@ def main() -> None:
     parser.add_argument(
         "--hours", type=float, default=float("inf"), help="begin no further models after so many"
     )
+    parser.add_argument("--tune", action="store_true", help="run the tuning in place of the models")
     parser.add_argument(
         "--plan", action="store_true", help="say what is finished and what comes next, and stop"
     )
@@ -114,7 +122,7 @@ def main() -> None:
     try:
         profile = load_profile(options.profile)
         if not options.plan:
-            run_study(profile, options.name or profile.name, options.cores, options.hours)
+            run_study(profile, options.name or profile.name, options.cores, options.hours, tune=options.tune)
             return
         layout = Layout(profile.results_root)
         show(format_progress(profile, layout, options.cores))
