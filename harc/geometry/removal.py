@@ -86,6 +86,21 @@ class Contrast:
         order = torch.randperm(len(both), generator=torch.Generator().manual_seed(seed))
         return Contrast(*both[order].split([len(self.harmful), len(self.harmless)]))
 
+    def mix(self, seed: int) -> "Contrast":
+        """Two groups of which each holds half of the harmful and half of the harmless prompts.
+
+        Labels shuffled freely leave a part of the difference by chance, and it is by far the widest axis.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        halves = [
+            side[torch.randperm(len(side), generator=generator)] for side in (self.harmful, self.harmless)
+        ]
+        count = min(map(len, halves)) // 2
+        return Contrast(
+            torch.cat([half[:count] for half in halves]),
+            torch.cat([half[count : 2 * count] for half in halves]),
+        )
+
     def measure_separation(self, slot: int) -> float:
         """Area under the curve of harmful against harmless prompts at a slot, along the difference of means of others.
 
@@ -182,6 +197,6 @@ def _take_own_slots(condition: Condition, source: Directions) -> Intervention:
 
 
 def permute_directions(contrast: Contrast, seed: int) -> Directions:
-    """v_ref of shuffled labels, as a source of directions."""
-    vectors = normalize_rows(contrast.shuffle(seed).subtract_means())
+    """v_ref of labels shuffled within harmful and within harmless prompts, as a source of directions."""
+    vectors = normalize_rows(contrast.mix(seed).subtract_means())
     return Directions(v_harm=torch.zeros_like(vectors), v_ref=vectors)

@@ -30,7 +30,7 @@ class Condition(Settings):
     of: Literal["own", "base", "permuted", "random"] = Field(
         "own",
         description="whose directions: the model's own, read on it afresh; the untreated backbone's; the model's own "
-        "difference of means after the two groups' labels are shuffled; as many random ones of the same length",
+        "difference of means after labels are shuffled within each group; as many random ones of the same length",
     )
     depth: float | None = Field(
         None,
