@@ -228,7 +228,9 @@ def remove_in_rounds(
     rules, settings = subject.settings.rounds, subject.settings
     n_slots = subject.own.n_slots
     span = torch.zeros(0, subject.backbone.hidden_size)
-    harmful = [record for record in plain if record["suite"] in settings.suites]
+    # Of the control those prompts that the rounds are asked, which may be fewer.
+    by_suite = ([record for record in plain if record["suite"] == suite] for suite in settings.suites)
+    harmful = [record for own in by_suite for record in own[: settings.prompts]]
     refused = share_refused(harmful)
     yield {"round": 0, "removed": 0, "slot": slot, "refused": refused, "n": len(harmful)}, []
     for number in range(1, rules.most + 1):

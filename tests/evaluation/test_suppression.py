@@ -24,6 +24,7 @@ from harc.suites.target import Target
 
 WORDS = ("cat", "box", "hero", "red", "blue", "good", "stack", "push")
 LAYERS = 4
+SMALL = {"none": {"directions": ()}, "own": {}, "random_16": {"of": "random", "slots": 16}}
 
 
 def make_rows(suite: str) -> list[dict]:
@@ -70,7 +71,7 @@ def subject(backbone, tmp_path) -> Suppression:
             methods=("base",),
             prompts=3,
             benign_prompts=2,
-            conditions={"none": {"directions": ()}, "own": {}, "random_16": {"of": "random", "slots": 16}},
+            conditions=SMALL,
             search={"depths": (0.25, 0.5), "prompts": 2},
             rounds={"most": 2, "prompts": 8, "stop_refused": 0.0, "stop_separation": 0.5},
         ),
@@ -132,11 +133,14 @@ def label_rounds(monkeypatch, label) -> None:
     monkeypatch.setattr(Suppression, "ask", relabel)
 
 
-def test_each_round_takes_one_direction_more(subject, monkeypatch):
+def test_each_round_takes_one_direction_more_of_the_same_prompts(subject, monkeypatch):
+    conditions = {**SMALL, "none": {"directions": (), "prompts": 6}}
+    subject.settings = SuppressionSettings(**{**dict(subject.settings), "conditions": conditions})
     label_rounds(monkeypatch, "refused")
     records, lines, _ = run_suppression(subject, "test")
     assert [(line["removed"], line["refused"]) for line in lines] == [(0, 1.0), (1, 1.0), (2, 1.0)]
     assert [line.get("ended") for line in lines] == [None, "", "most rounds"]
+    assert {line["n"] for line in lines} == {subject.settings.prompts}
     assert {r["condition"] for r in records} >= {"round_1", "round_2"}
 
 
