@@ -60,9 +60,11 @@ def check_directions(tensors: dict[str, np.ndarray]) -> Iterator[Problem]:
             yield f"{name} of shape {shape[:1]}, not negative", f"shape {value.shape}, least {value.min():g}"
         if name.startswith("count_") and (value < 1).any():
             yield f"{name} of at least 1", str(value.min())
-    low, high = tensors.get("bootstrap_cos.lo"), tensors.get("bootstrap_cos.hi")
-    if low is not None and high is not None and (low > high).any():
-        yield "bootstrap_cos.lo at most bootstrap_cos.hi", f"not so at slot {int(np.argmax(low > high))}"
+    for name in (name for name in tensors if name.startswith("bootstrap_cos") and name.endswith(".lo")):
+        upper = f"{name.removesuffix('.lo')}.hi"
+        low, high = tensors[name], tensors.get(upper)
+        if high is not None and (low > high).any():
+            yield f"{name} at most {upper}", f"not so at slot {int(np.argmax(low > high))}"
 
 
 def check_layers(layers: dict[str, Any]) -> Iterator[Problem]:

@@ -40,6 +40,7 @@ class Directions:
         norms: length of each family's difference before normalising, by family.
         counts: number of samples behind each mean, by group.
         bootstrap: mean, lo and hi (2.5 % and 97.5 %) of cos(v_ref, v_harm) over resampled prompts.
+        bootstrap_pairs: the same of `harc.settings.directions.COSINES` with the response side, as `harm.lo`.
         settings: the direction settings they were read with.
     """
 
@@ -50,6 +51,7 @@ class Directions:
     norms: Mapping[str, Float[torch.Tensor, " slots"]] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     bootstrap: Mapping[str, Float[torch.Tensor, " slots"]] = field(default_factory=dict)
+    bootstrap_pairs: Mapping[str, Float[torch.Tensor, " slots"]] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -80,7 +82,8 @@ def blend_directions(anchor: Directions, fresh: Directions, weight: float) -> Di
         name: torch.nn.functional.normalize((1 - weight) * value + weight * fresh_families[name], dim=-1)
         for name, value in anchor.families.items()
     }
-    return replace(anchor, **mixed, bootstrap=fresh.bootstrap, counts=fresh.counts)
+    drawn = {"bootstrap": fresh.bootstrap, "bootstrap_pairs": fresh.bootstrap_pairs}
+    return replace(anchor, **mixed, **drawn, counts=fresh.counts)
 
 
 def randomize_directions(directions: Directions, seed: int) -> Directions:
@@ -90,7 +93,7 @@ def randomize_directions(directions: Directions, seed: int) -> Directions:
     for name, value in directions.families.items():
         noise = torch.randn(value.shape, generator=generator)
         drawn[name] = normalize_rows(noise) * (value.norm(dim=-1, keepdim=True) > 0.5)
-    return replace(directions, **drawn, bootstrap={})
+    return replace(directions, **drawn, bootstrap={}, bootstrap_pairs={})
 
 
 def compare_directions(a: Directions, b: Directions) -> dict[str, Float[torch.Tensor, " slots"]]:
@@ -107,6 +110,7 @@ def save_directions(directions: Directions, path: Path | str) -> None:
     tensors |= {f"norm_{name}": value for name, value in directions.norms.items()}
     tensors |= {f"count_{name}": torch.tensor(value) for name, value in directions.counts.items()}
     tensors |= {f"bootstrap_cos.{name}": value for name, value in directions.bootstrap.items()}
+    tensors |= {f"bootstrap_cos_{name}": value for name, value in directions.bootstrap_pairs.items()}
     # One metadata key only: the library writes several in an order that changes from run to run.
     metadata = {"harc": json.dumps(dict(directions.settings), sort_keys=True)}
     write_bytes(path, save({name: tensors[name].contiguous() for name in sorted(tensors)}, metadata=metadata))
@@ -140,6 +144,7 @@ def load_directions(path: Path | str) -> Directions:
         norms=_strip(tensors, "norm_"),
         counts={name: int(value) for name, value in _strip(tensors, "count_").items()},
         bootstrap=_strip(tensors, "bootstrap_cos."),
+        bootstrap_pairs=_strip(tensors, "bootstrap_cos_"),
         settings=_read_settings(metadata.get("harc", "{}"), path, fix),
     )
 

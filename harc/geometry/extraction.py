@@ -15,13 +15,15 @@ from torch import Tensor
 
 from harc.core.errors import DataError
 from harc.core.placeholder import refuse_placeholders
-from harc.geometry.directions import Directions, normalize_rows, randomize_directions
+from harc.geometry.directions import FAMILIES, Directions, normalize_rows, randomize_directions
 from harc.model.activations import Reading, Residuals, check_finite, stream_residuals
 from harc.model.backbones import Backbone
-from harc.settings.directions import DirectionSettings
+from harc.settings.directions import COSINES, DirectionSettings
 
 PROMPT_GROUPS = ("harmful", "harmless")
 RESPONSE_GROUPS = ("harm", "refuse", "helpful")
+# Which response direction (harmful, refusing) a group's mean adds to or takes from: each is less the helpful answers.
+ANSWER_SIGNS = (((0, 1),), ((1, 1),), ((0, -1), (1, -1)))
 LEAST_CONTRAST = 1e-5  # of the means' size, in any slot; rounding alone moves float32 states by some 1e-7
 
 
@@ -40,7 +42,7 @@ class _Entry:
 
     reading: Reading
     prompt: tuple[int, int] | None = None  # (prompt group, place within it)
-    response: int | None = None  # response group
+    response: tuple[int, int] | None = None  # (response group, place within it)
 
 
 def extract_directions(
@@ -71,7 +73,11 @@ def extract_directions(
     counts = {name: len(group) for name, group in zip(PROMPT_GROUPS, (harmful, harmless), strict=True)}
     resamples = settings.bootstrap_resamples if resamples is None else resamples
     seed = settings.bootstrap_seed if bootstrap_seed is None else bootstrap_seed
-    sums = _Sums(backbone, list(counts.values()), _draw_resamples(list(counts.values()), resamples, seed))
+    answers = _count_answers(entries)
+    drawn = [
+        draw_resamples(sizes, resamples, seed + n) for n, sizes in enumerate((list(counts.values()), answers))
+    ]
+    sums = _Sums(backbone, list(counts.values()), *drawn)
     readings = [entry.reading for entry in entries]
     for residuals in stream_residuals(backbone, readings, tokens_per_forward=settings.tokens_per_forward):
         sums.add(entries, residuals)
@@ -115,11 +121,17 @@ def _plan_pairs(backbone: Backbone, pairs: ResponsePairs, settings: DirectionSet
         refuse_placeholders(f"{name} pairs", (response for _, response in rows))
         prompts = chat.encode_prompts([prompt for prompt, _ in rows], settings.max_prompt_tokens)
         responses = chat.encode_responses([response for _, response in rows], settings.max_response_tokens)
-        for prompt, response in zip(prompts, responses, strict=True):
+        for place, (prompt, response) in enumerate(zip(prompts, responses, strict=True)):
             ids = (*prompt, *response[: settings.response_window])
             reading = Reading(ids, *chat.locate_positions(prompt), window=(len(prompt), len(ids)))
-            entries.append(_Entry(reading, response=group))
+            entries.append(_Entry(reading, response=(group, place)))
     return entries
+
+
+def _count_answers(entries: list[_Entry]) -> list[int]:
+    """Answers of each response group."""
+    held = [entry.response[0] for entry in entries if entry.response is not None]
+    return [held.count(group) for group in range(len(RESPONSE_GROUPS))]
 
 
 def _check_group(name: str, group: Sequence[Any]) -> None:
@@ -157,13 +169,13 @@ def _permute_labels(entries: list[_Entry], seed: int) -> None:
             setattr(entry, name, labels[place])
 
 
-def _draw_resamples(sizes: list[int], resamples: int, seed: int) -> list[Float[Tensor, "resamples samples"]]:
+def draw_resamples(sizes: list[int], resamples: int, seed: int) -> list[Float[Tensor, "resamples samples"]]:
     """How often each resample holds each prompt, by group, drawn in the release's order."""
     generator = torch.Generator().manual_seed(seed)
     drawn: list[list[Tensor]] = [[] for _ in sizes]
     for _ in range(resamples):
         for group, size in enumerate(sizes):
-            picks = torch.randint(0, size, (size,), generator=generator)
+            picks = torch.randint(0, max(1, size), (size,), generator=generator)
             drawn[group].append(torch.bincount(picks, minlength=size))
     return [
         torch.stack(rows).double() if rows else torch.zeros(0, size)
@@ -174,18 +186,24 @@ def _draw_resamples(sizes: list[int], resamples: int, seed: int) -> list[Float[T
 class _Sums:
     """Running sums on the device, over the batches of one extraction."""
 
-    def __init__(self, backbone: Backbone, sizes: list[int], resamples: list[Tensor]) -> None:
+    def __init__(
+        self, backbone: Backbone, sizes: list[int], resamples: list[Tensor], answers: list[Tensor]
+    ) -> None:
         self.device = backbone.device
         self.kind = torch.float32 if self.device.type == "mps" else torch.float64
         shape = (backbone.n_slots, backbone.hidden_size)
         self.sizes = sizes
-        self.weights = [
-            (part / size).to(self.device, self.kind) for part, size in zip(resamples, sizes, strict=True)
-        ]
+        self.weights = [self._weigh(part) for part in resamples]
+        self.answer_weights = [self._weigh(part) for part in answers]
         self.prompt = torch.zeros(2, 2, *shape, dtype=self.kind, device=self.device)  # group, position
         self.resampled = torch.zeros(len(resamples[0]), 2, *shape, dtype=self.kind, device=self.device)
+        self.resampled_answers = torch.zeros_like(self.resampled)  # harmful, refusing; each less the helpful
         self.response = torch.zeros(3, *shape, dtype=self.kind, device=self.device)
         self.response_counts = [0, 0, 0]
+
+    def _weigh(self, resamples: Float[Tensor, "resamples samples"]) -> Float[Tensor, "resamples samples"]:
+        """Each sample's weight in the mean of a resample."""
+        return (resamples / max(1, resamples.shape[1])).to(self.device, self.kind)
 
     def add(self, entries: list[_Entry], residuals: Residuals) -> None:
         """Count one batch."""
@@ -198,10 +216,16 @@ class _Sums:
                 weights = self.weights[group][:, list(places.values())]
                 self.resampled += sign * torch.einsum("kb,bpsh->kpsh", weights, both[rows])
         for group in range(3):
-            rows = [row for row, entry in enumerate(batch) if entry.response == group]
-            if rows:
-                self.response[group] += residuals.resp[rows].to(self.kind).sum(0)
+            places = {
+                row: e.response[1] for row, e in enumerate(batch) if e.response and e.response[0] == group
+            }
+            if rows := list(places):
+                read = residuals.resp[rows].to(self.kind)
+                self.response[group] += read.sum(0)
                 self.response_counts[group] += len(rows)
+                mean = torch.einsum("kb,bsh->ksh", self.answer_weights[group][:, list(places.values())], read)
+                for side, sign in ANSWER_SIGNS[group]:
+                    self.resampled_answers[:, side] += sign * mean
 
     def finish(self, settings: DirectionSettings, *, with_responses: bool) -> Directions:
         """Directions from the sums, moved to the CPU in one go."""
@@ -219,14 +243,29 @@ class _Sums:
             **{name: normalize_rows(part) for name, part in zip(names, raw, strict=False)},
             norms={name: part.norm(dim=-1) for name, part in zip(names, raw, strict=False)},
             counts=dict(groups),
-            bootstrap=self._summarize_resamples(),
+            bootstrap=self._summarize_resamples("prompt"),
+            bootstrap_pairs=self._summarize_pairs() if with_responses else {},
             settings=settings.model_dump(mode="json", exclude={"layers", "tokens_per_forward"}),
         )
 
-    def _summarize_resamples(self) -> dict[str, Float[Tensor, " slots"]]:
+    def _summarize_pairs(self) -> dict[str, Float[Tensor, " slots"]]:
+        """Cosines with the response side over resampled prompts and answers, which are drawn apart."""
+        self.resampled_answers[:, :, -1] = 0
+        return {
+            f"{pair}.{name}": value
+            for pair in COSINES
+            if pair != "prompt"
+            for name, value in self._summarize_resamples(pair).items()
+        }
+
+    def _summarize_resamples(self, pair: str) -> dict[str, Float[Tensor, " slots"]]:
         if not len(self.resampled):
             return {}
-        unit = self.resampled / self.resampled.norm(dim=-1, keepdim=True).clamp_min(1e-8)
+        drawn = dict(
+            zip(FAMILIES, (*self.resampled.unbind(1), *self.resampled_answers.unbind(1)), strict=True)
+        )
+        both = torch.stack([drawn[name] for name in COSINES[pair]], dim=1)
+        unit = both / both.norm(dim=-1, keepdim=True).clamp_min(1e-8)
         cosine = unit.prod(dim=1).sum(-1).float().cpu()
         low, high = torch.quantile(cosine, torch.tensor([0.025, 0.975]), dim=0)
         return {"mean": cosine.mean(0), "lo": low, "hi": high}

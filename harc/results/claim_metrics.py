@@ -122,7 +122,7 @@ def measure_base_cosine(view: ResultsView, backbone: str, side: str) -> Evidence
 
 
 def measure_band_cosine(view: ResultsView, backbone: str, pair: str, method: str) -> Evidence | None:
-    """Mean cosine of two directions of a model (see `harc.results.geometry.PAIRS`) over the slots selected on the base.
+    """Mean cosine of two directions (see `harc.settings.directions.COSINES`) over the slots selected on the base.
 
     That of the response's content with the refusal, which has no sign of its own, is absolute.
     """

@@ -11,18 +11,11 @@ from harc.core.artifacts import BASE, DIRECTION_FILES, PROJECTION_FILES, TRAJECT
 from harc.core.errors import DataError
 from harc.core.files import read_json, read_jsonl
 from harc.settings.analysis import AnalysisSettings
+from harc.settings.directions import COSINES
 
 SIDES = ("prompt", "response")
 ZERO = 1e-6  # product of lengths below which one of two unit directions is the zero row
-PAIRS = {
-    "prompt": ("v_harm", "v_ref"),
-    "response": ("v_harm_resp", "v_ref_resp"),
-    "harm": ("v_harm", "v_harm_resp"),
-    "refusal": ("v_ref", "v_ref_resp"),
-    "content": ("v_harm_resp", "v_ref"),
-}
-"""Directions whose cosine is a profile: of one side, of one meaning on both, the response's content and the refusal."""
-BOOTSTRAPS = {name: f"bootstrap_cos_{name}" for name in PAIRS} | {"prompt": "bootstrap_cos"}
+BOOTSTRAPS = {name: f"bootstrap_cos_{name}" for name in COSINES} | {"prompt": "bootstrap_cos"}
 GRID = 33  # relative depths at which profiles of different length are compared
 
 
@@ -35,7 +28,7 @@ class Profile(NamedTuple):
 
 
 class Geometry(NamedTuple):
-    """Direction geometry of one model: profiles by pair (see PAIRS), eligible (first, last) and selected slots."""
+    """Direction geometry of one model: profiles by pair (see COSINES), eligible (first, last) and selected slots."""
 
     profiles: dict[str, Profile]
     eligible: tuple[int, int]
@@ -54,7 +47,7 @@ def cosine_by_slot(
 
 
 def _read_profile(tensors: dict[str, np.ndarray], side: str) -> Profile:
-    first, second = PAIRS[side]
+    first, second = COSINES[side]
     unknown = np.full(len(tensors["v_harm"]), np.nan)
     if first not in tensors or second not in tensors:
         return Profile(unknown, unknown, unknown)
@@ -76,7 +69,7 @@ def read_geometry(folder: Path) -> Geometry | None:
         int(value.reshape(-1)[0]) for name, value in sorted(tensors.items()) if name.startswith("count_")
     ]
     return Geometry(
-        {name: _read_profile(tensors, name) for name in PAIRS},
+        {name: _read_profile(tensors, name) for name in COSINES},
         (int(layers["eligible"][0]), int(layers["eligible"][1])),
         tuple(int(slot) for slot in layers["selected"]),
         min(counts) if counts else None,

@@ -13,6 +13,16 @@ PositionTemplate = Literal["chat", "raw", "as_released"]
 Null = Literal["none", "random", "permuted_labels"]
 
 
+COSINES = {
+    "prompt": ("v_harm", "v_ref"),
+    "response": ("v_harm_resp", "v_ref_resp"),
+    "harm": ("v_harm", "v_harm_resp"),
+    "refusal": ("v_ref", "v_ref_resp"),
+    "content": ("v_harm_resp", "v_ref"),
+}
+"""Directions whose cosine is bootstrapped: of one side, of one meaning on both, of the answer and the refusal."""
+
+
 class LayerSettings(Settings):
     """Which slots may be trained on, and how many are."""
 

@@ -5,9 +5,9 @@ import torch
 from golden.conftest import ARCHITECTURES, RELATIVE, Golden, assert_rows_close
 
 from harc.geometry.directions import Directions, blend_directions
-from harc.geometry.extraction import extract_directions
+from harc.geometry.extraction import ResponsePairs, draw_resamples, extract_directions
 from harc.methods.harc import score_layers, select_layers
-from harc.settings.directions import DirectionSettings, LayerSettings
+from harc.settings.directions import COSINES, DirectionSettings, LayerSettings
 
 
 def extract_released(golden: Golden, **changes) -> Directions:
@@ -102,3 +102,30 @@ def test_layer_scores_and_choice(golden: Golden):
 
 def test_own_directions_choose_the_same_layers(golden: Golden):
     assert select_layers(extract_released(golden), 4, LayerSettings()) == golden.expected["selected_k4"]
+
+
+def test_bootstraps_with_the_response_side_are_those_of_rows_drawn_again(golden: Golden):
+    """One resample of each side: its cosines are those of an extraction on the rows that it drew."""
+    settings = DirectionSettings(bootstrap_resamples=1, bootstrap_seed=3, max_prompt_tokens=64)
+    prompts = [golden.inputs[name] for name in ("harmful_prompts", "harmless_prompts")]
+    answers = [golden.pairs.harm, golden.pairs.refuse, golden.pairs.helpful]
+    found = extract_directions(golden.backbone, *prompts, golden.pairs, settings).bootstrap_pairs
+    drawn = [
+        [row for row, count in zip(rows, counts[0].int().tolist(), strict=True) for _ in range(count)]
+        for side, seed in ((prompts, 3), (answers, 4))
+        for rows, counts in zip(side, draw_resamples([len(rows) for rows in side], 1, seed), strict=True)
+    ]
+    again = extract_directions(golden.backbone, *drawn[:2], ResponsePairs(*drawn[2:]), settings).families
+    for pair, (first, second) in COSINES.items():
+        if pair != "prompt":
+            expected = (again[first] * again[second]).sum(-1)
+            for end in ("mean", "lo", "hi"):
+                torch.testing.assert_close(found[f"{pair}.{end}"], expected, rtol=0, atol=1e-4)
+    assert "prompt.lo" not in found and len(found) == 12
+
+
+def test_no_response_side_has_no_bootstrap(golden: Golden):
+    prompts = (golden.inputs["harmful_prompts"], golden.inputs["harmless_prompts"])
+    settings = DirectionSettings(bootstrap_resamples=2, max_prompt_tokens=64)
+    found = extract_directions(golden.backbone, *prompts, None, settings)
+    assert found.bootstrap_pairs == {} and set(found.bootstrap) == {"mean", "lo", "hi"}

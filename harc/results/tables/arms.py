@@ -101,7 +101,7 @@ def _write_notes(rows: Sequence[Record], scope: AblationScope, confidence: float
         f"Small type: {100 * confidence:g}\\% intervals; differences are paired, from "
         f"{escape_latex(name_method(scope.of))}, on the same prompts; $^*$ Holm-adjusted over the arms, "
         f"$p < {format_rate(0.05)}$.",
-        "Gain: change of the cosine in the slots selected on the base; the bootstrap covers the prompt side alone.",
+        "Gain: change of the cosine in the slots selected on the base.",
         *warn_of_states(rows, ARM_METRICS, SHARES, method="arm"),
     ]
     missing = any(row.get(metric) is None for row in rows for metric in ARM_METRICS)

@@ -94,7 +94,7 @@ def build_geometry(view: Results) -> Table:
     )
     note = (
         f"Gain: difference from the base on the same slots, {100 * view.confidence:g}\\% interval from the "
-        "bootstrap over prompts (one seed, prompt side alone) or over seeds (several; their slots are separated by /)."
+        "bootstrap over prompts and answers (one seed) or over seeds (several; their slots are separated by /)."
     )
     return Table(
         "geometry",
