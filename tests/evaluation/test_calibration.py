@@ -157,9 +157,14 @@ def test_other_bytes_than_the_registered_ones_are_refused(tmp_path):
     assert find_revision("https://x.org/a/d7bb5bd738c1fcbc36edd83d5e7d1b71a3e2d84d/y.csv") == "d7bb5bd738c1"
 
 
-def test_the_command_writes_both_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+def test_the_command_writes_every_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
     import harc.cli
     from harc.cli.running import run_command
+    from harc.evaluation import calibrate_refusal_classifier as classifier
+
+    trained = classifier.COLUMNS, classifier.RELIABILITY_COLUMNS
+    rows = tuple([dict.fromkeys(columns, 1)] for columns in trained)
+    monkeypatch.setattr(classifier, "measure_from_folder", lambda *_: rows)
 
     monkeypatch.setattr("harc.data.fetch.fetch_datasets", lambda *_, **__: [])
     for module, columns in ((over_refusal, OVER_REFUSAL), (gibberish, gibberish.COLUMNS)):
@@ -168,5 +173,8 @@ def test_the_command_writes_both_tables(tmp_path: Path, monkeypatch: pytest.Monk
     assert run_command(harc.cli.app, ["judges", "calibrate", "--out", str(tmp_path)]) == 0, (
         capsys.readouterr().err
     )
-    for name, columns in (("over_refusal", OVER_REFUSAL), ("gibberish", gibberish.COLUMNS)):
+    shown = (OVER_REFUSAL, gibberish.COLUMNS, *trained)
+    for name, columns in zip(
+        ("over_refusal", "gibberish", "refusal_classifier", "reliability"), shown, strict=True
+    ):
         assert (tmp_path / f"{name}.csv").read_text().splitlines()[0] == ",".join(columns)
