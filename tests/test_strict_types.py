@@ -13,7 +13,7 @@ from harc.core.files import sha256_text
 from harc.geometry.directions import compare_slots
 
 if TYPE_CHECKING:
-    from nowhere import Thing
+    from harc.nowhere import Thing
 
 
 def check(part):

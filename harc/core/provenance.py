@@ -37,6 +37,7 @@ PACKAGES = (
     "datasketch",
     "jinja2",
     "lm_eval",
+    "xllamacpp",
     "nltk",
     "numpy",
     "scipy",

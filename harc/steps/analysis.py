@@ -146,6 +146,7 @@ def select_figure_settings(job: Job) -> dict:
     return {
         **job.dump("analysis"),
         "units": list_figure_units(job),
+        "fixed": job.profile.list_fixed(),
         "options": select_figure_options(job),
     }
 

@@ -119,7 +119,8 @@ TUNE_METHOD = Step(
 def select_criterion(job: Job) -> dict:
     """The criterion, and the method's own grid, whose chosen point is written down."""
     tuning = job.profile.tuning.model_dump(mode="json")
-    return {"tuning": {**tuning, "grids": {job.method: tuning["grids"][job.method]}}}
+    own = {**tuning, "grids": {job.method: tuning["grids"][job.method]}}
+    return {"tuning": own, "fixed": job.profile.list_fixed()}
 
 
 def list_points_files(job: Job, *methods: str) -> list[Path]:
@@ -189,7 +190,7 @@ COLLECT_POINTS = Step(
     list_outputs=list_collected_files,
     list_units=lambda profile: [()] if profile.tuning.grids else [],
     list_inputs=lambda job: [path for files in list_tuning_files(job) for path in files],
-    select_settings=lambda job: job.dump("tuning"),
+    select_settings=lambda job: {**job.dump("tuning"), "fixed": job.profile.list_fixed()},
     resources=BRIEF,
     part="tuning",
 )

@@ -86,7 +86,7 @@ def test_a_missing_arm_is_named_not_a_crash(tmp_path):
 
 
 def test_a_profile_without_arms_says_so(tmp_path):
-    view = view_tree(tmp_path, profile=load_profile("smol"))
+    view = view_tree(tmp_path, profile=load_profile("small"))
     for table in (build_ablations(view), build_margin_kl(view)):
         assert not table.records and "no arm in this profile" in typeset_body(table)[0]
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from harc.core.errors import EnvironmentProblem
+from harc.core.terminal import show
 from harc.model.endpoints.base import Conversation, Reply, Usage
 from harc.settings.backbones import GgufFile
 from harc.settings.endpoints import EndpointSettings
@@ -233,8 +234,7 @@ def serve(path: str, name: str, context: int, threads: int, parallel: int) -> No
     params.n_ctx, params.n_parallel = context * parallel, parallel
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     server = xllamacpp.Server(params)
-    sys.stdout.write(f"{READY}{server.listening_address}\n")
-    sys.stdout.flush()
+    show(f"{READY}{server.listening_address}")
     sys.stdin.buffer.read()
     os._exit(0)  # its threads may be at work
 
