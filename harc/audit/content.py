@@ -188,14 +188,15 @@ CHECKS: dict[str, Check] = {
 # The same for every file of a kind of artifact, by the folder of the tree that holds it.
 FOLDER_CHECKS: dict[str, Check] = {"generations": _generations}
 
-# What must lie beside a file, by the file that tells which kind of folder it is.
+# What must lie beside a file, by the file that tells which kind of folder it is, or by that and the kind of artifact:
+# benchmarks of helpfulness have scores of another kind.
 COMPANIONS: dict[str, tuple[str, ...]] = {
     "adapter_model.safetensors": ("adapter_config.json", "base_model.json", "training_log.jsonl"),
     "steering.safetensors": ("steering.json", "base_model.json", "training_log.jsonl"),
     "directions.safetensors": ("layers.json",),
     "projections.safetensors": ("projections.jsonl",),
     "trajectories.safetensors": ("trajectories.jsonl",),
-    "scores.csv": ("outcomes.csv",),
+    "scores/scores.csv": ("outcomes.csv",),
     "answers.csv": ("runs.csv",),
     "rates.csv": ("outcomes.csv", "rounds.csv", "choice.json", "card.json"),
 }
@@ -212,7 +213,10 @@ def choose_check(path: Path, root: Path) -> Check | None:
 
 def find_missing_companions(sidecar: Sidecar) -> list[Finding]:
     """Files that a sidecar should name as outputs, since it names what goes with them."""
-    places = {(path.parent, path.name) for path in sidecar.outputs.values()}
+    kinds = {
+        path: name.removeprefix("results://").partition("/")[0] for name, path in sidecar.outputs.items()
+    }
+    places = {(path.parent, path.name) for path in kinds}
     return [
         Finding(
             str(folder / other),
@@ -221,8 +225,9 @@ def find_missing_companions(sidecar: Sidecar) -> list[Finding]:
             "a sidecar that does not name it",
             sidecar.repair,
         )
-        for folder, name in sorted(places)
-        for other in COMPANIONS.get(name, ())
+        for path in sorted(kinds)
+        for folder, name in [(path.parent, path.name)]
+        for other in COMPANIONS.get(name) or COMPANIONS.get(f"{kinds[path]}/{name}", ())
         if (folder, other) not in places
     ]
 

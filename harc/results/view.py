@@ -1,6 +1,6 @@
 """What tables and figures are made from: the results of some models, and what the profile says of them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ class Results(ResultsView):
         profile: the settings behind the hyperparameter table; a profile also names arms, fine-tunings and so on.
         options: what a figure takes from the profile besides.
         models: model id on the hub by backbone, for backbones that have one.
-        runs: every (backbone, method, seed) that was run; None: all of them.
+        is_run: whether a (backbone, method, seed) was run; None: all of them.
         claims, published, calibration: the ledger, the paper's numbers, the committed figures on judges and overlap.
     """
 
@@ -50,7 +50,7 @@ class Results(ResultsView):
     profile: BaseModel | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
-    runs: Collection[tuple[str, str, int]] | None = None
+    is_run: Callable[[str, str, int], bool] | None = None
     claims: Path = CLAIMS
     published: Path = PUBLISHED
     calibration: Path = CALIBRATION
@@ -84,7 +84,7 @@ class Results(ResultsView):
             for backbone in self.backbones
             for method in methods
             for seed in (self.seeds if seeds is None else seeds)
-            if self.runs is None or (backbone, method, seed) in self.runs
+            if self.is_run is None or self.is_run(backbone, method, seed)
             for name in FILES[kind]
         ]
 
@@ -104,6 +104,6 @@ def view_study(profile: Profile, layout: Layout) -> Results:
         methods=[BASE, *profile.methods],
         settings=profile.analysis,
         profile=profile,
-        runs=profile.list_units(),
+        is_run=profile.is_run,
         models={name: model.model_id for name, model in profile.backbones.items() if model.kind == "hub"},
     )

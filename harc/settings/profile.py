@@ -231,6 +231,13 @@ class Profile(Settings):
         """Seeds that a method or an arm is run on."""
         return self.method_seeds.get(method, self.seeds if method in self.methods else self.ablation.seeds)
 
+    def is_run(self, backbone: str, method: str, seed: int) -> bool:
+        """Whether a model is measured: a fixed backbone's base once, a method or arm on its own seeds."""
+        if method != "base":
+            return seed in self.find_seeds(method)
+        own = self.seeds if backbone in self.backbones else self.families.seeds
+        return seed in own and seed == self.find_weights_seed(backbone, seed)
+
     def list_models(self) -> list[tuple[str, int]]:
         """Every (backbone, seed), the further families' last; a fixed backbone once."""
         own, others = (

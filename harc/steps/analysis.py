@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from importlib import import_module
+from itertools import product
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -141,12 +142,19 @@ def select_figure_options(job: Job) -> dict:
     return module.select_options(job.profile) if hasattr(module, "select_options") else {}
 
 
+def find_fixed(job: Job, backbones: list[str]) -> dict[str, int]:
+    """Those of the backbones that are the same at every seed, and the seed under which each is kept."""
+    return {name: job.profile.find_weights_seed(name, 0) for name in backbones if job.profile.is_fixed(name)}
+
+
 def select_figure_settings(job: Job) -> dict:
     """What is drawn, and how results are summarised."""
+    units = list_figure_units(job)
     return {
         **job.dump("analysis"),
-        "units": list_figure_units(job),
-        "fixed": job.profile.list_fixed(),
+        "units": units,
+        "fixed": find_fixed(job, units[0]),
+        "runs": [unit for unit in product(*units) if job.profile.is_run(*unit)],
         "options": select_figure_options(job),
     }
 
@@ -157,10 +165,7 @@ def view_figure(job: Job) -> Any:
 
     analysis, (backbones, methods, seeds) = job.profile.analysis, list_figure_units(job)
     own: dict[str, Any] = {"methods": methods, "settings": analysis, "options": select_figure_options(job)}
-    own |= {
-        "fixed": job.profile.list_fixed(),
-        "runs": [*job.profile.list_units(), *list_family_units(job.profile)],
-    }
+    own |= {"fixed": find_fixed(job, backbones), "is_run": job.profile.is_run}
     return Results(job.layout.runs, backbones, seeds, analysis.confidence, **own)
 
 

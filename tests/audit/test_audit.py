@@ -10,9 +10,10 @@ import pytest
 from fixtures.audited_tree import make_directions
 from safetensors.numpy import save_file
 
+from harc.audit.content import find_missing_companions
 from harc.audit.records import check_fetched_source, check_log, check_records, check_selected
 from harc.audit.report import AuditReport, Finding, print_report, render_page
-from harc.audit.sidecars import read_sidecar
+from harc.audit.sidecars import Sidecar, read_sidecar
 from harc.audit.step_state import describe_step
 from harc.audit.tensors import (
     check_adapter,
@@ -346,3 +347,13 @@ def test_every_artifact_of_a_profile_is_expected(monkeypatch: pytest.MonkeyPatch
     # Rows, contamination, tables, compute, root hash, report.
     assert len(set(expected)) == 6 + len(profile.figures) + of_models
     assert Path("results/ci/tables.provenance.json") in expected
+
+
+@pytest.mark.parametrize(("kind", "asked"), [("scores", ["outcomes.csv"]), ("helpfulness", [])])
+def test_scores_of_benchmarks_need_no_outcomes_beside_them(kind: str, asked: list[str]):
+    folder = Path(f"results/toy/{kind}/b/m/seed0")
+    name = f"results://{kind}/b/m/seed0/scores.csv"
+    sidecar = Sidecar(
+        folder.with_name("seed0.provenance.json"), {"command": "x"}, {}, {name: folder / "scores.csv"}
+    )
+    assert [Path(finding.file).name for finding in find_missing_companions(sidecar)] == asked

@@ -69,7 +69,8 @@ def test_an_organism_without_its_base_is_paired_with_no_other(tree):
 
 
 def test_files_are_listed_of_units_that_were_run(tree):
-    view = view_tree(tree, seeds=[0, 1], runs=[(FIXED, BASE, 0), (TRAINED, BASE, 0), (TRAINED, BASE, 1)])
+    run = [(FIXED, BASE, 0), (TRAINED, BASE, 0), (TRAINED, BASE, 1)]
+    view = view_tree(tree, seeds=[0, 1], is_run=lambda *unit: unit in run)
     units = [path.parts[-4:-1] for path in view.list_files("scores")]
     assert units == [(FIXED, BASE, "seed0"), (TRAINED, BASE, "seed0"), (TRAINED, BASE, "seed1")]
     assert len(view_tree(tree, seeds=[0, 1]).list_files("scores")) == 4

@@ -47,6 +47,13 @@ def test_an_organism_is_trained_and_asked_at_every_seed():
     assert study.list_fixed() == {} and study.find_weights_seed("organism-llama", 1) == 1
 
 
+def test_a_unit_is_run_if_it_is_listed(study):
+    units = set(study.list_units())
+    names = (BASE, *study.methods, *study.list_arms())
+    every = {(b, m, s) for b in study.backbones for m in names for s in (*study.seeds, 9)}
+    assert {unit for unit in every if study.is_run(*unit)} == units
+
+
 def test_methods_and_arms_run_on_their_own_seeds(study):
     run = {}
     for _, method, seed in study.list_units():

@@ -72,8 +72,11 @@ def format_size(parameters: float | None) -> str:
 def _measure_own(view: Results) -> list[dict]:
     rows = []
     for backbone in view.backbones:
+        size = read_size(backbone)
+        # Of models whose names state no size, organisms, the file is an input of the tables.
         path = view.layout.backbone(backbone, view.seeds[0]) / "config.json"
-        size = (count_parameters(read_json(path)) if path.is_file() else None) or read_size(backbone)
+        if size is None and path.is_file():
+            size = count_parameters(read_json(path))
         for method in view.every_method:
             rate = estimate_rate(view.outcomes(backbone, method), METRIC, view.confidence)
             names = {"model": backbone, "parameters": size, "profile": "this", "method": method}
