@@ -155,6 +155,7 @@ def select_figure_settings(job: Job) -> dict:
         "units": units,
         "fixed": find_fixed(job, units[0]),
         "runs": [unit for unit in product(*units) if job.profile.is_run(*unit)],
+        "method_seeds": dict(job.profile.method_seeds),
         "options": select_figure_options(job),
     }
 
