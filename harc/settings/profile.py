@@ -261,9 +261,7 @@ class Profile(Settings):
 
     def scope_ablation(self) -> AblationScope:
         """Arms, grid and what they are compared with, as tables and figures take it."""
-        scope = self.ablation.create_scope(self.methods, self.backbones)
-        run = {seed for arm in self.list_arms() for seed in self.find_seeds(arm)} or set(scope.seeds)
-        return scope._replace(seeds=tuple(seed for seed in self.seeds if seed in run))
+        return self.ablation.create_scope(self.methods, self.backbones)
 
     def list_arm_units(self) -> list[tuple[str, str, int]]:
         """Every (backbone, arm, seed) of the ablation."""

@@ -2,7 +2,6 @@
 
 from dataclasses import asdict
 from importlib import import_module
-from itertools import product
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -154,8 +153,6 @@ def select_figure_settings(job: Job) -> dict:
         **job.dump("analysis"),
         "units": units,
         "fixed": find_fixed(job, units[0]),
-        "runs": [unit for unit in product(*units) if job.profile.is_run(*unit)],
-        "method_seeds": dict(job.profile.method_seeds),
         "options": select_figure_options(job),
     }
 
