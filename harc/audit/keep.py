@@ -45,6 +45,18 @@ def _stop_if_unsound(root: Path) -> None:
         )
 
 
+def check_name(name: str) -> None:
+    """Refuse a name that is no plain folder's: what lies there is replaced.
+
+    Raises:
+        ConfigError: naming it.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_]+", name):
+        raise ConfigError(
+            "reference", expected="a name of letters, digits and _", found=repr(name), fix="choose another"
+        )
+
+
 def _read_kept(root: Path, names: Iterable[str], form: str) -> dict[str, bytes]:
     """Content of those files of a tree that a form keeps, by path in it."""
     return {name: (root / name).read_bytes() for name in names if is_kept(f"results://{name}", form)}
@@ -66,9 +78,10 @@ def keep_progress(profile: Profile, name: str, target: Path = REFERENCE) -> tupl
         How many jobs are packed, and how many the study has.
 
     Raises:
-        ConfigError: if a finished study lies there.
+        ConfigError: for a name that is no plain folder's, and if a finished study lies there.
         ArtifactError: if a file is not what its sidecar says.
     """
+    check_name(name)
     root, form = profile.results_root, choose_form(public=profile.data.source == "public")
     if is_whole(target / name):
         raise ConfigError(
@@ -117,10 +130,7 @@ def update_reference(
         ConfigError: for a name that is no plain folder's.
         ArtifactError: if the run has no audit, an audit with findings, or changed since.
     """
-    if not re.fullmatch(r"[A-Za-z0-9_]+", name):
-        raise ConfigError(
-            "reference", expected="a name of letters, digits and _", found=repr(name), fix="choose another"
-        )
+    check_name(name)
     require_tree(root)
     _stop_if_unsound(root)
     files = _read_kept(root, [_shorten(path, root) for path in walk_files(root, LEFT_BEHIND)], form)

@@ -86,8 +86,9 @@ def restore(
 ) -> None:
     """Bring what `keep` packed back into the profile's results tree; what lies there already stays."""
     from harc.settings.profile import load_profile
-    from harc.steps.reference import restore_progress
+    from harc.steps.reference import require_progress, restore_progress
 
+    require_progress(name)
     root = load_profile(profile).results_root
     show(f"restored {len(restore_progress(name, root))} files into {root}")
 

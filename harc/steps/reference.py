@@ -167,6 +167,22 @@ def check_hashes(files: dict[str, bytes]) -> None:
                 )
 
 
+def require_progress(name: str) -> None:
+    """Refuse a name under which nothing unfinished is kept: a misspelt one would restore nothing, as if that were all.
+
+    Raises:
+        ConfigError: naming those that there are.
+    """
+    kept = {path.parent.name for path in REFERENCE.glob(f"*/{UNFINISHED}")}
+    if name not in kept:
+        raise ConfigError(
+            f"reference {name!r}",
+            expected=f"one of {', '.join(sorted(kept)) or 'none: no unfinished study is kept'}",
+            found="no such study",
+            fix="name one that `harc reference keep` wrote",
+        )
+
+
 def restore_progress(name: str, root: Path) -> list[Path]:
     """Bring what is finished of a study, as `harc.audit.keep.keep_progress` packed it, back into its results tree.
 

@@ -25,7 +25,7 @@ from harc.steps.progress import (
     list_units,
     measure_progress,
 )
-from harc.steps.reference import locate_reference, restore_progress, stands_in
+from harc.steps.reference import locate_reference, require_progress, restore_progress, stands_in
 from harc.steps.registry import STEPS, list_jobs
 from harc.steps.running import hash_settings, list_code
 
@@ -197,3 +197,22 @@ def test_a_finished_study_is_not_replaced_by_a_part(study):
     (reference.REFERENCE / "toy/unfinished.json").unlink()
     with pytest.raises(ConfigError, match="expected no finished study; found one"):
         keep_progress(study, "toy")
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "", ".", "a/b", "/tmp"])
+def test_a_pack_is_named_like_a_plain_folder(study, name):
+    finish(find(study, "score")[0])
+    with pytest.raises(ConfigError, match="expected a name of letters, digits and _"):
+        keep_progress(study, name)
+    assert study.results_root.is_dir() and not reference.REFERENCE.exists()
+
+
+def test_a_misspelt_pack_is_not_restored_as_if_it_were_empty(study):
+    with pytest.raises(ConfigError, match="none: no unfinished study is kept; found no such study"):
+        require_progress("toy")
+    finish(find(study, "score")[0])
+    keep_progress(study, "toy")
+    require_progress("toy")
+    for name in ("tpy", "../reference/toy"):
+        with pytest.raises(ConfigError, match="expected one of toy; found no such study"):
+            require_progress(name)
