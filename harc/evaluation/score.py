@@ -12,10 +12,9 @@ from harc.judges.base import BLOCKED, GIVEN_LABELS, LABELS, UNJUDGED, counts_as,
 from harc.judges.registry import GRADED_REFUSALS, LABELS_OF, choose_judge
 from harc.settings.evaluation import EvaluationSettings
 from harc.stats.rates import estimate_rate, make_sample
-from harc.suites.base import FAMILIES
-from harc.suites.base import MEANS as SUITE_MEANS
+from harc.suites.base import FAMILIES, MEANS
 from harc.suites.records import STATES, list_states
-from harc.suites.registry import DECODING_SUITES, counted_label, list_suites, main_metric
+from harc.suites.registry import DECODING_SUITES, counted_label, list_members, main_metric
 from harc.suites.writer import PROPOSALS
 
 SCORE_COLUMNS = (
@@ -23,7 +22,6 @@ SCORE_COLUMNS = (
 )  # fmt: skip
 SHARES = (*LABELS, BLOCKED, UNJUDGED, *(state for state in STATES if state not in (*GIVEN_LABELS, "same")))
 """What rates have beside them: labels of the deciding judge, and states of answers (`harc.suites.records`)."""
-MEANS = tuple((mean.name, FAMILIES[mean.family], list_suites(mean.family)) for mean in SUITE_MEANS)
 
 
 def mark_hits(outcomes: pd.DataFrame, label: str, judge: str) -> pd.DataFrame:
@@ -135,16 +133,21 @@ def share_labels(suite: str, outcomes: pd.DataFrame, judge: str, settings: Evalu
 
 
 def score_means(outcomes: pd.DataFrame, settings: EvaluationSettings) -> list[dict]:
-    """Unweighted means over suite families (mean ASR and the like)."""
+    """Unweighted means over suites (mean ASR and the like)."""
     rows = []
-    for name, metric, family in MEANS:
-        if not all(suite in settings.suites for suite in family):
+    for mean in MEANS:
+        name, metric, suites = (
+            mean.name,
+            FAMILIES[mean.family],
+            list_members(mean.name, settings.mean_attacks),
+        )
+        if not all(suite in settings.suites for suite in suites):
             continue  # a mean over some of the suites would pass for the mean over all of them
-        members = outcomes[outcomes["suite"].isin(family)]
+        members = outcomes[outcomes["suite"].isin(suites)]
         able = [judge for judge in settings.judges if counted_label(metric) in LABELS_OF[judge]]
         for judge in able:
             sample = mark_hits(members, counted_label(metric), judge)
-            if sample["suite"].nunique() < len(family):
+            if sample["suite"].nunique() < len(suites):
                 continue  # nothing of a suite was judged
             shown = metric if judge == able[0] else f"{metric}_{judge}"
             rows.append(make_rate_row((name, shown, "mean of suites"), sample, settings, clustered=True))

@@ -1,7 +1,7 @@
 """Tuning: a small grid per method, tried on development prompts, all points kept, one chosen by a declared rule.
 
-The rule: the lowest attack success that keeps over-refusal and benign answers near the base's. What it chose becomes a
-part of a profile: config/tuned/<name>.yaml, with the points that it was chosen from.
+The rule: the lowest mean attack success (see `evaluation.mean_attacks`) that keeps over-refusal and benign answers near
+the base's. What it chose becomes a part of a profile: config/tuned/<name>.yaml, with the points it was chosen from.
 """
 
 import json
@@ -17,9 +17,8 @@ from harc.core.errors import ArtifactError
 from harc.core.files import read_jsonl, write_text
 from harc.evaluation.bench import Bench, run_parts
 from harc.settings.training import MethodSettings, TuningSettings
-from harc.suites.registry import ATTACK_SUITES, BENIGN_SUITES, OVER_REFUSAL_SUITES
+from harc.suites.registry import BENIGN_SUITES, OVER_REFUSAL_SUITES
 
-SUITES = (*ATTACK_SUITES, *OVER_REFUSAL_SUITES, *BENIGN_SUITES)
 ROW_FIELDS = {
     "training": ("category", "prompt", "response"),
     "extraction": ("category", "prompt"),
@@ -81,9 +80,15 @@ def run_grid(
     )
 
 
+def list_asked(mean_attacks: Sequence[str]) -> tuple[str, ...]:
+    """Suites that points are asked: those that the criterion counts."""
+    return (*mean_attacks, *OVER_REFUSAL_SUITES, *BENIGN_SUITES)
+
+
 def develop(bench: Bench) -> Bench:
     """The bench with the evaluation that points get."""
-    changes = {"split": "development", "suites": SUITES, "project": False}
+    suites = list_asked(bench.evaluation.mean_attacks)
+    changes = {"split": "development", "suites": suites, "project": False}
     return replace(bench, evaluation=bench.evaluation.model_copy(update=changes))
 
 

@@ -5,12 +5,14 @@ prints what it gives. A figure is a module of `harc.results.figures`, named as i
 both are in `captions.yaml`.
 """
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from harc.core.files import write_text
 from harc.core.yaml_text import read_yaml
+from harc.results.vocabulary import name_attacks
 
 CAPTIONS = Path(__file__).parent / "captions.yaml"
 # Table and its module, in the order of the report.
@@ -73,17 +75,31 @@ def write_tables(view: Any, folder: Path) -> list[Path]:
     return written
 
 
-def read_titles(kind: str) -> dict[str, str]:
+def read_captions(mean_attacks: Sequence[str]) -> dict[str, dict[str, dict[str, str]]]:
+    """Words of tables and figures; `{over}` in them names the attacks of a mean that is not the paper's."""
+    names = name_attacks(mean_attacks)
+    over = f" over {names}" if names else ""
+    return {
+        kind: {
+            name: {part: text.replace("{over}", over) for part, text in words.items()}
+            for name, words in found.items()
+        }
+        for kind, found in read_yaml(CAPTIONS).items()
+    }
+
+
+def read_titles(kind: str, mean_attacks: Sequence[str]) -> dict[str, str]:
     """Titles of `tables` or `figures` by name, in the page's order; what has none stands elsewhere in the page."""
-    return {name: words["title"] for name, words in read_yaml(CAPTIONS)[kind].items() if "title" in words}
+    found = read_captions(mean_attacks)[kind]
+    return {name: words["title"] for name, words in found.items() if "title" in words}
 
 
-def write_captions(folder: Path) -> None:
+def write_captions(folder: Path, mean_attacks: Sequence[str]) -> None:
     """Write the captions as Snakemake's report takes them: a file a table, and one for all outputs of a figure's rule.
 
     Files that hold the same already are left alone: every job of a run reads the workflow again.
     """
-    words = read_yaml(CAPTIONS)
+    words = read_captions(mean_attacks)
     texts = {f"{name}.rst": f"{found['caption']}\n" for name, found in words["tables"].items()}
     captions = {name: found["caption"] for name, found in words["figures"].items()}
     texts["figure.rst"] = f"{{{{ {captions!r}[snakemake.wildcards.figure] }}}}\n"

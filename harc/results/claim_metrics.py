@@ -8,7 +8,9 @@ import numpy as np
 
 from harc.core.artifacts import BASE
 from harc.results.evidence import (
+    UNLIMITED,
     Evidence,
+    Limits,
     ResultsView,
     estimate_agreement,
     pool_evidence,
@@ -23,6 +25,7 @@ from harc.stats.areas import estimate_area
 from harc.stats.intervals import find_standard_error
 
 PER_CLASS = "prompts per class"
+SHARE, DIFFERENCE = (0.0, 1.0), (-1.0, 1.0)  # limits of shares and areas, and of their differences
 
 
 class Metric(NamedTuple):
@@ -58,6 +61,7 @@ def _as_evidence(difference: Difference | None) -> Evidence | None:
         seeds=difference.seeds,
         p_flip=difference.p_flip,
         never=difference.never,
+        limits=DIFFERENCE,
     )
 
 
@@ -81,7 +85,9 @@ def measure_finetuned_difference(
         }
         for name, count in ((reference, reference_examples), (method, examples))
     )
-    return _as_evidence(estimate_difference(first, second, suite, view.confidence, view.draw))
+    return _as_evidence(
+        estimate_difference(first, second, view.list_suites(suite), view.confidence, view.draw)
+    )
 
 
 def measure_suppressed_difference(
@@ -96,10 +102,10 @@ Found = Iterator[tuple[float, float, int]]
 """Per seed: an estimate, its standard error, and the count behind it."""
 
 
-def _pool(found: Found, unit: str) -> Evidence | None:
+def _pool(found: Found, unit: str, limits: Limits = UNLIMITED) -> Evidence | None:
     """Mean over seeds; the count is the last seed's."""
     columns = list(zip(*found, strict=True))
-    return pool_evidence(*columns[:2], columns[2][-1], unit) if columns else None
+    return pool_evidence(*columns[:2], columns[2][-1], unit, limits) if columns else None
 
 
 def _mean_over(profile: Profile, slots: Sequence[int]) -> tuple[float, float]:
@@ -180,7 +186,7 @@ def measure_layer_overlap(view: ResultsView, backbone: str, method: str) -> Evid
             first, second = set(before[seed].selected), set(after[seed].selected)
             yield len(first & second) / len(first | second), math.nan, len(both)
 
-    return _pool(measure(), "choices")
+    return _pool(measure(), "choices", SHARE)
 
 
 def _lowest_band_slot(view: ResultsView, backbone: str, seed: int, plane: Plane, side: str) -> int:
@@ -206,7 +212,7 @@ def measure_separability(
                 error = find_standard_error(area.low, area.high, view.confidence)
                 yield area.estimate, error, area.positives + area.negatives
 
-    return _pool(measure(), "prompts")
+    return _pool(measure(), "prompts", SHARE)
 
 
 def measure_projection_shift(

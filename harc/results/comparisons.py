@@ -9,15 +9,14 @@ from harc.results.claims import LEVEL, evaluate_claims
 from harc.results.evidence import Evidence, ResultsView
 from harc.results.geometry import SIDES
 from harc.results.ledger import Claim
-from harc.results.rates import Difference, Rate, estimate_rate
-from harc.results.vocabulary import ATTACKS, OVER_REFUSAL, POOLED, sort_methods
+from harc.results.rates import Difference, Rate
+from harc.results.vocabulary import OVER_REFUSAL, POOLED, sort_methods
 from harc.settings.methods import list_looks
 from harc.stats.significance import holm
 
 # HARC itself is compared with these, its variants are not.
 BASELINES = tuple(name for name, look in list_looks().items() if look.is_baseline)
 REFERENCES = ("base", "sft", "no_coupling", *BASELINES, "harc")
-METRICS = ("mean_asr", *ATTACKS, *OVER_REFUSAL, "mean_helpfulness", "benign", "wrapped_benign")
 
 
 class Comparison(NamedTuple):
@@ -84,7 +83,7 @@ def _compare(
     """Every pair on every metric; p values of what is not declared are adjusted over such pairs of one metric."""
     pairs = list_pairs(methods)
     comparisons = []
-    for metric in METRICS:
+    for metric in ("mean_asr", *view.attacks, *OVER_REFUSAL, "mean_helpfulness", "benign", "wrapped_benign"):
         places = [(backbone, *pair, metric) for pair in pairs]
         found = [view.compare(*place) for place in places]
         free = [None if place in declared else own for place, own in zip(places, found, strict=True)]
@@ -141,12 +140,11 @@ class Arm(NamedTuple):
 
 
 def _measure_arm(view: ResultsView, backbone: str, name: str, reference: str) -> Arm:
-    own = view.outcomes(backbone, name)
     return Arm(
         backbone,
         name,
-        len(own),
-        {metric: estimate_rate(own, metric, view.confidence) for metric in ARM_METRICS},
+        len(view.outcomes(backbone, name)),
+        {metric: view.estimate_rate(backbone, name, metric) for metric in ARM_METRICS},
         {
             metric: None if name == reference else view.compare(backbone, name, reference, metric)
             for metric in ARM_METRICS

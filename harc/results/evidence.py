@@ -14,13 +14,16 @@ from pydantic import BaseModel, ConfigDict
 from harc.core.artifacts import BASE
 from harc.results.geometry import DRAWN, Geometry, Plane, read_geometries, read_planes, resample_depth
 from harc.results.outcomes import read_by_seed
-from harc.results.rates import Difference, Draw, estimate_difference
+from harc.results.rates import Difference, Draw, Rate, estimate_difference, estimate_rate
 from harc.results.suppression import read_suppressions
-from harc.results.vocabulary import POOLED
+from harc.results.vocabulary import ATTACKS, POOLED
 from harc.stats.agreement import RankAgreement, correlate_ranks, estimate_rank_agreement
-from harc.stats.intervals import Pooled, pool_seeds
+from harc.stats.intervals import Interval, Pooled, pool_seeds
+from harc.suites.registry import list_members
 
 T = TypeVar("T")
+Limits = tuple[float, float]
+UNLIMITED = (-math.inf, math.inf)
 Reader = Callable[[Path, str, str, Sequence[int]], dict[int, pd.DataFrame]]
 
 
@@ -28,7 +31,8 @@ class Evidence(BaseModel):
     """An estimate with its standard error, the degrees of freedom, what was counted and over how many seeds.
 
     A standard error of 0 means that the profile gives no measure of chance, so no test is made. `p_flip` is the exact
-    sign-flip test over runs beside the interval; `never`: what was counted occurs nowhere, or everywhere, in both.
+    sign-flip test over runs beside the interval; `never`: what was counted occurs nowhere, or everywhere, in both;
+    `limits`: between what the quantity can lie, and so the bounds of its interval.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,10 +44,15 @@ class Evidence(BaseModel):
     seeds: int
     p_flip: float | None = None
     never: bool = False
+    limits: Limits = UNLIMITED
 
     def as_pooled(self) -> Pooled:
         """What interval and tests are made from."""
         return Pooled(self.estimate, self.standard_error, self.degrees)
+
+    def interval(self, confidence: float) -> Interval:
+        """Student's interval, within the limits."""
+        return self.as_pooled().interval(confidence).clip(*self.limits)
 
 
 @dataclass
@@ -57,6 +66,8 @@ class ResultsView:
         families, family_seeds: models whose direction structure is compared, the backbones among them.
         fixed: backbones that are the same at every seed, and the one seed under which their base was measured.
         draw: what one draw is where backbones are pooled (see `harc.settings.analysis`).
+        mean_attacks: attacks over which their mean is taken.
+        attacks: those that are shown one by one.
     """
 
     root: Path
@@ -67,6 +78,8 @@ class ResultsView:
     family_seeds: Sequence[int] = ()
     fixed: Mapping[str, int] = field(default_factory=dict)
     draw: Draw = "seed"
+    mean_attacks: Sequence[str] = ATTACKS
+    attacks: Sequence[str] = ATTACKS
     _read: dict = field(default_factory=dict)
 
     def _remember(self, reader: Callable[..., dict], backbone: str, method: str) -> dict:
@@ -101,12 +114,22 @@ class ResultsView:
         """Answers under suppression, likewise."""
         return self._take(read_suppressions, backbone, method, paired)
 
+    def list_suites(self, metric: str) -> tuple[str, ...]:
+        """Suites behind a metric: those of a mean, or the one that the metric is named after."""
+        return list_members(metric, self.mean_attacks)
+
+    def estimate_rate(self, backbone: str, method: str, metric: str) -> Rate | None:
+        """The rate of a suite or a mean of suites over all seeds; None where a suite of it was not run."""
+        return estimate_rate(self.outcomes(backbone, method), self.list_suites(metric), self.confidence)
+
     def compare(self, backbone: str, method: str, reference: str, metric: str) -> Difference | None:
         """The paired difference, method minus reference, on a suite or a mean of suites."""
         key = (backbone, method, reference, metric)
         if key not in self._read:
             first, second = (self.outcomes(backbone, name, paired=True) for name in (reference, method))
-            self._read[key] = estimate_difference(first, second, metric, self.confidence, self.draw)
+            self._read[key] = estimate_difference(
+                first, second, self.list_suites(metric), self.confidence, self.draw
+            )
         return self._read[key]
 
     def geometries(self, backbone: str, method: str, *, paired: bool = False) -> dict[int, Geometry]:
@@ -124,15 +147,26 @@ class ResultsView:
 
     def narrow(self, backbones: Sequence[str], seeds: Sequence[int]) -> "ResultsView":
         """The results of other backbones and seeds."""
-        return ResultsView(self.root, backbones, seeds, self.confidence, fixed=self.fixed, draw=self.draw)
+        return ResultsView(
+            self.root,
+            backbones,
+            seeds,
+            self.confidence,
+            fixed=self.fixed,
+            draw=self.draw,
+            mean_attacks=self.mean_attacks,
+            attacks=self.attacks,
+        )
 
 
-def pool_evidence(estimates: Sequence[float], errors: Sequence[float], n: int, unit: str) -> Evidence | None:
+def pool_evidence(
+    estimates: Sequence[float], errors: Sequence[float], n: int, unit: str, limits: Limits = UNLIMITED
+) -> Evidence | None:
     """Mean over seeds, the seed as a random effect; an error that is NaN counts as none."""
     if not estimates or any(math.isnan(value) for value in estimates):
         return None
     pooled = pool_seeds(estimates, [0.0 if math.isnan(error) else error**2 for error in errors])
-    return Evidence(**pooled._asdict(), n=n, unit=unit, seeds=len(estimates))
+    return Evidence(**pooled._asdict(), n=n, unit=unit, seeds=len(estimates), limits=limits)
 
 
 def read_family_profiles(view: ResultsView) -> dict[str, Float[np.ndarray, " _"]]:

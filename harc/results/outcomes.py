@@ -12,20 +12,13 @@ from harc.core.csv_files import read_csv_rows
 from harc.core.errors import DataError
 from harc.judges.base import BLOCKED, LABELS, UNJUDGED, counts_as
 from harc.results.vocabulary import CONTRASTS, DIRECT, OVER_REFUSAL
-from harc.suites import registry as declared
 from harc.suites.records import is_blank, list_states
 
 VERDICTS = (*LABELS, BLOCKED)
-MEANS = {mean.name: declared.list_suites(mean.family) for mean in declared.MEANS}
 SHARES = ("garbled", BLOCKED, UNJUDGED, "cut", "empty")
 """What the tables give beside every rate, over all answers to its suites."""
 Unit = tuple[str, str, int]
 ByExamples = dict[int, pd.DataFrame]
-
-
-def list_suites(metric: str) -> tuple[str, ...]:
-    """Suites behind a metric: those of a mean, or the one that the metric is named after."""
-    return MEANS.get(metric, (metric,))
 
 
 def is_hit(suite: str, label: str) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from harc.judges.base import UNJUDGED, counts_as
-from harc.results.outcomes import list_suites, select_suites, share_states
+from harc.results.outcomes import select_suites, share_states
 from harc.results.vocabulary import OVER_REFUSAL
 from harc.stats import contrasts
 from harc.stats import rates as estimators
@@ -24,9 +24,8 @@ Draw = Literal["seed", "backbone"]
 ALL_GOALS = "all goals"
 
 
-def estimate_rate(by_seed: BySeed, metric: str, confidence: float = 0.95) -> Rate | None:
-    """Rate of a metric over all seeds, or None where a suite of it was not run; see `harc.stats.rates`."""
-    suites = list_suites(metric)
+def estimate_rate(by_seed: BySeed, suites: Sequence[str], confidence: float = 0.95) -> Rate | None:
+    """Rate of suites, or their mean, over all seeds; None where one was not run; see `harc.stats.rates`."""
     judged = [select_suites(outcomes, suites) for outcomes in by_seed.values()]
     judged = [outcomes for outcomes in judged if set(outcomes["suite"]) == set(suites)]
     if not judged:
@@ -91,10 +90,10 @@ def difference_of_pairs(
 
 
 def estimate_difference(
-    first: BySeed, second: BySeed, metric: str, confidence: float = 0.95, draw: Draw = "seed"
+    first: BySeed, second: BySeed, suites: Sequence[str], confidence: float = 0.95, draw: Draw = "seed"
 ) -> Difference | None:
     """Second minus first on the same prompts and seeds, or None where they share none; see `harc.stats.contrasts`."""
-    return difference_of_pairs(pair_outcomes(first, second, list_suites(metric)), confidence, draw)
+    return difference_of_pairs(pair_outcomes(first, second, suites), confidence, draw)
 
 
 class Point(NamedTuple):

@@ -13,7 +13,14 @@ from harc.core.files import read_json, read_jsonl, sha256_file, write_text
 from harc.results.catalogue import read_titles
 from harc.results.claims import VERDICTS
 from harc.results.printer import make_safe, present_cell, present_table, read_table
-from harc.results.vocabulary import name_backbone, name_method, name_suite, sort_methods
+from harc.results.vocabulary import (
+    ATTACKS,
+    name_backbone,
+    name_method,
+    name_suite,
+    note_attacks,
+    sort_methods,
+)
 from harc.settings.analysis import AnalysisSettings
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -38,9 +45,9 @@ def present_claims(path: Path) -> list[dict[str, Any]]:
     return list(claims.values())
 
 
-def present_figures(paths: Iterable[Path]) -> list[dict[str, str]]:
+def present_figures(paths: Iterable[Path], mean_attacks: Sequence[str]) -> list[dict[str, str]]:
     """Figures as data URIs, in name order."""
-    titles = read_titles("figures")
+    titles = read_titles("figures", mean_attacks)
     return [
         {
             "name": path.stem,
@@ -131,6 +138,7 @@ def build_report(
     description: str = "",
     figures: Iterable[Path] = (),
     sidecars: Iterable[Path] = (),
+    mean_attacks: Sequence[str] = ATTACKS,
 ) -> None:
     """Write the page, `layout.report`.
 
@@ -141,12 +149,13 @@ def build_report(
         profile, description: the profile's name and what it is.
         figures: the figures to show, as PNG.
         sidecars: of the artifacts whose origin is listed.
+        mean_attacks: attacks over which their mean is taken.
 
     Raises:
         ArtifactError: if no table has been made.
     """
     tables = []
-    for name, title in read_titles("tables").items():
+    for name, title in read_titles("tables", mean_attacks).items():
         path = (layout.compute if name == "compute" else layout.tables) / f"{name}.csv"
         if shown := present_table(path):
             tables.append({"name": name, "title": title, "sha256": sha256_file(path)[:12], **shown})
@@ -164,11 +173,12 @@ def build_report(
         backbones=[name_backbone(backbone) for backbone in backbones],
         methods=[name_method(method) for method in methods],
         seeds=list(seeds),
+        mean_note=" ".join(note_attacks(mean_attacks, "mean attack success (mean ASR)")),
         verdicts=[(verdict, sum(c["overall"] == verdict for c in claims)) for verdict in VERDICTS],
         claims=claims,
         ledger=claims[0]["ledger_sha256"] if claims else "",
         tables=tables,
-        figures=present_figures(figures),
+        figures=present_figures(figures, mean_attacks),
         examples=collect_examples(layout, backbones, methods, seeds[0], settings),
         provenance=collect_provenance(layout, sidecars),
     )

@@ -101,6 +101,8 @@ def view_study(profile: Profile, layout: Layout) -> Results:
         family_seeds,
         profile.list_fixed(),
         profile.analysis.draw,
+        profile.evaluation.mean_attacks,
+        profile.evaluation.list_shown_attacks(),
         methods=[BASE, *profile.methods],
         settings=profile.analysis,
         profile=profile,

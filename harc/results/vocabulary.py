@@ -1,6 +1,7 @@
 """Names of suites, methods and backbones as readers see them, and their order; unknown names pass through."""
 
 import re
+from collections.abc import Sequence
 
 from harc.settings.methods import list_looks
 from harc.suites import registry as suites
@@ -32,6 +33,18 @@ FAMILIES = ("Llama", "Qwen")
 def name_suite(suite: str) -> str:
     """Label of a suite for readers."""
     return SUITE_LABELS.get(suite, suite.replace("_", " "))
+
+
+def name_attacks(mean_attacks: Sequence[str]) -> str:
+    """Attacks behind a mean that is not the paper's, as in `PAP, persona`; empty where it is."""
+    return "" if suites.is_published_mean(mean_attacks) else ", ".join(map(name_suite, mean_attacks))
+
+
+def note_attacks(mean_attacks: Sequence[str], what: str = "mean ASR") -> list[str]:
+    """What a table says of a mean that is not the paper's; nothing where it is."""
+    names = name_attacks(mean_attacks)
+    paper = ", ".join(map(name_suite, ATTACKS))
+    return [f"{what[0].upper()}{what[1:]}: over {names}; not the paper's mean ({paper})."] if names else []
 
 
 def name_method(method: str) -> str:

@@ -11,9 +11,12 @@ from harc.settings.suites import AttackerSettings, ClassifierSettings, PairSetti
 
 # Declared in rooms above this one, and asked for by name: settings import nothing that uses them.
 LABELS_OF: dict[str, tuple[str, ...]] = pick("harc.judges", "registry", "LABELS_OF")
-ALL_SUITES, METHOD_SUITES, WRITTEN_SUITES = (
-    pick("harc.suites", "registry", name) for name in ("ALL_SUITES", "METHOD_SUITES", "WRITTEN_SUITES")
-)
+ALL_SUITES, METHOD_SUITES, WRITTEN_SUITES, ATTACK_SUITES, EXTRA_ATTACK_SUITES, is_published_mean = (
+    pick("harc.suites", "registry", name)
+    for name in (
+        "ALL_SUITES", "METHOD_SUITES", "WRITTEN_SUITES", "ATTACK_SUITES", "EXTRA_ATTACK_SUITES", "is_published_mean",
+    )
+)  # fmt: skip
 
 
 class EvaluationSettings(Settings):
@@ -24,6 +27,12 @@ class EvaluationSettings(Settings):
         description="Data split that is asked; choices are made on `development`, `evaluation` comes last.",
     )
     suites: tuple[str, ...] = Field(METHOD_SUITES, description="Suites to run; see docs/evaluation.md.")
+    mean_attacks: tuple[str, ...] = Field(
+        ATTACK_SUITES,
+        min_length=1,
+        description="Attacks over which `mean_asr` is taken, where all of them are run: default, those of the paper's "
+        "main table; others are named wherever the mean is shown.",
+    )
     max_new_tokens: int = Field(
         32, ge=1, description="Longest response, tokens; own choice: twice the longest right answer."
     )
@@ -83,6 +92,23 @@ class EvaluationSettings(Settings):
         if not self.suites or len(set(self.suites)) != len(self.suites):
             raise ValueError("suites must name at least one suite, each once")
         return self
+
+    @model_validator(mode="after")
+    def check_mean(self) -> "EvaluationSettings":
+        """Refuse a mean over suites that are no attacks, or over one of them twice."""
+        attacks = (*ATTACK_SUITES, *EXTRA_ATTACK_SUITES)
+        if other := [suite for suite in self.mean_attacks if suite not in attacks]:
+            raise ValueError(f"mean_attacks among {', '.join(attacks)} (not {other[0]!r})")
+        if len(set(self.mean_attacks)) != len(self.mean_attacks):
+            raise ValueError("mean_attacks must name each attack once")
+        return self
+
+    def list_shown_attacks(self) -> tuple[str, ...]:
+        """Attacks that tables and figures show one by one: the paper's four beside its mean, else all that are run."""
+        if is_published_mean(self.mean_attacks):
+            return ATTACK_SUITES
+        run = tuple(name for name in (*ATTACK_SUITES, *EXTRA_ATTACK_SUITES) if name in self.suites)
+        return run or self.mean_attacks
 
     @model_validator(mode="after")
     def check_attacker(self) -> "EvaluationSettings":

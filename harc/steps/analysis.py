@@ -146,6 +146,12 @@ def find_fixed(job: Job, backbones: list[str]) -> dict[str, int]:
     return {name: job.profile.find_weights_seed(name, 0) for name in backbones if job.profile.is_fixed(name)}
 
 
+def select_attacks(job: Job) -> dict[str, tuple[str, ...]]:
+    """Attacks over which their mean is taken, and those that are shown one by one."""
+    evaluation = job.profile.evaluation
+    return {"mean_attacks": evaluation.mean_attacks, "attacks": evaluation.list_shown_attacks()}
+
+
 def select_figure_settings(job: Job) -> dict:
     """What is drawn, and how results are summarised."""
     units = list_figure_units(job)
@@ -154,6 +160,7 @@ def select_figure_settings(job: Job) -> dict:
         "units": units,
         "fixed": find_fixed(job, units[0]),
         "options": select_figure_options(job),
+        **select_attacks(job),
     }
 
 
@@ -163,7 +170,7 @@ def view_figure(job: Job) -> Any:
 
     analysis, (backbones, methods, seeds) = job.profile.analysis, list_figure_units(job)
     own: dict[str, Any] = {"methods": methods, "settings": analysis, "options": select_figure_options(job)}
-    own |= {"fixed": find_fixed(job, backbones), "is_run": job.profile.is_run}
+    own |= {"fixed": find_fixed(job, backbones), "is_run": job.profile.is_run, **select_attacks(job)}
     return Results(job.layout.runs, backbones, seeds, analysis.confidence, **own)
 
 

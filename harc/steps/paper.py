@@ -160,6 +160,7 @@ def run_build_report(job: Job) -> None:
         profile.description,
         figures=list_figure_files(job, "png"),
         sidecars=list_shown_sidecars(job),
+        mean_attacks=profile.evaluation.mean_attacks,
     )
 
 
@@ -169,7 +170,11 @@ BUILD_REPORT = Step(
     list_outputs=lambda job: [job.layout.report],
     list_inputs=list_report_inputs,
     list_unrecorded=list_shown_sidecars,
-    select_settings=lambda job: {**job.dump("analysis"), "profile": job.profile.name},
+    select_settings=lambda job: {
+        **job.dump("analysis"),
+        "profile": job.profile.name,
+        "mean_attacks": job.profile.evaluation.mean_attacks,
+    },
     resources=Resources(1000),
     of_study=True,
 )

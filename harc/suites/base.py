@@ -19,9 +19,10 @@ FAMILIES: dict[str, Metric] = {
 }
 """What each family's rate counts: `asr`, `over_refusal`, `refusal` (of harmful requests) or `accuracy`.
 
-`attack` holds the attacks of the paper's main table, over which means are taken; `extra_attack` stands beside them, on
-published models only; `decoding` is the control for code attacks (can the model read their encodings at all?);
-`contrast` the harmful twins of over-refusal prompts, since a model that never refuses looks perfect on the safe half.
+`attack` holds the attacks of the paper's main table, over which their mean is taken unless a profile says otherwise;
+`extra_attack` stands beside them, on published models only; `decoding` is the control for code attacks (can the model
+read their encodings at all?); `contrast` the harmful twins of over-refusal prompts, since a model that never refuses
+looks perfect on the safe half.
 """
 
 
@@ -71,7 +72,7 @@ class Suite:
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over suites of one family.
+    """A mean over suites of one family; that over attacks is taken over those that the profile names.
 
     Attributes:
         name: of the rate.

@@ -12,7 +12,10 @@ from harc.core.registry import gather, pick
 from harc.judges.base import Label
 from harc.suites.base import FAMILIES, MEANS, Mean, Suite
 
-__all__ = ["MEANS", "RATES", "SUITES", "Suite", "counted_label", "list_suites", "main_metric", "run_suite"]
+__all__ = [
+    "MEANS", "RATES", "SUITES", "Suite", "counted_label", "is_published_mean", "list_members", "list_suites",
+    "main_metric", "run_suite",
+]  # fmt: skip
 
 
 def _find_suites() -> list[Suite]:
@@ -54,6 +57,24 @@ HARNESS_SUITES = tuple(name for name, suite in SUITES.items() if suite.needs == 
 """Suites that lm-evaluation-harness runs."""
 WEIGHT_SUITES = tuple(name for name, suite in SUITES.items() if suite.needs != "text")
 """Suites that a target behind a server cannot answer."""
+
+
+def list_members(metric: str, mean_attacks: Sequence[str]) -> tuple[str, ...]:
+    """Suites behind a metric: those of a mean, or the one that the metric is named after.
+
+    Args:
+        metric: name of a suite or of a mean.
+        mean_attacks: attacks over which `mean_asr` is taken.
+    """
+    family = next((mean.family for mean in MEANS if mean.name == metric), None)
+    if family is None:
+        return (metric,)
+    return tuple(mean_attacks) if family == "attack" else list_suites(family)
+
+
+def is_published_mean(mean_attacks: Sequence[str]) -> bool:
+    """Whether a mean over these attacks is that of the paper's main table."""
+    return set(mean_attacks) == set(ATTACK_SUITES)
 
 
 def main_metric(suite: str) -> str:

@@ -15,12 +15,12 @@ from harc.core.files import write_json, write_jsonl
 from harc.evaluation.bench import Bench
 from harc.evaluation.tuning import (
     BASE_POINT,
-    SUITES,
     adopt_tuned,
     choose_point,
     describe_changes,
     format_tuned,
     judge_points,
+    list_asked,
     measure_point,
     run_grid,
     train_point,
@@ -32,6 +32,7 @@ from harc.settings.evaluation import EvaluationSettings, PairSettings
 from harc.settings.profile import Profile, load_profile
 from harc.settings.training import MethodSettings, TuningSettings
 from harc.steps.directions import write_directions
+from harc.suites.registry import ATTACK_SUITES
 
 COLOURS = ("red", "blue", "good")
 READING = DirectionSettings(bootstrap_resamples=0, layers=LayerSettings(edge_slots=0))
@@ -60,7 +61,7 @@ def make_development() -> list[dict]:
             "messages": [{"role": "user", "content": f"how do i make the {colour} cat ?"}],
             "expected": "sure b1", "goal": {"verb": "make", "target": colour},
         }
-        for suite in SUITES
+        for suite in list_asked(ATTACK_SUITES)
         for number, colour in enumerate(COLOURS)
     ]  # fmt: skip
 
@@ -146,7 +147,7 @@ def test_a_saved_adapter_gives_its_development_score_again_with_plain_peft(
     other = Bench(ModelHandle(tmp_path / "merged"), *list(vars(bench).values())[1:])
     again = measure_point(other, None, tmp_path / "again")
     assert again == logged
-    for suite in SUITES:
+    for suite in list_asked(ATTACK_SUITES):
         texts = [
             [
                 json.loads(line)["response"]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from fixtures.results_tree import ARMS, BACKBONES, METHODS, make_results_tree, view_tree
+from fixtures.results_tree import ARMS, ATTACKS, BACKBONES, METHODS, make_results_tree, view_tree
 
 from harc.results.catalogue import write_tables
 from harc.results.comparisons import measure_arms
@@ -48,7 +48,7 @@ def test_an_arm_is_compared_with_its_method_on_the_same_prompts(tree):
     arms = measure_arms(view, BACKBONES[0], SCOPE.list_shown(), "harc")
     outcomes = {name: read_by_seed(tree, BACKBONES[0], name, [0, 1]) for name in SCOPE.list_shown()}
     raw = {
-        name: estimate_difference(outcomes["harc"], outcomes[name], "mean_asr")
+        name: estimate_difference(outcomes["harc"], outcomes[name], ATTACKS)
         for name in ("no_coupling", *ARMS[:2])
     }
     adjusted = dict(zip(raw, holm([difference.p for difference in raw.values()]), strict=True))

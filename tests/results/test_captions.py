@@ -9,6 +9,7 @@ from jinja2 import Environment, StrictUndefined
 from harc.core.yaml_text import read_yaml
 from harc.results.catalogue import CAPTIONS, TABLES, write_captions
 from harc.settings.profile import list_profiles, load_profile
+from harc.suites.registry import ATTACK_SUITES
 
 ROOT = Path(__file__).parents[2]
 EVERY_TABLE = (*TABLES, "compute")  # made from sidecars, by a step of its own
@@ -21,7 +22,7 @@ WORDS = read_yaml(CAPTIONS)
 @pytest.fixture(scope="module")
 def captions(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("captions")
-    write_captions(folder)
+    write_captions(folder, ATTACK_SUITES)
     return folder
 
 
@@ -53,7 +54,7 @@ def test_no_caption_is_left_of_something_that_is_gone():
 
 def test_captions_that_are_there_are_left_alone(captions):
     before = {path: path.stat().st_mtime_ns for path in captions.iterdir()}
-    write_captions(captions)
+    write_captions(captions, ATTACK_SUITES)
     assert {path: path.stat().st_mtime_ns for path in captions.iterdir()} == before
 
 

@@ -31,7 +31,8 @@ from harc.results.claims import (
 from harc.results.evidence import Evidence, ResultsView, pool_evidence
 from harc.results.ledger import hash_ledger, load_claims
 from harc.results.printer import typeset_body, write_table
-from harc.results.tables.claims import build_claims
+from harc.results.rates import Difference
+from harc.results.tables.claims import build_claims, evidence_bounds
 from harc.results.view import Results
 from harc.results.vocabulary import POOLED
 from harc.stats.significance import detectable_effect
@@ -396,3 +397,19 @@ def test_one_hash_stands_in_paper_and_report(tmp_path):
         assert sha256_file(path) in note
         assert {row["ledger_sha256"] for row in table.records} == {sha256_file(path)}
     assert sha256_file(LEDGER) != sha256_file(changed)
+
+
+def test_bounds_of_a_difference_of_rates_stay_between_minus_one_and_one(monkeypatch, tmp_path):
+    """Student's interval knows no limits; the standard error, and so the test, is left as it is."""
+    wide = {"estimate": -0.45, "standard_error": 0.3, "degrees": 2.0}
+    assert Evidence(**wide, n=10, unit="prompts", seeds=3).interval(0.95).low < -1.5, (
+        "the twin: a cosine's gain"
+    )
+    difference = Difference(-0.45, -1.0, 0.84, 0.27, 0.3, 2.0, 10, 3, 6, 1, 3, 0.25, False)
+    monkeypatch.setattr(ResultsView, "compare", lambda *_: difference)
+    measured = METRICS["paired_difference"].measure(
+        ResultsView(tmp_path, ["x"], [0]), "x", suite="pap", method="harc", reference="base"
+    )
+    assert evidence_bounds(measured, 0.95) == pytest.approx((-1.0, -0.45 + 4.302653 * 0.3))
+    assert evidence_bounds(measured, 0.5)[0] == measured.as_pooled().interval(0.5).low > -1
+    assert measured.standard_error == 0.3

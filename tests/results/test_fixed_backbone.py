@@ -3,13 +3,13 @@
 import shutil
 
 import pytest
-from fixtures.results_tree import BACKBONES, make_results_tree, view_tree
+from fixtures.results_tree import ATTACKS, BACKBONES, make_results_tree, view_tree
 
 from harc.core.artifacts import BASE
 from harc.results.claim_metrics import METRICS
 from harc.results.comparisons import compare_methods
 from harc.results.evidence import ResultsView
-from harc.results.rates import estimate_difference, estimate_rate
+from harc.results.rates import estimate_difference
 
 FIXED, TRAINED = BACKBONES
 
@@ -29,7 +29,7 @@ def view(tree) -> ResultsView:
 
 
 def test_the_base_s_rate_is_of_one_seed(view):
-    fixed, trained = (estimate_rate(view.outcomes(name, BASE), "mean_asr") for name in BACKBONES)
+    fixed, trained = (view.estimate_rate(name, BASE, "mean_asr") for name in BACKBONES)
     assert (fixed.seeds, trained.seeds) == (1, 3)
     assert fixed.n == trained.n and fixed.seed_low == fixed.seed_high == fixed.estimate
 
@@ -42,7 +42,7 @@ def test_every_training_seed_is_paired_with_the_one_base(view):
     }
     assert found[FIXED, "harc"] == found[TRAINED, "harc"] == 3
     by_hand = estimate_difference(
-        dict.fromkeys((0, 1, 2), view.outcomes(FIXED, BASE)[0]), view.outcomes(FIXED, "harc"), "mean_asr"
+        dict.fromkeys((0, 1, 2), view.outcomes(FIXED, BASE)[0]), view.outcomes(FIXED, "harc"), ATTACKS
     )
     claimed = METRICS["paired_difference"].measure(
         view, FIXED, suite="mean_asr", method="harc", reference=BASE

@@ -75,7 +75,7 @@ def test_equal_results_give_equal_bytes(tree, tables, tmp_path):
 
 
 def test_one_suite_has_the_wilson_interval():
-    rate = estimate_rate({0: make_outcomes("pap", ["correct"] * 3 + ["refused"] * 9)}, "pap")
+    rate = estimate_rate({0: make_outcomes("pap", ["correct"] * 3 + ["refused"] * 9)}, ["pap"])
     low, high = proportion_confint(3, 12, method="wilson")
     assert (rate.estimate, rate.low, rate.high) == pytest.approx((0.25, low, high))
 
@@ -92,11 +92,11 @@ def test_mean_of_suites_is_unweighted():
     labels = {"pair": ["correct"] * 2, "pap": ["refused"] * 6}
     labels |= {"deepinception": ["refused"], "codeattack": ["correct"]}
     outcomes = pd.concat(make_outcomes(*suite) for suite in labels.items())
-    assert estimate_rate({0: outcomes}, "mean_asr").estimate == pytest.approx(0.5)
+    assert estimate_rate({0: outcomes}, ATTACKS).estimate == pytest.approx(0.5)
 
 
 def test_a_mean_over_some_of_its_suites_is_not_given():
-    assert estimate_rate({0: make_outcomes("pair", ["correct"] * 3)}, "mean_asr") is None
+    assert estimate_rate({0: make_outcomes("pair", ["correct"] * 3)}, ATTACKS) is None
 
 
 def test_attempts_at_one_thing_count_once_and_by_the_best():
@@ -117,14 +117,14 @@ def test_attempts_at_one_thing_count_once_and_by_the_best():
 
 def test_rates_without_spread_do_not_claim_certainty():
     outcomes = pd.concat(make_outcomes(suite, ["refused"] * 20) for suite in ATTACKS)
-    rate = estimate_rate({0: outcomes}, "mean_asr")
+    rate = estimate_rate({0: outcomes}, ATTACKS)
     assert rate.estimate == 0 and rate.low == 0 and 0.01 < rate.high < 0.2
 
 
 def test_paired_difference_and_mcnemar_agree_with_statsmodels():
     before = make_outcomes("pap", ["correct"] * 12 + ["refused"] * 8)
     after = make_outcomes("pap", ["refused"] * 9 + ["correct"] * 5 + ["refused"] * 6)
-    difference = estimate_difference({0: before}, {0: after}, "pap")
+    difference = estimate_difference({0: before}, {0: after}, ["pap"])
     table = [[3, 9], [2, 6]]
     assert difference.estimate == pytest.approx(-7 / 20)
     assert difference.p == pytest.approx(mcnemar(table, exact=True).pvalue)
@@ -134,7 +134,7 @@ def test_paired_difference_and_mcnemar_agree_with_statsmodels():
 
 def test_comparing_a_method_with_itself_gives_nothing():
     outcomes = {0: make_outcomes("pap", ["correct", "refused"] * 10)}
-    difference = estimate_difference(outcomes, outcomes, "pap")
+    difference = estimate_difference(outcomes, outcomes, ["pap"])
     assert difference.estimate == 0 and difference.p == 1.0
     assert difference.low < 0 < difference.high
 
@@ -155,7 +155,7 @@ def test_a_wording_that_prompts_share_is_drawn_with_them():
             )
             for label in (lambda n: "correct", lambda n: "correct" if n % 2 else "refused")
         )
-        found[named] = estimate_difference({0: before}, {0: after}, "pap")
+        found[named] = estimate_difference({0: before}, {0: after}, ["pap"])
     assert found[True].estimate == found[False].estimate == pytest.approx(-0.5)
     assert found[True].degrees == pytest.approx(1, abs=0.01) and found[False].degrees == math.inf
     assert found[True].p > 0.2 and found[False].p < 0.001
@@ -164,7 +164,7 @@ def test_a_wording_that_prompts_share_is_drawn_with_them():
 def test_swapping_the_two_flips_the_difference():
     a = {0: make_outcomes("pap", ["correct"] * 6 + ["refused"] * 14)}
     b = {0: make_outcomes("pap", ["correct"] * 12 + ["refused"] * 8)}
-    forward, backward = estimate_difference(a, b, "pap"), estimate_difference(b, a, "pap")
+    forward, backward = estimate_difference(a, b, ["pap"]), estimate_difference(b, a, ["pap"])
     assert forward.estimate == -backward.estimate and forward.low == pytest.approx(-backward.high)
 
 
@@ -174,7 +174,7 @@ def test_seeds_widen_the_interval_when_they_disagree():
         seed: make_outcomes("pap", ["correct"] * k + ["refused"] * (20 - k))
         for seed, k in enumerate((2, 10, 18))
     }
-    close, far = estimate_rate(same, "pap"), estimate_rate(apart, "pap")
+    close, far = estimate_rate(same, ["pap"]), estimate_rate(apart, ["pap"])
     assert close.estimate == far.estimate == 0.5
     assert far.high - far.low > close.high - close.low
     assert (far.seed_low, far.seed_high, far.seeds) == (0.1, 0.9, 3)

@@ -125,7 +125,6 @@ class View:
 
 
 CAPTIONS = Path(".snakemake/captions").resolve()
-write_captions(CAPTIONS)
 
 
 def show(step, path):
@@ -175,6 +174,7 @@ def list_paper_files(view):
 
 try:
     PROFILE = load_profile(read_workflow_settings(config).profile)
+    write_captions(CAPTIONS, PROFILE.evaluation.mean_attacks)
     LAYOUT = Layout(Path("results") / PROFILE.name)
     VIEWS = [View(step, PROFILE, LAYOUT) for step in STEPS.values()]
     # The paper without a run: what is drawn of the committed study, with no model, in seconds.

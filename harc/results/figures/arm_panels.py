@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from harc.core.artifacts import BASE
 from harc.results.comparisons import Arm
+from harc.results.figures.style import label_attacks
 from harc.results.tables.claims import evidence_bounds
 from harc.results.vocabulary import name_backbone, name_method
 
@@ -15,6 +16,7 @@ LABELS = {
 }
 GAINS = {"gain_prompt": "prompt", "gain_response": "response"}
 Value = tuple[float, float | None, float | None]
+WIDTH = 26  # characters of a line above a panel
 
 
 def find_value(arm: Arm, quantity: str, confidence: float) -> Value | None:
@@ -26,8 +28,11 @@ def find_value(arm: Arm, quantity: str, confidence: float) -> Value | None:
     return None if rate is None else (rate.estimate, rate.low, rate.high)
 
 
-def make_title(quantity: str, arms: Sequence[Arm], seeds: Sequence[int]) -> str:
+def make_title(quantity: str, arms: Sequence[Arm], seeds: Sequence[int], mean_attacks: Sequence[str]) -> str:
     """A panel's title: the quantity, how many prompts stand behind it, and the seeds."""
+    label = LABELS[quantity]
+    if quantity == "mean_asr":
+        label = label_attacks(label, mean_attacks, WIDTH)
     if quantity in GAINS:
         side = GAINS[quantity]
         count = next((gain.n for arm in arms if (gain := arm.gains[side])), None)
@@ -36,7 +41,7 @@ def make_title(quantity: str, arms: Sequence[Arm], seeds: Sequence[int]) -> str:
         count = next((rate.n for arm in arms if (rate := arm.rates[quantity])), None)
         unit = "prompts"
     shown = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
-    return f"{LABELS[quantity]}\n(n = {count} {unit}, {shown})" if count else LABELS[quantity]
+    return f"{label}\n(n = {count} {unit}, {shown})" if count else label
 
 
 def list_missing(arms: Mapping[str, Sequence[Arm]], confidence: float) -> list[str]:

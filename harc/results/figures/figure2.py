@@ -7,7 +7,7 @@ from harc.results.figures.plane_panel import CLASSES, draw_plane, leave_headroom
 from harc.results.figures.style import Canvas, open_canvas, say_missing
 from harc.results.geometry import SIDES, choose_slot, read_band, read_plane
 from harc.results.view import Results
-from harc.results.vocabulary import ATTACKS, name_backbone, name_suite
+from harc.results.vocabulary import name_backbone, name_suite
 
 
 def list_inputs(view: Results) -> list[Path]:
@@ -27,7 +27,7 @@ def _draw_backbone(panels, view: Results, backbone: str) -> list[str]:
         if plane is not None:
             slots = plane.coordinates(side, "harm").shape[1]
             slot = choose_slot(view.settings, read_band(view.root, backbone, view.seeds[0]), slots)
-        for axes, attack in zip(row, ATTACKS, strict=True):
+        for axes, attack in zip(row, view.attacks, strict=True):
             if plane is None or slot is None:
                 say_missing(axes, "projections")
                 continue
@@ -43,10 +43,10 @@ def _draw_backbone(panels, view: Results, backbone: str) -> list[str]:
 def draw(view: Results) -> Canvas:
     """Draw the figure for the first seed; axes are cosines with the base model's two directions."""
     rows = 2 * max(1, len(view.backbones))
-    canvas = open_canvas(rows, len(ATTACKS), 1.45 * rows + 0.6, sharey="row", sharex="row")
+    canvas = open_canvas(rows, len(view.attacks), 1.45 * rows + 0.6, sharey="row", sharex="row")
     for index, backbone in enumerate(view.backbones):
         canvas.remarks += _draw_backbone(canvas.panels[2 * index : 2 * index + 2], view, backbone)
-    for axes, attack in zip(canvas.panels[0], ATTACKS, strict=True):
+    for axes, attack in zip(canvas.panels[0], view.attacks, strict=True):
         axes.set_title(name_suite(attack))
     for axes in canvas.panels[-1]:
         axes.set_xlabel("refusal")

@@ -9,13 +9,14 @@ from harc.results.figures.style import (
     Canvas,
     count_seeds,
     draw_cross,
+    label_attacks,
     mark_methods,
     open_canvas,
     say_missing,
     style_method,
     write_corner,
 )
-from harc.results.rates import Rate, estimate_rate, find_front
+from harc.results.rates import Rate, find_front
 from harc.results.view import Results
 from harc.results.vocabulary import name_backbone, name_method, sort_methods
 
@@ -54,8 +55,7 @@ def _draw_panel(axes, view: Results, backbone: str) -> tuple[list[str], list[str
     """Draw one backbone; returns the methods drawn and what is missing."""
     points, remarks, sizes = {}, [], set()
     for method in view.every_method:
-        by_seed = view.outcomes(backbone, method)
-        found = {metric: estimate_rate(by_seed, metric, view.settings.confidence) for metric in METRICS}
+        found = {metric: view.estimate_rate(backbone, method, metric) for metric in METRICS}
         rates = {metric: rate for metric, rate in found.items() if rate is not None}
         if len(rates) < len(found):
             remarks.append(f"{name_method(method)} on {name_backbone(backbone)}")
@@ -85,7 +85,7 @@ def draw(view: Results) -> Canvas:
         axes.set_xlabel("mean over-refusal (lower is better)")
         axes.set_ylim(-0.03, 1.1)
         axes.set_xlim(left=-0.02)
-    canvas.panels[0, 0].set_ylabel("mean attack success (lower is better)")
+    canvas.panels[0, 0].set_ylabel(label_attacks("mean attack success (lower is better)", view.mean_attacks))
     handles = mark_methods(sort_methods(drawn), 5)
     for level in (0.5, 1.0):  # what two sizes mean
         size = marker_area(level) ** 0.5

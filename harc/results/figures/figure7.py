@@ -72,7 +72,7 @@ def draw(view: Results) -> Canvas:
             say_missing(axes, "arms of an ablation")
             continue
         _draw_panel(axes, panel, arms, of, view.confidence)
-        axes.set_title(make_title(panel, every, view.seeds))
+        axes.set_title(make_title(panel, every, view.seeds, view.mean_attacks))
         references = sum(name in (BASE, "no_coupling", of) for name in methods)
         _mark_groups(axes, methods, references)
     if not every:

@@ -117,7 +117,7 @@ def draw(view: Results) -> Canvas:
         span = _span(gains if quantity in GAINS else held)
         for axes, cells in zip(canvas.panels[:, column], held, strict=True):
             _draw_map(axes, cells, span, own)
-        canvas.panels[0, column].set_title(make_title(quantity, every, view.seeds))
+        canvas.panels[0, column].set_title(make_title(quantity, every, view.seeds, view.mean_attacks))
         canvas.panels[-1, column].set_xlabel("weight of KL")
     for axes, backbone in zip(canvas.panels[:, 0], arms, strict=True):
         axes.set_ylabel(f"{name_backbone(backbone)}\nmargin")

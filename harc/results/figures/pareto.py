@@ -11,6 +11,7 @@ from harc.results.figures.style import (
     Canvas,
     count_seeds,
     draw_cross,
+    label_attacks,
     mark_methods,
     open_canvas,
     say_missing,
@@ -94,7 +95,7 @@ def draw(view: Results) -> Canvas:
         axes.set_xlabel("mean over-refusal, development (lower is better)")
         axes.set_ylim(-0.03, 1.08)
         axes.set_xlim(left=-0.02)
-    canvas.panels[0, 0].set_ylabel("mean attack success (lower is better)")
+    canvas.panels[0, 0].set_ylabel(label_attacks("mean attack success (lower is better)", view.mean_attacks))
     shown = sort_methods([point.method for point in points])
     if shown:
         place = {"loc": "outside upper center", "columnspacing": 1.2, "handletextpad": 0.3}

@@ -18,13 +18,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from harc.core.files import write_bytes
-from harc.results.vocabulary import name_method
+from harc.results.vocabulary import name_attacks, name_method
 from harc.settings.methods import list_looks
 
 TEXT_WIDTH = 6.5  # inches, the paper's text width
 DOTS_PER_INCH = 200
 GREY = "0.45"
 NOTE_WIDTH = 140  # characters of a line under a figure
+LABEL_WIDTH = 44  # characters of a line beside an axis
 RC = {
     "font.family": "STIXGeneral",
     "mathtext.fontset": "stix",
@@ -108,6 +109,12 @@ def open_canvas(rows: int, columns: int, height: float, **options: Any) -> Canva
     figure = Figure(figsize=(TEXT_WIDTH, height), layout="constrained")
     FigureCanvasAgg(figure)
     return Canvas(figure, figure.subplots(max(1, rows), max(1, columns), squeeze=False, **options))
+
+
+def label_attacks(label: str, mean_attacks: Sequence[str], width: int = LABEL_WIDTH) -> str:
+    """A label of a mean over attacks, which are named below it where the mean is not the paper's."""
+    names = name_attacks(mean_attacks)
+    return f"{label}\n{textwrap.fill(f'over {names}', width)}" if names else label
 
 
 def count_seeds(count: int) -> str:

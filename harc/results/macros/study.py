@@ -1,11 +1,11 @@
 """Macros of what was run: backbones, methods, seeds, counts of prompts and models, settings, tuning, acceptance."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from harc.results.latex import MISSING, escape_latex, join_words, phrase_run
 from harc.results.macros.rates import CONTROL_RATES, RATE_MACROS, TABLE1_RATES
 from harc.results.macros.rows import Rows
-from harc.results.vocabulary import name_backbone, name_method, name_suite
+from harc.results.vocabulary import ATTACKS, name_backbone, name_method, name_suite, note_attacks
 
 SETTINGS = {
     "ProfileName": "name",
@@ -38,6 +38,9 @@ SETTINGS = {
 }
 
 
+MEAN_ATTACKS = "evaluation.mean_attacks"
+
+
 def list_setup(tables: Callable[[str], Rows]) -> dict[str, str]:
     """Backbones, methods, seeds, prompt counts, chosen settings, acceptance criteria met."""
     rows = tables("table1")
@@ -62,9 +65,22 @@ def list_setup(tables: Callable[[str], Rows]) -> dict[str, str]:
     }
     macros["RunPhrase"] = phrase_run(kinds)
     met = [row["holds"] for row in tables("acceptance")]
+    macros |= _name_mean(values)
     macros |= {"AcceptanceMet": str(met.count("True")), "AcceptanceTotal": str(len(met))}
     macros["FaultCount"] = str(len({row["switch"] for row in tables("faults")} - {"all together"}))
     return macros
+
+
+def _name_mean(settings: Mapping[str, str]) -> dict[str, str]:
+    """`\\MeanAttacks`: what the mean is over; `\\MeanAttackNote`: that this is not the paper's mean, or nothing."""
+    attacks = settings.get(MEAN_ATTACKS, ", ".join(ATTACKS)).split(
+        ", "
+    )  # it was always that over the paper's
+    note = " ".join(note_attacks(attacks, "mean attack success"))
+    return {
+        "MeanAttacks": escape_latex(join_words([name_suite(name) for name in attacks])),
+        "MeanAttackNote": f" {escape_latex(note)}" if note else "",
+    }
 
 
 def _count_prompts(rows: Rows, metric: str) -> str:

@@ -29,7 +29,7 @@ from harc.results.printer import (
 from harc.results.tables.claims import evidence_bounds
 from harc.results.tables.rates import warn_of_states
 from harc.results.view import Results
-from harc.results.vocabulary import name_backbone, name_method
+from harc.results.vocabulary import name_backbone, name_method, note_attacks
 from harc.settings.ablation import AblationScope
 
 DIFFERENCES = (*ENDS, "_p", "_p_holm")
@@ -117,7 +117,7 @@ def _make_table(
     note: str = "",
 ) -> Table:
     """A table of arms: label columns, then rates, differences from the method and coupling gains."""
-    scope = view.scope_ablation()
+    scope, mean = view.scope_ablation(), note_attacks(view.mean_attacks) if rows else []
     attack, refusal, helpful = ARM_METRICS
     columns = [
         *labels,
@@ -135,7 +135,10 @@ def _make_table(
         columns,
         **BY_BACKBONE,
         align=f"@{{}}{'l' * len(labels)}@{{\\hspace{{6pt}}}}{centred}@{{}}",
-        notes=[*_write_notes(rows, scope, view.confidence), *([note] if note and rows else [])],
+        notes=[
+            *_write_notes(rows, scope, view.confidence),
+            *([note, *mean] if note and rows else mean),
+        ],
         absent=span_row("no arm in this profile", len(columns)),
         long=True,
     )
@@ -244,5 +247,5 @@ def build_faults(view: Results) -> Table:
         for backbone in view.backbones
         for metric, head in FAULT_METRICS.items()
     ]
-    notes = _write_fault_notes(cases, rows, view.confidence)
+    notes = [*_write_fault_notes(cases, rows, view.confidence), *note_attacks(view.mean_attacks)]
     return Table("faults", make_frame(FAULTS, rows), columns, lines=("switch",), notes=notes)

@@ -25,7 +25,7 @@ from harc.results.latex import (
 from harc.results.ledger import Claim, hash_ledger, load_claims
 from harc.results.printer import Column, Record, Table, make_frame, set_paragraphs, set_small
 from harc.results.view import Results
-from harc.results.vocabulary import POOLED, name_backbone
+from harc.results.vocabulary import POOLED, name_backbone, note_attacks
 
 COLUMNS = (
     "claim", "origin", "question", "primary", "words", "source", "metric", "arguments", "comparison", "threshold",
@@ -46,7 +46,7 @@ def evidence_bounds(evidence: Evidence | None, confidence: float) -> tuple[float
     """Interval of an estimate, or (None, None) where the profile gives no measure of chance."""
     if evidence is None or not evidence.standard_error:
         return None, None
-    return evidence.as_pooled().interval(confidence)[1:]
+    return evidence.interval(confidence)[1:]
 
 
 def _make_row(claim: Claim, finding: Finding, overall: str, ledger: str, confidence: float) -> dict:
@@ -143,7 +143,8 @@ def build_claims(view: Results) -> Table:
             f"{100 * view.confidence:g}\\% intervals; $p$ two-sided, Holm-adjusted within question and backbone; "
             "equivalence: two one-sided tests at the margin. Detectable: the smallest effect seen with power "
             f"{POWER:g} at the level that Holm's first step asks of the question's tests. "
-            f"SHA-256 of the ledger file: {{\\ttfamily {ledger[:32]}\\allowbreak {ledger[32:]}}}."
+            f"SHA-256 of the ledger file: {{\\ttfamily {ledger[:32]}\\allowbreak {ledger[32:]}}}.",
+            *note_attacks(view.mean_attacks, "mean attack success (mean\\_asr)"),
         ],
         printed=[row for origin in ORIGINS for row in records if row["origin"] == origin],
         row_end=" \\\\[2pt]",

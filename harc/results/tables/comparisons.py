@@ -19,7 +19,7 @@ from harc.results.printer import (
 )
 from harc.results.rates import POWER
 from harc.results.view import Results
-from harc.results.vocabulary import name_method, name_suite
+from harc.results.vocabulary import name_method, name_suite, note_attacks
 
 COLUMNS = (
     "backbone", "method", "reference", "metric", "difference", "low", "high", "p", "p_holm", "only_reference",
@@ -117,6 +117,6 @@ def build_comparisons(view: Results) -> Table:
         lines=("method", "reference"),
         **BY_BACKBONE,
         foot=_show_detectable,
-        notes=_write_notes(rows, view.confidence),
+        notes=[*_write_notes(rows, view.confidence), *note_attacks(view.mean_attacks)],
         long=True,
     )

@@ -19,7 +19,7 @@ from harc.results.printer import (
 )
 from harc.results.tables.claims import evidence_bounds
 from harc.results.view import Results
-from harc.results.vocabulary import ATTACKS, name_backbone, name_method, name_suite
+from harc.results.vocabulary import name_backbone, name_method, name_suite
 from harc.stats.areas import estimate_area
 
 COLUMNS = (
@@ -29,7 +29,6 @@ COLUMNS = (
 AREA_COLUMNS = (
     "backbone", "side", "axis", "suite", "slot", "area", "low", "high", "positives", "negatives", "seed",
 )  # fmt: skip
-SUITES = ("direct", *ATTACKS)
 
 
 def _measure_cosines(view: Results, backbone: str, method: str, side: str) -> dict:
@@ -117,7 +116,7 @@ def _measure_areas(view: Results, backbone: str) -> list[dict]:
     for side, axis in (("prompt", "harm"), ("prompt", "refusal"), ("response", "harm")):
         values = plane.coordinates(side, axis)
         slot = min(base.selected) if base and base.selected else values.shape[1] // 2
-        for suite in SUITES:
+        for suite in ("direct", *view.attacks):
             labels = ("correct",) if side == "response" and suite != "direct" else None
             benign = plane.select(("wrapped_benign",), ("correct",) if side == "response" else None)
             attacked = plane.select((suite,), labels)
@@ -152,12 +151,15 @@ def build_separability(view: Results) -> Table:
             f"{name_backbone(row['backbone'])}, {row['side']} side, {row['axis']} axis, slot {row['slot']}"
         ),
     )
-    cells = [Column(escape_latex(name_suite(s)), show_rate("area"), "c", where={"suite": s}) for s in SUITES]
+    cells = [
+        Column(escape_latex(name_suite(suite)), show_rate("area"), "c", where={"suite": suite})
+        for suite in ("direct", *view.attacks)
+    ]
     return Table(
         "separability",
         make_frame(AREA_COLUMNS, rows),
         [label, *cells],
         lines=("backbone", "side", "axis", "slot"),
         notes=[note],
-        absent=span_row("no projections in this profile", len(SUITES) + 1),
+        absent=span_row("no projections in this profile", len(cells) + 1),
     )

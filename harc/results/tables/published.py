@@ -10,9 +10,10 @@ from harc.core.errors import ConfigError
 from harc.core.yaml_text import read_yaml
 from harc.results.latex import escape_latex, format_rate, format_signed
 from harc.results.printer import Column, Record, Table, format_tight, make_frame, stack_cell
-from harc.results.rates import estimate_rate
+from harc.results.rates import Rate
 from harc.results.view import Results
-from harc.results.vocabulary import name_method
+from harc.results.vocabulary import name_method, note_attacks
+from harc.suites.registry import is_published_mean
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -89,6 +90,14 @@ GROUPS = {
 }
 
 
+def _find_ours(view: Results, backbone: str | None, method: str, metric: str) -> Rate | None:
+    """Our rate of a published metric; none where ours is a mean over other attacks."""
+    other = metric == "mean_asr" and not is_published_mean(view.mean_attacks)
+    if backbone is None or other:
+        return None
+    return view.estimate_rate(backbone, method, metric)
+
+
 def compare_cells(published: Published, view: Results) -> list[dict]:
     """A row per published cell and method of ours that stands for its method; `_run`: whether the line has any of ours.
 
@@ -100,7 +109,6 @@ def compare_cells(published: Published, view: Results) -> list[dict]:
         backbone = names.get(model.model_id)
         for method, values in model.rows.items():
             for our_method in published.methods[method]:
-                outcomes = view.outcomes(backbone, our_method) if backbone else {}
                 line: list[dict[str, Any]] = [
                     {
                         "model_id": model.model_id,
@@ -117,7 +125,7 @@ def compare_cells(published: Published, view: Results) -> list[dict]:
                     for (name, column), value in zip(published.columns.items(), values, strict=True)
                 ]
                 for row in line:
-                    rate = estimate_rate(outcomes, row["our_metric"], view.confidence) if outcomes else None
+                    rate = _find_ours(view, backbone, our_method, row["our_metric"])
                     if rate is not None:
                         row |= {"reproduced": rate.estimate, "low": rate.low, "high": rate.high, "n": rate.n}
                         row |= {"seeds": rate.seeds, "status": COMPARED}
@@ -195,7 +203,7 @@ def build_published(view: Results) -> Table:
         sections=("model_id",),
         title=lambda section: section[0]["model_id"],
         align="@{}l@{\\hspace{4pt}}" + "c@{\\hspace{3pt}}" * (len(published.columns) - 1) + "c@{}",
-        notes=_write_notes(rows, view.confidence),
+        notes=[*_write_notes(rows, view.confidence), *note_attacks(view.mean_attacks)],
         printed=rows,
         long=True,
     )

@@ -18,10 +18,9 @@ from harc.results.printer import (
     show_name,
     stack_cell,
 )
-from harc.results.rates import POWER, Rate, estimate_rate
+from harc.results.rates import POWER, Rate
 from harc.results.view import Results
 from harc.results.vocabulary import (
-    ATTACKS,
     CONTROLS,
     DIRECT,
     HELPFULNESS,
@@ -29,12 +28,11 @@ from harc.results.vocabulary import (
     name_backbone,
     name_method,
     name_suite,
+    note_attacks,
 )
 from harc.suites.records import STATES, WARN_ABOVE, exceeds
-from harc.suites.registry import RATES
+from harc.suites.registry import RATES, is_published_mean
 
-ASKED = (*ATTACKS, *OVER_REFUSAL, *HELPFULNESS)
-METRICS = (*ATTACKS, "mean_asr", *OVER_REFUSAL, *HELPFULNESS, "mean_helpfulness")
 CONTROL_HEADS = dict(
     zip(
         (*DIRECT, *CONTROLS),
@@ -42,11 +40,6 @@ CONTROL_HEADS = dict(
         strict=True,
     )
 )
-GROUPS = {
-    "Attack success rate $\\downarrow$": (*ATTACKS, "mean_asr"),
-    "Over-refusal $\\downarrow$": OVER_REFUSAL,
-    "Helpfulness $\\uparrow$": (*HELPFULNESS, "mean_helpfulness"),
-}
 SHORT = {rate.name: rate.column or rate.label for rate in RATES}
 FIELDS = ("", "_low", "_high", "_n", "_seed_low", "_seed_high", "_mde", *(f"_{name}" for name in SHARES))
 DETECTABLE_NOTE = (
@@ -54,11 +47,21 @@ DETECTABLE_NOTE = (
     f"{POWER:g}; pairing makes it smaller."
 )
 GARBLED_AFTER = "mean_asr"
+MEAN_OVER = "mean_asr_over"  # column of the attacks of a mean that is not the paper's
 GARBLED_NOTE = (
     "Garb.: garbled, the share of the answers to attacks that are broken, empty, or neither a refusal nor what was "
     f"asked for; in bold above {100 * WARN_ABOVE:g}\\%. So much of a low attack success may be no refusal."
 )
 NAMED = 6  # cells that a warning names; the CSV holds them all
+
+
+def group_metrics(view: Results) -> dict[str, tuple[str, ...]]:
+    """Columns of Table 1 by their common head."""
+    return {
+        "Attack success rate $\\downarrow$": (*view.attacks, "mean_asr"),
+        "Over-refusal $\\downarrow$": OVER_REFUSAL,
+        "Helpfulness $\\uparrow$": (*HELPFULNESS, "mean_helpfulness"),
+    }
 
 
 def list_fields(rate: Rate) -> list[float]:
@@ -75,7 +78,7 @@ def _measure(view: Results, metrics: Sequence[str]) -> list[dict]:
             by_seed = view.outcomes(backbone, method)
             row: dict = {"backbone": backbone, "method": method, "seeds": len(by_seed)}
             for metric in metrics:
-                if rate := estimate_rate(by_seed, metric, view.confidence):
+                if rate := view.estimate_rate(backbone, method, metric):
                     row |= {f"{metric}{end}": v for end, v in zip(FIELDS, list_fields(rate), strict=True)}
                     row[f"_{metric}_seeds"] = rate.seeds
             rows.append(row)
@@ -152,8 +155,15 @@ def _is_missing(rows: Sequence[Record], metrics: Sequence[str]) -> bool:
     return any(row.get(metric) is None for row in rows for metric in metrics)
 
 
-def _make_table(name: str, metrics: Sequence[str], rows: list[dict], columns: list[Column], **rest) -> Table:
-    names = ("backbone", "method", "seeds", *(f"{m}{end}" for m in metrics for end in FIELDS))
+def _make_table(
+    name: str,
+    metrics: Sequence[str],
+    rows: list[dict],
+    columns: list[Column],
+    extra: Sequence[str] = (),
+    **rest,
+) -> Table:
+    names = ("backbone", "method", "seeds", *(f"{m}{end}" for m in metrics for end in FIELDS), *extra)
     return Table(
         name,
         make_frame(names, rows),
@@ -166,11 +176,14 @@ def _make_table(name: str, metrics: Sequence[str], rows: list[dict], columns: li
 
 def build_table1(view: Results) -> Table:
     """Table 1; a suite that was not run shows as n/a with a note, several seeds show their extremes."""
-    rows = _measure(view, METRICS)
+    groups = group_metrics(view)
+    every = tuple(metric for metrics in groups.values() for metric in metrics)
+    over = {} if is_published_mean(view.mean_attacks) else {MEAN_OVER: " ".join(view.mean_attacks)}
+    rows = [row | over for row in _measure(view, every)]
     columns = [
         Column(("", "\\scriptsize prompts"), lambda row: set_small(escape_latex(name_method(row["method"]))))
     ]
-    for group, metrics in GROUPS.items():
+    for group, metrics in groups.items():
         for metric in metrics:
             head = f"\\scriptsize {SHORT[metric]}", f"\\scriptsize {_find_size(rows, metric)}"
             columns.append(Column(head, _show_stacked(metric), group=group))
@@ -186,13 +199,15 @@ def build_table1(view: Results) -> Table:
         if seeds > 1
         else "One training seed: the intervals speak of prompts, not of other seeds."
     )
-    notes += [DAGGER_NOTE] if _is_missing(rows, METRICS) else []
+    notes += note_attacks(view.mean_attacks)
+    notes += [DAGGER_NOTE] if _is_missing(rows, every) else []
     answers = [o for row in rows for o in view.outcomes(row["backbone"], row["method"]).values()]
-    if unjudged := sum(count_unjudged(outcomes, ASKED) for outcomes in answers):
+    asked = [metric for metric in every if not metric.startswith("mean_")]
+    if unjudged := sum(count_unjudged(outcomes, asked) for outcomes in answers):
         notes.append(f"{unjudged} answers whose verdict could not be read are in no rate.")
-    notes += [GARBLED_NOTE, *warn_of_states(rows, METRICS), DETECTABLE_NOTE]
-    align = "@{}l@{\\hspace{4pt}}" + "c@{\\hspace{2.5pt}}" * len(METRICS) + "c@{}"
-    return _make_table("table1", METRICS, rows, columns, align=align, notes=notes, long=True)
+    notes += [GARBLED_NOTE, *warn_of_states(rows, every), DETECTABLE_NOTE]
+    align = "@{}l@{\\hspace{4pt}}" + "c@{\\hspace{2.5pt}}" * len(every) + "c@{}"
+    return _make_table("table1", every, rows, columns, list(over), align=align, notes=notes, long=True)
 
 
 def build_controls(view: Results) -> Table:

@@ -20,9 +20,16 @@ from harc.results.printer import (
     set_small,
     stack_cell,
 )
-from harc.results.rates import estimate_rate
+from harc.results.tables.rates import MEAN_OVER
 from harc.results.view import Results
-from harc.results.vocabulary import name_backbone, name_method, sort_methods
+from harc.results.vocabulary import (
+    ATTACKS,
+    name_attacks,
+    name_backbone,
+    name_method,
+    note_attacks,
+    sort_methods,
+)
 
 METRIC = "mean_asr"
 VALUES = ("estimate", "low", "high", "n", "seeds", *SHARES)
@@ -78,7 +85,7 @@ def _measure_own(view: Results) -> list[dict]:
         if size is None and path.is_file():
             size = count_parameters(read_json(path))
         for method in view.every_method:
-            rate = estimate_rate(view.outcomes(backbone, method), METRIC, view.confidence)
+            rate = view.estimate_rate(backbone, method, METRIC)
             names = {"model": backbone, "parameters": size, "profile": "this", "method": method}
             row = {**names, "tested": rate is not None}
             if rate is not None:
@@ -88,11 +95,13 @@ def _measure_own(view: Results) -> list[dict]:
     return rows
 
 
-def _read_others(files: Sequence[Path]) -> list[dict]:
-    """Rows of other profiles' main tables, named after the folder of the study."""
+def _read_others(files: Sequence[Path], mean_attacks: Sequence[str]) -> list[dict]:
+    """Rows of other profiles' main tables, named after the folder of the study; none with a mean over other attacks."""
     rows = []
     for file in files:
         for row in read_table(file):
+            if set(row.get(MEAN_OVER, "").split() or ATTACKS) != set(mean_attacks):
+                continue
             estimate = read_number(row, METRIC)
             rows.append(
                 {
@@ -120,7 +129,9 @@ def _show_cell(row: Record | None) -> str:
     return stack_cell([format_rate(row["estimate"]), interval, f"n = {row['n']}"])
 
 
-def _write_notes(models: Sequence[Model], absent: Sequence[Record], confidence: float) -> list[str]:
+def _write_notes(
+    models: Sequence[Model], absent: Sequence[Record], confidence: float, mean_attacks: Sequence[str]
+) -> list[str]:
     notes = [
         f"Mean attack success; small type: {100 * confidence:g}\\% interval and number of attacked prompts."
     ]
@@ -131,7 +142,8 @@ def _write_notes(models: Sequence[Model], absent: Sequence[Record], confidence: 
         many = len(untested) > 1
         text += f"; of the published models none of {shown} was run" if many else f"; {shown} was not run"
     others = sorted({model.profile for model in models if model.profile} - {"this"})
-    notes.append(f"{text}. A mean needs all four attacks.")
+    needed = "four attacks" if not name_attacks(mean_attacks) else f"of {name_attacks(mean_attacks)}"
+    notes += [f"{text}. A mean needs all {needed}.", *note_attacks(mean_attacks, "mean attack success")]
     if others:
         notes.append(f"From other profiles that have run: {escape_latex(', '.join(others))}.")
     return notes
@@ -139,7 +151,7 @@ def _write_notes(models: Sequence[Model], absent: Sequence[Record], confidence: 
 
 def build_scale(view: Results) -> Table:
     """T4: a row per method, a column per model from the smallest up; what was not run says so."""
-    rows = _measure_own(view) + _read_others(view.settings.scale_tables)
+    rows = _measure_own(view) + _read_others(view.settings.scale_tables, view.mean_attacks)
     names = {row["model"] for row in rows}
     absent = [
         {"model": name, "parameters": size, "method": method, "tested": False}
@@ -174,6 +186,6 @@ def build_scale(view: Results) -> Table:
         frame,
         columns,
         lines=("method",),
-        notes=_write_notes(models, absent, view.confidence),
+        notes=_write_notes(models, absent, view.confidence, view.mean_attacks),
         printed=[row for name in ordered for row in frame.to_dict("records") if row["method"] == name],
     )

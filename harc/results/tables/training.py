@@ -9,7 +9,7 @@ from harc.results.latex import MISSING, UNDEFINED, escape_latex, format_rate, fo
 from harc.results.printer import BY_BACKBONE, Column, Record, Table, make_frame, set_paragraphs, show_name
 from harc.results.readings import TERMS, TuningPoint, read_logs, read_points, read_term, read_tuned
 from harc.results.view import Results
-from harc.results.vocabulary import name_method, sort_methods
+from harc.results.vocabulary import name_method, note_attacks, sort_methods
 from harc.settings.training import TuningSettings
 
 WINDOW = 0.1  # share of the logged rows averaged at each end, at least one row
@@ -115,6 +115,7 @@ def build_tuning(view: Results) -> Table:
     rows = average_points(points, TuningSettings(**read_tuned(file)["tuning"])) if file and points else []
     base = next((row["over_refusal"] for row in rows if row["method"] == BASE), None)
     notes = ["$\\bullet$ chosen: the lowest attack success that keeps the allowances. Development prompts."]
+    notes += note_attacks(view.mean_attacks, "attack success")
     if not rows:
         notes = ["This profile takes its settings as they are: no tuning points are named."]
 
