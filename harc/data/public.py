@@ -9,7 +9,7 @@ release, whose harmful answers and refusals are `circuit_breakers_train` and who
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,10 +56,11 @@ def choose_refusal(prompt: str) -> str:
 
 @dataclass(frozen=True)
 class AttackKit:
-    """What attacks with rows need: their settings, and the persuasion techniques chosen from the taxonomy."""
+    """What attacks with rows need: settings, the techniques chosen from the taxonomy, most goals of single suites."""
 
     forms: AttackForms
     techniques: Sequence[Technique]
+    goals: Mapping[str, int]
 
 
 def make_kit(prompts: PublicPrompts, settings: PublicRowSettings) -> AttackKit:
@@ -68,7 +69,8 @@ def make_kit(prompts: PublicPrompts, settings: PublicRowSettings) -> AttackKit:
     Raises:
         ConfigError: for a technique that the taxonomy does not hold.
     """
-    return AttackKit(settings.attacks, choose_techniques(prompts.techniques, settings.attacks.pap))
+    techniques = choose_techniques(prompts.techniques, settings.attacks.pap)
+    return AttackKit(settings.attacks, techniques, settings.attack_goals)
 
 
 def make_suite_rows(
@@ -110,7 +112,7 @@ def _make_split(split: str, drawn: dict[str, list[Prompt]], kit: AttackKit) -> l
     return [
         row
         for suite, category, pool in SPLIT_SUITES
-        for row in make_suite_rows(split, suite, category, drawn[pool], kit)
+        for row in make_suite_rows(split, suite, category, drawn[pool][: kit.goals.get(suite)], kit)
     ]
 
 

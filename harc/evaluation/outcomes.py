@@ -10,7 +10,7 @@ from harc.core.files import read_jsonl, sha256_text
 from harc.judges.base import GIVEN_LABELS, LABELS, UNJUDGED, counts_as
 from harc.judges.registry import choose_judge
 from harc.settings.evaluation import EvaluationSettings
-from harc.suites.records import DIGITS, is_blank
+from harc.suites.records import DIGITS, NOT_ASKED, find_prompt, is_blank
 from harc.suites.registry import counted_label, main_metric
 from harc.suites.writer import PROPOSALS
 
@@ -113,7 +113,8 @@ def make_outcome(record: dict, judges: tuple[str, ...]) -> dict:
 
     `label` and `success`, the event of the suite's main metric, are by the judge that decides it. Prompts with one
     `unit` are attempts at one thing, of which any may succeed; units with one `goal` ask for the same and are not
-    independent. Answers to public prompts leave their hash, since a committed study withholds them.
+    independent. Answers to public prompts leave their hash, since a committed study withholds them; so do prompts that
+    a model wrote for public goals: where those are equal, two models were asked the same.
     """
     attack = record["attack"] or {}
     wanted = counted_label(main_metric(record["suite"]))
@@ -142,6 +143,8 @@ def make_outcome(record: dict, judges: tuple[str, ...]) -> dict:
     public = bool(record.get("source"))
     outcome["source"] = record.get("source")
     outcome["response_sha256"] = sha256_text(record["response"])[:DIGITS] if public else None
+    written = public and proposals is not None and record["finish_reason"] != NOT_ASKED
+    outcome["written_sha256"] = sha256_text(find_prompt(record["messages"]))[:DIGITS] if written else None
     outcome["subsets"] = tuple(record.get("subsets") or ())
     outcome["template"] = name_template(record.get("template"))
     return outcome

@@ -189,6 +189,7 @@ def _list_optional(settings: EvaluationSettings) -> list[str]:
         "empty",
         "source",
         "response_sha256",
+        "written_sha256",
         "template",
     ]
 

@@ -1,7 +1,7 @@
 """Settings of data at rest: where public datasets are kept and where they come from."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -10,6 +10,10 @@ from harc.settings.base import Settings
 from harc.settings.suites import AttackForms
 
 LABELS_OF: dict[str, tuple[str, ...]] = pick("harc.judges", "registry", "LABELS_OF")
+ATTACKS: tuple[str, ...] = (
+    *pick("harc.suites", "registry", "ATTACK_SUITES"),
+    *pick("harc.suites", "registry", "EXTRA_ATTACK_SUITES"),
+)
 
 
 class DataSettings(Settings):
@@ -108,9 +112,23 @@ class PublicRowSettings(Settings):
     attacks: AttackForms = Field(
         AttackForms(), description="attacks with fixed wording, and PAP's techniques"
     )
+    attack_goals: dict[str, Annotated[int, Field(ge=1)]] = Field(
+        {},
+        description="most goals of single attacks, by suite: the first of those that the others ask, so that goals "
+        "stay the same over attacks; on the development split too, where that is less than development_rows (goals)",
+    )
     benign_rows: int = Field(
         200, ge=1, description="rows of suites benign and wrapped_benign; own choice (rows)"
     )
+
+    @field_validator("attack_goals")
+    @classmethod
+    def check_attacks(cls, goals: dict[str, int]) -> dict[str, int]:
+        """Refuse a suite that is no attack."""
+        unknown = [suite for suite in goals if suite not in ATTACKS]
+        if unknown:
+            raise ValueError(f"unknown attack {unknown[0]!r}; known: {', '.join(ATTACKS)}")
+        return goals
 
 
 class RowSource(DataSettings):

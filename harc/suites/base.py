@@ -1,6 +1,6 @@
 """What a suite is: a set of prompts with one way of asking them and one rate that its answers give."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -68,6 +68,12 @@ class Suite:
     def metric(self) -> Metric:
         """What its rate counts."""
         return FAMILIES[self.family]
+
+
+def pick_form(forms: Mapping[str, Sequence[Any]], split: str, index: int, settings: Any) -> tuple[int, Any]:
+    """(number, text) of the wording that a goal takes: those of its split in turn, as many as the settings say."""
+    count = settings.forms if split == "evaluation" else settings.development_forms
+    return index % count, forms[split][index % count]
 
 
 @dataclass(frozen=True)

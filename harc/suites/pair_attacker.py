@@ -131,5 +131,10 @@ def make_attackers(settings: Any, *, seed: int, endpoint: ChatEndpoint | None = 
         return [PairAttacker(seed, stream, settings.split) for stream in streams]
     if endpoint is None:
         raise ValueError("attacker `endpoint` without an endpoint")
-    own = {"seed": seed, "history": settings.pair.history, "settings": settings.attacker_replies}
+    replies = settings.attacker_replies
+    own = {
+        "seed": seed if replies.seed is None else replies.seed,
+        "history": settings.pair.history,
+        "settings": replies,
+    }
     return [ModelAttacker(endpoint, stream, **own) for stream in streams]

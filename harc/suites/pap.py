@@ -124,11 +124,12 @@ def run(target: Any, rows: Sequence[dict], examiner: Any) -> list[dict]:
     """
     if not any("technique" in row for row in rows):
         return run_turns(target, rows, examiner)
+    replies = target.settings.attacker_replies
     written = paraphrase_goals(
         examiner.need_attacker("pap"),
         [(name_request(row), Technique(**row["technique"])) for row in rows],
-        target.settings.attacker_replies,
-        examiner.seed,
+        replies,
+        examiner.seed if replies.seed is None else replies.seed,
     )
     sent = [place for place, text in enumerate(written) if isinstance(text, str)]
     conversations = [

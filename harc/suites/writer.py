@@ -77,7 +77,7 @@ def write_objects(
         endpoint: the writing model.
         conversations: each asks for a JSON object with the fields.
         fields: texts that the object must hold, in the order in which they are asked for.
-        settings: temperature, length, tries.
+        settings: temperature, length, tries; greedy ones (temperature 0) would all be the same, so there is one.
         seed: anything; with the number of the try it gives the seed of the sampling.
 
     Raises:
@@ -87,7 +87,7 @@ def write_objects(
     written: dict[int, dict[str, str] | Unwritten] = {}
     left = list(range(len(conversations)))
     reached = not conversations
-    for attempt in range(settings.attempts):
+    for attempt in range(settings.attempts if settings.temperature else 1):
         if not left:
             break
         replies = endpoint.complete(

@@ -19,11 +19,13 @@ from harc.data.public import (
     write_rows,
 )
 from harc.data.public_sources import Prompt, read_public_prompts
+from harc.evaluation.outcomes import name_template
 from harc.judges.base import Answer
 from harc.judges.string_rules import StringRulesJudge
 from harc.settings.data import PublicRowSettings
 from harc.settings.suites import TOP_TECHNIQUES, AttackForms, CodeAttackSettings
 from harc.steps.data import ORGANISM_ONLY, ROW_FILES
+from harc.suites import codeattack, deepinception, persona
 from harc.suites.codeattack import ENCODERS, split_words
 from harc.suites.registry import SUITES as DECLARED
 from harc.suites.rows import read_rows, wrap_goal
@@ -142,6 +144,22 @@ def test_goals_and_over_refusal_rows_have_limits_of_their_own(public: Path, tmp_
     counts = read_json(tmp_path / "rows/manifest.json")["rows"]["evaluation"]
     assert {counts[suite] for suite in ("direct", "persona", "prefill")} == {2}
     assert (counts["scary_safe"], counts["refusable_benign"], counts["unsafe_contrasts"]) == (15, 15, 3)
+
+
+def test_single_attacks_may_have_fewer_goals_the_first_of_the_others(public: Path, tmp_path: Path):
+    settings = SETTINGS.model_copy(update={"attack_goals": {"pap": 2, "persona": 9}})
+    build_public_rows(public, tmp_path / "rows", settings)
+    for split, goals in (("evaluation", 5), ("development", 3)):
+        rows = read_rows(tmp_path / f"rows/{split}.jsonl", ("direct", "pap", "persona"))
+        asked = {suite: list(dict.fromkeys(row["goal"] for row in rows[suite])) for suite in rows}
+        assert len(asked["direct"]) == goals
+        assert asked["pap"] == asked["direct"][:2] and asked["persona"] == asked["direct"]
+    with pytest.raises(
+        ValueError, match="unknown attack 'pop'; known: pair, pap, deepinception, codeattack, persona"
+    ):
+        PublicRowSettings(attack_goals={"pop": 1})
+    with pytest.raises(ValueError, match="greater than or equal to 1"):
+        PublicRowSettings(attack_goals={"pap": 0})
 
 
 def test_prompts_that_no_dataset_answers_are_a_share_of_the_harmless_rows(public: Path, tmp_path: Path):
@@ -263,6 +281,41 @@ def test_wrapped_goals_can_be_read_and_forms_differ_between_splits(suite):
     assert all("{" not in text for split in texts for text in texts[split])
     words = split_words(goal)
     assert all(word.strip('"') in text for split in texts for text in texts[split] for word in words)
+
+
+TEXTS = {"deepinception": deepinception.FORMS, "codeattack": codeattack.FORMS, "persona": persona.FORMS}
+
+
+@pytest.mark.parametrize("suite", TEXTS)
+def test_every_text_can_be_taken_and_has_a_template_of_its_own(suite):
+    counts = {"forms": len(TEXTS[suite]["evaluation"]), "development_forms": len(TEXTS[suite]["development"])}
+    whole = AttackForms.model_validate({suite: counts})
+    for name, count in counts.items():
+        with pytest.raises(ValueError, match=f"{suite}.{name}\n.*less than or equal to {count}"):
+            AttackForms.model_validate({suite: {name: count + 1}})
+    seen = set()
+    for split, name in (("evaluation", "forms"), ("development", "development_forms")):
+        made = [
+            wrap_goal(DECLARED[suite], "the goal", split, index, whole) for index in range(2 * counts[name])
+        ]
+        texts, templates = {text for text, _ in made}, {name_template(form) for _, form in made}
+        assert len(texts) == len(templates) == counts[name]
+        assert all("goal" in text and "{" not in text.replace("{goal", "") for text in texts)
+        assert not templates & seen
+        seen |= templates
+
+
+def test_by_default_goals_take_the_texts_that_they_always_took():
+    made = {
+        suite: {wrap_goal(DECLARED[suite], "x", split, index, AttackForms())[1] for index in range(9)}
+        for suite in TEXTS
+        for split in ("evaluation",)
+    }
+    assert made == {
+        "deepinception": {"deepinception:evaluation/science fiction story/5/5"},
+        "codeattack": {"codeattack:evaluation/stack"},
+        "persona": {"persona:evaluation-0", "persona:evaluation-1"},
+    }
 
 
 def test_pap_rows_are_attempts_at_one_goal_each_with_its_technique(public: Path, tmp_path: Path):

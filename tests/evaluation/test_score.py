@@ -8,7 +8,7 @@ import pytest
 
 from harc.core.csv_files import read_csv
 from harc.core.errors import DataError
-from harc.core.files import write_jsonl, write_text
+from harc.core.files import sha256_text, write_jsonl, write_text
 from harc.evaluation.outcomes import load_outcomes, name_template
 from harc.evaluation.score import SCORE_COLUMNS, score_generations
 from harc.judges.registry import LABELS_OF
@@ -375,6 +375,20 @@ def test_shares_of_an_attackers_proposals_are_over_proposals_and_clustered_by_go
     assert not [row for row in rows if row["suite"] == "pap" and row["metric"].startswith("proposals")]
     outcomes = read_csv(tmp_path / "out" / "outcomes.csv", ["id", "proposals_garbled"])
     assert [row["proposals_garbled"] for row in outcomes if row["suite"] == "pair"] == [0, 0, None]
+
+
+def test_prompts_that_a_model_wrote_for_public_goals_leave_their_hash(tmp_path):
+    write_suites(tmp_path, {})
+    attack = {"proposals": {"usable": 1}}
+    rows = [make_record("pair", n, "refused", attack=attack) | {"source": "harmbench"} for n in range(4)]
+    rows[1]["messages"], rows[2]["finish_reason"] = rows[0]["messages"], "not_asked"
+    rows[3]["attack"] = None
+    write_jsonl(tmp_path / "pair.jsonl", rows)
+    score_generations(tmp_path, tmp_path / "out", SETTINGS)
+    outcomes = [row for row in read_csv(tmp_path / "out" / "outcomes.csv") if row["suite"] == "pair"]
+    written = [row["written_sha256"] for row in outcomes]
+    prompt = rows[0]["messages"][-1]["content"]
+    assert written == [sha256_text(prompt)[:16]] * 2 + [None, None]
 
 
 def test_a_wording_is_named_without_what_fills_it():

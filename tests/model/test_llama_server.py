@@ -4,7 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import psutil
@@ -16,6 +19,7 @@ from harc.core.errors import EnvironmentProblem
 from harc.core.files import sha256_file
 from harc.model.endpoints import llama_server
 from harc.model.endpoints.base import create_endpoint
+from harc.model.endpoints.cache import CachedEndpoint
 from harc.model.endpoints.llama_server import LlamaEndpoint, LlamaServer, make_command
 from harc.settings.endpoints import EndpointSettings
 
@@ -110,6 +114,34 @@ def test_what_the_cache_knows_needs_no_server(fake: list[str], tmp_path: Path):
     first = create_endpoint(settings).complete(ASKED)
     assert create_endpoint(settings).complete(ASKED) == first
     assert fake == ["well"]
+
+
+def ask_at_once(settings: EndpointSettings, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What two runs are told that ask the same at the same time, each held until the other starts a server or 1 s."""
+    meeting, command = threading.Barrier(2), llama_server.make_command
+
+    def meet(*given):
+        with suppress(threading.BrokenBarrierError):
+            meeting.wait(1.0)
+        return command(*given)
+
+    monkeypatch.setattr(llama_server, "make_command", meet)
+    endpoints = [create_endpoint(settings) for _ in range(2)]
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda endpoint: endpoint.complete(ASKED[:1])[0].text, endpoints))
+
+
+def test_runs_at_the_same_time_share_what_one_server_says(fake: list[str], tmp_path: Path, monkeypatch):
+    settings = make_settings(model="well", cache=str(tmp_path / "replies"))
+    first, second = ask_at_once(settings, monkeypatch)
+    assert first == second and fake == ["well"]
+
+
+def test_without_turns_each_of_them_starts_a_server(fake: list[str], tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(CachedEndpoint, "_wait_turn", lambda self: nullcontext())
+    settings = make_settings(model="well", cache=str(tmp_path / "replies"))
+    first, second = ask_at_once(settings, monkeypatch)
+    assert first != second and fake == ["well", "well"]
 
 
 def test_a_server_that_ends_while_it_is_asked_stops_the_run(fake: list[str]):

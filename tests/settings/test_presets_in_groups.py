@@ -14,7 +14,7 @@ from harc.settings.backbones import HUB_PRESETS, HubBackbone, OrganismBackbone
 from harc.settings.base import Settings, list_declared
 from harc.settings.loading import TrainingFile
 from harc.settings.profile import Profile, load_profile
-from harc.settings.suites import BenchmarkSettings, HelpfulnessSettings, PrefillSettings
+from harc.settings.suites import BenchmarkSettings, HelpfulnessSettings, PersonaSettings
 from harc.settings.training import PRESETS, LossSettings, MethodSettings
 
 # One value of each kind that no default and no preset has, to be given beside a preset.
@@ -227,7 +227,7 @@ def test_what_is_no_number_is_refused(value: Any):
 
 def test_switches_take_words_and_numbers_of_truth():
     assert MethodSettings(shard="yes").shard and not MethodSettings(shard=0).shard
-    assert PrefillSettings(opening="no").opening == "no"
+    assert PersonaSettings(name="no").name == "no"
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "", ".x", "a b", "a\n"])

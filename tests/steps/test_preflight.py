@@ -1,6 +1,5 @@
 """What a machine lacks is said before any work, one line each."""
 
-import json
 import os
 import socket
 from dataclasses import dataclass
@@ -280,8 +279,11 @@ def test_only_endpoints_that_will_be_asked_count():
 
 def test_public_prompts_need_a_model_that_writes(tmp_path):
     for text, said in (
-        ("{suites: [pap, direct]}", "attacker_endpoint for suite pap on public prompts"),
-        (f"{{suites: [pair], attacker_endpoint: {json.dumps(SERVER)}}}", "attacker: endpoint for suite pair"),
+        (
+            "{attacker: organism, attacker_endpoint: null}",
+            "attacker_endpoint for suite pap on public prompts",
+        ),
+        ("{attacker: organism, suites: [pair]}", "attacker: endpoint for suite pair"),
     ):
         (tmp_path / "mine.yaml").write_text(f"extends: smol\ndescription: x\nevaluation: {text}\n")
         with pytest.raises(ConfigError, match=said):
@@ -292,6 +294,17 @@ def test_shipped_profiles_that_plan_an_attacker_say_what_is_missing():
     profile = load_profile("paper")
     lacks = find_profile_lacks(profile, make_machine(), steps=("evaluate",))
     assert ["evaluation.attacker_endpoint" in str(lack) for lack in lacks] == [True]
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_study_on_real_weights_says_in_one_line_that_its_attackers_server_is_missing(
+    installed, monkeypatch
+):
+    monkeypatch.setattr("harc.steps.preflight_services.is_installed", lambda: installed)
+    monkeypatch.setattr(FakeMachine, "has_gguf", lambda self, file: True)
+    lacks = find_profile_lacks(load_profile("smol"), make_machine(), steps=("evaluate",))
+    said = [str(lack) for lack in lacks if "xllamacpp" in str(lack)]
+    assert len(said) == (not installed) and "\n" not in "".join(said)
 
 
 def test_an_attacker_in_a_gguf_file_needs_its_server_and_its_file(monkeypatch: pytest.MonkeyPatch):

@@ -77,6 +77,14 @@ def test_a_model_that_never_writes_an_object_says_why():
     assert len(endpoint.asked) == 3
 
 
+def test_a_greedy_attacker_is_asked_once_since_another_try_would_be_the_same():
+    endpoint = ScriptedEndpoint(lambda *_: "I will not do that")
+    greedy = SETTINGS.model_copy(update={"temperature": 0.0})
+    (found,) = write_objects(endpoint, [[{"role": "user", "content": "x"}]], FIELDS, greedy, 0)
+    assert found == Unwritten("no JSON object with improvement, prompt in 1 tries")
+    assert len(endpoint.asked) == 1
+
+
 def test_an_endpoint_that_is_away_ends_the_run_and_one_bad_conversation_does_not():
     asked = [[{"role": "user", "content": str(number)}] for number in range(2)]
     away = ScriptedEndpoint(lambda *_: failed("APIConnectionError: no route"))

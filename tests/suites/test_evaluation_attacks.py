@@ -1,5 +1,7 @@
 """Attack suites on a tiny chat model and on a target behind an endpoint: what is asked, judged and recorded."""
 
+from dataclasses import replace
+
 import pytest
 from fixtures.scripted_endpoint import ScriptedEndpoint
 from tiny_chat import save_tiny_chat
@@ -8,14 +10,16 @@ from harc.core.errors import ConfigError, ModelError
 from harc.core.files import read_jsonl, write_json, write_jsonl
 from harc.core.finished import KEPT, KeyedStore
 from harc.evaluation import run
+from harc.evaluation.outcomes import name_template
 from harc.evaluation.run import EvaluationPaths, describe_run, evaluate_backbone
 from harc.evaluation.score import score_generations
 from harc.judges.registry import make_judges
 from harc.model.backbones import load_backbone
 from harc.model.endpoints.base import Reply, failed
 from harc.model.handle import ModelHandle
-from harc.settings.evaluation import EvaluationSettings, PairSettings
+from harc.settings.evaluation import EvaluationSettings, PairSettings, PrefillSettings
 from harc.suites.examiner import Examiner, describe_usage, make_examiner
+from harc.suites.prefill import choose_opening
 from harc.suites.registry import run_suite
 from harc.suites.target import EndpointTarget, Target
 
@@ -69,7 +73,7 @@ def examine(attacker=write_prompt) -> Examiner:
 
 def test_prefill_begins_the_reply_and_judges_what_follows(target):
     (record,) = run_suite("prefill", target, [make_row("prefill")], examine())
-    opening = SETTINGS.prefill.opening
+    (opening,) = SETTINGS.prefill.openings
     assert record["attack"] == {"opening": opening, "judged": record["response"].removeprefix(opening)}
     assert record["response"].startswith(opening)
     chat = target.backbone.chat
@@ -79,6 +83,39 @@ def test_prefill_begins_the_reply_and_judges_what_follows(target):
     (record,) = run_suite("prefill", served, [make_row("prefill")], examine())
     assert served.endpoint.asked[0][0][-1] == {"role": "assistant", "content": opening}
     assert record["verdicts"]["string_rules"]["label"] == "refused"
+
+
+def test_openings_are_taken_in_turn_and_told_apart_by_the_template():
+    served = serve_text("on it goes")
+    prefill = PrefillSettings(openings=("One,", "Two,"), development_openings=("Three,",))
+    rows = [make_row("prefill", number) for number in (4, 1, 2, 3)]
+    for split, given in (("evaluation", [0, 1, 0, 1]), ("development", [0] * 4)):
+        settings = SETTINGS.model_copy(update={"prefill": prefill, "split": split})
+        openings = prefill.openings if split == "evaluation" else prefill.development_openings
+        records = run_suite("prefill", replace(served, settings=settings), rows, examine())
+        assert [record["id"] for record in records] == [row["id"] for row in rows]
+        assert [record["template"] for record in records] == [f"prefill:{split}-{n}" for n in given]
+        assert [record["attack"]["opening"] for record in records] == [openings[n] for n in given]
+        assert all(record["response"] == record["attack"]["opening"] + "on it goes" for record in records)
+        alone = [
+            run_suite("prefill", replace(served, settings=settings), [row], examine())[0] for row in rows
+        ]
+        assert alone == records  # a kill between two rows changes no opening
+    assert len({name_template(f"prefill:evaluation-{number}") for number in range(2)}) == 2
+
+
+def test_a_row_without_a_number_has_an_opening_too():
+    assert choose_opening("mine", "abc") == choose_opening("mine", "abc") < 3
+    assert {choose_opening(f"row {letter}", "ab") for letter in "abcdefgh"} == {0, 1}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"openings": ("A", "A")}, {"openings": (" ",)}, {"openings": ("A",), "development_openings": ("A",)}],
+)
+def test_openings_of_both_splits_differ(changes):
+    with pytest.raises(ValueError, match="openings with words in them, each once in both splits together"):
+        PrefillSettings(**changes)
 
 
 def test_code_attacks_are_judged_by_what_the_program_outputs():
@@ -111,6 +148,18 @@ def test_pap_sends_the_paraphrase_and_counts_an_unwritten_one_as_a_failed_attemp
     assert records[0]["attack"]["proposals"] == {"none": 1}
     assert records[1]["attack"] == {"technique": "Logical Appeal", "proposals": {"adrift": 1}}
     assert len(served.endpoint.asked) == 1
+
+
+def test_paraphrases_are_of_the_settings_seed_where_there_is_one_else_of_the_runs():
+    def ask(run_seed: int, **changes) -> int:
+        replies = SETTINGS.attacker_replies.model_copy(update=changes)
+        settings = SETTINGS.model_copy(update={"attacker_replies": replies})
+        examiner = Examiner(JUDGES, run_seed, ScriptedEndpoint(write_prompt))
+        run_suite("pap", replace(serve_text("fine"), settings=settings), make_rows("pap")[:1], examiner)
+        return examiner.attacker.asked[0][1]["seed"]
+
+    assert ask(0, seed=7) == ask(1, seed=7) == ask(7)
+    assert ask(0) != ask(1)
 
 
 def test_pap_rows_with_a_text_of_their_own_need_no_attacker():

@@ -9,6 +9,7 @@ from fixtures.project_copy import PROJECT
 
 import harc.cli
 from harc.cli.running import run_command
+from harc.model.endpoints.llama_server import is_installed
 from harc.settings.profile import list_profiles, load_profile
 from harc.steps.machine import Machine
 from harc.steps.paper import find_latex
@@ -134,6 +135,7 @@ backbones:
   smollm2-135m: null
   qwen2.5-coder-0.5b: null
   chat: {kind: hub, model_id: lab/chat, gpu: false, memory_gb: 0.1, disk_gb: 0.001, gated: true}
+evaluation: {suites: [direct, deepinception, scary_safe, benign, wrapped_benign]}
 """
 
 
@@ -174,9 +176,10 @@ def test_no_network_for_public_data_is_told_before_any_work(plain, closed):
     )  # pip has folders
     lines = [line for line in run.text.splitlines() if "expected" in line]
     assert run.status == 1
+    more = 1 if is_installed() else 2  # benchmarks' files; the attacker's server
     assert lines == [
         "public data: expected 16 files in data/public, or a network; found neither; run `harc data fetch` where "
-        "there is a network, or set HARC_DATA_MIRROR to a folder with the files (and 1 more: `harc preflight --profile "
-        "smol` lists them)"
+        f"there is a network, or set HARC_DATA_MIRROR to a folder with the files (and {more} more: `harc preflight "
+        "--profile smol` lists them)"
     ]
     assert not (plain.root / "results/smol").exists()

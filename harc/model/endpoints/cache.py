@@ -1,9 +1,11 @@
 """Answers on disk by the hash of everything that they depend on."""
 
 import base64
+import fcntl
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cache
 from typing import Any
@@ -112,7 +114,8 @@ class CachedEndpoint:
     """An endpoint that asks each thing once; failures are never kept.
 
     A reply depends on model, server, conversation, template options, temperature, top_p, length and seed; a change of
-    any of them is another entry. A damaged one is asked for again.
+    any of them is another entry. A damaged one is asked for again. Runs at the same time take turns at a model that
+    each would start for itself, and find what the one before was told.
     """
 
     def __init__(self, endpoint: ChatEndpoint, settings: EndpointSettings) -> None:
@@ -160,25 +163,42 @@ class CachedEndpoint:
                 if on_reply is not None:
                     on_reply(place, reply)
 
-        missing = []
-        for key, members in places.items():
-            known = self.store.load(key)
-            if known is None:
-                missing.append(key)
-            else:
-                self.usage.cache_hits += len(members)
-                keep(key, Reply(**known))
+        def find_missing(keys: Iterable[str]) -> list[str]:
+            missing = []
+            for key in keys:
+                known = self.store.load(key)
+                if known is None:
+                    missing.append(key)
+                else:
+                    self.usage.cache_hits += len(places[key])
+                    keep(key, Reply(**known))
+            return missing
 
         def store(number: int, reply: Reply) -> None:
             if reply.error is None:
                 self.store.save(missing[number], asdict(reply))
             keep(missing[number], reply)
 
+        missing = find_missing(places)
         if missing:
-            self.endpoint.complete(
-                [conversations[places[key][0]] for key in missing], **options, on_reply=store
-            )
+            with self._wait_turn():
+                missing = find_missing(missing)
+                if missing:
+                    self.endpoint.complete(
+                        [conversations[places[key][0]] for key in missing], **options, on_reply=store
+                    )
         return [replies[place] for place in range(len(conversations))]
+
+    @contextmanager
+    def _wait_turn(self) -> Iterator[None]:
+        """Until no other run asks a model that each run would start for itself: what it writes is then known here."""
+        if self.settings.kind != "llama_cpp":
+            yield
+            return
+        self.store.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.store.path.with_suffix(".lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
 
     def make_key(self, conversation: Conversation, options: dict) -> str:
         """Hex SHA-256 of model, address, conversation and options."""
