@@ -233,6 +233,9 @@ def serve(path: str, name: str, context: int, threads: int, parallel: int) -> No
     params.model_alias = {name}
     params.n_ctx, params.n_parallel = context * parallel, parallel
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+    params.cache_prompt = (
+        False  # sums over a prompt in other parts round otherwise, which turns greedy replies too
+    )
     server = xllamacpp.Server(params)
     show(f"{READY}{server.listening_address}")
     sys.stdin.buffer.read()
