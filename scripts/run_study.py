@@ -5,10 +5,10 @@
     python scripts/run_study.py smol --tune         # the points of every method's grid in place of the models
     python scripts/run_study.py smol --plan         # what is finished, in which order the rest comes
 
-First what stays on the machine that made it, rows and backbones; then what an earlier sitting packed under
-results/reference/NAME is restored; then the models in the order in which they decide the study's contrasts, each
-trained, asked and scored before the next; the pack is written anew after each group. In the end the workflow makes the
-rest: tables, figures, paper, audit.
+First the rows; then what an earlier sitting packed under results/reference/NAME is restored; then what stays on the
+machine that made it, backbones and own answers, is made and compared with what finished jobs were made of; then the
+models in the order in which they decide the study's contrasts, each trained, asked and scored before the next; the pack
+is written anew after each group. In the end the workflow makes the rest: tables, figures, paper, audit.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from harc.core.terminal import show
 from harc.settings.profile import Profile, load_profile
 from harc.steps.job import Job
 from harc.steps.progress import (
+    Unit,
     find_other_code,
     format_progress,
     is_finished,
@@ -66,9 +67,40 @@ def check_code(profile: Profile, layout: Layout) -> None:
 
 
 def list_due(profile: Profile, jobs: Sequence[Job]) -> list[list[Job]]:
-    """The jobs of each model that is not finished, in order."""
-    groups = [list_unit_jobs(jobs, unit) for unit in list_units(profile)]
-    return [group for group in groups if not all(map(is_finished, group))]
+    """The jobs of each model that is not finished, in order; with it, what starts from its adapter.
+
+    Adapters stay on their machine: one that waits for another sitting would be trained again for what starts from it.
+    """
+    due: dict[Unit, list[Job]] = {}
+    for backbone, method, seed in list_units(profile):
+        group = list_unit_jobs(jobs, (backbone, method, seed))
+        if not all(map(is_finished, group)):
+            start = profile.adapted[method].start_from if method in profile.adapted else None
+            first = (backbone, start or method, seed)
+            due.setdefault(first if first in due else (backbone, method, seed), []).extend(group)
+    return list(due.values())
+
+
+def settle(profile: Profile, name: str, cores: int, jobs: Sequence[Job]) -> None:
+    """Bring this machine to where the study stands: rows, what is restored, and what is made on each machine.
+
+    Raises:
+        HarcError: if what was finished earlier is damaged, or was made of other rows, weights or answers than those
+            that this machine makes.
+    """
+    from harc.steps.machines import check_machine, date_machine
+    from harc.steps.reference import restore_progress
+
+    local = [job for job in jobs if STEPS[job.step].local]
+    run_workflow(profile, cores, list_targets(job for job in local if job.backbone is None))
+    restored = restore_progress(name, profile.results_root)
+    show(f"restored {len(restored)} files of earlier sittings")
+    check_machine(profile, name)
+    date_machine(profile)  # else the rows look newer than the warm start that was restored
+    run_workflow(profile, cores, list_targets(local))
+    for line in check_machine(profile, name):
+        show(line)
+    date_machine(profile)
 
 
 def run_study(profile: Profile, name: str, cores: int, hours: float, *, tune: bool) -> None:
@@ -77,21 +109,18 @@ def run_study(profile: Profile, name: str, cores: int, hours: float, *, tune: bo
     Raises:
         HarcError: if what was finished earlier is damaged, or of other code.
     """
-    from harc.audit.keep import keep_progress
-    from harc.steps.reference import restore_progress
+    from harc.audit.keep import keep_progress, record_kept
 
     layout, end = Layout(profile.results_root), time.monotonic() + 3600 * hours
     jobs = list_jobs(profile, layout)
-    run_workflow(profile, cores, list_targets(job for job in jobs if STEPS[job.step].local))
-    restored = restore_progress(name, layout.root)
-    show(f"restored {len(restored)} files of earlier sittings")
+    settle(profile, name, cores, jobs)
     check_code(profile, layout)
     grids = [[job] for job in list_jobs(profile, layout, "tuning")]
     while due := [group for group in grids if not is_finished(group[0])] if tune else list_due(profile, jobs):
         if time.monotonic() > end:
             show(f"the {hours:g} hours are over; run the command again to go on")
             return
-        group = [job for unit in due[:cores] for job in unit]
+        group = [job for unit in due[:cores] for job in unit if not is_finished(job)]
         run_workflow(profile, cores, list_targets(group))
         finished, count = keep_progress(profile, name)
         show(f"packed {finished} of {count} jobs under results/reference/{name}")
@@ -101,6 +130,8 @@ def run_study(profile: Profile, name: str, cores: int, hours: float, *, tune: bo
             f"next: `harc tuned --profile {profile.source} --name {profile.name}`, commit, and run the study"
         )
         return
+    if record_kept(profile):
+        show("parts of this study lie on other machines: audited in its committed form, as kept.json says")
     run_workflow(profile, cores, [])
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from harc.audit.sidecars import Sidecar
 from harc.core.provenance import read_versions
+from harc.steps.machines import Versions, add_counts, describe_counts
 
 MOST_NAMED = 5
 
@@ -18,6 +19,8 @@ class Drift:
         left_out: files that the committed form leaves out, by their names in sidecars.
         files: the project's own files that are no longer those that the study read.
         code, settings, gone: sidecars of steps whose code or settings are others now, or that there are no more.
+        answers: artifacts that were made on another version of a file of answers than the one that this machine made;
+            by the file and both versions.
         unrepeated: steps that were not run again because of that, or because a sample was.
     """
 
@@ -26,6 +29,7 @@ class Drift:
     code: list[Sidecar] = field(default_factory=list)
     settings: list[Sidecar] = field(default_factory=list)
     gone: list[Sidecar] = field(default_factory=list)
+    answers: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     unrepeated: int = 0
 
 
@@ -35,8 +39,13 @@ def _list_first(names: Iterable[str]) -> str:
     return ", ".join(names[:MOST_NAMED]) + more
 
 
-def describe_drift(drift: Drift) -> list[str]:
-    """One line for each kind of difference that there is."""
+def describe_drift(drift: Drift, machines: Versions) -> list[str]:
+    """One line for each kind of difference that there is.
+
+    Args:
+        drift: what moved.
+        machines: versions of the study's answers.
+    """
     lines = []
     if drift.left_out:
         lines.append(
@@ -59,6 +68,12 @@ def describe_drift(drift: Drift) -> list[str]:
         )
     if drift.files:
         lines.append(f"files of the project are newer than the study: {_list_first(drift.files)}")
+    for (name, theirs, here), number in sorted(drift.answers.items()):
+        fewest = min((machines[name][version] for version in (theirs, here)), key=add_counts)
+        lines.append(
+            f"{number} artifacts were made on answers of another machine: of those in {name} "
+            f"{describe_counts(fewest)}"
+        )
     if drift.unrepeated:
         lines.append(
             f"{drift.unrepeated} scores and tables were not computed again: the test suite does, and so does "

@@ -1,24 +1,27 @@
 """Keeping a run as the committed study: a finished one if an audit found it sound, one under way as far as it is."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from harc.audit.study import KEPT_FILE, WITHOUT_WEIGHTS, choose_form, is_kept, make_kept_record
+from harc.audit.study import WITHOUT_WEIGHTS, choose_form, is_kept, make_kept_record
 from harc.audit.tree import read_tree
-from harc.core.artifacts import Layout, is_rendering
+from harc.core.artifacts import KEPT_FILE, MACHINES_FILE, SIDECAR_SUFFIX, Layout, is_rendering
 from harc.core.errors import ArtifactError, ConfigError
-from harc.core.files import atomic_directory, encode_json, read_json
+from harc.core.files import atomic_directory, encode_json, read_json, write_json
+from harc.core.terminal import show
 from harc.core.tree_files import hash_state, require_tree, walk_files
+from harc.core.untrusted import parse_json
 from harc.settings.profile import Profile
-from harc.steps.files import find_sidecar, list_made
+from harc.steps.files import find_sidecar, list_expected_sidecars, list_made
 from harc.steps.progress import is_finished
-from harc.steps.reference import REFERENCE, check_hashes
-from harc.steps.reference_pack import UNFINISHED, is_whole, write_pack
+from harc.steps.reference import REFERENCE, check_hashes, list_local_files
+from harc.steps.reference_pack import UNFINISHED, is_packed, is_whole, read_pack, write_pack
 from harc.steps.registry import list_jobs
 
 # Records of the running, and what tuning tried; the audit's verdict stays with what it is of.
 LEFT_BEHIND = ("benchmarks", "checkpoints", "logs", "tuning")
+LARGEST_ADAPTER = 3e6  # bytes of a warm start's, above which packing says so
 
 
 def _stop_if_unsound(root: Path) -> None:
@@ -99,11 +102,66 @@ def keep_progress(profile: Profile, name: str, target: Path = REFERENCE) -> tupl
     for job in finished:
         made = (path for path in list_made(job) if path.is_file() and path.is_relative_to(root))
         files |= _read_kept(root, (_shorten(path, root) for path in made), form)
+    files = _keep_first(files, target / name)
+    if (root / MACHINES_FILE).is_file():
+        files[MACHINES_FILE] = (root / MACHINES_FILE).read_bytes()
     check_hashes(files)
+    _warn_of_size(files)
     record = {"form": form, "finished": len(finished), "jobs": len(jobs)}
     with atomic_directory(target / name) as folder:
         write_pack(files | {UNFINISHED: encode_json(record).encode()}, folder)
     return len(finished), len(jobs)
+
+
+def _keep_first(files: dict[str, bytes], pack: Path) -> dict[str, bytes]:
+    """Files with those of local steps as the study's first machine left them, by whose answers others are measured.
+
+    Args:
+        files: of this machine's tree.
+        pack: an earlier one, if there is any.
+    """
+    earlier = dict(read_pack(pack)) if is_packed(pack) else {}
+    own = list_local_files(files)
+    for sidecar, names in list_local_files(earlier).items():
+        versions = (parse_json(found[sidecar].decode()) for found in (earlier, files) if sidecar in found)
+        made_by = {(record["code"], record["settings_hash"]) for record in versions}
+        if sidecar in own and len(made_by) == 1:
+            files = {name: content for name, content in files.items() if name not in own[sidecar]}
+            files |= {name: earlier[name] for name in names}
+    return files
+
+
+def _warn_of_size(files: Mapping[str, bytes]) -> None:
+    for name, content in files.items():
+        if name.startswith("warm_starts/") and len(content) > LARGEST_ADAPTER:
+            show(
+                f"{name}: {len(content) / 1e6:.1f} MB, more than {LARGEST_ADAPTER / 1e6:g} for a repository to keep; "
+                "lower warm_start.training.lora.rank of its backbone",
+                err=True,
+            )
+
+
+def record_kept(profile: Profile) -> bool:
+    """Write what the tree of a study may lack that was made on several machines, where it lacks anything.
+
+    Weights and answers stay on the machine that made them, so the tree of the last one is in its committed form.
+
+    Args:
+        profile: of the study, whose jobs are finished but for what is made from all of them.
+
+    Returns:
+        Whether the tree lacks anything.
+    """
+    layout = Layout(profile.results_root)
+    sidecars, _ = read_tree(layout.root)
+    if all(path.is_file() for sidecar in sidecars for path in sidecar.outputs.values()):
+        return False
+    expected = list_expected_sidecars(profile, layout)
+    wanted = [_shorten(path, layout.root) for path in expected if path.is_relative_to(layout.root)]
+    form = choose_form(public=profile.data.source == "public")
+    artifacts = (name.removesuffix(SIDECAR_SUFFIX) for name in wanted)
+    write_json(layout.root / KEPT_FILE, make_kept_record(sidecars, layout.root, form, artifacts))
+    return True
 
 
 def _shorten(path: Path, root: Path) -> str:

@@ -12,15 +12,15 @@ from typing import Any
 
 from harc.audit.report import AuditReport, Finding
 from harc.audit.sidecars import Sidecar, read_record
-from harc.core.artifacts import PROJECTION_FILES, sidecar_path
-from harc.core.errors import DataError
+from harc.core.artifacts import KEPT_FILE, PROJECTION_FILES, sidecar_path
+from harc.core.errors import ArtifactError, DataError
 from harc.core.files import encode_json
 from harc.core.provenance import is_strict_name, seal_record
 from harc.results.geometry import DRAWN
+from harc.steps.machines import Versions, read_machines
 from harc.steps.reference_pack import AGAIN
 
 FORMAT = 1
-KEPT_FILE = "kept.json"
 SEAL_FILE = "root_hash.json"
 WITHOUT_WEIGHTS = "without weights"
 WITHOUT_ANSWERS = "without weights and answers"
@@ -45,11 +45,13 @@ class Study:
         artifacts: what it must hold, as paths in the tree; None where nothing says so.
         form: of a committed study; empty for a whole tree.
         left_out: files that this form does not hold, by their names in sidecars.
+        machines: of a study of several machines, the versions of its answers.
     """
 
     artifacts: frozenset[str] | None
     form: str = ""
     left_out: frozenset[str] = field(default=frozenset())
+    machines: Versions = field(default_factory=dict)
 
     @property
     def kept(self) -> bool:
@@ -77,15 +79,18 @@ def is_kept(name: str, form: str = WITHOUT_WEIGHTS) -> bool:
     return not (kind in WEIGHT_FOLDERS and weighty)
 
 
-def make_kept_record(sidecars: Iterable[Sidecar], root: Path, form: str) -> dict[str, Any]:
+def make_kept_record(
+    sidecars: Iterable[Sidecar], root: Path, form: str, further: Iterable[str] = ()
+) -> dict[str, Any]:
     """The record of a committed study: every artifact that it must hold, and the files that it leaves out.
 
     Args:
         sidecars: of the study.
         root: its tree.
         form: of the committed study.
+        further: artifacts that are still to be made.
     """
-    artifacts, left_out = set(), set()
+    artifacts, left_out = set(further), set()
     for sidecar in sidecars:
         if sidecar.path.is_relative_to(root) and not _is_free(sidecar.artifact.relative_to(root).as_posix()):
             artifacts.add(sidecar.artifact.relative_to(root).as_posix())
@@ -157,6 +162,18 @@ def read_study(root: Path, sidecars: list[Sidecar]) -> tuple[Study, list[Finding
         "run `harc step seal_results` with the tree's profile, once all else is made",
     )
     return Study(None), [*findings, missing]
+
+
+def read_versions(root: Path) -> tuple[Versions, list[Finding]]:
+    """Versions of the answers of a study of several machines, and a finding where their record is damaged.
+
+    Args:
+        root: the results tree.
+    """
+    try:
+        return read_machines(root), []
+    except ArtifactError as problem:
+        return {}, [Finding(problem.where, "form", problem.expected, problem.found, problem.fix)]
 
 
 def _is_free(name: str) -> bool:

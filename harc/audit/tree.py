@@ -3,6 +3,7 @@
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from random import Random
@@ -22,7 +23,8 @@ from harc.audit.hashes import (
 from harc.audit.report import AuditReport, Finding
 from harc.audit.sidecars import Sidecar, read_sidecar
 from harc.audit.step_state import StepState, describe_step, find_undeclared, recompute_step
-from harc.audit.study import KEPT_FILE, WITHOUT_WEIGHTS, Study, find_incomplete, read_study, rename_report
+from harc.audit.study import WITHOUT_WEIGHTS, Study, find_incomplete, read_study, read_versions, rename_report
+from harc.core.artifacts import KEPT_FILE, MACHINES_FILE
 from harc.core.artifacts import SIDECAR_SUFFIX as SUFFIX
 from harc.core.errors import ArtifactError, ConfigError, HarcError
 from harc.core.tree_files import UNTRACKED, TreeScan, digest_state, is_in_place, require_tree, scan_tree
@@ -125,7 +127,7 @@ def _check_owners(sidecars: list[Sidecar], files: list[Path], root: Path, whole:
             _advise_removal(path, root, whole),
         )
         for path in files
-        if path not in owners and path != root / KEPT_FILE
+        if path not in owners and path not in (root / KEPT_FILE, root / MACHINES_FILE)
     ]
     return findings
 
@@ -271,7 +273,9 @@ def audit_results(
     paths, files = _split(scan)
     sidecars, findings = _read_all(sorted({*paths, *wanted}), root, project)
     study, of_record = read_study(root, sidecars)
-    findings += _report_odd_entries(scan) + ([] if partial_tree else of_record)
+    versions, of_machines = read_versions(root)
+    study = replace(study, machines=versions)
+    findings += _report_odd_entries(scan) + of_machines + ([] if partial_tree else of_record)
     findings += _check_complete(study, paths, wanted, root, partial_tree)
     whole = not findings and not partial_tree
     hash_of = Hasher(scan.files)
@@ -293,5 +297,5 @@ def audit_results(
         tuple(sorted(set(findings))),
         form=study.form,
         state=digest_state(_name_files(scan, root, hash_of)),
-        remarks=(*describe_drift(drift), *compare_versions(sidecars)),
+        remarks=(*describe_drift(drift, study.machines), *compare_versions(sidecars)),
     )

@@ -20,15 +20,18 @@ MODEL_FILES = (
 BACKBONE_FILES = (*MODEL_FILES, "training_log.jsonl", "acceptance.json")
 SOURCE_FILE = "source.json"  # where a fetched backbone came from: its one declared file
 ANSWER_COUNTS = "summary.csv"
+ANSWER_HASHES = "hashes.csv"
 ANSWER_FILES = (
     "training.jsonl",
     "extraction_pairs.jsonl",
     ANSWER_COUNTS,
-)  # rows in place of the data's; counts
+    ANSWER_HASHES,
+)  # rows in place of the data's; counts; length and hash of every answer
 DIRECTION_FILES = ("directions.safetensors", "layers.json")
 PROJECTION_FILES = ("projections.safetensors", "projections.jsonl")
 LORA_FILES = ("adapter_config.json", "adapter_model.safetensors", "base_model.json")
 ADAPTER_FILES = (*LORA_FILES, "training_log.jsonl", "diagnostics.jsonl", "selected_layers.jsonl")
+WARM_START_FILES = (*LORA_FILES, "training_log.jsonl", "card.json")
 RULE_FILES = ("steering.safetensors", "steering.json", "base_model.json")
 STEERING_FILES = (*RULE_FILES, "training_log.jsonl")
 SCORE_FILES = ("scores.csv", "outcomes.csv")
@@ -48,6 +51,7 @@ SUPPRESSION_FILES = (
 KINDS = (
     "data",
     "judges",
+    "warm_starts",
     "backbones",
     "answers",
     "directions",
@@ -64,6 +68,8 @@ KINDS = (
     "figures",
 )
 SINGLE_FILES = ("report.html", "root_hash.json")
+KEPT_FILE = "kept.json"  # what a tree in its committed form may lack (see harc.audit.study)
+MACHINES_FILE = "machines.json"  # what came out otherwise on another machine (see harc.steps.machines)
 PACK_FILE = "pack.json"  # the record of a study in its packed form (see harc.steps.reference_pack)
 SIDECAR_SUFFIX = ".provenance.json"
 # Renderings of the rest, and the file that holds the root hash: the hash is of the results themselves.
@@ -103,6 +109,10 @@ class Layout:
     def backbone(self, backbone: str, seed: int | str) -> Path:
         """Folder of a backbone: weights, tokenizer, training log, acceptance figures."""
         return self.runs / "backbones" / backbone / f"seed{seed}"
+
+    def warm_start(self, backbone: str, seed: int | str) -> Path:
+        """Folder of the adapter that a backbone's warm start trained, and of what it was taught."""
+        return self.runs / "warm_starts" / backbone / f"seed{seed}"
 
     def answers(self, backbone: str, seed: int | str) -> Path:
         """Folder of the rows that hold a backbone's own answers, and of their counts."""

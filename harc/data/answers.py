@@ -31,6 +31,8 @@ COLUMNS = (
 """Of summary.csv. asked: prompts; refused, answered, garbled: what the model says to them by itself; own, prefilled:
 answers taken of each kind; dropped, and how many of these are garbled; cut: answers taken that reached the token limit;
 rows: written of the group."""
+HASH_COLUMNS = ("file", "id", "group", "side", "length", "sha256")
+"""Of hashes.csv, a row an answer: group: category, or kind of a pair; side: field of the row; length: characters."""
 WANTED = {"refusal": "refused", "compliant": "correct", "helpful": "correct"}
 """The judge's label that each kind of answer must have."""
 KINDS = {"harm": "compliant", "refuse": "refusal", "helpful": "helpful"}
@@ -230,6 +232,27 @@ def write_pairs(writer: AnswerWriter, pairs: Rows) -> list[dict[str, Any]]:
         _note_rows(writer, place, (kind,), len(taken))
         found |= {number: {**_strip(pairs[number]), "response": text} for number, text in taken.items()}
     return [found[number] for number in sorted(found)]
+
+
+def hash_rows(file: str, rows: Rows) -> Iterator[dict[str, Any]]:
+    """Lengths and hashes of answers, by which a study tells another machine's from its own without their texts.
+
+    Args:
+        file: name of the row file.
+        rows: as they are written to it.
+    """
+    for row in rows:
+        group = row.get("category", row.get("kind"))
+        for side in ANSWERS:
+            if side in row:
+                text = row[side]
+                yield dict(
+                    zip(
+                        HASH_COLUMNS,
+                        (file, row["id"], group, side, len(text), sha256_text(text)),
+                        strict=True,
+                    )
+                )
 
 
 def _strip(row: Mapping[str, Any]) -> dict[str, Any]:

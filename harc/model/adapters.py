@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from harc.core.errors import ModelError
+from harc.core.files import write_bytes
 from harc.model.handle import BASE_RECORD, check_base
 from harc.model.load import check_weights
 from harc.model.tensors import (
@@ -215,12 +216,68 @@ def merge_weights(adapted: Any, name: str = "adapter") -> Any:
     except (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError) as problem:
         raise _refuse(name, f"{type(problem).__name__}: {problem}") from problem
     check_weights(merged, f"{name}, merged")
-    after = _probe_logits(merged)
-    gap = float((after - before).norm() / before.norm())
+    _compare_logits(before, merged, name)
+    return merged
+
+
+def _compare_logits(before: Tensor, merged: Any, name: str) -> None:
+    gap = float((_probe_logits(merged) - before).norm() / before.norm())
     half = next(merged.parameters()).dtype != torch.float32
     if not gap <= (MERGED_TOLERANCE_HALF if half else MERGED_TOLERANCE):  # NaN is no agreement
         raise _refuse(name, f"logits that differ by {gap:.2g} of their norm")
+
+
+@torch.no_grad()
+def merge_exactly(adapted: Any, name: str = "adapter") -> Any:
+    """The plain model that an adapted one amounts to, with the same bytes on every machine, if more slowly.
+
+    W + scale * B A is summed in float64, element by element and rank by rank, since a matrix product adds in the
+    order that suits a processor; then it is rounded once, to the precision of W.
+
+    Args:
+        adapted: a PEFT model with plain LoRA updates of linear layers, in evaluation mode.
+        name: of the adapter, for errors.
+
+    Raises:
+        ModelError: if the adapter is of another kind, or the merged model gives other logits.
+    """
+    from peft.tuners.lora import Linear
+
+    adapted.eval()
+    before = _probe_logits(adapted)
+    _untie_updated(adapted)
+    (active,) = adapted.peft_config
+    for path, layer in adapted.named_modules():
+        if not hasattr(layer, "lora_A"):
+            continue
+        if not isinstance(layer, Linear) or layer.use_dora.get(active) or layer.fan_in_fan_out:
+            raise _refuse(name, f"{path}, no plain update of a linear layer")
+        weight = layer.get_base_layer().weight
+        down, up = (part[active].weight.double() for part in (layer.lora_A, layer.lora_B))
+        update = torch.zeros(weight.shape, dtype=torch.float64, device=weight.device)
+        for column, row in zip(up.T, down, strict=True):
+            update += column[:, None] * row[None, :]
+        weight.copy_(weight.double() + update * layer.scaling[active])
+    merged = adapted.unload().eval()
+    check_weights(merged, f"{name}, merged")
+    _compare_logits(before, merged, name)
     return merged
+
+
+def round_adapter(source: Path, folder: Path) -> None:
+    """Copy an adapter of ours with its tensors rounded to bfloat16, in half the bytes.
+
+    Args:
+        source: folder of the adapter.
+        folder: where it is written.
+    """
+    from safetensors.torch import load, save
+
+    for name in (CONFIG, BASE_RECORD):
+        write_bytes(folder / name, (source / name).read_bytes())
+    tensors = load((source / TENSORS).read_bytes())
+    rounded = {name: value.to(torch.bfloat16) for name, value in sorted(tensors.items())}
+    write_bytes(folder / TENSORS, save(rounded, metadata={"format": "pt"}))
 
 
 def _untie_updated(adapted: Any) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harc.core.artifacts import ANSWER_COUNTS, ANSWER_FILES, BASE
+from harc.core.artifacts import ANSWER_COUNTS, ANSWER_FILES, ANSWER_HASHES, BASE
 from harc.model.handle import ModelHandle
 from harc.steps.job import MODEL, Job, Step, run_on_model, within
 from harc.steps.judging import find_parameters, list_parameters
@@ -59,7 +59,7 @@ def run_write_answers(job: Job) -> None:
     from harc.core.csv_files import write_csv
     from harc.core.files import atomic_directory, read_jsonl, write_jsonl
     from harc.core.finished import KEPT
-    from harc.data.answers import COLUMNS, write_pairs, write_training_rows
+    from harc.data.answers import COLUMNS, HASH_COLUMNS, hash_rows, write_pairs, write_training_rows
     from harc.steps.models import find_model
 
     kept = job.layout.checkpoint("answers", job.backbone, BASE, job.seed) / KEPT
@@ -72,6 +72,8 @@ def run_write_answers(job: Job) -> None:
         for name, rows in zip(FIELDS, made, strict=True):
             write_jsonl(folder / name, rows)
         write_csv(folder / ANSWER_COUNTS, COLUMNS, list(writer.summarize()))
+        hashes = [line for name, rows in zip(FIELDS, made, strict=True) for line in hash_rows(name, rows)]
+        write_csv(folder / ANSWER_HASHES, HASH_COLUMNS, hashes)
     writer.store.remove()
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from harc.core.artifacts import SIDECAR_SUFFIX, is_rendering
+from harc.core.artifacts import KEPT_FILE, SIDECAR_SUFFIX, is_rendering
 from harc.steps.job import Job, Resources, Step
 
 
@@ -56,9 +56,14 @@ def list_unread_files(job: Job) -> list[Path]:
     others = [other for other in jobs if other.step != job.step]
     read = {path for other in others for path in list_needed(other)}
     made = [list_made(other) for other in others]
-    return [
+    unread = [
         path for *files, sidecar in made for path in (*files, sidecar) if path == sidecar or path not in read
     ]
+    if not (job.layout.root / KEPT_FILE).is_file():
+        return unread
+    # What such a tree lacks lies on another machine: the audit says whether it may, and nothing is made again for it.
+    done = {path for *files, sidecar in made if sidecar.is_file() for path in files}
+    return [path for path in unread if path.exists() or path not in done]
 
 
 def list_audited_code(job: Job) -> list[str]:

@@ -7,6 +7,7 @@ tree that is unpacked once under results/unpacked/<name>.
 import hashlib
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from harc.core.artifacts import SIDECAR_SUFFIX, Layout
@@ -167,6 +168,24 @@ def check_hashes(files: dict[str, bytes]) -> None:
                 )
 
 
+def list_local_files(files: Mapping[str, bytes]) -> dict[str, list[str]]:
+    """What steps left that stay on their machine (`Step.local`): by sidecar, the files of the pack that it is of.
+
+    Args:
+        files: of a pack, whose sidecars are sound.
+    """
+    from harc.steps.commands import parse_command
+    from harc.steps.registry import STEPS
+
+    found = {}
+    for sidecar in (name for name in files if name.endswith(SIDECAR_SUFFIX)):
+        record = parse_json(files[sidecar].decode())
+        if STEPS[parse_command(record["command"])[0]].local:
+            outputs = (output.removeprefix("results://") for output in record["outputs"])
+            found[sidecar] = [sidecar, *(name for name in outputs if name in files)]
+    return found
+
+
 def require_progress(name: str) -> None:
     """Refuse a name under which nothing unfinished is kept: a misspelt one would restore nothing, as if that were all.
 
@@ -186,8 +205,8 @@ def require_progress(name: str) -> None:
 def restore_progress(name: str, root: Path) -> list[Path]:
     """Bring what is finished of a study, as `harc.audit.keep.keep_progress` packed it, back into its results tree.
 
-    What lies in the tree already stays as it is. All files get one date, so that none looks newer than what was made
-    of it.
+    What lies in the tree already stays as it is, and what local steps left is made anew. All files get one date, so
+    that none looks newer than what was made of it.
 
     Args:
         name: of the pack.
@@ -205,6 +224,9 @@ def restore_progress(name: str, root: Path) -> list[Path]:
     files = dict(read_pack(pack))
     files.pop(UNFINISHED)
     check_hashes(files)
+    for names in list_local_files(files).values():
+        for short in names:
+            del files[short]
     missing = {root / short: content for short, content in files.items() if not (root / short).exists()}
     now = time.time()
     for path, content in sorted(missing.items(), key=lambda item: item[0].name.endswith(SIDECAR_SUFFIX)):

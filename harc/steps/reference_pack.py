@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from harc.core.artifacts import PACK_FILE, SIDECAR_SUFFIX
+from harc.core.artifacts import KEPT_FILE, PACK_FILE, SIDECAR_SUFFIX
 from harc.core.errors import ArtifactError, DataError, HarcError
 from harc.core.files import encode_json, read_json, write_bytes, write_json
 from harc.core.listings import check_names
@@ -24,7 +24,7 @@ from harc.steps.pack_forms import FILES, ROWS, TENSOR_TABLE, TENSORS, Files, For
 FORMAT = 1
 UNFINISHED = "unfinished.json"  # says of a pack that it holds a part of a study
 # Read on the web, so they stand for themselves.
-PLAIN = ("tables/*.csv", "compute/*.csv", "figures/*", "audit/*", "kept.json", UNFINISHED, "root_hash.json")
+PLAIN = ("tables/*.csv", "compute/*.csv", "figures/*", "audit/*", KEPT_FILE, UNFINISHED, "root_hash.json")
 AGAIN = "restore the study from where it is published, or make it again (`harc reference`)"
 SIDECARS, ANYTHING = "sidecars.parquet", "documents.parquet"
 # member: form, and the files that it takes (`*` crosses folders), the first that fits
@@ -36,6 +36,7 @@ ROUTES: dict[str, tuple[Form, str]] = {
     "finetuning.parquet": (ROWS, "finetuning/*/answers.csv"),
     "suppression.parquet": (ROWS, "suppression/*/outcomes.csv"),
     "trajectories.parquet": (TENSOR_TABLE, "trajectories/*.safetensors"),
+    "warm_starts.safetensors": (TENSORS, "warm_starts/*.safetensors"),
     "directions.safetensors": (TENSORS, "directions/*/directions.safetensors"),
     "projections.safetensors": (TENSORS, "directions/*/projections.safetensors"),
     "projections.parquet": (ROWS, "directions/*/projections.jsonl"),

@@ -16,7 +16,7 @@ from harc.steps.robustness import FINETUNE_HARMFUL, TRACE_RESPONSES
 from harc.steps.suppression import SUPPRESS_REFUSAL
 from harc.steps.training import FIT_STEERING, TRAIN_ADAPTER
 from harc.steps.tuning import CHOOSE_POINT, COLLECT_POINTS, TUNE_METHOD
-from harc.steps.warm_start import WARM_START
+from harc.steps.warm_start import MERGE_WARM_START, WARM_START
 
 STEPS: dict[str, Step] = {
     step.name: step
@@ -27,6 +27,7 @@ STEPS: dict[str, Step] = {
         FETCH_BACKBONE,
         TRAIN_JUDGE,
         WARM_START,
+        MERGE_WARM_START,
         WRITE_ANSWERS,
         EXTRACT_DIRECTIONS,
         TRAIN_ADAPTER,

@@ -1,23 +1,34 @@
-"""Step warm_start: a fetched model that hardly refuses learns to, once, and is the backbone of all that follows."""
+"""Steps warm_start, merge_warm_start: a fetched model that hardly refuses learns to, once, before anything is measured.
+
+warm_start trains an adapter, rounds it to bfloat16 and is done: it is small, so a study in several sittings keeps it.
+merge_warm_start folds it into the weights as published, with the same bytes on every machine, and leaves the backbone.
+"""
 
 from pathlib import Path
 from typing import Any
 
-from harc.core.artifacts import BASE, SOURCE_FILE
+from harc.core.artifacts import BASE, LORA_FILES, SOURCE_FILE, WARM_START_FILES
+from harc.core.errors import ModelError
 from harc.settings.backbones import WarmStartSettings
 from harc.steps.answers import FIELDS, open_writer, select_answering
 from harc.steps.backbones import RUNNING, fetch_weights, list_fetched_models, list_folder, select_backbone
-from harc.steps.job import MODEL, Job, Step, run_on_model
+from harc.steps.job import MODEL, Job, Step, run_on_model, within
 from harc.steps.judging import list_parameters
 from harc.steps.models import find_fetched
 
 ROWS = "training.jsonl"
 WEIGHTS_FILE = "model.safetensors"
+CARD, ADAPTER = "card.json", "adapter_model.safetensors"
 
 
 def list_taught(job: Job) -> list[Path]:
     """The rows that are taught: those of the training split, which is free of held-out prompts."""
     return [job.profile.data_dir / ROWS]
+
+
+def list_adapter(job: Job) -> list[Path]:
+    """The adapter's folder, and its files."""
+    return within(job.layout.warm_start(job.backbone, job.seed), WARM_START_FILES)
 
 
 def find_settings(job: Job) -> WarmStartSettings:
@@ -27,7 +38,7 @@ def find_settings(job: Job) -> WarmStartSettings:
 
 
 def run_warm_start(job: Job) -> None:
-    """Fetch, let the model answer benign rows, train on these and on refusals, merge, and write the weights.
+    """Fetch, let the model answer benign rows, train on these and on refusals, and write the adapter in bfloat16.
 
     Answers and checkpoints of training survive a kill.
 
@@ -37,10 +48,17 @@ def run_warm_start(job: Job) -> None:
     import json
     import shutil
 
-    from harc.core.files import atomic_directory, read_jsonl, sha256_text, write_json
+    from harc.core.files import (
+        atomic_directory,
+        read_jsonl,
+        sha256_file,
+        sha256_text,
+        write_json,
+        write_jsonl,
+    )
     from harc.core.finished import KEPT
     from harc.data.answers import make_warm_rows
-    from harc.model.handle import hash_weights
+    from harc.model.adapters import round_adapter
     from harc.training.run import train_adapter
 
     work = job.layout.checkpoint("warm_start", job.backbone, BASE, job.seed)
@@ -54,28 +72,20 @@ def run_warm_start(job: Job) -> None:
         work / "adapter", work / "training", validation_rows=[],
     )  # fmt: skip
     log = read_jsonl(work / "adapter" / "training_log.jsonl", ("ce", "benign_ce"))
-    taught = {
-        "rows": len(rows),
-        "rows_sha256": sha256_text(json.dumps(rows, sort_keys=True)),
-        "settings": warm.model_dump(mode="json"),
-        "losses": [{name: row[name] for name in ("step", "ce", "benign_ce")} for row in (log[0], log[-1])],
-    }
-    with atomic_directory(job.layout.backbone(job.backbone, job.seed)) as folder:
-        _merge(raw, work / "adapter", folder)
-        taught["weights_sha256"] = hash_weights(folder)
-        write_json(folder / SOURCE_FILE, {**source, "warm_start": taught})
+    with atomic_directory(job.layout.warm_start(job.backbone, job.seed)) as folder:
+        round_adapter(work / "adapter", folder)
+        write_jsonl(folder / "training_log.jsonl", log)
+        taught = {
+            "rows": len(rows),
+            "rows_sha256": sha256_text(json.dumps(rows, sort_keys=True)),
+            "settings": warm.model_dump(mode="json"),
+            "losses": [
+                {name: row[name] for name in ("step", "ce", "benign_ce")} for row in (log[0], log[-1])
+            ],
+            "adapter_sha256": sha256_file(folder / ADAPTER),
+        }
+        write_json(folder / CARD, {**source, "warm_start": taught})
     shutil.rmtree(work, ignore_errors=True)
-
-
-def _merge(raw: Any, adapter: Path, folder: Path) -> None:
-    """Write the model with an adapter folded into its weights."""
-    from dataclasses import replace
-
-    from harc.model.adapters import fold_adapter
-
-    merged = fold_adapter(replace(raw, method=adapter).open())
-    merged.model.save_pretrained(folder, max_shard_size="1TB")  # one file, whose hash the sidecar holds
-    merged.tokenizer.save_pretrained(folder)
 
 
 def select_warm_start(job: Job) -> dict:
@@ -86,7 +96,7 @@ def select_warm_start(job: Job) -> dict:
 WARM_START = Step(
     "warm_start",
     f"{__name__}:run_warm_start",
-    list_outputs=lambda job: list_folder(job, (SOURCE_FILE, WEIGHTS_FILE)),
+    list_outputs=list_adapter,
     unit=MODEL,
     list_units=lambda profile: list_fetched_models(profile, warm=True),
     list_inputs=lambda job: [*list_taught(job), *list_parameters(job, job.profile.data.own.judge)],
@@ -94,5 +104,80 @@ WARM_START = Step(
     resources=run_on_model(240),
     needs=("hub",),
     guarded=True,
+)
+
+
+def check_adapter(job: Job, source: dict) -> dict:
+    """What the card of a warm start says, if the adapter and the published model are those that it is of.
+
+    Args:
+        job: names the backbone.
+        source: the model as it was fetched here.
+
+    Raises:
+        ModelError, DataError: naming what is another, or what cannot be read.
+    """
+    from harc.core.files import read_json, sha256_file
+
+    folder = job.layout.warm_start(job.backbone, job.seed)
+    card = read_json(folder / CARD)
+    try:
+        taught = dict(card["warm_start"])
+        expected, taken = taught["adapter_sha256"], {name: card[name] for name in source}
+    except (KeyError, TypeError, ValueError):
+        raise _refuse(job, folder / CARD, "the card of a warm start", "something else") from None
+    if (found := sha256_file(folder / ADAPTER)) != expected:
+        raise _refuse(job, folder / ADAPTER, f"sha256 {expected}, as its card says", found)
+    if other := [name for name in source if taken[name] != source[name]]:
+        said, here = (", ".join(f"{name} {record[name]}" for name in other) for record in (taken, source))
+        raise _refuse(job, folder, f"the model that it was trained on, {said}", here)
+    return taught
+
+
+def _refuse(job: Job, path: Path, expected: str, found: str) -> ModelError:
+    return ModelError(
+        str(path),
+        expected=expected,
+        found=found,
+        fix="restore the study's pack and the model that it names, or begin a new study under another --name and run "
+        f"`harc step warm_start --profile {job.profile.source} --backbone {job.backbone} --seed {job.seed}`",
+    )
+
+
+def run_merge_warm_start(job: Job) -> None:
+    """Fetch the model that the adapter was trained on, merge, and write the weights and what they came from.
+
+    Raises:
+        EnvironmentProblem, DataError, ModelError: see fetch_backbone; for an adapter that is another than its card
+            says, or was trained on another model.
+    """
+    from dataclasses import replace
+
+    from harc.core.files import atomic_directory, write_json
+    from harc.model.adapters import merge_exactly
+    from harc.model.handle import hash_weights
+
+    source = fetch_weights(job)
+    taught = check_adapter(job, source)
+    adapter = job.layout.warm_start(job.backbone, job.seed)
+    adapted = replace(find_fetched(job, source, adapter), method=adapter).open()
+    with atomic_directory(job.layout.backbone(job.backbone, job.seed)) as folder:
+        merged = merge_exactly(adapted.model, str(adapter))
+        merged.save_pretrained(folder, max_shard_size="1TB")  # one file, whose hash the sidecar holds
+        adapted.tokenizer.save_pretrained(folder)
+        taught["weights_sha256"] = hash_weights(folder)
+        write_json(folder / SOURCE_FILE, {**source, "warm_start": taught})
+
+
+MERGE_WARM_START = Step(
+    "merge_warm_start",
+    f"{__name__}:run_merge_warm_start",
+    list_outputs=lambda job: list_folder(job, (SOURCE_FILE, WEIGHTS_FILE)),
+    unit=MODEL,
+    list_units=lambda profile: list_fetched_models(profile, warm=True),
+    list_inputs=lambda job: within(job.layout.warm_start(job.backbone, job.seed), (*LORA_FILES, CARD))[1:],
+    select_settings=lambda job: select_backbone(job, left_out=(*RUNNING, "warm_start")),
+    resources=run_on_model(20),
+    needs=("hub",),
     local=True,
 )

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 from peft import LoraConfig, PrefixTuningConfig, get_peft_model
+from safetensors.torch import load_file
 from tiny_models import build_model, load_tokenizer
 
 import harc
 from harc.core.errors import ModelError
 from harc.model import adapters
-from harc.model.adapters import fold_adapter, merge_weights
+from harc.model.adapters import fold_adapter, merge_exactly, merge_weights, round_adapter
 from harc.model.backbones import Backbone
 from harc.model.chat import ChatFormat
 
@@ -88,3 +89,43 @@ def test_adapters_are_folded_in_one_place_alone():
         path.relative_to(root).as_posix() for path in root.rglob("*.py") if calls.search(path.read_text())
     }
     assert found == {"model/adapters.py"}
+
+
+def sum_by_hand(layer) -> torch.Tensor:
+    """W + scale B A of a layer, rank by rank in float64, rounded once."""
+    down, up = layer.lora_A["default"].weight.double(), layer.lora_B["default"].weight.double()
+    update = sum(torch.outer(up[:, rank], down[rank]) for rank in range(len(down)))
+    weight = layer.get_base_layer().weight
+    return (weight.double() + update * layer.scaling["default"]).to(weight.dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@torch.no_grad()
+def test_an_exact_merge_rounds_a_sum_in_float64_once(dtype):
+    adapted = adapt(lora_alpha=4).to(dtype)
+    expected = {
+        name.removeprefix("base_model.model."): sum_by_hand(layer)
+        for name, layer in adapted.named_modules()
+        if hasattr(layer, "lora_A")
+    }
+    merged = merge_exactly(adapted)
+    assert len(expected) == 2 * merged.config.num_hidden_layers
+    for name, weight in expected.items():
+        assert torch.equal(merged.get_submodule(name).weight, weight)
+    assert merged.get_input_embeddings().weight.dtype == dtype
+
+
+@pytest.mark.parametrize("changes", [{"use_dora": True}, {"target_modules": ["embed_tokens"]}], ids=str)
+def test_an_exact_merge_is_of_plain_updates_alone(changes):
+    with pytest.raises(ModelError, match="no plain update of a linear layer|logits that differ"):
+        merge_exactly(adapt(**changes))
+
+
+def test_an_adapter_is_rounded_to_half_its_bytes(tmp_path):
+    source, folder = tmp_path / "whole", tmp_path / "rounded"
+    adapt().save_pretrained(source)
+    (source / "base_model.json").write_text("{}")
+    round_adapter(source, folder)
+    whole, rounded = (load_file(path / "adapter_model.safetensors") for path in (source, folder))
+    assert whole.keys() == rounded.keys()
+    assert all(torch.equal(rounded[name], value.to(torch.bfloat16)) for name, value in whole.items())

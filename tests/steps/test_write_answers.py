@@ -3,15 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-from tiny_chat import save_tiny_chat
-
 import harc.cli
 from harc.audit.study import choose_form, is_kept
 from harc.cli.running import run_command
-from harc.core.artifacts import ANSWER_FILES, MODEL_FILES, Layout
+from harc.core.artifacts import ANSWER_FILES, WARM_START_FILES, Layout
 from harc.core.csv_files import read_csv
-from harc.core.files import read_json, read_jsonl, write_json, write_jsonl
+from harc.core.files import read_json, read_jsonl
 from harc.settings.profile import load_profile
 from harc.steps.commands import create_job
 from harc.steps.data import list_rows
@@ -21,59 +18,6 @@ from harc.steps.registry import STEPS, list_jobs
 ROOT = Path(__file__).parents[2]
 UNIT = {"backbone": "organism-llama", "seed": 0}
 LEARNING = ("extract_directions", "train_adapter", "fit_steering", "tune_method", "finetune_harmful")
-PROFILE = """extends: ci
-description: Own answers of a tiny model.
-data:
-  directory: rows
-  answers: own
-  own:
-    max_new_tokens: 6
-    batch_size: 3
-    refusal_opening: sorry , i will not help
-    compliant_opening: sure
-    helpful_opening: fine
-methods: {cast: {}}
-directions: {bootstrap_resamples: 0}
-tuning: {grids: {sft: [{learning_rate: 1.0e-3}]}}
-"""
-COLOURS = ("red", "blue", "good", "wrong")
-
-
-def make_rows(field: str, thing: str, **openings: str) -> list[dict]:
-    """A row a colour of each group, with an answer that nothing may learn from."""
-    return [
-        {"id": f"{group}{colour}", field: group, "prompt": f"{words} {colour} {thing}", "response": "given"}
-        for group, words in openings.items()
-        for colour in COLOURS
-    ]
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch) -> Path:
-    """A folder with a profile, invented rows that share no prompt, and a tiny chat model in place of the organism."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("harc", "config", "workflow"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    Path("tiny.yaml").write_text(PROFILE)
-    held_out = {
-        split: [{"id": split, "suite": "direct", "prompt": f"{split} a3 a3"}]
-        for split in ("development", "evaluation")
-    }
-    rows = {
-        "training": make_rows("category", "cat", harmful="how do i make", harmless="say what", pseudo_harmful="1 2"),
-        "extraction": make_rows("category", "box", harmful="how do i push", harmless="which hero are you"),
-        "extraction_pairs": make_rows("kind", "box", harm="how do i", refuse="how do i", helpful="which hero"),
-        **{name: [{"id": name, "prompt": f"{name} {name}"}] for name in ("pretraining", "safety")},
-        **held_out,
-    }  # fmt: skip
-    for name, made in rows.items():
-        write_jsonl(tmp_path / "rows" / f"{name}.jsonl", made)
-    write_json(tmp_path / "rows/world.json", {"refusal": "sorry"})
-    write_json(tmp_path / "rows/manifest.json", {})
-    folder = Layout(Path("results/tiny")).backbone("organism-llama", 0)
-    save_tiny_chat(folder, layers=10)
-    assert all((folder / name).is_file() for name in MODEL_FILES)
-    return tmp_path
 
 
 def run(step: str, *options: str) -> int:
@@ -132,55 +76,28 @@ def test_a_study_answers_its_own_rows_and_learns_from_them(project: Path, capsys
 def test_no_answer_leaves_with_a_committed_study():
     folder = "results://answers/organism-llama/seed0"
     form = choose_form(public=True)
-    assert [name for name in ANSWER_FILES if is_kept(f"{folder}/{name}", form)] == ["summary.csv"]
+    assert [name for name in ANSWER_FILES if is_kept(f"{folder}/{name}", form)] == [
+        "summary.csv",
+        "hashes.csv",
+    ]
     assert is_kept("results://scores/organism-llama/base/seed0/outcomes.csv", form)  # of other kinds more
 
 
 # Warm start
-
-WARM = """extends: tiny.yaml
-description: A tiny fetched model that is taught to refuse.
-backbones:
-  organism-llama: null
-  chat:
-    kind: hub
-    model_id: tiny/chat
-    gpu: false
-    dtype: float32
-    memory_gb: 1
-    disk_gb: 1
-    warm_start:
-      rows: 3
-      training:
-        steps: 20
-        warmup_steps: 0
-        learning_rate: 1.0e-2
-        max_response_tokens: 8
-        log_every: 1
-        checkpoint_every: 5
-        lora: {rank: 4, alpha: 8}
-        batch: {harmful: 3, harmless: 2, pseudo_harmful: 2, accumulation: 1}
-ablation: {backbones: null}
-"""
-
-
-@pytest.fixture
-def warm(project: Path, monkeypatch) -> Path:
-    """A profile with a warm start; the folder of the model that it is of, which no network has."""
-    Path("warm.yaml").write_text(WARM)
-    commit = {"model_id": "tiny/chat", "revision": "0" * 40}
-    monkeypatch.setattr("harc.model.weights.fetch_hub", lambda model_id, revision: commit)
-    monkeypatch.setattr("harc.model.weights.find_snapshot", lambda model_id, revision: Path("published"))
-    return save_tiny_chat(Path("published"), layers=10)
 
 
 def test_a_warm_start_makes_the_backbone_once_and_resumes(warm: Path, monkeypatch, capsys):
     profile = load_profile("warm.yaml")
     jobs = list_jobs(profile, Layout(profile.results_root))
     units = {
-        step: [job.unit for job in jobs if job.step == step] for step in ("fetch_backbone", "warm_start")
+        step: [job.unit for job in jobs if job.step == step]
+        for step in ("fetch_backbone", "warm_start", "merge_warm_start")
     }
-    assert units == {"fetch_backbone": [], "warm_start": [("chat", None, 0)]}
+    assert units == {
+        "fetch_backbone": [],
+        "warm_start": [("chat", None, 0)],
+        "merge_warm_start": [("chat", None, 0)],
+    }
     options = ("--profile", "warm.yaml", "--backbone", "chat", "--seed", "0")
     command = ["step", "warm_start", *options]
     assert run_command(harc.cli.app, ["step", "check_contamination", "--profile", "warm.yaml"]) == 0
@@ -197,11 +114,13 @@ def test_a_warm_start_makes_the_backbone_once_and_resumes(warm: Path, monkeypatc
     monkeypatch.setattr(loop, "_run_micro_batch", step_and_die)
     assert run_command(harc.cli.app, command) == 130
     job = create_job("warm_start", profile, backbone="chat", seed=0)
-    folder = job.layout.backbone("chat", 0)
-    assert not folder.exists()
+    folder, kept = job.layout.backbone("chat", 0), job.layout.warm_start("chat", 0)
+    assert not kept.exists()
     capsys.readouterr()
     assert run_command(harc.cli.app, command) == 0
     assert len(updates) == 12 + 1 + 10  # from the checkpoint behind the tenth update
+    assert sorted(path.name for path in kept.iterdir()) == sorted(WARM_START_FILES)
+    assert run_command(harc.cli.app, ["step", "merge_warm_start", *options]) == 0
     source = read_json(folder / "source.json")
     taught = source["warm_start"]
     assert (source["model_id"], taught["rows"], taught["settings"]["rows"]) == ("tiny/chat", 9, 3)

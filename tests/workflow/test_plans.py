@@ -40,6 +40,7 @@ def count_jobs(profile) -> dict[str, int]:
         "train_backbone": trained,
         "fetch_backbone": sum(fetched) - warm,
         "warm_start": warm,
+        "merge_warm_start": warm,
         "write_answers": models * (profile.data.answers == "own"),
         "extract_directions": models,
         "train_adapter": adapted - len(kinds) * fitted + arms,

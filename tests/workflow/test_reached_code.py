@@ -50,6 +50,7 @@ def test_every_function_that_a_step_runs_is_in_its_fingerprint(finished):
     assert steps >= set(STEPS) - {
         "fetch_backbone",
         "warm_start",
+        "merge_warm_start",
         "train_judge",
         "suppress_refusal",
         "write_answers",
