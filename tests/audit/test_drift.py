@@ -70,14 +70,14 @@ def test_every_library_that_can_change_a_number_is_recorded():
 
 
 def test_nothing_moved_is_nothing_to_say():
-    assert describe_drift(Drift()) == []
+    assert describe_drift(Drift(), {}) == []
 
 
 def test_each_kind_of_difference_is_one_line():
     one = make_sidecar()
     files = {f"project://config/{number}" for number in range(7)}
     drift = Drift({"results://backbones/w"}, files, [one], [one], [one], unrepeated=2)
-    lines = describe_drift(drift)
+    lines = describe_drift(drift, {})
     assert len(lines) == 6
     assert (
         "1 files (weights, tokenizers, rows, planes that nothing draws, the report) are left out" in lines[0]
