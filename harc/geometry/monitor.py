@@ -7,7 +7,7 @@ cache, prompts read in chunks, batches padded on either side, requests that take
 
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from harc.model.chat import ChatFormat
 
 LEAST_NORM = 1e-12  # of a residual, so that a state of zeros has cosine 0
 UNKNOWN = -1  # id of a token that the model was given as an embedding
+CACHES = ("past_key_values", "cache_params")
 PACKED = ("cu_seq_lens_q", "cu_seqlens_q", "block_table")  # arguments by which several requests share one row
 
 
@@ -203,10 +204,9 @@ class Monitor:
             self._now.one = None
             return
         shape = (int(given.shape[0]), int(given.shape[1]))
-        mask, cache = kwargs.get("attention_mask"), kwargs.get("past_key_values")
-        length = int(cache.get_seq_length()) if cache is not None else 0
+        mask = kwargs.get("attention_mask")
         flat = mask if isinstance(mask, Tensor) and mask.dim() == 2 else None
-        stream, fault = self._find_stream(cache, length), None
+        stream, fault = self._find_stream(_find_cache(kwargs.get)), None
         if any(kwargs.get(name) is not None for name in PACKED):
             fault = (
                 "a row for each sequence",
@@ -223,14 +223,16 @@ class Monitor:
         self._now.one = _Pass(None if ids is None else ids.clone(), shape, real)
         self._now.stream = stream
 
-    def _find_stream(self, cache: Any, length: int) -> _Stream:
+    def _find_stream(self, cache: Any) -> _Stream:
         """The batch that a pass goes on with, or a new one."""
-        if cache is not None and length:
+        length = _count_cached(cache)
+        if cache is not None and length != 0:
             for stream in reversed(self._streams):
                 if stream.cache is not None and stream.cache() is cache:
-                    stream.rewind(length)
+                    if length is not None:
+                        stream.rewind(length)
                     return stream
-        return _Stream(length, None if cache is None else weakref.ref(cache))
+        return _Stream(length or 0, _refer(cache))
 
     def _make_hook(self, slot: int) -> Any:
         def hook(module: Any, args: tuple, kwargs: dict) -> None:
@@ -258,9 +260,9 @@ class Monitor:
         one, self._now.one = getattr(self._now, "one", None), None
         if one is None or len(one.dots) < len(self.slots):
             return
-        stream, cache = self._now.stream, getattr(output, "past_key_values", None)
-        if stream.cache is None and cache is not None:
-            stream.cache = weakref.ref(cache)
+        stream = self._now.stream
+        if stream.cache is None:
+            stream.cache = _refer(_find_cache(lambda name: getattr(output, name, None)))
         with self._lock:
             if not stream.passes:
                 self._streams.append(stream)
@@ -314,6 +316,29 @@ class Monitor:
             {name: values[:stop] for name, values in parts.items()} for parts in (trace.cosine, trace.dot)
         )
         return replace(trace, ids=trace.ids[:stop], cosine=cosine, dot=dot)
+
+
+def _find_cache(get: Callable[[str], Any]) -> Any:
+    """What the model keeps between passes, under the name that attention models or recurrent ones have for it."""
+    return next((cache for name in CACHES if (cache := get(name)) is not None), None)
+
+
+def _count_cached(cache: Any) -> int | None:
+    """Tokens that a cache holds; None where it does not say, as those of recurrent models."""
+    if cache is None:
+        return 0
+    try:
+        return int(cache.get_seq_length())
+    except (AttributeError, TypeError, ValueError, NotImplementedError):
+        return None
+
+
+def _refer(cache: Any) -> Any:
+    """A reference that does not keep a cache alive; None for what takes none."""
+    try:
+        return None if cache is None else weakref.ref(cache)
+    except TypeError:
+        return None
 
 
 def wrap_model(model: Any) -> Backbone:

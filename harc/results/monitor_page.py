@@ -42,9 +42,13 @@ def present_tokens(cells: Sequence[Cell], side: str) -> list[dict[str, Any]]:
         ]
         return "; ".join(parts)
 
+    # One space in front of a word stands outside its box, so that a line may break there.
+    texts = [replace_surrogates(cell.text) for cell in cells]
+    apart = [len(text) > 1 and text[0] == " " != text[1] for text in texts]
     return [
         {
-            "text": replace_surrogates(cell.text),
+            "space": apart[place],
+            "text": texts[place][apart[place] :],
             "place": f"{side}-{place}",
             "harm": shade(cell.values["harm"], "harm"),
             "ref": shade(cell.values["ref"], "ref"),

@@ -109,6 +109,39 @@ def test_generate_on_a_batch_padded_on_the_left(model, directions):
     check_traces(model, directions, traces, wanted, PROMPTS)
 
 
+@pytest.mark.parametrize("options", [{"prefill_chunk_size": 2}, {"prompt_lookup_num_tokens": 2}], ids=str)
+def test_generate_in_chunks_and_with_drafted_tokens(model, directions, options):
+    ids = torch.tensor([[5, 6, 7, 5, 6, 7, 5, 6]])
+    settings = {"max_new_tokens": 6, "do_sample": False, "pad_token_id": PAD}
+    with Monitor(model, directions) as monitor:
+        out = model.generate(ids, attention_mask=torch.ones_like(ids), **settings, **options)
+        (trace,) = monitor.list_traces([8])
+    kept = trace.ids[: out.shape[1] - 1]
+    assert list(kept) == out[0, :-1].tolist()
+    check_traces(model, directions, [trace], [trace.ids], [ids[0]])
+
+
+def test_a_recurrent_model():
+    from transformers import MambaConfig, MambaForCausalLM
+
+    torch.manual_seed(0)
+    config = MambaConfig(vocab_size=60, hidden_size=32, num_hidden_layers=5, state_size=4, pad_token_id=PAD)
+    model, directions = MambaForCausalLM(config).eval(), make_directions()
+    model.generation_config.eos_token_id = None
+    ids = torch.tensor([PROMPTS[0]])
+    with Monitor(model, directions) as monitor:
+        out = model.generate(ids, max_new_tokens=4, do_sample=False, pad_token_id=PAD)
+        (trace,) = monitor.list_traces()
+        monitor.clear()
+        with torch.no_grad():  # its list of hidden states begins behind the first block
+            model(out[:, :-1], use_cache=False)
+        (plain,) = monitor.list_traces()
+    assert list(trace.ids) == out[0, :-1].tolist() == list(plain.ids)
+    assert (trace.prompt_tokens, plain.prompt_tokens) == (6, 9)
+    for family in DIRECTIONS:
+        np.testing.assert_allclose(trace.cosine[family], plain.cosine[family], atol=2e-5)
+
+
 def test_a_batch_padded_on_the_right(model, directions):
     ids, mask = pad(PROMPTS, left=False)
     with Monitor(model, directions) as monitor, torch.no_grad():
