@@ -24,6 +24,7 @@ from harc.model.chat import ChatFormat
 
 LEAST_NORM = 1e-12  # of a residual, so that a state of zeros has cosine 0
 UNKNOWN = -1  # id of a token that the model was given as an embedding
+MOST_HELD = 65_536  # numbers of a slot's states that wait for the pass to end
 CACHES = ("past_key_values", "cache_params")
 PACKED = ("cu_seq_lens_q", "cu_seqlens_q", "block_table")  # arguments by which several requests share one row
 
@@ -55,13 +56,18 @@ class Trace:
 
 @dataclass
 class _Pass:
-    """One forward pass: what the slots held, for every row and token."""
+    """One forward pass: what the slots held, for every row and token; projections lie in parts, slot after slot."""
 
     ids: Int[Tensor, "rows tokens"] | None
     shape: tuple[int, int]
     real: Tensor | None
-    dots: dict[int, Tensor] = field(default_factory=dict)
-    norms: dict[int, Tensor] = field(default_factory=dict)
+    held: list[Tensor] = field(default_factory=list)
+    dots: list[Float[Tensor, "slots rows tokens families"]] = field(default_factory=list)
+    norms: list[Float[Tensor, "slots rows tokens"]] = field(default_factory=list)
+
+    def count_slots(self) -> int:
+        """Slots that are projected."""
+        return sum(len(part) for part in self.norms)
 
     def cut(self, tokens: int) -> "_Pass":
         """The first so many columns of it."""
@@ -69,10 +75,8 @@ class _Pass:
         def keep(part: Any) -> Any:
             return None if part is None else part[:, :tokens]
 
-        dots, norms = (
-            {slot: keep(part) for slot, part in parts.items()} for parts in (self.dots, self.norms)
-        )
-        return _Pass(keep(self.ids), (self.shape[0], tokens), keep(self.real), dots, norms)
+        dots, norms = ([part[:, :, :tokens] for part in parts] for parts in (self.dots, self.norms))
+        return _Pass(keep(self.ids), (self.shape[0], tokens), keep(self.real), [], dots, norms)
 
 
 @dataclass
@@ -138,10 +142,9 @@ class Monitor:
             )  # fmt: skip
         families = directions.families
         self.families = tuple(name for name in FAMILIES if name in families)
-        self._vectors = {
-            slot: torch.stack([families[name][slot].float() for name in self.families], dim=1)
-            for slot in self.slots
-        }
+        rows = [torch.stack([families[name][slot] for name in self.families], dim=1) for slot in self.slots]
+        vectors = torch.stack(rows).float()
+        self._vectors = {vectors.device: vectors}  # (slots, hidden, families), on each device that needs them
         self.ends = frozenset(_read_ends(self.backbone) if ends is None else ends)
         self._streams: list[_Stream] = []
         self._now = threading.local()  # servers generate in threads
@@ -244,21 +247,38 @@ class Monitor:
         self._see(self.backbone.n_layers, output[0] if isinstance(output, tuple) else output)
 
     def _see(self, slot: int, hidden: Tensor) -> None:
-        """Project one slot's states."""
+        """Take one slot's states; small ones wait until the pass ends, since a call costs more than its numbers."""
         one = getattr(self._now, "one", None)
         if one is None:
             return
-        vectors = self._vectors[slot]
-        if vectors.device != hidden.device:
-            self._vectors[slot] = vectors = vectors.to(hidden.device)
-        states = hidden.detach().float()
-        one.dots[slot] = states @ vectors
-        one.norms[slot] = torch.linalg.vector_norm(states, dim=-1)
+        states = hidden.detach()
+        if one.held and one.held[0].device != states.device:
+            self._project(one)
+        waits = states.numel() <= MOST_HELD
+        one.held.append(states.clone() if waits else states)  # a block may write into what it was given
+        if not waits:
+            self._project(one)
+
+    def _project(self, one: _Pass) -> None:
+        """Project the states that wait."""
+        if not one.held:
+            return
+        states, done = torch.stack(one.held).float(), one.count_slots()
+        vectors = self._vectors.get(states.device)
+        if vectors is None:
+            vectors = self._vectors[states.device] = next(iter(self._vectors.values())).to(states.device)
+        flat = states.flatten(1, 2) @ vectors[done : done + len(states)]
+        one.dots.append(flat.unflatten(1, states.shape[1:3]))
+        one.norms.append(torch.linalg.vector_norm(states, dim=-1))
+        one.held = []
 
     def _end(self, module: Any, args: tuple, output: Any) -> None:
         """Keep a pass that came to its end."""
         one, self._now.one = getattr(self._now, "one", None), None
-        if one is None or len(one.dots) < len(self.slots):
+        if one is None:
+            return
+        self._project(one)
+        if one.count_slots() < len(self.slots):
             return
         stream = self._now.stream
         if stream.cache is None:
@@ -299,9 +319,7 @@ class Monitor:
         """Ids, mask, products and norms of a pass on the CPU."""
         ids = torch.full(one.shape, UNKNOWN) if one.ids is None else one.ids.to("cpu", torch.int64)
         real = torch.ones(one.shape, dtype=torch.bool) if one.real is None else one.real.cpu()
-        dots, norms = (
-            torch.stack([parts[slot].cpu() for slot in self.slots]) for parts in (one.dots, one.norms)
-        )
+        dots, norms = (torch.cat([part.cpu() for part in parts]) for parts in (one.dots, one.norms))
         return ids, real, dots, norms
 
     def _trim(self, trace: Trace) -> Trace:

@@ -10,6 +10,7 @@ from fixtures.training_rows import STUDY, make_extraction
 from tiny_models import FAMILIES, build_backbone, build_model
 from torch.nn.functional import cosine_similarity
 
+import harc.geometry.monitor
 from harc.core.errors import ConfigError, ModelError
 from harc.geometry.directions import FAMILIES as DIRECTIONS
 from harc.geometry.directions import Directions, normalize_rows
@@ -272,6 +273,35 @@ def test_products_are_cosines_times_lengths(model, directions):
         (trace,) = monitor.list_traces()
     lengths = states.norm(dim=-1).numpy()
     np.testing.assert_allclose(trace.dot["v_harm"][:, 0], trace.cosine["v_harm"][:, 0] * lengths, rtol=1e-4)
+
+
+@pytest.mark.parametrize("held", [0, 100])
+def test_states_that_wait_and_those_that_do_not_give_the_same(model, directions, monkeypatch, held):
+    """A prompt's states are too many to wait, a token's few: with 100, 6 x 32 numbers are projected at once."""
+    ids = torch.tensor([PROMPTS[0]])
+    found = []
+    for limit in (harc.geometry.monitor.MOST_HELD, held):
+        monkeypatch.setattr(harc.geometry.monitor, "MOST_HELD", limit)
+        with Monitor(model, directions, slots=(1, 2, 5)) as monitor:
+            decode(model, ids, torch.ones_like(ids), 2)
+        found += monitor.list_traces()
+    for family in DIRECTIONS:
+        np.testing.assert_allclose(found[0].cosine[family], found[1].cosine[family], atol=1e-6)
+
+
+def test_a_block_that_writes_into_what_it_was_given_is_read_before(model, directions):
+    def write(block, args):
+        args[0].add_(1.0)
+
+    found = []
+    for writes in (False, True):
+        with Monitor(model, directions, slots=(2,)) as monitor, torch.no_grad():
+            handle = model.model.layers[2].register_forward_pre_hook(write) if writes else None
+            model(torch.tensor([PROMPTS[0]]))
+            if handle:
+                handle.remove()
+        found += monitor.list_traces()
+    np.testing.assert_array_equal(found[0].cosine["v_ref"], found[1].cosine["v_ref"])
 
 
 def test_an_adapter_and_embeddings(directions):
