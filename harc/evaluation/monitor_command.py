@@ -15,6 +15,7 @@ from harc.core.terminal import track
 from harc.core.untrusted import escape_control
 from harc.evaluation.monitor_calibration import (
     check_counts,
+    check_scores,
     choose_slot,
     choose_threshold,
     draw_curve,
@@ -155,6 +156,7 @@ def calibrate_monitor(
         for name in names
     }
     scores = {name: scored.scores[name][:, slots[name]].astype(np.float64) for name in names}
+    check_scores(scores, harmful, parts)
     first = parts["fit"]
     weights = fit_weights({name: values[first] for name, values in scores.items()}, harmful[first])
     every = scores | {COMBINED: weights.combine(scores)}
@@ -197,8 +199,7 @@ def _measure_parts(
     """Rates and areas by part and axis, and the held-out curves."""
     measured = {
         part: {
-            name: measure(values[held], harmful[held], thresholds[name], f"{name}, part {part}")
-            for name, values in scores.items()
+            name: measure(values[held], harmful[held], thresholds[name]) for name, values in scores.items()
         }
         for part, held in parts.items()
         if part != "fit"
@@ -354,6 +355,6 @@ def _measure_rows(
         known = ~np.isnan(values)
         if min((known & harmful).sum(), (known & ~harmful).sum()) < 2:
             continue
-        found[name] = measure(values, harmful, monitor.threshold_of(name), name)
+        found[name] = measure(values, harmful, monitor.threshold_of(name))
         curves[name] = draw_curve(values, harmful)
     return ({"run": found} if found else {}), curves

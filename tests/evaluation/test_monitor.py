@@ -15,6 +15,7 @@ from harc.core.errors import ArtifactError, ConfigError, DataError, HarcError, M
 from harc.core.files import read_json, write_json, write_jsonl
 from harc.evaluation.monitor_calibration import (
     check_counts,
+    check_scores,
     choose_slot,
     choose_threshold,
     count_needed,
@@ -168,6 +169,15 @@ def test_slots_and_weights_follow_what_tells():
     assert np.isfinite(weights.combine(axes)).all() and np.corrcoef(known, weights.combine(axes))[0, 1] > 0.9
 
 
+def test_a_model_that_says_nothing_is_refused():
+    harmful = np.arange(40) < 20
+    parts = split_prompts([str(number) for number in range(40)], harmful, 0)
+    scores = {"prompt_harm": np.zeros(40), "response_harm": np.where(harmful, 1.0, np.nan)}
+    with pytest.raises(DataError, match="response_harm, part fit: expected at least two benign .* found 0"):
+        check_scores(scores, harmful, parts)
+    check_scores({"prompt_harm": scores["prompt_harm"]}, harmful, parts)
+
+
 def test_a_curve_ends_in_its_corners_and_has_its_area():
     rng = np.random.default_rng(1)
     harmful = np.arange(120) < 50
@@ -175,7 +185,7 @@ def test_a_curve_ends_in_its_corners_and_has_its_area():
     curve = draw_curve(scores, harmful)
     x, y = np.array(curve.false_positive_rate), np.array(curve.true_positive_rate)
     assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1) and len(x) < 100
-    one = measure(scores, harmful, 1.0, "x")
+    one = measure(scores, harmful, 1.0)
     np.testing.assert_allclose(np.trapezoid(y, x), one.area[0], atol=1e-9)
     assert one.true_positive_rate[0] == (scores[harmful] > 1.0).mean() and (one.benign, one.harmful) == (
         70,
@@ -186,8 +196,8 @@ def test_a_curve_ends_in_its_corners_and_has_its_area():
 def test_axes_that_tell_nothing_are_said():
     rng = np.random.default_rng(1)
     harmful = np.arange(100) < 40
-    useless = measure(rng.normal(size=100), harmful, -9.0, "x")
-    useful = measure(rng.normal(size=100) + 9 * harmful, harmful, 4.5, "x")
+    useless = measure(rng.normal(size=100), harmful, -9.0)
+    useful = measure(rng.normal(size=100) + 9 * harmful, harmful, 4.5)
     found = list_warnings({"held_out": {"prompt_harm": useless, COMBINED: useful}}, 0.01)
     assert len(found) == 3
     assert (
