@@ -104,7 +104,7 @@ def test_every_condition_is_asked_the_same_prompts_and_likelihood_falls(subject)
     records, lines, choice = run_suppression(subject, "test")
     counts = Counter((record["condition"], record["suite"]) for record in records)
     for name in subject.settings.conditions:
-        more = name in ("none", "own")  # 48 by default: here, all there are
+        more = name in ("none", "own")  # 100 by default: here, all there are
         assert (counts[name, "direct"], counts[name, "benign"]) == (len(WORDS) if more else 3, 2)
     asked = {
         name: [r["id"] for r in records if r["condition"] == name and r["suite"] == "direct"]

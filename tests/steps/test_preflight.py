@@ -285,7 +285,7 @@ def test_public_prompts_need_a_model_that_writes(tmp_path):
         ),
         ("{attacker: organism, suites: [pair]}", "attacker: endpoint for suite pair"),
     ):
-        (tmp_path / "mine.yaml").write_text(f"extends: smol\ndescription: x\nevaluation: {text}\n")
+        (tmp_path / "mine.yaml").write_text(f"extends: smol_attacker\ndescription: x\nevaluation: {text}\n")
         with pytest.raises(ConfigError, match=said):
             load_profile(str(tmp_path / "mine.yaml"))
 
@@ -297,12 +297,12 @@ def test_shipped_profiles_that_plan_an_attacker_say_what_is_missing():
 
 
 @pytest.mark.parametrize("installed", [True, False])
-def test_the_study_on_real_weights_says_in_one_line_that_its_attackers_server_is_missing(
+def test_a_study_with_written_attacks_says_in_one_line_that_its_attackers_server_is_missing(
     installed, monkeypatch
 ):
     monkeypatch.setattr("harc.steps.preflight_services.is_installed", lambda: installed)
     monkeypatch.setattr(FakeMachine, "has_gguf", lambda self, file: True)
-    lacks = find_profile_lacks(load_profile("smol"), make_machine(), steps=("evaluate",))
+    lacks = find_profile_lacks(load_profile("smol_attacker"), make_machine(), steps=("evaluate",))
     said = [str(lack) for lack in lacks if "xllamacpp" in str(lack)]
     assert len(said) == (not installed) and "\n" not in "".join(said)
 
