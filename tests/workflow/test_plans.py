@@ -9,7 +9,6 @@ from fixtures.project_copy import PROJECT
 
 import harc.cli
 from harc.cli.running import run_command
-from harc.model.endpoints.llama_server import is_installed
 from harc.settings.profile import list_profiles, load_profile
 from harc.steps.machine import Machine
 from harc.steps.paper import find_latex
@@ -177,10 +176,9 @@ def test_no_network_for_public_data_is_told_before_any_work(plain, closed):
     )  # pip has folders
     lines = [line for line in run.text.splitlines() if "expected" in line]
     assert run.status == 1
-    more = 1 if is_installed() else 2  # benchmarks' files; the attacker's server
     assert lines == [
         "public data: expected 16 files in data/public, or a network; found neither; run `harc data fetch` where "
-        f"there is a network, or set HARC_DATA_MIRROR to a folder with the files (and {more} more: `harc preflight "
+        f"there is a network, or set HARC_DATA_MIRROR to a folder with the files (and 1 more: `harc preflight "
         "--profile smol` lists them)"
     ]
     assert not (plain.root / "results/smol").exists()
