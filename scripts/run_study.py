@@ -4,6 +4,7 @@
     python scripts/run_study.py smol --hours 2      # begins no further models after two hours
     python scripts/run_study.py smol --tune         # the points of every method's grid in place of the models
     python scripts/run_study.py smol --plan         # what is finished, in which order the rest comes
+    python scripts/run_study.py smol --backbone qwen2.5-coder-0.5b  # the models of one backbone alone
 
 First the rows; then what an earlier sitting packed under results/reference/NAME is restored; then what stays on the
 machine that made it, backbones and own answers, is made and compared with what finished jobs were made of; then the
@@ -103,7 +104,26 @@ def settle(profile: Profile, name: str, cores: int, jobs: Sequence[Job]) -> None
     date_machine(profile)
 
 
-def run_study(profile: Profile, name: str, cores: int, hours: float, *, tune: bool) -> None:
+def choose_jobs(profile: Profile, jobs: Sequence[Job], backbones: Sequence[str]) -> list[Job]:
+    """The jobs of some backbones, and those that are of none; all jobs where none is named.
+
+    Raises:
+        ConfigError: for a backbone that the profile lacks.
+    """
+    for backbone in backbones:
+        if backbone not in profile.backbones:
+            raise ConfigError(
+                f"--backbone {backbone}",
+                expected=f"one of {', '.join(profile.backbones)}",
+                found="another name",
+                fix="correct the command",
+            )
+    return [job for job in jobs if not backbones or job.backbone in (None, *backbones)]
+
+
+def run_study(
+    profile: Profile, name: str, cores: int, hours: float, *, tune: bool, backbones: Sequence[str] = ()
+) -> None:
     """Run what is left of a study, or of its tuning, as far as the hours go.
 
     Raises:
@@ -112,10 +132,10 @@ def run_study(profile: Profile, name: str, cores: int, hours: float, *, tune: bo
     from harc.audit.keep import keep_progress, record_kept
 
     layout, end = Layout(profile.results_root), time.monotonic() + 3600 * hours
-    jobs = list_jobs(profile, layout)
+    jobs = choose_jobs(profile, list_jobs(profile, layout), backbones)
     settle(profile, name, cores, jobs)
     check_code(profile, layout)
-    grids = [[job] for job in list_jobs(profile, layout, "tuning")]
+    grids = [[job] for job in choose_jobs(profile, list_jobs(profile, layout, "tuning"), backbones)]
     while due := [group for group in grids if not is_finished(group[0])] if tune else list_due(profile, jobs):
         if time.monotonic() > end:
             show(f"the {hours:g} hours are over; run the command again to go on")
@@ -129,6 +149,9 @@ def run_study(profile: Profile, name: str, cores: int, hours: float, *, tune: bo
         show(
             f"next: `harc tuned --profile {profile.source} --name {profile.name}`, commit, and run the study"
         )
+        return
+    if len(jobs) < len(list_jobs(profile, layout)):
+        show("the other backbones' models are left; run the command without --backbone to go on")
         return
     if record_kept(profile):
         show("parts of this study lie on other machines: audited in its committed form, as kept.json says")
@@ -147,17 +170,30 @@ def main() -> None:
     )
     parser.add_argument("--tune", action="store_true", help="run the tuning in place of the models")
     parser.add_argument(
+        "--backbone",
+        action="append",
+        default=[],
+        help="whose models are made; may be repeated; by default all",
+    )
+    parser.add_argument(
         "--plan", action="store_true", help="say what is finished and what comes next, and stop"
     )
     options = parser.parse_args()
     try:
         profile = load_profile(options.profile)
         if not options.plan:
-            run_study(profile, options.name or profile.name, options.cores, options.hours, tune=options.tune)
+            run_study(
+                profile,
+                options.name or profile.name,
+                options.cores,
+                options.hours,
+                tune=options.tune,
+                backbones=options.backbone,
+            )
             return
         layout = Layout(profile.results_root)
         show(format_progress(profile, layout, options.cores))
-        for group in list_due(profile, list_jobs(profile, layout)):
+        for group in list_due(profile, choose_jobs(profile, list_jobs(profile, layout), options.backbone)):
             show(f"  next: {' '.join(map(str, group[0].unit))}")
     except HarcError as problem:
         sys.exit(f"error: {problem}")

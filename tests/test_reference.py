@@ -33,7 +33,7 @@ ADDED = {"suppression", "removal_rounds", "stability"}
 # The table of settings names a package that lay elsewhere when the study was committed.
 RENAMED = ("harc.results.figures", "harc.analysis.figures")
 # Settings that there were, and tables with errors from a rounded normal quantile, when the study was committed.
-DROPPED = ("evaluation.bootstrap_resamples", "evaluation.bootstrap_seed")
+DROPPED = ("evaluation.bootstrap_resamples", "evaluation.bootstrap_seed", "evaluation.prefill.opening")
 ROUNDED = {"geometry", "margin_kl"}
 # Columns of differences that have another estimator now: runs, goals and templates are drawn, a seed that both
 # backbones share is one draw, one seed tests nothing; a seed's 0 is not below 0, whatever rounding makes of it. The

@@ -326,6 +326,8 @@ class Profile(Settings):
     @model_validator(mode="after")
     def check_grids(self) -> "Profile":
         """Read every point of every grid, so that a misspelt one is found at once."""
+        if unknown := [name for name in self.tuning.backbones if name not in self.backbones]:
+            raise ValueError(f"tuning.backbones among {', '.join(self.backbones)} (not {unknown[0]!r})")
         for method, points in self.tuning.grids.items():
             if method not in self.methods:
                 raise ValueError(

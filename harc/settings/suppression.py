@@ -11,7 +11,9 @@ from harc.settings.base import Settings
 
 CONTROL = "none"
 NAME = re.compile(r"[a-z0-9_]+")
-MAIN_PROMPTS = 100  # of the control and of the main condition, by default, since claims rest on them; own choice
+MAIN_PROMPTS = (
+    100  # of the control and of the main condition, by default, since claims rest on them; own choice
+)
 WEIGHT_SUITES, WRITTEN_SUITES, BENIGN_SUITES, OVER_REFUSAL_SUITES = (
     pick("harc.suites", "registry", name)
     for name in ("WEIGHT_SUITES", "WRITTEN_SUITES", "BENIGN_SUITES", "OVER_REFUSAL_SUITES")

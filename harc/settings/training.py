@@ -262,6 +262,10 @@ class TuningSettings(Settings):
     seeds: tuple[int, ...] = Field(
         (0,), min_length=1, description="seeds of backbone and adapter that points are tried on"
     )
+    backbones: tuple[str, ...] = Field(
+        (),
+        description="backbones that points are tried on, whose choice holds for all; none: every backbone",
+    )
     over_refusal_allowance: float = Field(
         0.02,
         ge=0,

@@ -34,7 +34,7 @@ def list_tuned_units(profile: Profile) -> list[tuple]:
     return [
         (backbone, method, seed)
         for method in methods
-        for backbone in profile.backbones
+        for backbone in tuning.backbones or profile.backbones
         for seed in tuning.seeds
         if method != BASE or not profile.is_fixed(backbone) or seed == tuning.seeds[0]
     ]

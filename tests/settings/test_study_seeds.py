@@ -98,3 +98,24 @@ def test_every_file_that_a_job_needs_is_another_job_s(study):
 def test_seeds_that_cannot_be_run_are_refused(tmp_path, line, words):
     with pytest.raises(ConfigError, match=words):
         load_study(tmp_path, f"extends: small\nseeds: [4, 5, 6]\n{line}\n")
+
+
+GRIDS = (
+    "tuning: {backbones: [%s], grids: {sft: [{learning_rate: 1.0e-4}], harc: [{learning_rate: 1.0e-4}]}}\n"
+)
+
+
+def test_points_are_tried_on_the_named_backbones_alone(tmp_path):
+    profile = load_study(tmp_path, STUDY + GRIDS % "qwen2.5-1.5b")
+    jobs = [job for job in list_jobs(profile, Layout(tmp_path), "tuning") if job.step == "tune_method"]
+    assert [job.unit for job in jobs] == [("qwen2.5-1.5b", method, 0) for method in (BASE, "sft", "harc")]
+    everywhere = load_study(tmp_path, STUDY + GRIDS % "")
+    jobs = [job for job in list_jobs(everywhere, Layout(tmp_path), "tuning") if job.step == "tune_method"]
+    assert {job.backbone for job in jobs} == set(everywhere.backbones)
+
+
+def test_points_on_a_backbone_that_the_study_lacks_are_refused(tmp_path):
+    with pytest.raises(
+        ConfigError, match=r"tuning\.backbones among llama3\.2-1b, qwen2\.5-1\.5b \(not 'qwen'\)"
+    ):
+        load_study(tmp_path, STUDY + GRIDS % "qwen")

@@ -178,7 +178,7 @@ def test_no_network_for_public_data_is_told_before_any_work(plain, closed):
     assert run.status == 1
     assert lines == [
         "public data: expected 16 files in data/public, or a network; found neither; run `harc data fetch` where "
-        f"there is a network, or set HARC_DATA_MIRROR to a folder with the files (and 1 more: `harc preflight "
+        "there is a network, or set HARC_DATA_MIRROR to a folder with the files (and 1 more: `harc preflight "
         "--profile smol` lists them)"
     ]
     assert not (plain.root / "results/smol").exists()
