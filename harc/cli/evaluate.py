@@ -23,13 +23,22 @@ one command answers every prompt greedily, judges every answer twice, and prints
 answered and how much of the benign workload was refused, with 95% intervals.
 
 \b
-Prompt files (.csv with a header, or .jsonl; UTF-8). Columns:
+Prompt files (.csv with a header, .jsonl, .json, .parquet; UTF-8). Columns:
     prompt    what is asked, one user turn             required
     id        names the row in results                 default: file name and row
     category  of your taxonomy                         default: none
     kind      harmful or benign                        default: unknown; only "answered" and "refused" are counted
     expected  refuse or answer, in place of kind       default: none; refuse means harmful, answer means benign
     contains  a text that the right answer holds       default: none; gives the rate holds_expected
+    messages  JSON list of turns, in place of prompt   system, user and assistant; the last is the user's
+    tools     JSON list of tools                       default: none; the chat template must read them
+    goal      the request in plain words               default: the prompt; judges are told it
+    language, policy                                   default: none; rates are given by each
+    weight    a number above 0                         default: 1; weighted rates stand beside the plain ones
+Names count without case and signs; common other names (text, question, behaviour, label, should_refuse, ...) are taken
+for these, and said. The files of HarmBench, JailbreakBench (artifacts too), XSTest, StrongREJECT, CoCoNot, OR-Bench,
+Do-Not-Answer and AdvBench are recognised by their columns and read as they are (docs/by_hand.md).
+--skip-bad-rows leaves faulty rows out and lists them; by default they end the run before anything is asked.
 
 \b
 Shipped suites (public prompts, fetched once and checked by their SHA-256):
@@ -79,6 +88,8 @@ kept apart and not judged.
 \b
 It writes into the folder given by --out:
     generations/SUITE.jsonl  every prompt, answer and verdict
+    groups.csv, weighted.csv, left_out.csv
+                             rates by language and policy, weighted rates, rows left out; where there are any
     scores.csv               n, successes, rate, interval, mde and shares by suite, category, kind, metric, judge
     benchmarks/              every sample of the benchmarks, and scores.csv with standard errors
     run.json                 what the answers come from (model, adapter, decoding, what the template was told, the
@@ -147,6 +158,15 @@ def evaluate(
             "--resume", help="Take over answers that --out holds of a served model: it is the same one still."
         ),
     ] = False,
+    system_prompt: Annotated[
+        str | None, typer.Option(help="System prompt of every conversation without one: a text, or a file.")
+    ] = None,
+    skip_bad_rows: Annotated[
+        bool, typer.Option("--skip-bad-rows", help="Leave faulty rows of prompt files out, and list them.")
+    ] = False,
+    collapse_duplicates: Annotated[
+        bool, typer.Option("--collapse-duplicates", help="Of rows with one prompt, ask the first alone.")
+    ] = False,
 ) -> None:
     """Ask, judge, print the table and what it warns of; GUIDE is what `--help` says."""
     from harc.evaluation.own_command import DEFAULT_JUDGES, Options, evaluate_by_hand, format_findings
@@ -156,7 +176,8 @@ def evaluate(
         judges=tuple(judge or DEFAULT_JUDGES), judge_config=judge_config, max_new_tokens=max_new_tokens,
         batch_size=batch_size, limit=limit, data=data, mirror=mirror, dtype=dtype, device=device,
         template_options=tuple(template_option or ()), template_date=template_date,
-        resume=resume,
+        resume=resume, system_prompt=system_prompt, skip_bad_rows=skip_bad_rows,
+        collapse_duplicates=collapse_duplicates,
     )  # fmt: skip
     findings, remarks = evaluate_by_hand(options)
     show(format_findings(findings, remarks, out))

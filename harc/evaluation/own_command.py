@@ -1,13 +1,15 @@
 """What `harc evaluate` does with its options: names to rows, judges and a model, and one run over them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harc.core.errors import ConfigError
 from harc.core.finished import describe_work
+from harc.core.terminal import show
 from harc.core.untrusted import escape_control, parse_json
+from harc.evaluation.own_asking import PromptedEndpoint, read_system_prompt
 from harc.evaluation.own_benchmarks import (
     SUITES,
     check_benchmarks,
@@ -17,8 +19,9 @@ from harc.evaluation.own_benchmarks import (
     make_benchmark_settings,
     run_benchmarks,
 )
+from harc.evaluation.own_files import gather_files, write_left_out
 from harc.evaluation.own_run import Findings, evaluate_suites
-from harc.evaluation.prompt_file import is_prompt_file, read_prompt_file
+from harc.evaluation.prompt_file import ENDINGS, PromptFile, is_prompt_file
 from harc.evaluation.run import load_target
 from harc.judges.registry import LABELS_OF
 from harc.model.handle import ModelHandle
@@ -54,39 +57,47 @@ class Options:
     template_options: tuple[str, ...] = ()
     template_date: str | None = None
     resume: bool = False
+    system_prompt: str | None = None
+    skip_bad_rows: bool = False
+    collapse_duplicates: bool = False
 
 
-def gather_rows(options: Options) -> tuple[dict[str, list[dict[str, Any]]], list[str]]:
-    """Rows by suite, own files first, and remarks on them; benchmarks have rows of their own.
+def read_files(options: Options) -> dict[str, PromptFile]:
+    """The prompt files among the suites, by suite.
 
     Raises:
         ConfigError: for a suite that is neither shipped nor a prompt file, or two of one name.
         DataError: for a faulty prompt file.
     """
     files = [name for name in options.suites if is_prompt_file(name)]
-    shipped = [name for name in options.suites if name not in files]
-    unknown = [name for name in shipped if name not in (*SUITES, *BENCHMARKS)]
+    unknown = [name for name in options.suites if name not in (*files, *SUITES, *BENCHMARKS)]
     if unknown or not options.suites:
         raise ConfigError(
             "--suite",
-            expected=f"one of {', '.join((*SUITES, *BENCHMARKS))}, or a file that ends in .csv or .jsonl",
+            expected=f"one of {', '.join((*SUITES, *BENCHMARKS))}, or a file that ends in {' or '.join(ENDINGS)}",
             found=repr(unknown[0]) if unknown else "none",
             fix="check the spelling; `harc evaluate --help` says what each suite is",
         )
-    rows, remarks = {}, []
-    for name in files:
-        found, said = read_prompt_file(Path(name))
-        suite = found[0]["suite"]
-        if suite in rows or suite in (*SUITES, *BENCHMARKS):
-            raise ConfigError(
-                f"--suite {name}",
-                expected="a file name that no other suite has",
-                found=f"a second suite {suite}",
-                fix="rename the file",
-            )
-        rows[suite] = found
-        remarks += [escape_control(remark) for remark in said]
-    if asked := [name for name in shipped if name in SUITES]:
+    return gather_files(
+        files,
+        {*SUITES, *BENCHMARKS},
+        skip_faulty=options.skip_bad_rows,
+        collapse=options.collapse_duplicates,
+    )
+
+
+def gather_rows(
+    options: Options, files: Mapping[str, PromptFile] | None = None
+) -> tuple[dict[str, list[dict[str, Any]]], list[str]]:
+    """Rows by suite, own files first, and remarks on them; benchmarks have rows of their own.
+
+    Raises:
+        ConfigError, DataError: see read_files.
+    """
+    files = read_files(options) if files is None else files
+    rows = {suite: file.rows for suite, file in files.items()}
+    remarks = [escape_control(remark) for file in files.values() for remark in file.remarks]
+    if asked := [name for name in options.suites if name in SUITES]:
         rows |= list_shipped_rows(asked, options.data, mirror=options.mirror)
     return {suite: draw_rows(members, options.limit) for suite, members in rows.items()}, remarks
 
@@ -184,7 +195,9 @@ def choose_chat(options: Options) -> dict[str, Any]:
     values: dict[str, Any] = {"template_options": dict(map(_read_option, options.template_options))}
     if options.template_date is not None:
         values["template_date"] = options.template_date
-    return parse_settings(TemplateSettings, values, "harc evaluate").chat
+    chat = parse_settings(TemplateSettings, values, "harc evaluate").chat
+    system = read_system_prompt(options.system_prompt)
+    return chat if system is None or options.endpoint is not None else chat | {"system": system}
 
 
 def _read_option(text: str) -> tuple[str, Any]:
@@ -237,11 +250,17 @@ def evaluate_by_hand(options: Options) -> tuple[Findings, list[str]]:
     from harc.evaluation.train_judge import prepare_parameters
     from harc.judges.registry import make_judges
 
-    rows, remarks = gather_rows(options)
+    files = read_files(options)
+    rows, remarks = gather_rows(options, files)
+    for remark in remarks:  # what was taken for what, before hours of answers
+        show(remark, err=True)
     settings, benchmarks = make_settings(options), choose_benchmarks(options)
     if benchmarks is not None:
         check_benchmarks(benchmarks, options.out)
     model, identity = choose_model(options)
+    system = read_system_prompt(options.system_prompt)
+    if system is not None and options.endpoint is not None:
+        identity |= {"system": system}
     decoding = {"max_new_tokens": options.max_new_tokens, "dtype": options.dtype}
     store = AnswerStore(
         options.out,
@@ -252,8 +271,11 @@ def evaluate_by_hand(options: Options) -> tuple[Findings, list[str]]:
     parameters = prepare_parameters(settings.judges, options.data, options.mirror)
     judges = make_judges(settings.judges, "", settings, parameters)
     target = load_target(model, settings)
+    if system is not None and options.endpoint is not None:
+        target = PromptedEndpoint(target.endpoint, target.settings, system=system)
     remarks += getattr(getattr(target, "backbone", None), "remarks", ())
     findings = evaluate_suites(target, rows, judges, store)
+    write_left_out(options.out, files)
     if benchmarks is not None:
         if not rows:
             store.begin()
@@ -264,11 +286,13 @@ def evaluate_by_hand(options: Options) -> tuple[Findings, list[str]]:
 
 def format_findings(findings: Findings, remarks: Sequence[str], out: Path) -> str:
     """What the command prints."""
+    from harc.evaluation.own_groups import format_groups, format_weighted
     from harc.evaluation.own_scores import format_agreement, format_table
 
-    lines = (
-        [format_table(findings.scores), "", *format_agreement(findings.agreement)] if findings.scores else []
-    )
+    lines: list[str] = []
+    if findings.scores:
+        lines += [format_table(findings.scores), *format_groups(findings.groups)]
+        lines += [*format_weighted(findings.weighted), "", *format_agreement(findings.agreement)]
     if findings.benchmarks:
         lines += [format_benchmarks(findings.benchmarks), "", f"every sample: {out / 'benchmarks'}"]
     lines += [*remarks, *describe_sources(findings, out)] if findings.scores else remarks

@@ -9,6 +9,15 @@ from harc.core.csv_files import write_csv
 from harc.core.errors import ModelError
 from harc.core.terminal import track
 from harc.evaluation.own_answers import AnswerStore, judge_records
+from harc.evaluation.own_asking import Asking
+from harc.evaluation.own_groups import (
+    GROUP_COLUMNS,
+    GROUPS_FILE,
+    WEIGHTED_COLUMNS,
+    WEIGHTED_FILE,
+    score_groups,
+    weigh_records,
+)
 from harc.evaluation.own_scores import (
     SCORE_COLUMNS,
     WHOLE,
@@ -38,6 +47,8 @@ class Findings:
         missing: prompts without an answer, by why.
         warnings: lines for the user on shares that are too large.
         benchmarks: rows of benchmarks/scores.csv, where public benchmarks were asked.
+        groups: rows of groups.csv, where prompts have a language or a policy.
+        weighted: rows of weighted.csv, where prompts have weights.
     """
 
     scores: list[dict[str, Any]]
@@ -48,6 +59,8 @@ class Findings:
     missing: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     benchmarks: list[dict[str, Any]] = field(default_factory=list)
+    groups: list[dict[str, Any]] = field(default_factory=list)
+    weighted: list[dict[str, Any]] = field(default_factory=list)
 
 
 def check_prompts(target: Any, suites: Mapping[str, Sequence[dict[str, Any]]]) -> dict[str, list[list[int]]]:
@@ -57,13 +70,13 @@ def check_prompts(target: Any, suites: Mapping[str, Sequence[dict[str, Any]]]) -
         ModelError: naming file, row and column of the first prompt that does not fit the context with its answer, and
             how many others do not.
     """
+    asking = Asking(target)
     if isinstance(target, EndpointTarget):
+        for rows in suites.values():
+            asking.check_served(rows)
         return {suite: [[] for _ in rows] for suite, rows in suites.items()}  # its server knows what fits
     limit, answer = context_length(target.backbone.model), target.settings.max_new_tokens
-    tokens = {
-        suite: target.backbone.chat.encode_prompts([row["messages"] for row in rows])
-        for suite, rows in suites.items()
-    }
+    tokens = {suite: asking.encode(rows) for suite, rows in suites.items()}
     if limit is None:
         return tokens
     room = limit - answer
@@ -105,7 +118,8 @@ def answer_suite(
 
     Prompts are answered longest first, some batches at a time, each kept as soon as it is there.
     """
-    hashes = [target.hash_prompt(row["messages"]) for row in rows]
+    asking = Asking(target)
+    hashes = [asking.hash(row) for row in rows]
     known = [store.load(suite, row["id"], digest) for row, digest in zip(rows, hashes, strict=True)]
     due = sorted((i for i, answer in enumerate(known) if answer is None), key=lambda i: -len(tokens[i]))
     share = BATCHES_KEPT * target.settings.batch_size
@@ -129,12 +143,19 @@ def answer_suite(
             store.keep(suite, answers)
             for i, answer in zip(part, answers, strict=True):
                 known[i] = answer
-    described = [
-        {name: row[name] for name in ("id", "suite", "category", "kind", "messages", "expected", "goal")}
-        | ({"read_outputs": True} if row.get("read_outputs") else {})
-        for row in rows
-    ]
+    described = [describe_row(row) for row in rows]
     return [{**(answer or {}), **row} for answer, row in zip(known, described, strict=True)], len(due)
+
+
+ROW_FIELDS = ("id", "suite", "category", "kind", "messages", "expected", "goal")
+FURTHER_FIELDS = ("read_outputs", "tools", "language", "weight", "policy", "form", "opening")
+"""What records hold of a row: always, and where it has them."""
+
+
+def describe_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a record says of its row."""
+    named = {name: row[name] for name in ROW_FIELDS}
+    return named | {name: row[name] for name in FURTHER_FIELDS if row.get(name)}
 
 
 def evaluate_suites(
@@ -157,6 +178,7 @@ def evaluate_suites(
     """
     names = [judge.name for judge in judges]
     scores, records, answered, taken = [], [], {}, {}
+    groups, weighted = [], []
     for suite, tokens in check_prompts(target, suites).items():
         found, answered[suite] = answer_suite(target, suite, suites[suite], tokens, store)
         taken[suite] = len(found) - answered[suite]
@@ -164,7 +186,13 @@ def evaluate_suites(
         store.publish(suite, judged)
         scores += score_records(suite, judged, names)
         records += judged
+        groups += score_groups(suite, judged, names)
+        weighted += weigh_records(suite, judged, names)
         write_csv(store.folder / "scores.csv", SCORE_COLUMNS, scores)
+        if groups:
+            write_csv(store.folder / GROUPS_FILE, GROUP_COLUMNS, groups)
+        if weighted:
+            write_csv(store.folder / WEIGHTED_FILE, WEIGHTED_COLUMNS, weighted)
         store.begin(describe_outcome(scores))
     cached = getattr(target, "endpoint", None)
     return Findings(
@@ -175,6 +203,8 @@ def evaluate_suites(
         cached.usage.cache_hits if cached else 0,
         Counter(record["error"] for record in records if record.get("error")),
         list_warnings(scores),
+        groups=groups,
+        weighted=weighted,
     )
 
 

@@ -77,7 +77,7 @@ def test_faults_of_a_csv_file(tmp_path, text, message):
     [
         ('{"prompt": "a"}\n{"prompt": \n', r"a\.jsonl:2: expected a JSON object; found Expecting value"),
         ('{"prompt": "a"}\n[1]\n', r"a\.jsonl:2: expected an object with field prompt; found list"),
-        ('{"text": "a"}\n', r"a\.jsonl:1: expected an object with field prompt; found the fields text"),
+        ('{"words": "a"}\n', r"a\.jsonl:1: expected an object with field prompt; found the fields words"),
         ('{"prompt": 5}\n', r"a\.jsonl:1: column prompt: expected a text; found int 5"),
         ('{"prompt": null}\n', r"a\.jsonl:1: column prompt: expected a text; found NoneType None"),
         ('{"prompt": "a", "kind": ["x"]}\n', r"a\.jsonl:1: column kind: expected a text; found list"),
