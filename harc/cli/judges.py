@@ -32,14 +32,31 @@ def calibrate(
     ] = None,
     data: PublicDataOption = PUBLIC_DATA,
     mirror: MirrorOption = None,
-    out: Annotated[Path, typer.Option(help="Folder of the tables.")] = CALIBRATION,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the tables; with --labels none are written without it.")
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Labels of your own (CSV, JSONL): label, and prompt and answer, or id with --run."),
+    ] = None,
+    run: Annotated[Path | None, typer.Option(help="Folder of `harc evaluate` that the ids are of.")] = None,
+    judge_config: Annotated[
+        Path | None, typer.Option(help="With --labels: YAML file with the models behind judges.")
+    ] = None,
 ) -> None:
     """Compare judges of refusal with the human labels of XSTest's completions, and measure the gibberish detector.
+
+    With --labels: compare every judge at hand with labels of your own (refused, answered, broken, unsure), and say
+    which to take and which two disagree.
 
     Writes over_refusal.csv and gibberish.csv, which the paper's table of judges is made from, and, of the trained judge
     on held-out models, refusal_classifier.csv and reliability.csv: numbers alone, with the SHA-256 of the file behind
     them. Prints the summaries that docs/evaluation.md holds.
     """
+    if labels is not None or run is not None or judge_config is not None:
+        _calibrate_on(labels, run, tuple(judge or ()), judge_config, profile, data, mirror, out)
+        return
+    out = out or CALIBRATION
     from harc.core.csv_files import write_csv
     from harc.data.fetch import fetch_datasets
     from harc.evaluation import calibrate_gibberish as gibberish
@@ -68,6 +85,43 @@ def calibrate(
     for line in over_refusal.summarise_calibration(read_table(out / "over_refusal.csv")):
         show(line)
     for line in classifier.summarise_classifier(read_table(out / "refusal_classifier.csv")):
+        show(line)
+
+
+def _calibrate_on(
+    labels: Path | None,
+    run: Path | None,
+    names: tuple[str, ...],
+    judge_config: Path | None,
+    profile: str | None,
+    data: Path,
+    mirror: Path | None,
+    out: Path | None,
+) -> None:
+    from harc.core.csv_files import write_csv
+    from harc.core.errors import ConfigError
+    from harc.evaluation import own_labels as own
+
+    if labels is None or profile is not None:
+        raise ConfigError(
+            "harc judges calibrate",
+            expected="--labels with --run and --judge-config, and no --profile",
+            found="no --labels" if labels is None else "--profile",
+            fix="name the file with your labels"
+            if labels is None
+            else "name models of judges in --judge-config",
+        )
+    records, remarks = own.read_labels(labels, run)
+    judges, left_out = own.gather_judges(names, judge_config, data, mirror)
+    agreement, confusion, warnings = own.compare_judges(records, judges)
+    show(own.format_comparison(agreement, confusion))
+    show()
+    if out is not None:
+        write_csv(out / "agreement.csv", own.COLUMNS, agreement)
+        write_csv(out / "confusion.csv", own.CONFUSION_COLUMNS, confusion)
+        show(f"wrote {out / 'agreement.csv'} and {out / 'confusion.csv'}")
+    told = own.describe_labels(records, [*remarks, *left_out])
+    for line in (*told, *warnings, *own.choose_by_labels(agreement)):
         show(line)
 
 
