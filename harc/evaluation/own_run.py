@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harc.core.csv_files import write_csv
 from harc.core.errors import ModelError
@@ -22,6 +22,7 @@ from harc.evaluation.own_scores import (
     SCORE_COLUMNS,
     WHOLE,
     Agreement,
+    list_disagreements,
     list_warnings,
     measure_agreement,
     score_records,
@@ -31,6 +32,12 @@ from harc.model.generation import context_length
 from harc.suites.records import describe_rest
 from harc.suites.target import EndpointTarget
 
+if TYPE_CHECKING:
+    from harc.evaluation.policy.measuring import PolicyFindings
+    from harc.evaluation.thresholds import Check
+
+ADVICE = ": read answers, or compare both with labels of your own (`harc judges calibrate --labels FILE`)"
+"""What is said to a run whose judges disagree."""
 BATCHES_KEPT = 4  # batches between two writes of answers: what a kill can lose
 
 
@@ -49,6 +56,8 @@ class Findings:
         benchmarks: rows of benchmarks/scores.csv, where public benchmarks were asked.
         groups: rows of groups.csv, where prompts have a language or a policy.
         weighted: rows of weighted.csv, where prompts have weights.
+        policy: what layers beside the model stop, where there are any.
+        checks: of the thresholds that were given.
     """
 
     scores: list[dict[str, Any]]
@@ -61,6 +70,8 @@ class Findings:
     benchmarks: list[dict[str, Any]] = field(default_factory=list)
     groups: list[dict[str, Any]] = field(default_factory=list)
     weighted: list[dict[str, Any]] = field(default_factory=list)
+    policy: "PolicyFindings | None" = None
+    checks: "list[Check]" = field(default_factory=list)
 
 
 def check_prompts(target: Any, suites: Mapping[str, Sequence[dict[str, Any]]]) -> dict[str, list[list[int]]]:
@@ -195,14 +206,15 @@ def evaluate_suites(
             write_csv(store.folder / WEIGHTED_FILE, WEIGHTED_COLUMNS, weighted)
         store.begin(describe_outcome(scores))
     cached = getattr(target, "endpoint", None)
+    agreement = measure_agreement(records, names)
     return Findings(
         scores,
-        measure_agreement(records, names),
+        agreement,
         answered,
         taken,
         cached.usage.cache_hits if cached else 0,
         Counter(record["error"] for record in records if record.get("error")),
-        list_warnings(scores),
+        list_warnings(scores) + list_disagreements(agreement, ADVICE),
         groups=groups,
         weighted=weighted,
     )

@@ -29,6 +29,7 @@ SYNONYMS = {
     "language": ("lang", "locale"),
     "weight": ("weights", "sample_weight"),
     "policy": ("policies", "policy_name", "policy_id", "rule"),
+    "decision": ("policy_decision", "layer_decision", "guard_decision", "filter_decision"),
 }  # fmt: skip
 """Our columns, and what else they are called; compared without case, spaces and signs."""
 COLUMNS = tuple(SYNONYMS)

@@ -113,8 +113,9 @@ def read_prompts(path: Path, *, skip_faulty: bool = False, collapse: bool = Fals
         collapse: whether rows that repeat the conversation and tools of another are left out.
 
     Returns:
-        Rows (id, suite, category, kind or None, messages, expected, goal, place; tools, language, weight and policy
-        where there are any), where `category` is empty without one and `expected` is the text of the column `contains`.
+        Rows (id, suite, category, kind or None, messages, expected, goal, place; tools, language, weight, policy and
+        decision where there are any), where `category` is empty without one, `expected` is the text of the column
+        `contains`, and `decision` is what a policy layer said (see harc.evaluation.policy.recorded).
 
     Raises:
         DataError: naming file, row and column, for text that is not UTF-8, a missing column, a row that does not fit
@@ -210,6 +211,8 @@ class _Reader:
             "goal": cells["goal"] if _text_of(cells, "goal") else turns[-1]["content"],
             "place": f"{self.path}:{place}: column {'messages' if not prompt else 'prompt'}",
         }
+        if decision := _text_of(cells, "decision"):
+            row["decision"] = decision
         for column in ("language", "policy"):
             if text := _text_of(cells, column):
                 row[column] = _normalise(text)

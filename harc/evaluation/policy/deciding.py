@@ -1,0 +1,86 @@
+"""Decisions of one layer on the prompts of a run, kept as they come in the run's folder."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harc.core.files import sha256_text
+from harc.core.finished import KeyedStore
+from harc.core.terminal import track
+from harc.evaluation.own_answers import choose_text
+from harc.evaluation.policy.base import Decision, Item, Layer
+
+FORMAT = 1
+STOP_AFTER = 5
+"""Prompts in turn without a decision after which a layer is not asked any more; own choice."""
+SILENT = Decision(None, reason=f"not asked, after {STOP_AFTER} prompts in turn without a decision")
+FOLDER = "policy"
+
+
+def make_item(record: Mapping[str, Any], recorded: str = "") -> Item:
+    """A generation record as layers see it: the text of all user turns, and the answer as judges read it."""
+    turns = [message for message in record["messages"] if message["role"] == "user"]
+    texts = [text for message in turns if isinstance(text := message.get("content"), str)]
+    return Item(
+        record["suite"],
+        record["id"],
+        "\n\n".join(texts),
+        choose_text(dict(record)),
+        record["messages"],
+        recorded,
+    )
+
+
+def decide_records(layer: Layer, items: Sequence[Item], folder: Path) -> tuple[list[Decision], int]:
+    """One decision per item, and how many were taken over from an earlier run.
+
+    A layer that fails on STOP_AFTER prompts in turn is left alone: the others are undecided too, and are asked again
+    by the next run, as all that are undecided.
+
+    Args:
+        layer: of any kind.
+        items: of all suites.
+        folder: of the run.
+
+    Raises:
+        HarcError: see `Layer.decide`; decisions that came before are kept.
+    """
+    store = KeyedStore(folder / FOLDER / f"{layer.name}.jsonl", {"format": FORMAT, "layer": layer.describe()})
+    keys = [_make_key(layer, item) for item in items]
+    known: list[Decision | None] = [_load(store, key) for key in keys]
+    due = [place for place, decision in enumerate(known) if decision is None]
+    failed = 0
+    try:
+        with track(len(due), f"layer {layer.name}") as bar:
+            for start in range(0, len(due), layer.at_once):
+                part = due[start : start + layer.at_once]
+                if failed >= STOP_AFTER:
+                    break
+                found = layer.decide([items[place] for place in part])
+                for place, decision in zip(part, found, strict=True):
+                    known[place] = decision
+                    failed = failed + 1 if decision.block is None else 0
+                kept = {
+                    keys[p]: list(known[p] or ())
+                    for p in part
+                    if (known[p] or Decision(None)).block is not None
+                }
+                if kept:
+                    store.save_all(kept)
+                bar.advance(len(part))
+    finally:
+        layer.close()
+    return [decision or SILENT for decision in known], len(items) - len(due)
+
+
+def _make_key(layer: Layer, item: Item) -> str:
+    seen = (
+        [item.prompt, item.recorded] if layer.where == "prompt" else [item.prompt, item.recorded, item.answer]
+    )
+    return f"{item.suite} {item.id} {sha256_text(json.dumps(seen))}"
+
+
+def _load(store: KeyedStore, key: str) -> Decision | None:
+    kept = store.load(key)
+    return None if kept is None else Decision(*kept)
