@@ -144,6 +144,22 @@ def test_decisions_are_kept_and_what_is_undecided_is_asked_again(tmp_path):
     assert decide_records(PlannedLayer(True), changed, tmp_path / "prompts")[1] == 6, "it sees no answers"
 
 
+def test_what_was_decided_before_an_interruption_is_kept(tmp_path):
+    class Interrupted(PlannedLayer):
+        def decide(self, items):
+            if len(self.seen) >= 4:
+                raise KeyboardInterrupt
+            return super().decide(items)
+
+    items = [make_item(make_record(i, "correct")) for i in range(6)]
+    layer = Interrupted(True)
+    with pytest.raises(KeyboardInterrupt):
+        decide_records(layer, items, tmp_path)
+    assert layer.closed == 1
+    again = PlannedLayer(True)
+    assert decide_records(again, items, tmp_path)[1] == 4 and again.seen == ["r4", "r5"]
+
+
 def test_a_layer_that_keeps_failing_is_left_alone(tmp_path):
     layer = PlannedLayer(None)
     items = [make_item(make_record(i, "correct")) for i in range(20)]

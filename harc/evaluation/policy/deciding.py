@@ -1,6 +1,7 @@
 """Decisions of one layer on the prompts of a run, kept as they come in the run's folder."""
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from harc.evaluation.policy.base import Decision, Item, Layer
 FORMAT = 1
 STOP_AFTER = 5
 """Prompts in turn without a decision after which a layer is not asked any more; own choice."""
+KEPT_AT_ONCE, KEPT_EVERY = 256, 5.0
+"""Decisions, and seconds, after which what was decided is written down: what a kill can lose."""
 SILENT = Decision(None, reason=f"not asked, after {STOP_AFTER} prompts in turn without a decision")
 FOLDER = "policy"
 
@@ -50,27 +53,28 @@ def decide_records(layer: Layer, items: Sequence[Item], folder: Path) -> tuple[l
     keys = [_make_key(layer, item) for item in items]
     known: list[Decision | None] = [_load(store, key) for key in keys]
     due = [place for place, decision in enumerate(known) if decision is None]
-    failed = 0
+    failed, saved = 0, time.monotonic()
+    pending: dict[str, list[Any]] = {}
     try:
         with track(len(due), f"layer {layer.name}") as bar:
             for start in range(0, len(due), layer.at_once):
-                part = due[start : start + layer.at_once]
                 if failed >= STOP_AFTER:
                     break
+                part = due[start : start + layer.at_once]
                 found = layer.decide([items[place] for place in part])
                 for place, decision in zip(part, found, strict=True):
                     known[place] = decision
                     failed = failed + 1 if decision.block is None else 0
-                kept = {
-                    keys[p]: list(known[p] or ())
-                    for p in part
-                    if (known[p] or Decision(None)).block is not None
-                }
-                if kept:
-                    store.save_all(kept)
+                    if decision.block is not None:
+                        pending[keys[place]] = list(decision)
+                if pending and (len(pending) >= KEPT_AT_ONCE or time.monotonic() - saved > KEPT_EVERY):
+                    store.save_all(pending)
+                    pending, saved = {}, time.monotonic()
                 bar.advance(len(part))
     finally:
         layer.close()
+        if pending:
+            store.save_all(pending)
     return [decision or SILENT for decision in known], len(items) - len(due)
 
 
