@@ -190,21 +190,20 @@ def write_training_rows(writer: AnswerWriter, rows: Rows) -> list[dict[str, Any]
     return [found[number] for number in sorted(found)]
 
 
-def make_warm_rows(writer: AnswerWriter, rows: Rows, most: int | None) -> list[dict[str, Any]]:
+def make_warm_rows(writer: AnswerWriter, rows: Rows) -> list[dict[str, Any]]:
     """Rows that teach refusing and nothing else: harmful ones with refusals of our own wording, since a model that
     hardly refuses does it badly behind an opening too; the others with what the model answers anyway.
 
     Args:
         writer: of the answers.
         rows: category and prompt are read.
-        most: rows of each category, the first; None: all.
 
     Raises:
         DataError: if nothing is left of a category.
     """
     made = []
     for category in dict.fromkeys(row["category"] for row in rows):
-        own = [row for row in rows if row["category"] == category][:most]
+        own = [row for row in rows if row["category"] == category]
         prompts, place = [row["prompt"] for row in own], ("warm_start", category)
         if category == "harmful":
             answers: list[str | None] = [choose_refusal(prompt) for prompt in prompts]

@@ -113,6 +113,13 @@ class WarmStartSettings(Settings):
     rows: int | None = Field(
         None, ge=1, description="most rows of each category of the training split; none: all (rows)"
     )
+    wrapped: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of the benign rows that are taught once more inside forms of speech, so that a frame around "
+        "a request is not refused as such",
+    )
     training: SharedTraining = Field(
         {},
         description="what it changes of preset `sft`: cross-entropy on refusals of our own wording and on the model's "

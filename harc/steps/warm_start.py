@@ -58,15 +58,15 @@ def run_warm_start(job: Job) -> None:
     )
     from harc.core.finished import KEPT
     from harc.data.answers import make_warm_rows
+    from harc.data.warm_rows import choose_warm_rows
     from harc.model.adapters import round_adapter
     from harc.training.run import train_adapter
 
     work = job.layout.checkpoint("warm_start", job.backbone, BASE, job.seed)
     source, warm = fetch_weights(job), find_settings(job)
     raw = find_fetched(job, source, work)
-    rows = make_warm_rows(
-        open_writer(job, raw, work / KEPT), read_jsonl(list_taught(job)[0], FIELDS[ROWS]), warm.rows
-    )
+    asked = choose_warm_rows(read_jsonl(list_taught(job)[0], FIELDS[ROWS]), warm.rows, warm.wrapped)
+    rows = make_warm_rows(open_writer(job, raw, work / KEPT), asked)
     train_adapter(
         raw.for_training().open(), rows, [], [], None, warm.compose_training(), warm.seed,
         work / "adapter", work / "training", validation_rows=[],
