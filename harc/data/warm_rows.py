@@ -1,7 +1,7 @@
 """Rows of a warm start, benign ones in frames too.
 
-A model that is taught refusals on bare requests alone takes any frame around one for a reason to refuse: it turns down a
-story, or a list of tasks, as such.
+A model that is taught refusals on bare requests alone takes any frame around one for a reason to refuse: it turns
+down a story, or a list of tasks, as such.
 """
 
 from collections.abc import Mapping, Sequence
