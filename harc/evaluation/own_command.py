@@ -1,6 +1,6 @@
 """What `harc evaluate` does with its options: names to rows, judges and a model, and one run over them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from harc.evaluation.own_benchmarks import (
     make_benchmark_settings,
     run_benchmarks,
 )
+from harc.evaluation.own_budget import Spending, read_endpoint
 from harc.evaluation.own_files import gather_files, write_left_out
 from harc.evaluation.own_run import Findings, evaluate_suites
 from harc.evaluation.policy.measuring import format_policy, measure_layers, prepare_layers
@@ -35,7 +36,11 @@ from harc.settings.evaluation import EvaluationSettings
 from harc.settings.suites import HelpfulnessSettings, JudgeFile
 from harc.suites.benchmarks import BENCHMARKS
 
-ANSWERING = ["harc.evaluation.own_run:answer_suite", "harc.evaluation.run:load_target"]
+ANSWERING = [
+    "harc.evaluation.own_run:answer_suite",
+    "harc.evaluation.run:load_target",
+    "harc.model.shared_base:SharedBase",
+]
 """Where the code begins that answers depend on; verdicts are given anew by every run."""
 DEFAULT_JUDGES = ("refusal_rules", "string_jailbreakbench")
 
@@ -67,6 +72,7 @@ class Options:
     policies: tuple[Path, ...] = ()
     fail_if: tuple[str, ...] = ()
     junit: Path | None = None
+    budget: float | None = None
 
 
 def read_files(options: Options) -> dict[str, PromptFile]:
@@ -172,10 +178,8 @@ def choose_model(options: Options) -> tuple[ModelHandle | EndpointSettings, dict
             found=options.adapter,
             fix="have the server load the adapter (`vllm serve MODEL --enable-lora`)",
         )
-    from harc.core.yaml_text import read_yaml
-    from harc.settings.loading import parse_settings
-
-    endpoint = parse_settings(EndpointSettings, read_yaml(options.endpoint), str(options.endpoint))
+    assert options.endpoint is not None, "one of the two, as checked above"
+    endpoint, _ = read_endpoint(options.endpoint)
     if endpoint.kind != "local":
         return endpoint, {"model": {"endpoint": endpoint.describe_answers()}, "adapter": None}
     local = endpoint.model if Path(endpoint.model).is_dir() else f"{endpoint.model}@{endpoint.revision}"
@@ -244,8 +248,35 @@ def choose_benchmarks(options: Options) -> HelpfulnessSettings | None:
     return make_benchmark_settings(names, options.limit, options.batch_size, given)
 
 
-def evaluate_by_hand(options: Options) -> tuple[Findings, list[str]]:
-    """Run the command.
+def choose_spending(options: Options) -> tuple[Spending, str]:
+    """Prices and budget of the model's server, and where they stand; none of a model that is loaded here.
+
+    Raises:
+        ConfigError: for a budget of a model that costs nothing.
+    """
+    if options.endpoint is None:
+        if options.budget is not None:
+            raise ConfigError(
+                "--budget",
+                expected="a served model (--endpoint)",
+                found="--model",
+                fix="leave it out: a model that is loaded here has no price",
+            )
+        return Spending(), "--endpoint"
+    _, spending = read_endpoint(options.endpoint)
+    if options.budget is None:
+        return spending, str(options.endpoint)
+    return spending.model_copy(update={"budget": options.budget}), "--budget"
+
+
+def evaluate_by_hand(
+    options: Options, open_target: Callable[[Any, EvaluationSettings], Any] = load_target
+) -> tuple[Findings, list[str]]:
+    """Run the command for one model.
+
+    Args:
+        options: of the command.
+        open_target: makes the target of a model and the settings; several models may share what they load.
 
     Returns:
         What was found, and remarks for the user.
@@ -281,9 +312,10 @@ def evaluate_by_hand(options: Options) -> tuple[Findings, list[str]]:
         served=isinstance(model, EndpointSettings) and model.kind == "openai",
         resume=options.resume,
     )
+    store.start_meter(*choose_spending(options))
     parameters = prepare_parameters(settings.judges, options.data, options.mirror)
     judges = make_judges(settings.judges, "", settings, parameters)
-    target = load_target(model, settings)
+    target = open_target(model, settings)
     if system is not None and options.endpoint is not None:
         target = PromptedEndpoint(target.endpoint, target.settings, system=system)
     remarks += getattr(getattr(target, "backbone", None), "remarks", ())

@@ -1,15 +1,19 @@
 """Answering, judging and scoring suites of prompts on a user's model; goes on where a killed run stopped."""
 
+import math
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from harc.core.csv_files import write_csv
 from harc.core.errors import ModelError
+from harc.core.files import write_json
 from harc.core.terminal import track
 from harc.evaluation.own_answers import AnswerStore, judge_records
 from harc.evaluation.own_asking import Asking
+from harc.evaluation.own_budget import Meter
 from harc.evaluation.own_groups import (
     GROUP_COLUMNS,
     GROUPS_FILE,
@@ -20,6 +24,7 @@ from harc.evaluation.own_groups import (
 )
 from harc.evaluation.own_scores import (
     SCORE_COLUMNS,
+    SHARES,
     WHOLE,
     Agreement,
     list_disagreements,
@@ -28,6 +33,7 @@ from harc.evaluation.own_scores import (
     score_records,
 )
 from harc.judges.base import Judge
+from harc.model.completion import Completion
 from harc.model.generation import context_length
 from harc.suites.records import describe_rest
 from harc.suites.target import EndpointTarget
@@ -38,6 +44,7 @@ if TYPE_CHECKING:
 
 ADVICE = ": read answers, or compare both with labels of your own (`harc judges calibrate --labels FILE`)"
 """What is said to a run whose judges disagree."""
+SCORES_FILE = "scores.json"
 BATCHES_KEPT = 4  # batches between two writes of answers: what a kill can lose
 
 
@@ -133,16 +140,17 @@ def answer_suite(
     hashes = [asking.hash(row) for row in rows]
     known = [store.load(suite, row["id"], digest) for row, digest in zip(rows, hashes, strict=True)]
     due = sorted((i for i, answer in enumerate(known) if answer is None), key=lambda i: -len(tokens[i]))
+    asked_now = len(due)
     share = BATCHES_KEPT * target.settings.batch_size
     with track(len(due), suite) as bar:
-        for start in range(0, len(due), share):
-            part = due[start : start + share]
+        while due_next := due[:share]:
+            asked = [rows[i]["messages"] for i in due_next]
+            part = due_next[: store.meter.count_affordable(asked, target.settings.max_new_tokens)]
+            due = due[len(part) :]
             names = [rows[i]["place"] for i in part]
-            if isinstance(target, EndpointTarget):
-                completions = target.answer([rows[i]["messages"] for i in part], names)
-                bar.advance(len(part))
-            else:
-                completions = target.decode([tokens[i] for i in part], names=names, on_done=bar.advance)
+            completions = ask_timed(
+                target, asked[: len(part)], [tokens[i] for i in part], names, store.meter, bar
+            )
             answers = [
                 {
                     "id": rows[i]["id"], "prompt_sha256": hashes[i], "response": done.text,
@@ -155,7 +163,28 @@ def answer_suite(
             for i, answer in zip(part, answers, strict=True):
                 known[i] = answer
     described = [describe_row(row) for row in rows]
-    return [{**(answer or {}), **row} for answer, row in zip(known, described, strict=True)], len(due)
+    return [{**(answer or {}), **row} for answer, row in zip(known, described, strict=True)], asked_now
+
+
+def ask_timed(
+    target: Any,
+    conversations: Sequence[Any],
+    tokens: Sequence[list[int]],
+    names: Sequence[str],
+    meter: Meter,
+    bar: Any,
+) -> list[Completion]:
+    """Answers of a batch; what they took goes to the meter."""
+    start = time.monotonic()
+    if isinstance(target, EndpointTarget):
+        before = replace(target.endpoint.usage)
+        completions = target.answer(conversations, names)
+        bar.advance(len(conversations))
+        meter.add(conversations, completions, time.monotonic() - start, (before, target.endpoint.usage))
+        return completions
+    completions = target.decode(tokens, names=names, on_done=bar.advance)
+    meter.add(conversations, completions, time.monotonic() - start)
+    return completions
 
 
 ROW_FIELDS = ("id", "suite", "category", "kind", "messages", "expected", "goal")
@@ -204,9 +233,10 @@ def evaluate_suites(
             write_csv(store.folder / GROUPS_FILE, GROUP_COLUMNS, groups)
         if weighted:
             write_csv(store.folder / WEIGHTED_FILE, WEIGHTED_COLUMNS, weighted)
-        store.begin(describe_outcome(scores))
+        store.begin(describe_outcome(scores) | {"usage": store.meter.report()})
     cached = getattr(target, "endpoint", None)
     agreement = measure_agreement(records, names)
+    write_json(store.folder / SCORES_FILE, describe_scores(scores, agreement))
     return Findings(
         scores,
         agreement,
@@ -218,6 +248,25 @@ def evaluate_suites(
         groups=groups,
         weighted=weighted,
     )
+
+
+def describe_scores(scores: Sequence[dict[str, Any]], agreement: Sequence[Agreement]) -> dict[str, Any]:
+    """scores.json: the rows of scores.csv with the counts behind the shares, how far judges agree, the warnings."""
+    shares = {*SHARES}
+    rows = [{name: value for name, value in row.items() if name not in shares} for row in scores]
+    pairs = [
+        pair._asdict()
+        | {"kappa": None if math.isnan(pair.kappa) else pair.kappa, "single": list(pair.single)}
+        for pair in agreement
+    ]
+    finite = [
+        {
+            name: None if isinstance(value, float) and math.isnan(value) else value
+            for name, value in row.items()
+        }
+        for row in rows
+    ]
+    return {"format": 1, "scores": finite, "agreement": pairs, "warnings": list_warnings(scores)}
 
 
 def describe_outcome(scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
