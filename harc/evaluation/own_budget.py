@@ -1,7 +1,10 @@
 """What asking cost: seconds, tokens and, of a server, money; and where a budget ends a run before it is exceeded."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,7 @@ from pydantic import Field
 
 from harc.core.errors import ConfigError
 from harc.model.completion import Completion
-from harc.model.endpoints.base import Usage
+from harc.model.endpoints.base import ChatEndpoint, Usage
 from harc.settings.base import Settings
 from harc.settings.endpoints import EndpointSettings
 
@@ -17,6 +20,8 @@ TOKENS_OF_TURN = 16
 """Most tokens that a template writes around a turn; own choice."""
 TOKENS_OF_TEMPLATE = 256
 """Most tokens that a template writes besides (a system prompt of its own, the date); own choice."""
+
+NOT_KEPT = ("spending", "source", "elsewhere")
 
 
 class Prices(Settings):
@@ -73,6 +78,9 @@ class Meter:
         prompt_tokens, response_tokens: as the model or its server counted them.
         uncounted: answers whose tokens the server did not count; they cost what they could have cost at most.
         cost: by the prices; 0 without any.
+        spending: prices and budget.
+        source: where the budget stands, for errors.
+        elsewhere: what other candidates of the command have cost, where the budget is for all.
     """
 
     answers: int = 0
@@ -83,9 +91,12 @@ class Meter:
     cost: float = 0.0
     spending: Spending = field(default_factory=Spending, repr=False)
     source: str = "--endpoint"
+    elsewhere: float = 0.0
 
     @classmethod
-    def resume(cls, kept: Mapping[str, Any] | None, spending: Spending, source: str) -> "Meter":
+    def resume(
+        cls, kept: Mapping[str, Any] | None, spending: Spending, source: str, elsewhere: float = 0.0
+    ) -> "Meter":
         """Go on where an earlier sitting stopped.
 
         Raises:
@@ -93,16 +104,16 @@ class Meter:
         """
         if spending.budget is not None and spending.prices is None:
             raise ConfigError(
-                f"{source}: budget",
+                source,
                 expected="prices beside it",
                 found="none",
                 fix="add `prices: {input: ..., output: ...}`, per million tokens, to the endpoint file",
             )
-        return cls(**(kept or {}), spending=spending, source=source)
+        return cls(**(kept or {}), spending=spending, source=source, elsewhere=elsewhere)
 
     def describe(self) -> dict[str, Any]:
         """The numbers, as they are kept."""
-        return {name: value for name, value in asdict(self).items() if name not in ("spending", "source")}
+        return {name: value for name, value in asdict(self).items() if name not in NOT_KEPT}
 
     def report(self) -> dict[str, Any]:
         """The numbers as run.json says them: with seconds per answer and, where there are prices, the cost."""
@@ -128,7 +139,7 @@ class Meter:
         """
         if self.spending.budget is None or not conversations:
             return len(conversations)
-        left, count = self.spending.budget - self.cost, 0
+        left, count = self.spending.budget - self.cost - self.elsewhere, 0
         for turns in conversations:
             left -= self._price(bound_tokens(turns), longest)
             if left < 0:
@@ -138,11 +149,27 @@ class Meter:
             return count
         most = self._price(bound_tokens(conversations[0]), longest)
         raise ConfigError(
-            f"{self.source}: budget",
+            self.source,
             expected=f"at most {self.spending.budget:g} for the run",
-            found=f"{self.cost:.6g} spent on {self.answers} answers, and a next one that may cost up to {most:.2g}",
+            found=f"{self.cost + self.elsewhere:.6g} spent, and a next answer that may cost up to {most:.2g}",
             fix="raise it and give the same command again, with --resume: every answer is kept",
         )
+
+    @contextmanager
+    def time(
+        self, conversations: Sequence[Sequence[Mapping[str, Any]]], endpoint: ChatEndpoint | None
+    ) -> Iterator[list[Completion]]:
+        """Take the time of what the block asks, and count what it puts into the list.
+
+        Args:
+            conversations: that are asked.
+            endpoint: of a server, whose own count leaves out what a cache answered; None: a model that is loaded here.
+        """
+        completions: list[Completion] = []
+        before, start = None if endpoint is None else replace(endpoint.usage), time.monotonic()
+        yield completions
+        used = None if before is None or endpoint is None else (before, endpoint.usage)
+        self.add(conversations, completions, time.monotonic() - start, used)
 
     def add(
         self,
@@ -188,5 +215,5 @@ class Meter:
 
 def bound_tokens(turns: Sequence[Mapping[str, Any]]) -> int:
     """More tokens than a prompt can have: no tokenizer makes more of a text than it has bytes."""
-    texts = sum(len(str(turn.get("content", "")).encode(errors="replace")) + TOKENS_OF_TURN for turn in turns)
-    return texts + TOKENS_OF_TEMPLATE
+    texts = (json.dumps(dict(turn), ensure_ascii=False).encode(errors="replace") for turn in turns)
+    return sum(len(text) + TOKENS_OF_TURN for text in texts) + TOKENS_OF_TEMPLATE

@@ -251,9 +251,7 @@ def evaluate_candidates(candidates: Sequence[Candidate], reference: str, out: Pa
     opener, found, spent = Opener(candidates), {}, 0.0
     for one in candidates:
         show(f"{one.name}: {escape_control(one.source)}", err=True)
-        budget = one.options.budget
-        left = one.options if budget is None else replace(one.options, budget=max(budget - spent, 1e-9))
-        found[one.name] = evaluate_by_hand(left, opener.open_for(one))
+        found[one.name] = evaluate_by_hand(replace(one.options, spent=spent), opener.open_for(one))
         spent += _read_usage(one.options.out).get("cost", 0.0)
     differences, changed = compare_candidates(candidates, reference)
     scores = [{"candidate": name, **row} for name, (part, _) in found.items() for row in part.scores]

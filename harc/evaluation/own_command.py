@@ -73,6 +73,8 @@ class Options:
     fail_if: tuple[str, ...] = ()
     junit: Path | None = None
     budget: float | None = None
+    spent: float = 0.0
+    """What other candidates of the command have cost."""
 
 
 def read_files(options: Options) -> dict[str, PromptFile]:
@@ -265,7 +267,7 @@ def choose_spending(options: Options) -> tuple[Spending, str]:
         return Spending(), "--endpoint"
     _, spending = read_endpoint(options.endpoint)
     if options.budget is None:
-        return spending, str(options.endpoint)
+        return spending, f"{options.endpoint}: budget"
     return spending.model_copy(update={"budget": options.budget}), "--budget"
 
 
@@ -312,7 +314,7 @@ def evaluate_by_hand(
         served=isinstance(model, EndpointSettings) and model.kind == "openai",
         resume=options.resume,
     )
-    store.start_meter(*choose_spending(options))
+    store.start_meter(*choose_spending(options), elsewhere=0.0 if options.budget is None else options.spent)
     parameters = prepare_parameters(settings.judges, options.data, options.mirror)
     judges = make_judges(settings.judges, "", settings, parameters)
     target = open_target(model, settings)

@@ -1,10 +1,9 @@
 """Answering, judging and scoring suites of prompts on a user's model; goes on where a killed run stopped."""
 
 import math
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from harc.core.csv_files import write_csv
@@ -13,7 +12,6 @@ from harc.core.files import write_json
 from harc.core.terminal import track
 from harc.evaluation.own_answers import AnswerStore, judge_records
 from harc.evaluation.own_asking import Asking
-from harc.evaluation.own_budget import Meter
 from harc.evaluation.own_groups import (
     GROUP_COLUMNS,
     GROUPS_FILE,
@@ -144,13 +142,13 @@ def answer_suite(
     share = BATCHES_KEPT * target.settings.batch_size
     with track(len(due), suite) as bar:
         while due_next := due[:share]:
-            asked = [rows[i]["messages"] for i in due_next]
+            asked = [list_asked(target, rows[i]) for i in due_next]
             part = due_next[: store.meter.count_affordable(asked, target.settings.max_new_tokens)]
             due = due[len(part) :]
             names = [rows[i]["place"] for i in part]
-            completions = ask_timed(
-                target, asked[: len(part)], [tokens[i] for i in part], names, store.meter, bar
-            )
+            prompts = [rows[i]["messages"] for i in part], [tokens[i] for i in part]
+            with store.meter.time(asked[: len(part)], getattr(target, "endpoint", None)) as completions:
+                completions += ask_batch(target, *prompts, names, bar)
             answers = [
                 {
                     "id": rows[i]["id"], "prompt_sha256": hashes[i], "response": done.text,
@@ -166,24 +164,20 @@ def answer_suite(
     return [{**(answer or {}), **row} for answer, row in zip(known, described, strict=True)], asked_now
 
 
-def ask_timed(
-    target: Any,
-    conversations: Sequence[Any],
-    tokens: Sequence[list[int]],
-    names: Sequence[str],
-    meter: Meter,
-    bar: Any,
+def list_asked(target: Any, row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """All that the model is shown of a row: the run's system prompt and tools, too."""
+    further = [{"system": getattr(target, "system", "")}, {"tools": row.get("tools")}]
+    return [*row["messages"], *(part for part in further if any(part.values()))]
+
+
+def ask_batch(
+    target: Any, conversations: Sequence[Any], tokens: Sequence[list[int]], names: Sequence[str], bar: Any
 ) -> list[Completion]:
-    """Answers of a batch; what they took goes to the meter."""
-    start = time.monotonic()
-    if isinstance(target, EndpointTarget):
-        before = replace(target.endpoint.usage)
-        completions = target.answer(conversations, names)
-        bar.advance(len(conversations))
-        meter.add(conversations, completions, time.monotonic() - start, (before, target.endpoint.usage))
-        return completions
-    completions = target.decode(tokens, names=names, on_done=bar.advance)
-    meter.add(conversations, completions, time.monotonic() - start)
+    """Answers of a batch, from the server or the loaded model."""
+    if not isinstance(target, EndpointTarget):
+        return target.decode(tokens, names=names, on_done=bar.advance)
+    completions = target.answer(conversations, names)
+    bar.advance(len(conversations))
     return completions
 
 

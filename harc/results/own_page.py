@@ -11,8 +11,16 @@ from harc.core.files import write_text
 from harc.evaluation.own_candidates import FOLDER
 from harc.evaluation.own_comparison import CHANGED_FILE, CHANGES, COMPARED
 from harc.evaluation.own_scores import NO_CATEGORY, PART, WHOLE
-from harc.results.own_verdict import judge_row, judge_runs, name_metric, say_bounds, say_share
-from harc.results.own_view import FINDINGS, LONGEST_NAME, Run, collect_examples, name_model, read_runs
+from harc.results.own_verdict import judge_row, judge_runs, name_metric, say_bounds, say_points, say_share
+from harc.results.own_view import (
+    FINDINGS,
+    LONGEST_NAME,
+    Run,
+    collect_examples,
+    name_label,
+    name_model,
+    read_runs,
+)
 from harc.results.printer import make_safe
 from harc.results.report import TEMPLATES
 from harc.suites.records import STATES, exceeds
@@ -22,7 +30,6 @@ POLICY_FILE = "policy.csv"
 MOST_DRAWN, MOST_LISTED = 40, 200
 """Categories in a picture and in a table, those with the most prompts; own choice."""
 MOST_CHANGED = 200  # changed prompts in a list; changed.csv has all
-SHOWN_CHANGED = ("suite", "id", "category", "before", "after")
 COLOURS = 6  # of candidates, by number in the template; shapes go round with them
 
 
@@ -65,6 +72,7 @@ def render_own_page(folder: Path) -> str:
         examples=examples.shown,
         example_counts=[{"name": name, "label": FINDINGS[name], "shown": shown, "all": total}
                         for name, (shown, total) in examples.counts.items()],
+        benchmarks=present_benchmarks(runs),
         usage=present_usage(runs),
         sources=[present_source(run) for run in runs],
     )  # fmt: skip
@@ -181,6 +189,8 @@ def draw_plane(runs: Sequence[Run]) -> list[dict[str, Any]]:
             kind: [sum(row[name] for row in rows) / len(rows) for name in ("rate", "ci_low", "ci_high")]
             for kind, rows in rates.items()
         }
+        asked = [row for rows in rates.values() for row in rows]
+        garbled = sum(row["counts"].get("garbled", 0) for row in asked) / sum(row["prompts"] for row in asked)
         single = all(len(rows) == 1 for rows in rates.values())
         x, x_low, x_high = (_scale(value) for value in means["benign"])
         y, y_low, y_high = (PLANE - _scale(value) for value in means["harmful"])
@@ -190,6 +200,8 @@ def draw_plane(runs: Sequence[Run]) -> list[dict[str, Any]]:
                 "cross": (x_low, x_high, y_low, y_high) if single else None,
                 "text": f"{run.name}: answers {say_share(means['harmful'][0])} of harmful, "
                         f"refuses {say_share(means['benign'][0])} of safe prompts",
+                "missed": say_share(means["harmful"][0]), "refused": say_share(means["benign"][0]),
+                "garbled": say_share(garbled) if exceeds("garbled", garbled, 1) else "",
             }
         )  # fmt: skip
     return points if len(points) > 1 else []
@@ -201,7 +213,9 @@ def _scale(value: float) -> float:
 
 def present_difference(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of differences.csv as text."""
-    bounds = "" if row.get("ci_low") is None else f"{100 * row['ci_low']:+.0f} to {100 * row['ci_high']:+.0f}"
+    bounds = (
+        "" if row.get("ci_low") is None else f"{say_points(row['ci_low'])} to {say_points(row['ci_high'])}"
+    )
     return {
         "candidate": row["candidate"],
         "suite": make_safe(row["suite"], LONGEST_NAME),
@@ -209,7 +223,7 @@ def present_difference(row: Mapping[str, Any]) -> dict[str, Any]:
         "metric": name_metric(row["metric"]),
         "before": say_share(row["before"]),
         "after": say_share(row["after"]),
-        "difference": f"{100 * row['difference']:+.0f} points",
+        "difference": f"{say_points(row['difference'])} points",
         "bounds": bounds,
         "n": f"{row['n']:,}",
         "changed": f"{row['only_before']:,} / {row['only_after']:,}",
@@ -241,8 +255,11 @@ def read_changed(path: Path) -> dict[str, Any]:
             "worse": change.startswith("newly"),
             "all": len(members),
             "left_out": max(0, len(members) - MOST_CHANGED),
-            "rows": [{name: make_safe(row[name], LONGEST_NAME) for name in SHOWN_CHANGED}
-                     for row in members[:MOST_CHANGED]],
+            "rows": [
+                {name: make_safe(row[name], LONGEST_NAME) for name in ("suite", "id", "category")}
+                | {name: name_label(row[name]) for name in ("before", "after")}
+                for row in members[:MOST_CHANGED]
+            ],
         }
         for (candidate, change), members in sorted(
             groups.items(), key=lambda item: (item[0][0], not item[0][1].startswith("newly"), order.index(item[0][1]))
@@ -335,6 +352,19 @@ def present_states(runs: Sequence[Run]) -> list[dict[str, Any]]:
                 }
             )  # fmt: skip
     return lines
+
+
+def present_benchmarks(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Scores of public benchmarks, by candidate."""
+    return [
+        {
+            "run": run.name, "name": make_safe(row["suite"], 60), "metric": make_safe(row["metric"], 60),
+            "n": row["n"], "score": "none" if row.get("rate") is None else f"{row['rate']:.3f}",
+            "small": "" if row.get("ci_low") is None else f"{row['ci_low']:.3f} to {row['ci_high']:.3f}",
+        }
+        for run in runs
+        for row in run.benchmarks
+    ]  # fmt: skip
 
 
 def present_usage(runs: Sequence[Run]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harc.core.csv_files import read_csv
 from harc.core.errors import DataError
 from harc.core.files import read_json, sha256_text
 from harc.evaluation.own_answers import OUTCOME, RUN_FILE
@@ -52,6 +53,12 @@ class Run:
         """Seconds, tokens and cost of its answers."""
         return self.about.get(OUTCOME, {}).get("usage", {})
 
+    @property
+    def benchmarks(self) -> list[dict[str, Any]]:
+        """Rows of benchmarks/scores.csv, where public benchmarks were asked."""
+        path = self.folder / "benchmarks" / "scores.csv"
+        return read_csv(path) if path.is_file() else []
+
     def list_whole(self, kind: str | None = None) -> list[dict[str, Any]]:
         """Rows of whole suites by the judge that decides: what each kind of prompt is asked for."""
         found: dict[tuple[str, str], dict[str, Any]] = {}
@@ -74,6 +81,11 @@ def shorten_source(described: Mapping[str, Any]) -> str:
     """A hub id or wheel as it is; of a folder, which is known by its files' hash, the last part."""
     source = str(described.get("source"))
     return Path(source).name or source if "sha256" in described else source
+
+
+def name_label(label: str) -> str:
+    """A judge's label in a reader's word: what judges call correct is, of own prompts, an answer."""
+    return "answered" if label == "correct" else make_safe(label, 40)
 
 
 def read_runs(folder: Path) -> tuple[list[Run], str, list[dict[str, Any]]]:
@@ -268,7 +280,7 @@ def _present(
             {
                 "run": run.name, "text": record["response"], "error": record["error"],
                 "cut": record["finish_reason"] == "length",
-                "labels": [(make_safe(name, 60), label) for name, label in record["labels"].items()],
+                "labels": [(make_safe(name, 60), name_label(label)) for name, label in record["labels"].items()],
             }
             for run, record in zip(runs, records, strict=True)
         ],

@@ -101,8 +101,8 @@ def test_places_that_the_system_refuses(tmp_path: Path, capsys):
         (["data", "build", "--out"], "harc: option '--out' requires an argument"),
         (["data", "\x1b[2J\n"], "harc data: no such command '\\x1b[2J"),
         (
-            ["evaluate", "--suite", "a.csv", "--out", "x", "--adapter", "a", "--adapter=b"],
-            "harc evaluate: invalid value for '--adapter': given more than once, and takes one value; see ",
+            ["evaluate", "--suite", "a.csv", "--out", "x", "--device", "a", "--device=b"],
+            "harc evaluate: invalid value for '--device': given more than once, and takes one value; see ",
         ),
         (["step", "score", "--seed", "1", "--seed", "2"], "harc step: invalid value for '--seed': given more than"),
         (["train", "--model", "", "--config", "a", "--out", "b"], "harc train: invalid value for '--model': an empty"),
