@@ -148,7 +148,7 @@ def answer_suite(
             names = [rows[i]["place"] for i in part]
             prompts = [rows[i]["messages"] for i in part], [tokens[i] for i in part]
             with store.meter.time(asked[: len(part)], getattr(target, "endpoint", None)) as completions:
-                completions += ask_batch(target, *prompts, names, bar)
+                completions.extend(ask_batch(target, *prompts, names, bar))
             answers = [
                 {
                     "id": rows[i]["id"], "prompt_sha256": hashes[i], "response": done.text,
