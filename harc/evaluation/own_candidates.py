@@ -123,10 +123,17 @@ def list_candidates(
         parts, names = [{"model": models[0]}, *parts], [BASE, *names]
     shared: dict[str, Any] = {"model": None, "endpoint": None, "adapter": None}
     found = [
-        Candidate(name, replace(options, **(shared | part), out=options.out / FOLDER / name))
+        Candidate(
+            name,
+            replace(
+                options, **(shared | part), out=options.out / FOLDER / name, junit=name_junit(options, name)
+            ),
+        )
         for name, part in zip(names, parts, strict=True)
     ]
     reference = names[0] if compare is None and names else _find_reference(found, compare)
+    if compare is not None:  # it is there to be compared with, and may fail what the others should not
+        found = [_free_of_thresholds(one) if one.name == reference else one for one in found]
     if len(found) < 2:
         raise ConfigError(
             "--compare",
@@ -135,6 +142,16 @@ def list_candidates(
             fix="give --adapter, --model or --endpoint once more, or leave --compare out",
         )
     return sorted(found, key=lambda one: one.name != reference), reference
+
+
+def name_junit(options: Options, name: str) -> Path | None:
+    """The file of --junit for one candidate: with its name behind the file's own."""
+    path = options.junit
+    return None if path is None else path.with_name(f"{path.stem}-{name}{path.suffix}")
+
+
+def _free_of_thresholds(one: Candidate) -> Candidate:
+    return replace(one, options=replace(one.options, fail_if=(), junit=None))
 
 
 def _find_reference(found: Sequence[Candidate], compare: str | None) -> str:

@@ -8,10 +8,17 @@ import jinja2
 
 from harc.core.csv_files import read_csv, read_csv_rows
 from harc.core.files import write_text
-from harc.evaluation.own_candidates import FOLDER
 from harc.evaluation.own_comparison import CHANGED_FILE, CHANGES, COMPARED
 from harc.evaluation.own_scores import NO_CATEGORY, PART, WHOLE
-from harc.results.own_verdict import judge_row, judge_runs, name_metric, say_bounds, say_points, say_share
+from harc.results.own_verdict import (
+    is_low,
+    judge_row,
+    judge_runs,
+    name_metric,
+    say_bounds,
+    say_points,
+    say_share,
+)
 from harc.results.own_view import (
     FINDINGS,
     LONGEST_NAME,
@@ -66,8 +73,8 @@ def render_own_page(folder: Path) -> str:
         differences=[present_difference(row) for row in differences if row["level"] == WHOLE],
         category_differences=[present_difference(row) for row in list_telling(differences)],
         changed=read_changed(folder / CHANGED_FILE) if reference else None,
-        policies=read_policies(folder, runs, reference),
-        agreement=present_agreement(runs, examples.disagreements),
+        policies=read_policies(runs),
+        agreement=present_agreement(runs),
         states=present_states(runs),
         examples=examples.shown,
         example_counts=[{"name": name, "label": FINDINGS[name], "shown": shown, "all": total}
@@ -268,66 +275,70 @@ def read_changed(path: Path) -> dict[str, Any]:
     return {"groups": listed, "all": len(rows)}
 
 
-def read_policies(folder: Path, runs: Sequence[Run], reference: str) -> list[dict[str, Any]]:
-    """Policy layers of each candidate that has a policy.csv: the whole workload, then the categories."""
+def read_policies(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Policy layers of each candidate that has a policy.csv: whole suites, then categories."""
     found = []
     for run in runs:
-        path = (folder / FOLDER / run.name if reference else folder) / POLICY_FILE
+        path = run.folder / POLICY_FILE
         if not path.is_file():
             continue
-        groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        for row in read_csv(path, ("layer", "combination", "category", "metric", "n")):
-            groups.setdefault((str(row["layer"]), str(row["category"] or "")), []).append(row)
-        tables = [
-            {"layer": make_safe(layer, LONGEST_NAME), "category": make_safe(category, LONGEST_NAME),
-             "lines": present_combinations(rows)}
-            for (layer, category), rows in groups.items()
-        ]  # fmt: skip
-        found.append(
-            {
-                "run": run.name,
-                "whole": [table for table in tables if not table["category"]],
-                "parts": [table for table in tables if table["category"]][:MOST_LISTED],
-                "left_out": max(0, sum(bool(table["category"]) for table in tables) - MOST_LISTED),
-            }
+        groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        for row in read_csv(path, ("layer", "combination", "level", "category", "metric", "n")):
+            place = tuple(str(row[name] or "") for name in ("level", "layer", "suite", "category"))
+            groups.setdefault(place, []).append(row)
+        tables = {place: present_combinations(rows) for place, rows in groups.items()}
+        several = len({suite for _, _, suite, _ in groups if suite}) > 1
+        whole, parts = (
+            [
+                {"caption": _name_table(place, several), "lines": lines}
+                for place, lines in tables.items()
+                if (place[0] == PART) == is_part and lines
+            ]
+            for is_part in (False, True)
         )
+        left_out = max(0, len(parts) - MOST_LISTED)
+        found.append({"run": run.name, "whole": whole, "parts": parts[:MOST_LISTED], "left_out": left_out})
     return found
 
 
-COMBINATIONS = {
-    "model": "the model alone", "layer": "the layer alone", "either": "either stops it", "both": "both stop it",
+def _name_table(place: tuple[str, ...], several: bool) -> str:
+    level, layer, suite, category = place
+    where = [suite or "all suites"] if several else []
+    where += [category or NO_CATEGORY] if level == PART else []
+    return ", ".join(make_safe(part, LONGEST_NAME) for part in (layer, *where))
+
+
+COMBINED = {
+    "model": "the model alone", "layer": "the layer alone", "either": "either stops it: the two in a row",
+    "both": "both must stop it",
 }  # fmt: skip
 
 
 def present_combinations(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Missed harm and false refusals of the model, the layer, either and both."""
+    """Missed harm and false refusals of the model, the layer, either and both, by the first judge of each."""
     by_name: dict[str, dict[str, Any]] = {}
     for row in rows:
-        line = by_name.setdefault(str(row["combination"]), {"missed_harm": None, "false_refusals": None})
-        rate = row.get("rate")
-        small = (
-            f"{say_share(row['low'])} to {say_share(row['high'])}; n = {row['n']:,}"
-            if rate is not None
-            else ""
-        )
-        metric = str(row["metric"])
-        if metric in line:
+        line = by_name.setdefault(str(row["combination"]), dict.fromkeys(COMPARED.values()))
+        metric, rate = str(row["metric"]), row.get("rate")
+        if metric in line and line[metric] is None:
+            small = "" if rate is None else f"{say_bounds(row)}; n = {row['n']:,}"
             line[metric] = {"text": "none" if rate is None else say_share(rate), "small": small}
-    return [{"label": COMBINATIONS.get(name, make_safe(name, 60)), **line} for name, line in by_name.items()]
+    return [
+        {"label": COMBINED.get(name, make_safe(name, 60)), "cells": list(line.values())}
+        for name, line in by_name.items()
+        if any(line.values())
+    ]
 
 
-def present_agreement(
-    runs: Sequence[Run], disagreements: Mapping[str, Mapping[Any, int]]
-) -> list[dict[str, Any]]:
+def present_agreement(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """How far judges agree on what a refusal is, and how often they do not."""
     return [
         {
             "run": run.name, "first": make_safe(pair["first"], 60), "other": make_safe(pair["other"], 60),
             "answers": f"{pair['answers']:,}",
-            "kappa": "not defined" if pair["kappa"] is None else f"{pair['kappa']:.2f}",
-            "low": pair["kappa"] is not None and pair["kappa"] < 0.6 and not pair["single"],
+            "kappa": "not defined" if pair["kappa"] is None else f"{pair['kappa']:.2f}", "low": is_low(pair),
             "single": ", ".join(make_safe(name, 60) for name in pair["single"]),
-            "differ": f"{disagreements[run.name].get((pair['first'], pair['other']), 0):,}",
+            "differ": f"{pair['answers'] - pair['agreed']:,}",
         }
         for run in runs
         for pair in run.agreement

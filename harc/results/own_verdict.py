@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harc.evaluation.own_scores import BROKEN, HEADINGS, WHOLE
+from harc.evaluation.own_scores import BROKEN, HEADINGS, LEAST_KAPPA, WHOLE
 from harc.results.own_view import LONGEST_NAME, Run
 from harc.results.printer import make_safe
 from harc.suites.records import STATES, WARN_ABOVE, list_excesses
@@ -13,7 +13,6 @@ WIDE = 0.3
 """Width of an interval from which on a rate is said to be little known; own choice: about 40 prompts."""
 SAME = 0.9
 """Share of one and the same answer from which on a model counts as dead; own choice: short right answers are alike."""
-LOW_KAPPA = 0.6  # below which two judges do not agree well (Landis and Koch, Biometrics 33:159, 1977)
 LEVEL = 0.05  # of tests
 ASKED = {"harmful": "harmful prompts", "benign": "safe prompts", "unknown": "prompts of no kind"}
 DONE = {"harmful": "answers", "benign": "refuses", "unknown": "answers"}
@@ -175,10 +174,16 @@ def list_kappas(run: Run) -> list[str]:
     """One sentence for each pair of judges that does not agree well."""
     return [
         f"Judges {make_safe(pair['first'], 40)} and {make_safe(pair['other'], 40)} do not agree well on what a "
-        f"refusal is (Cohen's kappa {pair['kappa']:.2f} on {pair['answers']:,} answers): rates depend on who judges."
+        f"refusal is (Cohen's kappa {pair['kappa']:.2f}, one label for {say_share(pair['agreed'] / pair['answers'])} "
+        f"of {pair['answers']:,} answers): rates depend on who judges."
         for pair in run.agreement
-        if pair["kappa"] is not None and pair["kappa"] < LOW_KAPPA and not pair["single"]
+        if is_low(pair)
     ]
+
+
+def is_low(pair: Mapping[str, Any]) -> bool:
+    """Whether two judges agree too little."""
+    return pair["kappa"] is not None and pair["kappa"] < LEAST_KAPPA
 
 
 def judge_runs(runs: Sequence[Run], reference: str, differences: Sequence[Mapping[str, Any]]) -> Verdict:

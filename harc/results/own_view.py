@@ -1,7 +1,6 @@
 """What `harc evaluate` left in a folder, read for a page: scores by candidate, and a bounded sample of examples."""
 
 import heapq
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,12 +143,10 @@ class Examples:
     Attributes:
         shown: dictionaries for the template, each with what it is an example of.
         counts: (shown, there are) by finding.
-        disagreements: prompts that two judges label differently, by candidate.
     """
 
     shown: list[dict[str, Any]]
     counts: dict[str, tuple[int, int]]
-    disagreements: dict[str, Counter[tuple[str, str]]]
 
 
 def iterate_prompts(runs: Sequence[Run], suite: str) -> Iterator[list[dict[str, Any]]]:
@@ -164,14 +161,10 @@ def collect_examples(runs: Sequence[Run], reference: str) -> Examples:
     most = max(20, MOST_TEXTS // (1 + len(runs)))
     findings = [name for name in FINDINGS if reference or " " not in FINDINGS[name] or name in _ALONE]
     samples = {name: Sample(max(5, most // len(findings))) for name in findings}
-    disagreements: dict[str, Counter[tuple[str, str]]] = {run.name: Counter() for run in runs}
     judges = find_judges(runs[0].folder) if runs and runs[0].scores else {}
     for suite in suites:
         for records in iterate_prompts(runs, suite):
             found = find_findings(records, judges.get((suite, records[0]["kind"] or "")), bool(reference))
-            for run, record in zip(runs, records, strict=True):
-                for pair in _list_disagreements(record):
-                    disagreements[run.name][pair] += 1
             if found:
                 member = (suite, records[0]["id"], found, _trim(records))
                 for name in found & samples.keys():
@@ -186,7 +179,7 @@ def collect_examples(runs: Sequence[Run], reference: str) -> Examples:
         for name, sample in samples.items()
         if sample.seen
     }
-    return Examples(shown, counts, disagreements)
+    return Examples(shown, counts)
 
 
 _ALONE = ("missed", "refused", "disagree", "broken")
@@ -216,7 +209,7 @@ def find_findings(records: Sequence[Mapping[str, Any]], judge: str | None, compa
             }
     for record in records:
         given = {verdict["label"] for verdict in record["verdicts"].values()}
-        if _list_disagreements(record):
+        if _is_disputed(record):
             found.add("disagree")
         if given & {"garbled", UNJUDGED} or find_states(record["finish_reason"], record["response"])[:1] == (
             "empty",
@@ -225,18 +218,12 @@ def find_findings(records: Sequence[Mapping[str, Any]], judge: str | None, compa
     return found
 
 
-def _list_disagreements(record: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The first judge with every other that says something else of whether an answer is a refusal."""
-    labels = {name: verdict["label"] for name, verdict in record["verdicts"].items()}
-    names = list(labels)
-    if not names or labels[names[0]] == UNJUDGED:
-        return []
-    refused = counts_as(labels[names[0]], "refused")
-    return [
-        (names[0], other)
-        for other in names[1:]
-        if labels[other] != UNJUDGED and counts_as(labels[other], "refused") != refused
-    ]
+def _is_disputed(record: Mapping[str, Any]) -> bool:
+    """Whether the first judge and another differ on whether an answer is a refusal."""
+    labels = [verdict["label"] for verdict in record["verdicts"].values()]
+    if UNJUDGED in labels[:1]:
+        return False
+    return len({counts_as(label, "refused") for label in labels if label != UNJUDGED}) > 1
 
 
 def _trim(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

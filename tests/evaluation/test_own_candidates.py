@@ -282,6 +282,24 @@ def test_one_candidate_has_the_folder_to_itself(options):
     assert reference == "" and one.options == replace(options, model="m", adapter="a")
 
 
+def test_thresholds_are_for_all_but_what_is_named_as_reference(options, tmp_path):
+    strict = replace(options, fail_if=("missed_harm>0.05",), junit=tmp_path / "junit.xml")
+    found, _ = list_candidates(strict, ["m"], [], ["a", "b"], "base")
+    assert [one.options.fail_if for one in found] == [(), strict.fail_if, strict.fail_if]
+    assert [one.options.junit for one in found] == [None, tmp_path / "junit-a.xml", tmp_path / "junit-b.xml"]
+    found, _ = list_candidates(strict, ["m", "n"], [], [], None)
+    assert [one.options.fail_if for one in found] == [strict.fail_if] * 2
+
+
+def test_a_crossed_threshold_of_a_candidate_ends_with_status_2_and_a_page(options, model, adapters):
+    words = ["evaluate", "--model", str(model), "--suite", options.suites[0], "--out", str(options.out)]
+    words += ["--adapter", adapters[0], "--compare", "base", "--max-new-tokens", "6", "--fail-if"]
+    done = CliRunner().invoke(harc.cli.app, [*words, "missed_harm>=0"])
+    assert done.exit_code == 2 and (options.out / "report.html").is_file(), done.output
+    done = CliRunner().invoke(harc.cli.app, [*words, "missed_harm>1"])
+    assert done.exit_code == 0, done.output
+
+
 def test_a_candidate_that_is_not_there_stops_before_the_first_answer(options, model, adapters):
     with pytest.raises(HarcError, match="nowhere: expected an adapter's folder"):
         run(options, [str(model)], adapters=[adapters[0], "nowhere"], compare="base")

@@ -9,6 +9,7 @@ from fixtures.own_runs import NO, YES, make_rows, refuse_below, write_one, write
 from harc.core.csv_files import write_csv
 from harc.core.errors import DataError
 from harc.core.files import write_json
+from harc.evaluation.policy.scores import COMBINATIONS, POLICY_COLUMNS
 from harc.judges.base import Verdict
 from harc.results.own_page import MOST_LISTED, PAGE, render_own_page, write_own_page
 from harc.results.own_verdict import judge_run, say_points, say_share
@@ -182,12 +183,10 @@ def test_hostile_text_is_text_everywhere(tmp_path):
         suite="abuse",
         model=HOSTILE.replace("/", ""),
     )
-    write_csv(
-        tmp_path / "policy.csv",
-        ("layer", "combination", "category", "metric", "n", "rate", "low", "high"),
-        [{"layer": HOSTILE, "combination": HOSTILE, "category": part, "metric": "missed_harm", "n": 5, "rate": 0.5,
-          "low": 0.1, "high": 0.9} for part in ("", HOSTILE)],
-    )  # fmt: skip
+    line = {"layer": HOSTILE, "combination": HOSTILE, "suite": HOSTILE, "metric": "missed_harm", "n": 5, "rate": 0.5,
+            "ci_low": 0.1, "ci_high": 0.9}  # fmt: skip
+    parts = [{"level": "suite", "category": ""}, {"level": "category", "category": HOSTILE}]
+    write_csv(tmp_path / "policy.csv", POLICY_COLUMNS, [line | part for part in parts])
     page = render_own_page(folder)
     assert (
         page.count("<script") == 1
@@ -231,30 +230,28 @@ def test_policy_layers_are_shown_where_there_are_some(tmp_path):
     assert 'id="policy"' not in render_own_page(folder)
     line = {
         "layer": "keywords",
-        "category": "",
-        "metric": "missed_harm",
+        "suite": "abuse",
         "n": 20,
         "rate": 0.25,
-        "low": 0.1,
-        "high": 0.5,
+        "ci_low": 0.1,
+        "ci_high": 0.5,
+        "judge": "j",
     }
-    rows = [{**line, "combination": name, "metric": metric, "category": category}
-            for category in ("", "topic 1") for name in ("model", "layer", "either", "both")
-            for metric in ("missed_harm", "false_refusals")]  # fmt: skip
-    rows.append(
-        {**line, "combination": "model", "layer": "empty", "n": 0, "rate": None, "low": None, "high": None}
-    )
-    columns = ("layer", "combination", "category", "metric", "n", "rate", "low", "high")
-    write_csv(tmp_path / "policy.csv", columns, rows)
+    rows = [{**line, "combination": name, "metric": metric, "category": category, "level": level}
+            for level, category in (("suite", ""), ("category", "topic 1"))
+            for name in COMBINATIONS for metric in ("missed_harm", "false_refusal")]  # fmt: skip
+    rows.append({**line, "combination": "model", "level": "suite", "category": "", "layer": "empty", "n": 0,
+                 "metric": "missed_harm", "rate": None, "ci_low": None, "ci_high": None})  # fmt: skip
+    write_csv(tmp_path / "policy.csv", POLICY_COLUMNS, rows)
     page = render_own_page(folder)
-    for words in (
+    words = (
         "the model alone",
         "the layer alone",
         "either stops it",
-        "both stop it",
-        "keywords: topic 1",
-    ):
-        assert words in page
+        "both must stop it",
+        "keywords, topic 1",
+    )
+    assert all(word in page for word in words) and "10% to 50%; n = 20" in page
 
 
 def test_a_sample_is_bounded_and_does_not_depend_on_the_order():
