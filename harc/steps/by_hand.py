@@ -1,6 +1,6 @@
 """Extraction and training from files, outside the workflow: what `harc directions extract` and `harc train` call."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +89,23 @@ def read_rows(path: Path | str, fields: tuple[str, ...]) -> list[dict[str, Any]]
 
 def read_pairs(path: Path | str) -> ResponsePairs:
     """Pairs of a JSONL file by kind; the library refuses a kind without rows."""
-    rows = read_rows(path, ("kind", "prompt", "response"))
+    return group_pairs(read_rows(path, ("kind", "prompt", "response")), str(path))
+
+
+def group_pairs(rows: Sequence[Mapping[str, Any]], place: str) -> ResponsePairs:
+    """(prompt, response) by kind.
+
+    Args:
+        rows: kind, prompt, response.
+        place: what an error names, with the row's number.
+
+    Raises:
+        DataError: for another kind.
+    """
     for number, row in enumerate(rows, start=1):
         if row["kind"] not in RESPONSE_GROUPS:
             raise DataError(
-                f"{path}:{number}",
+                f"{place}:{number}",
                 expected=f"a kind among {', '.join(RESPONSE_GROUPS)}",
                 found=repr(row["kind"]),
                 fix="mend the line",
