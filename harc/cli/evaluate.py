@@ -54,6 +54,17 @@ Shipped suites (public prompts, fetched once and checked by their SHA-256):
     wrapped_benign    the same in the attacks' forms: can the model read them at all?
 
 \b
+Attacks around the harmful rows of your files (--attack NAME, may be repeated; each makes a suite FILE_NAME):
+    deepinception, codeattack, persona
+                 fixed wording, as in the shipped suites; the last turn is wrapped, what comes before it stays
+    prefill      the reply begins with words of agreement; what follows is judged (--model only)
+    suppression  the model's direction of refusal is taken out while it answers (--model only): read on one half of the
+                 prompts of all files and taken out for the other; needs 16 harmful and 16 benign prompts in each half
+    pair, pap    a model rewrites the request: --attacker-config, a small file
+                 endpoint: {kind: openai, base_url: http://127.0.0.1:8000/v1, model: my-attacker}
+                 (replies, pair, pap, seed may stand beside it: docs/attacks.md)
+
+\b
 Benchmarks of helpfulness (through lm-evaluation-harness 0.4.13, chat template, examples as turns):
     gsm8k      GSM8K (arXiv 2110.14168), from the registered file
     humaneval  HumanEval (arXiv 2107.03374), from the registered file; programs run in a sandbox or not at all
@@ -214,6 +225,13 @@ def evaluate(
     system_prompt: Annotated[
         str | None, typer.Option(help="System prompt of every conversation without one: a text, or a file.")
     ] = None,
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(help="Attack around the harmful rows of prompt files; may be repeated."),
+    ] = None,
+    attacker_config: Annotated[
+        Path | None, typer.Option(help="YAML file with the model that writes the prompts of pair and pap.")
+    ] = None,
     skip_bad_rows: Annotated[
         bool, typer.Option("--skip-bad-rows", help="Leave faulty rows of prompt files out, and list them.")
     ] = False,
@@ -246,7 +264,8 @@ def evaluate(
         batch_size=batch_size, limit=limit, data=data, mirror=mirror, dtype=dtype, device=device,
         template_options=tuple(template_option or ()), template_date=template_date,
         resume=resume, system_prompt=system_prompt, skip_bad_rows=skip_bad_rows,
-        collapse_duplicates=collapse_duplicates, budget=budget,
+        collapse_duplicates=collapse_duplicates, attacks=tuple(attack or ()), attacker_config=attacker_config,
+        budget=budget,
         policies=tuple(policy or ()), fail_if=tuple(fail_if or ()), junit=junit,
     )  # fmt: skip
     candidates, reference = list_candidates(shared, model or (), endpoint or (), adapter or (), compare)

@@ -91,6 +91,16 @@ class AnswerStore:
         """
         self.meter = Meter.resume(self.kept.load(USAGE), spending, source, elsewhere)
 
+    def load_part(self, name: str) -> Any | None:
+        """A finished part of work that is no answer; None if there is none."""
+        return self.kept.load(name)
+
+    def keep_part(self, name: str, value: Any) -> None:
+        """Keep such a part."""
+        if not (self.folder / RUN_FILE).is_file() or not self.has_answers():
+            self.begin()
+        self.kept.save(name, value)
+
     def publish(self, suite: str, records: Sequence[dict[str, Any]]) -> None:
         """Put a judged suite in place, and keep what the judges said."""
         known = [self.load(suite, record["id"], record["prompt_sha256"]) for record in records]

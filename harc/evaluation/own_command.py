@@ -11,6 +11,17 @@ from harc.core.terminal import show
 from harc.core.untrusted import escape_control, parse_json
 from harc.evaluation.junit import write_junit, write_unfinished
 from harc.evaluation.own_asking import PromptedEndpoint, read_system_prompt
+from harc.evaluation.own_attacks import (
+    WRITTEN,
+    Asker,
+    Plan,
+    add_attacker,
+    check_attacks,
+    fetch_taxonomy,
+    make_asker,
+    plan_attacks,
+    read_attacker,
+)
 from harc.evaluation.own_benchmarks import (
     SUITES,
     check_benchmarks,
@@ -28,12 +39,13 @@ from harc.evaluation.policy.registry import read_layers
 from harc.evaluation.prompt_file import ENDINGS, PromptFile, is_prompt_file
 from harc.evaluation.run import load_target
 from harc.evaluation.thresholds import Threshold, apply_thresholds, check_thresholds, parse_threshold
+from harc.judges.base import Judge
 from harc.judges.registry import LABELS_OF
 from harc.model.handle import ModelHandle
 from harc.model.weights import find_adapter, find_model
 from harc.settings.endpoints import EndpointSettings
 from harc.settings.evaluation import EvaluationSettings
-from harc.settings.suites import HelpfulnessSettings, JudgeFile
+from harc.settings.suites import AttackerFile, HelpfulnessSettings, JudgeFile
 from harc.suites.benchmarks import BENCHMARKS
 
 ANSWERING = [
@@ -67,6 +79,8 @@ class Options:
     template_date: str | None = None
     resume: bool = False
     system_prompt: str | None = None
+    attacks: tuple[str, ...] = ()
+    attacker_config: Path | None = None
     skip_bad_rows: bool = False
     collapse_duplicates: bool = False
     policies: tuple[Path, ...] = ()
@@ -115,6 +129,49 @@ def gather_rows(
     if asked := [name for name in options.suites if name in SUITES]:
         rows |= list_shipped_rows(asked, options.data, mirror=options.mirror)
     return {suite: draw_rows(members, options.limit) for suite, members in rows.items()}, remarks
+
+
+def choose_attacks(
+    options: Options,
+    files: Mapping[str, PromptFile],
+    rows: Mapping[str, list[dict[str, Any]]],
+    attacker: AttackerFile | None,
+) -> Plan:
+    """The suites of the run with those that --attack adds.
+
+    Raises:
+        ConfigError: for an attack that cannot be made.
+        DataError: for a file with too few rows to read directions on.
+    """
+    fetch_taxonomy(options.attacks, options.data, options.mirror)
+    if "suppression" in options.attacks:
+        from harc.evaluation.own_suppression import split_rows
+
+        split_rows([row for file in files.values() for row in file.rows])
+    return plan_attacks(options.attacks, files, rows, attacker, options.data)
+
+
+def make_askers(
+    plan: Plan,
+    files: Mapping[str, PromptFile],
+    judges: Sequence[Judge],
+    settings: EvaluationSettings,
+    attacker: AttackerFile | None,
+) -> dict[str, Asker]:
+    """By suite, how attacks are asked that take more than a prompt."""
+    from harc.suites.examiner import make_examiner
+
+    seed = 0 if attacker is None else attacker.seed
+    examiner = make_examiner(judges, settings, seed, {*plan.sources.values()})
+    askers: dict[str, Asker] = {}
+    for suite, name in plan.sources.items():
+        if name in WRITTEN and attacker is not None:
+            askers[suite] = make_asker(name, attacker, examiner)
+        if name == "suppression":
+            from harc.evaluation.own_suppression import SuppressionAsker
+
+            askers[suite] = SuppressionAsker([row for file in files.values() for row in file.rows], examiner)
+    return askers
 
 
 def read_judge_file(options: Options) -> JudgeFile:
@@ -294,13 +351,18 @@ def evaluate_by_hand(
     if options.junit is not None:
         write_unfinished(options.junit, thresholds)
     files = read_files(options)
+    attacker = read_attacker(options.attacker_config)
+    served, able = options.endpoint is not None, attacker is not None
+    check_attacks(options.attacks, files=bool(files), served=served, attacker=able)
     rows, remarks = gather_rows(options, files)
+    plan = choose_attacks(options, files, rows, attacker)
+    rows, remarks = plan.rows, remarks + list(plan.remarks)
     layers = read_layers(options.policies)
     check_thresholds(thresholds, rows, [layer.name for layer in layers])
     remarks += prepare_layers(layers, rows)
     for remark in remarks:  # what was taken for what, before hours of answers
         show(remark, err=True)
-    settings, benchmarks = make_settings(options), choose_benchmarks(options)
+    settings, benchmarks = add_attacker(make_settings(options), attacker), choose_benchmarks(options)
     if benchmarks is not None:
         check_benchmarks(benchmarks, options.out)
     model, identity = choose_model(options)
@@ -321,7 +383,9 @@ def evaluate_by_hand(
     if system is not None and options.endpoint is not None:
         target = PromptedEndpoint(target.endpoint, target.settings, system=system)
     remarks += getattr(getattr(target, "backbone", None), "remarks", ())
-    findings = evaluate_suites(target, rows, judges, store)
+    askers = make_askers(plan, files, judges, settings, attacker)
+    findings = evaluate_suites(target, rows, judges, store, askers)
+    remarks += [remark for ask in askers.values() for remark in getattr(ask, "remarks", ())]
     write_left_out(options.out, files)
     if benchmarks is not None:
         if not rows:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -182,7 +182,7 @@ def ask_batch(
 
 
 ROW_FIELDS = ("id", "suite", "category", "kind", "messages", "expected", "goal")
-FURTHER_FIELDS = ("read_outputs", "tools", "language", "weight", "policy", "form", "opening")
+FURTHER_FIELDS = ("read_outputs", "tools", "language", "weight", "policy", "form", "opening", "of")
 """What records hold of a row: always, and where it has them."""
 
 
@@ -197,6 +197,7 @@ def evaluate_suites(
     suites: Mapping[str, Sequence[dict[str, Any]]],
     judges: Sequence[Judge],
     store: AnswerStore,
+    askers: Mapping[str, Callable[..., tuple[list[dict[str, Any]], int]]] | None = None,
 ) -> Findings:
     """Answer, judge and score every suite; each is in place as soon as it is judged.
 
@@ -205,6 +206,7 @@ def evaluate_suites(
         suites: rows by suite; see harc.evaluation.prompt_file.
         judges: in order of precedence.
         store: folder of the run.
+        askers: by suite, what is called in place of `answer_suite`.
 
     Raises:
         ModelError: for a prompt that does not fit, or a judge that answers nonsense; answers are kept.
@@ -214,7 +216,8 @@ def evaluate_suites(
     scores, records, answered, taken = [], [], {}, {}
     groups, weighted = [], []
     for suite, tokens in check_prompts(target, suites).items():
-        found, answered[suite] = answer_suite(target, suite, suites[suite], tokens, store)
+        ask = (askers or {}).get(suite, answer_suite)
+        found, answered[suite] = ask(target, suite, suites[suite], tokens, store)
         taken[suite] = len(found) - answered[suite]
         judged = judge_records(suite, found, judges)
         store.publish(suite, judged)

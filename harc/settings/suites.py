@@ -235,6 +235,16 @@ class PrefillSettings(Settings):
 Benchmark = Literal["mmlu", "gsm8k", "humaneval", "ifeval", "mt_bench"]
 
 
+class AttackerFile(Settings):
+    """The model that writes attacks, outside the workflow: the YAML file given to `harc evaluate --attacker-config`."""
+
+    endpoint: EndpointSettings = Field(description="Chat model that writes the prompts of pair and pap.")
+    replies: AttackerSettings = Field(AttackerSettings(), description="How it is asked.")
+    pair: PairSettings = Field(PairSettings(), description="The iterative attack.")
+    pap: PapSettings = Field(PapSettings(), description="Which persuasion techniques are used.")
+    seed: int = Field(0, description="Of the proposals.")
+
+
 class BenchmarkSettings(Settings):
     """How one benchmark is asked."""
 

@@ -204,7 +204,7 @@ def write_in_a_hurry(draw: random.Random, folder: Path) -> Path:
 
 def test_whatever_is_written_is_read_or_refused_in_one_line(tmp_path):
     draw, outcomes = random.Random(16), {"read": 0, "refused": 0, "left out": 0}
-    for _ in range(1500):
+    for _ in range(600):
         path = write_in_a_hurry(draw, tmp_path)
         for lenient in (False, True):
             try:
@@ -221,4 +221,4 @@ def test_whatever_is_written_is_read_or_refused_in_one_line(tmp_path):
             for row in found.rows:
                 assert row["messages"][-1]["role"] == "user" and row["kind"] in ("harmful", "benign", None)
                 json.dumps(row, ensure_ascii=False, allow_nan=False).encode()
-    assert min(outcomes.values()) > 100, outcomes
+    assert min(outcomes.values()) > 50, outcomes
