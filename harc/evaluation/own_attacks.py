@@ -85,6 +85,21 @@ def check_attacks(names: Sequence[str], *, files: bool, served: bool, attacker: 
         )
 
 
+def check_budget(names: Sequence[str], *, budgeted: bool) -> None:
+    """Refuse attacks that ask as often as they like where a budget stands.
+
+    Raises:
+        ConfigError: naming the attack.
+    """
+    if budgeted and (asked := [name for name in names if name in WRITTEN]):
+        raise _refuse(
+            asked[0],
+            "no budget",
+            "one",
+            "leave the attack out, or run it alone without a budget: it is not metered",
+        )
+
+
 def _refuse(name: str, expected: str, found: str, fix: str) -> ConfigError:
     return ConfigError(f"--attack {name}", expected=expected, found=found, fix=fix)
 

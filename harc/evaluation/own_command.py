@@ -17,6 +17,7 @@ from harc.evaluation.own_attacks import (
     Plan,
     add_attacker,
     check_attacks,
+    check_budget,
     fetch_taxonomy,
     make_asker,
     plan_attacks,
@@ -377,6 +378,7 @@ def evaluate_by_hand(
         resume=options.resume,
     )
     store.start_meter(*choose_spending(options), elsewhere=0.0 if options.budget is None else options.spent)
+    check_budget(options.attacks, budgeted=store.meter.spending.budget is not None)
     parameters = prepare_parameters(settings.judges, options.data, options.mirror)
     judges = make_judges(settings.judges, "", settings, parameters)
     target = open_target(model, settings)

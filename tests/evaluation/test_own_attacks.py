@@ -227,6 +227,13 @@ def test_an_attacker_that_writes_nothing_is_an_attempt_without_success(options, 
     assert "not asked, since the attacker wrote nothing" in format_findings(findings, remarks, options.out)
 
 
+def test_attacks_that_are_not_metered_are_refused_where_a_budget_stands():
+    own_attacks.check_budget(["pair"], budgeted=False)
+    own_attacks.check_budget(["persona"], budgeted=True)
+    with pytest.raises(ConfigError, match="--attack pap: expected no budget; found one"):
+        own_attacks.check_budget(["persona", "pap"], budgeted=True)
+
+
 # Suppression.
 
 
