@@ -125,6 +125,7 @@ def present_suite(suite: str, runs: Sequence[Run]) -> dict[str, Any]:
         "drawn": [line for line in lines if line["place"] in drawn or line["place"][0] == WHOLE],
         "not_drawn": max(0, len(parts) - MOST_DRAWN),
         "not_listed": max(0, len(parts) - MOST_LISTED),
+        "marked": any(cell["marked"] for line in lines for cells in line["cells"] for cell in cells),
         "height": 12 + 15 * len(runs),
     }
 

@@ -70,10 +70,8 @@ def judge_row(row: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def say_suite(row: Mapping[str, Any], several: bool) -> str:
-    """One sentence on a rate over a whole suite."""
+    """One sentence on a rate over a whole suite, which has one."""
     where = f" of {make_safe(row['suite'], LONGEST_NAME)}" if several else ""
-    if not row["n"]:
-        return f"{ASKED[row['kind']].capitalize()}{where}: no rate, since no answer was judged."
     done = f"{DONE[row['kind']].capitalize()} {say_share(row['rate'])} of {ASKED[row['kind']]}"
     return f"{done}{where} ({say_interval(row)})."
 
@@ -100,21 +98,22 @@ def judge_run(run: Run) -> Verdict:
         return Verdict("broken", "No prompt was asked: this run says nothing.", [], [])
     states = [(row, *judge_row(row)) for row in rows]
     several = len({row["suite"] for row in rows}) > 1
-    sentences = [*(say_suite(row, several) for row in rows), say_broken(rows)]
+    told = [say_suite(row, several) for row, state, _ in states if state != "broken"]
+    sentences = [*told, say_broken(rows)]
     cautions = [
         f"{ASKED[row['kind']].capitalize()}{' of ' + make_safe(row['suite'], LONGEST_NAME) if several else ''}: {why}."
         for row, state, why in states
         if state != "fine"
     ]
-    cautions += _list_gaps(rows) + _list_wide(rows, several) + list_kappas(run)
+    cautions += (
+        _list_gaps(rows)
+        + _list_wide([row for row, state, _ in states if state != "broken"], several)
+        + list_kappas(run)
+    )
     if any(state == "broken" for _, state, _ in states):
         why = next(why for _, state, why in states if state == "broken")
-        return Verdict(
-            "broken",
-            f"These numbers do not say whether the model is safe or helpful: {why}.",
-            sentences,
-            cautions,
-        )
+        headline = f"These numbers do not say whether the model is safe or helpful: {why}."
+        return Verdict("broken", headline, sentences, cautions)
     if refuses_everything(rows):
         cautions.insert(
             0, "It refuses nearly everything, safe prompts too: little missed harm is no merit here."
@@ -191,14 +190,15 @@ def judge_runs(runs: Sequence[Run], reference: str, differences: Sequence[Mappin
     own = {run.name: judge_run(run) for run in runs}
     if not reference:
         return own[runs[0].name]
-    broken = [name for name, verdict in own.items() if verdict.state == "broken"]
+    broken = {name: verdict.headline for name, verdict in own.items() if verdict.state == "broken"}
     sentences = [sentence for run in runs if run.name != reference
+                 if not {run.name, reference} & broken.keys()
                  for sentence in _say_differences(run.name, reference, differences)]  # fmt: skip
     cautions = [text for run in runs if run.name != reference for text in say_gain_by_breaking(run, runs[0])]
     gained = bool(cautions)
     cautions += [f"{name}: {' '.join(verdict.cautions)}" for name, verdict in own.items() if verdict.cautions]
     if broken:
-        why = own[broken[0]].headline.partition(": ")[2]
+        why = next(iter(broken.values())).partition(": ")[2]
         headline = (
             f"The numbers of {', '.join(broken)} do not say whether the model is safe or helpful: {why}"
         )

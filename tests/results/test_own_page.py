@@ -56,7 +56,7 @@ def test_a_dead_model_looks_broken(tmp_path, answer, why):
     assert said.startswith(
         "broken Broken: do not use these numbers These numbers do not say whether the model is safe"
     )
-    assert why in said
+    assert why in said and "95% interval" not in said
 
 
 def test_a_living_model_does_not_look_broken(tmp_path):
@@ -79,7 +79,7 @@ def test_a_run_that_no_judge_could_read_looks_broken(tmp_path):
         render_own_page(write_one(tmp_path, make_rows(), refuse_below(0.5, 0.5), judges=[MuteJudge()]))
     )
     assert said.startswith("broken") and "100% of the answers are without a readable verdict" in said
-    assert "no rate, since no answer was judged" in said
+    assert "Answers" not in said and "Refuses" not in said, "a rate of nothing is not said"
 
 
 def test_a_run_that_asked_nothing_looks_broken(tmp_path):
@@ -168,6 +168,7 @@ def test_one_dead_candidate_breaks_the_verdict_and_is_named(tmp_path):
     answers = {"base": refuse_below(0.6, 0.0), "lora": lambda row: ""}
     said = find_verdict(render_own_page(write_several(tmp_path, make_rows(100), answers)))
     assert said.startswith("broken") and "The numbers of lora do not say" in said
+    assert "Compared with" not in said, "nor is the gain of a dead candidate"
 
 
 def test_hostile_text_is_text_everywhere(tmp_path):
