@@ -1,6 +1,6 @@
 """Two runs on the same prompts: paired differences of their rates, and the prompts on which they differ."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -78,6 +78,13 @@ def find_judges(folder: Path) -> dict[tuple[str, str], str]:
     return found
 
 
+def is_same_prompt(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two records are of one prompt; an attack that adapts (PAIR) words one goal for each model anew."""
+    adapts = bool(one.get("attack") or other.get("attack"))
+    same = (one["id"], one["goal"]) == (other["id"], other["goal"])
+    return same and (adapts or one["messages"] == other["messages"])
+
+
 def pair_records(before: Path, after: Path, suite: str, judges: dict[tuple[str, str], str]) -> Iterator[Pair]:
     """Prompts of a suite that both runs answered and judged.
 
@@ -86,7 +93,7 @@ def pair_records(before: Path, after: Path, suite: str, judges: dict[tuple[str, 
     """
     files = [folder / "generations" / f"{suite}.jsonl" for folder in (before, after)]
     for number, (one, other) in enumerate(zip(*map(read_records, files), strict=True), start=1):
-        if (one["id"], one["messages"]) != (other["id"], other["messages"]):
+        if not is_same_prompt(one, other):
             raise DataError(
                 f"{files[1]}:{number}",
                 expected=f"the prompt of {files[0]}",

@@ -24,7 +24,7 @@ from harc.evaluation.own_candidates import (
     name_sources,
 )
 from harc.evaluation.own_command import Options, evaluate_by_hand
-from harc.evaluation.own_comparison import compare_runs
+from harc.evaluation.own_comparison import compare_runs, is_same_prompt
 from harc.model.completion import Completion
 from harc.model.endpoints.base import Reply
 from harc.stats.significance import holm, mcnemar_exact
@@ -220,6 +220,16 @@ def test_folders_that_were_asked_other_prompts_are_not_compared(options, serve):
     path.write_text("{broken\n" + "".join(lines[1:]))
     with pytest.raises(DataError, match=r"abuse\.jsonl:1: expected a record; found Expecting"):
         compare_runs(first, second)
+
+
+def test_attacks_that_adapt_are_paired_by_goal():
+    one = {"id": "a", "goal": "g", "messages": [{"role": "user", "content": "first wording"}]}
+    other = one | {"messages": [{"role": "user", "content": "second wording"}]}
+    assert is_same_prompt(one, dict(one)) and not is_same_prompt(one, other)
+    assert is_same_prompt(one | {"attack": {"queries": 1}}, other | {"attack": {"queries": 2}})
+    assert not is_same_prompt(
+        one | {"attack": {"queries": 1}}, other | {"attack": {"queries": 2}, "goal": "h"}
+    )
 
 
 @pytest.mark.parametrize(
