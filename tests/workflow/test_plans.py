@@ -135,7 +135,7 @@ backbones:
   smollm2-135m: null
   qwen2.5-coder-0.5b: null
   chat: {kind: hub, model_id: lab/chat, gpu: false, memory_gb: 0.1, disk_gb: 0.001, gated: true}
-evaluation: {suites: [direct, deepinception, scary_safe, benign, wrapped_benign]}
+tuning: null
 """
 
 
