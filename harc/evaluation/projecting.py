@@ -59,6 +59,12 @@ def write_projections(
     write_jsonl(Path(out_dir) / "projections.jsonl", [describe_point(record, judges) for record in records])
 
 
+def choose_projected(records: Sequence[dict], most: int | None) -> list[dict]:
+    """Records of one suite that are projected, in their order; all of them without a limit."""
+    chosen = {record["id"] for record in sorted(records, key=_order)[:most]}
+    return [record for record in records if record["id"] in chosen]
+
+
 def describe_point(record: dict, judges: Sequence[str]) -> dict:
     """What a point of the projections is: its record's names and the label of the judge that decides its suite."""
     names = ("id", "suite", "category", "template", "goal")

@@ -238,12 +238,16 @@ def evaluate_backbone(paths: EvaluationPaths, settings: EvaluationSettings, *, s
         usage = describe_usage(target, examiner)
     records = {suite: load_suite(store, suite, members) for suite, members in rows.items()}
     if projecting:
-        from harc.evaluation.projecting import write_projections
+        from harc.evaluation.projecting import choose_projected, write_projections
 
         projected = time.monotonic()
         write_projections(
             target.backbone,
-            [record for suite in records.values() for record in suite],
+            [
+                record
+                for suite in records.values()
+                for record in choose_projected(suite, settings.projected_prompts)
+            ],
             paths.directions,
             paths.projections,
             judges=settings.judges,

@@ -75,6 +75,12 @@ class EvaluationSettings(Settings):
     project: bool = Field(
         True, description="Whether to save projections of prompts and responses onto the base directions."
     )
+    projected_prompts: int | None = Field(
+        None,
+        ge=1,
+        description="Most answers of each suite whose projections are saved, chosen by a hash of their ids, so that "
+        "methods share them; none: all.",
+    )
     response_window: int = Field(
         32, ge=1, description="Response tokens averaged in a projection; window of microsoft/HARC@c3565e5."
     )
