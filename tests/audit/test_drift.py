@@ -24,6 +24,7 @@ PLUMBING = {
     "pooch",
     "psutil",
     "pyarrow",
+    "regex",  # patterns of a user's own policy layer
     "pydantic",
     "pydantic_core",
     "requests",

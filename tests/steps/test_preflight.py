@@ -281,7 +281,7 @@ def test_public_prompts_need_a_model_that_writes(tmp_path):
     for text, said in (
         (
             "{attacker: organism, attacker_endpoint: null}",
-            "attacker_endpoint for suite pap on public prompts",
+            "attacker_endpoint for suite pair on public prompts",
         ),
         ("{attacker: organism, suites: [pair]}", "attacker: endpoint for suite pair"),
     ):

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from harc.core.errors import ConfigError, ModelError
+from harc.core.errors import ConfigError
 from harc.evaluation.policy.base import Decision, Item, LayerKind, LayerSettings
 
 MOST_TOKENS = 512
@@ -69,35 +69,9 @@ class ClassifierLayer:
         Raises:
             ModelError: if they cannot be loaded whole.
         """
-        import torch
-        from transformers import AutoModelForSequenceClassification
+        from harc.model.classifiers import load_classifier
 
-        from harc.model.folders import check_model_folder
-        from harc.model.load import check_report, check_weights, load_tokenizer, quiet_library
-        from harc.model.tensors import explain_problems
-
-        folder, settings = str(self.folder), self.settings
-        if check_model_folder(self.folder) is not None:
-            raise ModelError(
-                folder, expected="weights in safetensors form", found="a GGUF file", fix="use another model"
-            )
-        tokenizer = load_tokenizer(folder, {})
-        with (
-            explain_problems(folder, expected="a sequence classifier", fix="use another model"),
-            quiet_library(),
-        ):
-            model, report = AutoModelForSequenceClassification.from_pretrained(
-                folder,
-                dtype=getattr(torch, settings.dtype),
-                trust_remote_code=False,
-                use_safetensors=True,
-                output_loading_info=True,
-            )
-        check_report(folder, report)
-        with explain_problems(folder, expected=f"room on {settings.device}", fix="choose another device"):
-            model = model.to(settings.device)
-        check_weights(model, folder)
-        return model.requires_grad_(False).eval(), tokenizer
+        return load_classifier(self.folder, self.settings.dtype, self.settings.device)
 
     @cached_property
     def wanted(self) -> list[int]:

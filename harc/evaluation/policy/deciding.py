@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from harc.core.files import sha256_text
-from harc.core.finished import KeyedStore
+from harc.core.finished import KeyedStore, describe_work
 from harc.core.terminal import track
 from harc.evaluation.own_answers import choose_text
 from harc.evaluation.policy.base import Decision, Item, Layer
 
-FORMAT = 1
 STOP_AFTER = 5
 """Prompts in turn without a decision after which a layer is not asked any more; own choice."""
 KEPT_AT_ONCE, KEPT_EVERY = 256, 5.0
 """Decisions, and seconds, after which what was decided is written down: what a kill can lose."""
 SILENT = Decision(None, reason=f"not asked, after {STOP_AFTER} prompts in turn without a decision")
 FOLDER = "policy"
+DECIDING = ("harc.evaluation.policy.registry:read_layers", "harc.evaluation.policy.deciding:make_item")
+"""Where the code begins that decisions depend on."""
 
 
 def make_item(record: Mapping[str, Any], recorded: str = "") -> Item:
@@ -49,7 +50,8 @@ def decide_records(layer: Layer, items: Sequence[Item], folder: Path) -> tuple[l
     Raises:
         HarcError: see `Layer.decide`; decisions that came before are kept.
     """
-    store = KeyedStore(folder / FOLDER / f"{layer.name}.jsonl", {"format": FORMAT, "layer": layer.describe()})
+    work = describe_work(DECIDING, layer=layer.describe())
+    store = KeyedStore(folder / FOLDER / f"{layer.name}.jsonl", work)
     keys = [_make_key(layer, item) for item in items]
     known: list[Decision | None] = [_load(store, key) for key in keys]
     due = [place for place, decision in enumerate(known) if decision is None]
