@@ -137,29 +137,35 @@ def check_coverage(subject: Subject) -> Said:
     return PASS, f"{len(subject.adapter.layers)} layers"
 
 
+def compare_hashes(own: str | None, base: str | None, *, what: str, consequence: str) -> Said:
+    """What is said of a file that adapter and base may both have, by its hash.
+
+    Args:
+        own: of the adapter's; None: it has none.
+        base: of the base's; None: it has none, or no base is given.
+        what: the file, in words.
+        consequence: of a difference, in words.
+    """
+    if own is None:
+        return PASS, "none of its own" + (f"; the base's is {base[:12]}" if base else "")
+    if base is None:
+        return WARN, f"{own[:12]}, not compared: no {what} of the base"
+    if own != base:
+        return WARN, f"{own[:12]}, another than the base's {base[:12]}: {consequence}"
+    return PASS, f"{own[:12]}, the base's"
+
+
 @check("tokenizer")
 def check_tokenizer(subject: Subject) -> Said:
     """A tokenizer in the adapter's folder is the base's."""
-    own = hash_tokenizer(subject.adapter)
     base = None if subject.base is None else hash_tokenizer(subject.base.files)
-    if own is None:
-        return PASS, "none of its own" + (f"; the base's is {base[:12]}" if base else "")
-    if subject.base is None or base is None:
-        return WARN, f"{own[:12]}, not compared: no tokenizer.json of the base"
-    if own != base:
-        return WARN, f"{own[:12]}, another than the base's {base[:12]}: token ids may differ"
-    return PASS, f"{own[:12]}, the base's"
+    own = hash_tokenizer(subject.adapter)
+    return compare_hashes(own, base, what="tokenizer.json", consequence="token ids may differ")
 
 
 @check("chat template")
 def check_template(subject: Subject) -> Said:
     """A chat template in the adapter's folder is the base's; another one makes other prompts."""
-    own = hash_template(subject.adapter)
     base = None if subject.base is None else hash_template(subject.base.files)
-    if own is None:
-        return PASS, "none of its own" + (f"; the base's is {base[:12]}" if base else "")
-    if base is None:
-        return WARN, f"{own[:12]}, not compared: no template of the base"
-    if own != base:
-        return WARN, f"{own[:12]}, another than the base's {base[:12]}: prompts differ from those of the base"
-    return PASS, f"{own[:12]}, the base's"
+    own = hash_template(subject.adapter)
+    return compare_hashes(own, base, what="template", consequence="prompts differ from those of the base")
