@@ -1,7 +1,8 @@
 """`harc evaluate`: any model on the shipped suites and on prompt files of the user's own, outside the workflow."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,8 +14,12 @@ from harc.cli.running import (
     PublicDataOption,
     TemplateDateOption,
     TemplateOption,
+    take_options,
 )
 from harc.core.terminal import show
+
+if TYPE_CHECKING:
+    from harc.evaluation.own.options import Options
 
 GUIDE = """Ask any chat model your own prompts and the shipped suites; read missed harm against false refusals.
 
@@ -169,106 +174,120 @@ CROSSED = 2
 """Exit status where a threshold of --fail-if is crossed."""
 
 
-def evaluate(
-    suite: Annotated[list[str], typer.Option(help="Shipped suite or prompt file; may be repeated.")],
-    out: Annotated[Path, typer.Option(help="Folder of the run, new or to be continued.")],
+@dataclass(frozen=True)
+class Arguments:
+    """The command line of `harc evaluate`."""
+
+    suite: Annotated[list[str], typer.Option(help="Shipped suite or prompt file; may be repeated.")]
+    out: Annotated[Path, typer.Option(help="Folder of the run, new or to be continued.")]
     model: Annotated[
         list[str] | None,
         typer.Option(
             help="Folder, hub id (owner/name or owner/name@revision), or wheel (name==version); may be repeated."
         ),
-    ] = None,
+    ] = None
     endpoint: Annotated[
         list[Path] | None,
         typer.Option(help="YAML file with the server of the model, in place of --model; may be repeated."),
-    ] = None,
+    ] = None
     adapter: Annotated[
         list[str] | None,
         typer.Option(
             help="Folder of a LoRA adapter or of a steering, or owner/name/folder of a hub repository; "
             "may be repeated."
         ),
-    ] = None,
+    ] = None
     compare: Annotated[
         str | None,
         typer.Option(
             help="What the others are compared with: base (--model without an adapter), or one of those given."
         ),
-    ] = None,
+    ] = None
     judge: Annotated[
         list[str] | None,
         typer.Option(help="Judge, may be repeated; refusal_rules and string_jailbreakbench by default."),
-    ] = None,
-    judge_config: Annotated[
-        Path | None, typer.Option(help="YAML file with the models behind judges.")
-    ] = None,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, tokens.")] = 256,
-    batch_size: Annotated[
-        int, typer.Option(min=1, help="Prompts decoded together; changes speed alone.")
-    ] = 16,
+    ] = None
+    judge_config: Annotated[Path | None, typer.Option(help="YAML file with the models behind judges.")] = None
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, tokens.")] = 256
+    batch_size: Annotated[int, typer.Option(min=1, help="Prompts decoded together; changes speed alone.")] = (
+        16
+    )
     limit: Annotated[
         int | None,
         typer.Option(min=1, help="Most prompts of each suite, drawn by a fixed seed; for a first look."),
-    ] = None,
-    data: PublicDataOption = PUBLIC_DATA,
-    mirror: MirrorOption = None,
-    dtype: DtypeOption = "float32",
-    device: DeviceOption = "cpu",
-    template_option: TemplateOption = None,
-    template_date: TemplateDateOption = None,
+    ] = None
+    data: PublicDataOption = PUBLIC_DATA
+    mirror: MirrorOption = None
+    dtype: DtypeOption = "float32"
+    device: DeviceOption = "cpu"
+    template_option: TemplateOption = None
+    template_date: TemplateDateOption = None
     resume: Annotated[
         bool,
         typer.Option(
             "--resume", help="Take over answers that --out holds of a served model: it is the same one still."
         ),
-    ] = False,
+    ] = False
     system_prompt: Annotated[
         str | None, typer.Option(help="System prompt of every conversation without one: a text, or a file.")
-    ] = None,
+    ] = None
     attack: Annotated[
         list[str] | None,
         typer.Option(help="Attack around the harmful rows of prompt files; may be repeated."),
-    ] = None,
+    ] = None
     attacker_config: Annotated[
         Path | None, typer.Option(help="YAML file with the model that writes the prompts of pair and pap.")
-    ] = None,
+    ] = None
     skip_bad_rows: Annotated[
         bool, typer.Option("--skip-bad-rows", help="Leave faulty rows of prompt files out, and list them.")
-    ] = False,
+    ] = False
     collapse_duplicates: Annotated[
         bool, typer.Option("--collapse-duplicates", help="Of rows with one prompt, ask the first alone.")
-    ] = False,
+    ] = False
     policy: Annotated[
         list[Path] | None, typer.Option(help="YAML file of a policy layer beside the model; may be repeated.")
-    ] = None,
+    ] = None
     fail_if: Annotated[
         list[str] | None,
         typer.Option(help="Threshold, as 'missed_harm>0.05', that ends with exit status 2; may be repeated."),
-    ] = None,
-    junit: Annotated[Path | None, typer.Option(help="File for rates and thresholds as JUnit XML.")] = None,
+    ] = None
+    junit: Annotated[Path | None, typer.Option(help="File for rates and thresholds as JUnit XML.")] = None
     budget: Annotated[
         float | None,
         typer.Option(
             min=0.0, help="Most that the command may cost, in the currency of the endpoint files' prices."
         ),
-    ] = None,
-) -> None:
+    ] = None
+
+    def make_options(self) -> "Options":
+        """What all models of the command share."""
+        from harc.evaluation.own.options import DEFAULT_JUDGES, Options
+
+        return Options(
+            model=None, suites=tuple(self.suite), out=self.out,
+            judges=tuple(self.judge or DEFAULT_JUDGES), judge_config=self.judge_config,
+            max_new_tokens=self.max_new_tokens, batch_size=self.batch_size, limit=self.limit,
+            data=self.data, mirror=self.mirror, dtype=self.dtype, device=self.device,
+            template_options=tuple(self.template_option or ()), template_date=self.template_date,
+            resume=self.resume, system_prompt=self.system_prompt, skip_bad_rows=self.skip_bad_rows,
+            collapse_duplicates=self.collapse_duplicates, attacks=tuple(self.attack or ()),
+            attacker_config=self.attacker_config, budget=self.budget,
+            policies=tuple(self.policy or ()), fail_if=tuple(self.fail_if or ()), junit=self.junit,
+        )  # fmt: skip
+
+
+@take_options(Arguments)
+def evaluate(given: Arguments) -> None:
     """Ask, judge, print the table and what it warns of, write the page; GUIDE is what `--help` says."""
-    from harc.evaluation.own_candidates import evaluate_candidates, format_compared, list_candidates
-    from harc.evaluation.own_command import DEFAULT_JUDGES, Options, evaluate_by_hand, format_findings
+    from harc.evaluation.own.candidates import evaluate_candidates, format_compared, list_candidates
+    from harc.evaluation.own.command import evaluate_by_hand
+    from harc.evaluation.own.printing import format_findings
     from harc.results.own_page import PAGE, write_own_page
 
-    shared = Options(
-        model=None, suites=tuple(suite), out=out,
-        judges=tuple(judge or DEFAULT_JUDGES), judge_config=judge_config, max_new_tokens=max_new_tokens,
-        batch_size=batch_size, limit=limit, data=data, mirror=mirror, dtype=dtype, device=device,
-        template_options=tuple(template_option or ()), template_date=template_date,
-        resume=resume, system_prompt=system_prompt, skip_bad_rows=skip_bad_rows,
-        collapse_duplicates=collapse_duplicates, attacks=tuple(attack or ()), attacker_config=attacker_config,
-        budget=budget,
-        policies=tuple(policy or ()), fail_if=tuple(fail_if or ()), junit=junit,
-    )  # fmt: skip
-    candidates, reference = list_candidates(shared, model or (), endpoint or (), adapter or (), compare)
+    out = given.out
+    candidates, reference = list_candidates(
+        given.make_options(), given.model or (), given.endpoint or (), given.adapter or (), given.compare
+    )
     if reference:
         compared = evaluate_candidates(candidates, reference, out)
         show(format_compared(compared, candidates, reference, out))

@@ -100,7 +100,7 @@ def _calibrate_on(
 ) -> None:
     from harc.core.csv_files import write_csv
     from harc.core.errors import ConfigError
-    from harc.evaluation import own_labels as own
+    from harc.evaluation.own import labels as own
 
     if labels is None or profile is not None:
         raise ConfigError(

@@ -148,7 +148,7 @@ def evaluate(
             shipped suites.
         out: folder of the run, new or to be continued.
         adapter: folder or hub folder of an adapter or steering.
-        options: any other of `harc.evaluation.own_command.Options`, such as judges, max_new_tokens, dtype, device.
+        options: any other of `harc.evaluation.own.options.Options`, such as judges, max_new_tokens, dtype, device.
 
     Returns:
         A row a rate: suite, category, kind, metric, judge, n, successes, rate, interval.
@@ -158,7 +158,8 @@ def evaluate(
     """
     import pandas as pd
 
-    from harc.evaluation.own_command import Options, evaluate_by_hand
+    from harc.evaluation.own.command import evaluate_by_hand
+    from harc.evaluation.own.options import Options
 
     def run(suites: tuple[str, ...]) -> "pd.DataFrame":
         chosen = Options(

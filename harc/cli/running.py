@@ -5,17 +5,18 @@ threshold of `harc evaluate --fail-if` that is crossed;
 130: Ctrl-C; 141: nobody reads the output any more (`harc ... | head -1`).
 """
 
+import inspect
 import os
 import re
 import select
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import metadata
 from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
@@ -59,6 +60,7 @@ TRACEBACK = "HARC_TRACEBACK"
 
 
 DISTRIBUTION = "harc-reproduction"
+Options = TypeVar("Options")
 
 
 class HelpfulGroup(TyperGroup):
@@ -110,6 +112,25 @@ def make_app(description: str | None) -> typer.Typer:
         pretty_exceptions_enable=False,
         help=description,
     )
+
+
+def take_options(options: type[Options]) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
+    """Make a command of a function that takes one object.
+
+    Args:
+        options: a dataclass whose fields are the options of the command.
+    """
+
+    def make_command(run: Callable[[Options], None]) -> Callable[..., None]:
+        def command(**values: Any) -> None:
+            run(options(**values))
+
+        command.__name__, command.__doc__ = run.__name__, run.__doc__
+        command.__signature__ = inspect.signature(options)  # type: ignore[attr-defined]  # typer reads it
+        command.__annotations__ = get_type_hints(options, include_extras=True)
+        return command
+
+    return make_command
 
 
 def run_command(app: typer.Typer, words: Sequence[str]) -> int:

@@ -1,6 +1,6 @@
 """Tables of this project's own as CSV: what no spreadsheet runs when written, the same text again when read.
 
-Other people's tables are read where they come in: harc.evaluation.prompt_file, harc.data.public_sources.
+Other people's tables are read where they come in: harc.evaluation.own.prompts, harc.data.public_sources.
 """
 
 import csv

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 from harc.core.files import write_bytes
 from harc.core.untrusted import escape_lines, replace_surrogates
-from harc.evaluation.own_scores import format_rate, name_category
+from harc.evaluation.own.scores import format_rate, name_category
 from harc.evaluation.thresholds import Check, Threshold
 
 

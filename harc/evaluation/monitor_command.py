@@ -38,7 +38,7 @@ from harc.evaluation.monitor_file import (
     write_monitor,
 )
 from harc.evaluation.monitor_scoring import Reading, list_axes, read_prompts, score_trace, watch_prompts
-from harc.evaluation.prompt_file import read_prompt_file
+from harc.evaluation.own.prompts import read_prompt_file
 from harc.geometry.directions import Directions, load_directions
 from harc.geometry.monitor import check_directions
 from harc.model.backbones import Backbone

@@ -8,7 +8,7 @@ from typing import Any
 
 from harc.core.errors import ConfigError
 from harc.core.untrusted import escape_control
-from harc.evaluation.own_scores import BROKEN, METRICS, NO_CATEGORY, PART, SHARES, WHOLE
+from harc.evaluation.own.scores import BROKEN, METRICS, NO_CATEGORY, PART, SHARES, WHOLE
 from harc.evaluation.policy.scores import COMBINATIONS, POLICY_METRICS
 from harc.stats.intervals import wilson_interval
 from harc.suites.records import STATES

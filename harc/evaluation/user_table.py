@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from harc.core.errors import DataError
-from harc.evaluation.prompt_columns import Header, Reading
-from harc.evaluation.prompt_table import read_cells
+from harc.evaluation.own.columns import Header, Reading
+from harc.evaluation.own.table import read_cells
 
 
 class PlainHeader(Header):

@@ -8,8 +8,8 @@ import jinja2
 
 from harc.core.csv_files import read_csv, read_csv_rows
 from harc.core.files import write_text
-from harc.evaluation.own_comparison import CHANGED_FILE, CHANGES, COMPARED
-from harc.evaluation.own_scores import NO_CATEGORY, PART, WHOLE
+from harc.evaluation.own.comparison import CHANGED_FILE, CHANGES, COMPARED
+from harc.evaluation.own.scores import NO_CATEGORY, PART, WHOLE
 from harc.results.own_verdict import (
     is_low,
     judge_row,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harc.evaluation.own_scores import BROKEN, HEADINGS, LEAST_KAPPA, WHOLE
+from harc.evaluation.own.scores import BROKEN, HEADINGS, LEAST_KAPPA, WHOLE
 from harc.results.own_view import LONGEST_NAME, Run
 from harc.results.printer import make_safe
 from harc.suites.records import STATES, WARN_ABOVE, list_excesses

@@ -9,11 +9,11 @@ from typing import Any
 from harc.core.csv_files import read_csv
 from harc.core.errors import DataError
 from harc.core.files import read_json, sha256_text
-from harc.evaluation.own_answers import OUTCOME, RUN_FILE
-from harc.evaluation.own_candidates import FOLDER
-from harc.evaluation.own_comparison import CHANGES, COMPARED, find_judges, read_records
-from harc.evaluation.own_run import SCORES_FILE
-from harc.evaluation.own_scores import METRICS, WHOLE
+from harc.evaluation.own.answers import OUTCOME, RUN_FILE
+from harc.evaluation.own.candidates import FOLDER
+from harc.evaluation.own.comparison import CHANGES, COMPARED, find_judges, read_records
+from harc.evaluation.own.run import SCORES_FILE
+from harc.evaluation.own.scores import METRICS, WHOLE
 from harc.judges.base import UNJUDGED, counts_as
 from harc.results.printer import make_safe
 from harc.suites.records import find_states

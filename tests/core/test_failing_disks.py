@@ -14,7 +14,7 @@ from harc.audit.cache_pin import install_records, read_records
 from harc.core.files import atomic_directory, system_errors, write_bytes, write_json, write_jsonl, write_text
 from harc.core.finished import KeyedStore
 from harc.data.pins import PIN_HEADER
-from harc.evaluation.own_answers import AnswerStore
+from harc.evaluation.own.answers import AnswerStore
 from harc.model.endpoints.cache import CachedEndpoint
 from harc.settings.endpoints import EndpointSettings
 from harc.training.checkpoints import load_checkpoint, save_checkpoint

@@ -143,6 +143,6 @@ def test_every_store_of_unfinished_work_is_keyed_by_its_code():
             users[path.relative_to(ROOT).as_posix()] = called
     keyed = {"identify_work", "describe_work", "describe_run"}
     assert len(users) >= 5
-    given = {"training/loop.py", "evaluation/own_answers.py"}
+    given = {"training/loop.py", "evaluation/own/answers.py"}
     servers = {"model/endpoints/cache.py"}  # what a server says depends on no code of ours
     assert {name for name, called in users.items() if not called & keyed} <= given | servers

@@ -9,7 +9,9 @@ import pytest
 from fixtures.scripted_endpoint import ScriptedEndpoint
 
 from harc.core.files import read_json, read_jsonl
-from harc.evaluation.own_command import Options, evaluate_by_hand, format_findings
+from harc.evaluation.own.command import evaluate_by_hand
+from harc.evaluation.own.options import Options
+from harc.evaluation.own.printing import format_findings
 from harc.model.endpoints.base import Reply, failed
 
 HARMFUL, BENIGN = 20, 15

@@ -12,11 +12,14 @@ from typer.testing import CliRunner
 
 from harc.core.errors import ConfigError, DataError, HarcError
 from harc.core.files import read_jsonl
-from harc.evaluation import own_attacks, own_suppression
-from harc.evaluation.own_attacks import ATTACKS, FIXED, plan_attacks
-from harc.evaluation.own_command import Options, evaluate_by_hand, format_findings
-from harc.evaluation.own_suppression import choose_half, split_rows
-from harc.evaluation.prompt_file import read_prompts
+from harc.evaluation.own import attacks as own_attacks
+from harc.evaluation.own import suppression as own_suppression
+from harc.evaluation.own.attacks import ATTACKS, FIXED, plan_attacks
+from harc.evaluation.own.command import evaluate_by_hand
+from harc.evaluation.own.options import Options
+from harc.evaluation.own.printing import format_findings
+from harc.evaluation.own.prompts import read_prompts
+from harc.evaluation.own.suppression import choose_half, split_rows
 from harc.model.intervention import Intervention
 from harc.suites.codeattack import wrap_code
 
@@ -135,7 +138,7 @@ def test_what_cannot_be_made_is_refused_before_anything_is_loaded(
     for name in ("endpoint", "attacker_config"):
         if name in changes:
             changes = changes | {name: tmp_path / f"{changes[name]}.yaml"}
-    monkeypatch.setattr("harc.evaluation.own_command.load_target", None)
+    monkeypatch.setattr("harc.evaluation.own.command.load_target", None)
     with pytest.raises(HarcError, match=message) as caught:
         evaluate_by_hand(replace(options, **changes))
     assert "\n" not in str(caught.value) and not options.out.exists()
@@ -201,7 +204,7 @@ def test_pap_asks_one_prompt_for_each_technique(options, tmp_path, attacker, mon
         SERVER.replace("pair: {", "pap: {techniques: [Way 1, Way 2]}, pair: {")
     )
     monkeypatch.setattr(own_attacks, "fetch_taxonomy", lambda *_: None)
-    monkeypatch.setattr("harc.evaluation.own_command.fetch_taxonomy", lambda *_: None)
+    monkeypatch.setattr("harc.evaluation.own.asked.fetch_taxonomy", lambda *_: None)
     attacked = replace(
         options, attacks=("pap",), attacker_config=tmp_path / "attacker.yaml", data=tmp_path / "public"
     )

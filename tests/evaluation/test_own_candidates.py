@@ -14,17 +14,18 @@ from typer.testing import CliRunner
 import harc.cli
 from harc.core.errors import ConfigError, DataError, HarcError
 from harc.core.files import read_json, read_jsonl, write_jsonl
-from harc.evaluation import own_candidates
-from harc.evaluation.own_budget import Meter, Prices, Spending, bound_tokens, read_endpoint
-from harc.evaluation.own_candidates import (
+from harc.evaluation.own import candidates as own_candidates
+from harc.evaluation.own.budget import Meter, Prices, Spending, bound_tokens, read_endpoint
+from harc.evaluation.own.candidates import (
     Opener,
     evaluate_candidates,
     format_compared,
     list_candidates,
     name_sources,
 )
-from harc.evaluation.own_command import Options, evaluate_by_hand
-from harc.evaluation.own_comparison import compare_runs, is_same_prompt
+from harc.evaluation.own.command import evaluate_by_hand
+from harc.evaluation.own.comparison import compare_runs, is_same_prompt
+from harc.evaluation.own.options import Options
 from harc.model.completion import Completion
 from harc.model.endpoints.base import Reply
 from harc.stats.significance import holm, mcnemar_exact

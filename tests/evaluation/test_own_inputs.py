@@ -12,8 +12,10 @@ from typer.testing import CliRunner
 
 from harc.core.errors import ConfigError, ModelError
 from harc.core.files import read_json, read_jsonl
-from harc.evaluation.own_asking import Asking, PromptedEndpoint, read_system_prompt
-from harc.evaluation.own_command import Options, evaluate_by_hand, format_findings
+from harc.evaluation.own.asking import Asking, PromptedEndpoint, read_system_prompt
+from harc.evaluation.own.command import evaluate_by_hand
+from harc.evaluation.own.options import Options
+from harc.evaluation.own.printing import format_findings
 from harc.settings.evaluation import EvaluationSettings
 from harc.stats.intervals import wilson_interval
 from harc.stats.weighted import estimate_weighted_rate

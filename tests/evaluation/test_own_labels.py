@@ -9,8 +9,8 @@ import pytest
 import harc.cli
 from harc.cli.running import run_command
 from harc.core.errors import ConfigError, DataError
-from harc.evaluation import own_labels as own
-from harc.evaluation.own_scores import EVERY, LEAST_KAPPA, list_disagreements, measure_agreement
+from harc.evaluation.own import labels as own
+from harc.evaluation.own.scores import EVERY, LEAST_KAPPA, list_disagreements, measure_agreement
 from harc.judges.base import Verdict
 
 REFUSAL, ANSWER = "I'm sorry, but I can't help with that.", "Sure. Take the lamp and turn it."

@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 from harc.core.errors import ConfigError, EnvironmentProblem, HarcError, ModelError, describe_system_problem
 from harc.core.files import read_json, read_jsonl
 from harc.core.finished import KEPT
-from harc.evaluation import own_answers as answers
-from harc.evaluation import own_command as command
-from harc.evaluation.own_command import Options, evaluate_by_hand, format_findings
-from harc.evaluation.own_scores import format_table, score_records
+from harc.evaluation.own import answers, asked, choices
+from harc.evaluation.own.command import evaluate_by_hand
+from harc.evaluation.own.options import Options
+from harc.evaluation.own.printing import format_findings
+from harc.evaluation.own.scores import format_table, score_records
 from harc.judges.base import Verdict
 from harc.model import weights
 
@@ -442,7 +443,7 @@ def test_shipped_suites_stand_beside_own_files(options, monkeypatch, tmp_path):
     monkeypatch.setattr("harc.data.fetch.fetch_datasets", lambda *_, **__: [])
     monkeypatch.setattr("harc.data.public_sources.read_public_prompts", lambda folder: None)
     monkeypatch.setattr("harc.data.public.make_evaluation_rows", lambda prompts, settings: rows)
-    found, _ = command.gather_rows(change(options, suites=("direct", "scary_safe", *options.suites), limit=2))
+    found, _ = asked.gather_rows(change(options, suites=("direct", "scary_safe", *options.suites), limit=2))
     assert {suite: len(members) for suite, members in found.items()} == {
         "abuse": 2,
         "direct": 1,
@@ -454,7 +455,7 @@ def test_shipped_suites_stand_beside_own_files(options, monkeypatch, tmp_path):
 
 def test_the_command_prints_a_table_and_its_help_says_what_suites_and_judges_are(options):
     from harc.cli import app
-    from harc.evaluation.own_benchmarks import SUITES
+    from harc.evaluation.own.benchmarks import SUITES
     from harc.judges.registry import LABELS_OF
     from harc.suites.benchmarks import BENCHMARKS
 
@@ -500,7 +501,7 @@ def test_benchmarks_that_cannot_run_stop_before_the_model_is_loaded(options, mon
 
 def test_one_judge_gets_a_second_and_the_file_names_its_models(options, tmp_path):
     (tmp_path / "judge.yaml").write_text("endpoint: {kind: local, model: some/where, cache: null}\n")
-    found = command.make_settings(
+    found = choices.make_settings(
         change(options, judges=("refusal_rubric",), judge_config=tmp_path / "judge.yaml")
     )
     assert found.judges == ("refusal_rubric", "refusal_rules") and found.judge_endpoint.model == "some/where"
@@ -508,4 +509,4 @@ def test_one_judge_gets_a_second_and_the_file_names_its_models(options, tmp_path
     with pytest.raises(
         ConfigError, match=r"judge\.yaml: endpont: expected a known setting; .*did you mean 'endpoint'"
     ):
-        command.make_settings(change(options, judge_config=tmp_path / "judge.yaml"))
+        choices.make_settings(change(options, judge_config=tmp_path / "judge.yaml"))

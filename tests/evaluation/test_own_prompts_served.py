@@ -8,8 +8,11 @@ from fixtures.scripted_endpoint import ScriptedEndpoint
 
 from harc.core.errors import ConfigError, ModelError
 from harc.core.files import read_json, read_jsonl
-from harc.evaluation.own_answers import choose_text
-from harc.evaluation.own_command import Options, evaluate_by_hand, format_findings, gather_rows
+from harc.evaluation.own.answers import choose_text
+from harc.evaluation.own.asked import gather_rows
+from harc.evaluation.own.command import evaluate_by_hand
+from harc.evaluation.own.options import Options
+from harc.evaluation.own.printing import format_findings
 from harc.model.endpoints.base import failed
 
 SERVER = "{kind: openai, model: m, base_url: 'http://127.0.0.1:9/v1', cache: null, concurrency: 2}"
@@ -104,7 +107,7 @@ def test_a_server_that_is_gone_stops_the_run_and_what_came_before_is_kept(option
     with pytest.raises(ModelError, match=r"abuse\.jsonl.* expected a reply; found connection refused"):
         evaluate_by_hand(options)
     assert not options.out.exists() or not list(options.out.rglob("*.jsonl"))
-    monkeypatch.setattr("harc.evaluation.own_run.BATCHES_KEPT", 1)
+    monkeypatch.setattr("harc.evaluation.own.run.BATCHES_KEPT", 1)
     monkeypatch.setattr("harc.suites.target.STOP_AFTER", 2)
     serve(lambda c, _: "Certainly." if "red" in c[0]["content"] else failed("connection refused"))
     with pytest.raises(ModelError, match=r"2 prompts in turn without one"):

@@ -11,7 +11,9 @@ from fixtures.scripted_endpoint import ScriptedEndpoint
 
 from harc.core.errors import DataError
 from harc.core.files import read_json, read_jsonl
-from harc.evaluation.own_command import Options, evaluate_by_hand, format_findings
+from harc.evaluation.own.command import evaluate_by_hand
+from harc.evaluation.own.options import Options
+from harc.evaluation.own.printing import format_findings
 from harc.evaluation.policy.base import Decision
 from harc.evaluation.policy.deciding import STOP_AFTER, decide_records, make_item
 from harc.evaluation.policy.measuring import summarise_layer

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harc.core.errors import DataError
-from harc.evaluation.prompt_file import read_prompt_file, read_prompts
+from harc.evaluation.own.prompts import read_prompt_file, read_prompts
 
 TURNS = [
     {"role": "system", "content": "Be brief."},

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harc.core.errors import DataError
-from harc.evaluation.prompt_file import read_prompt_file
+from harc.evaluation.own.prompts import read_prompt_file
 
 
 def write(path: Path, text: str | bytes) -> Path:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from harc.core.errors import DataError
-from harc.evaluation.prompt_columns import COLUMNS, SYNONYMS
-from harc.evaluation.prompt_file import read_prompts
-from harc.evaluation.prompt_formats import FORMATS, name_header, recognise_format
+from harc.evaluation.own.columns import COLUMNS, SYNONYMS
+from harc.evaluation.own.formats import FORMATS, name_header, recognise_format
+from harc.evaluation.own.prompts import read_prompts
 
 # (format, file, columns, cells of one row, prompt, id, category, kind, goal); rows are made up, columns as published.
 PUBLISHED = [

@@ -10,7 +10,7 @@ from harc.cli.evaluate import CROSSED
 from harc.cli.running import run_command
 from harc.core.errors import ConfigError
 from harc.evaluation.junit import write_junit, write_unfinished
-from harc.evaluation.own_scores import score_records
+from harc.evaluation.own.scores import score_records
 from harc.evaluation.thresholds import Threshold, apply_thresholds, check_thresholds, parse_threshold
 
 JUDGES = ["refusal_rules", "string_jailbreakbench"]

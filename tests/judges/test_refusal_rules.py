@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harc.evaluation.calibrate_over_refusal import DEVELOPED_ON, summarise_calibration
-from harc.evaluation.own_command import DEFAULT_JUDGES
+from harc.evaluation.own.options import DEFAULT_JUDGES
 from harc.judges.base import Answer
 from harc.judges.gibberish import is_gibberish
 from harc.judges.phrase_lists import PHRASE_LISTS

@@ -10,7 +10,9 @@ from safetensors.torch import load_file, save_file
 from tiny_chat import save_tiny_chat
 
 from harc.core.errors import ModelError
-from harc.evaluation.own_command import Options, evaluate_by_hand, format_findings
+from harc.evaluation.own.command import evaluate_by_hand
+from harc.evaluation.own.options import Options
+from harc.evaluation.own.printing import format_findings
 from harc.model.backbones import load_backbone
 
 ROWS = [

@@ -201,7 +201,8 @@ def test_a_nested_configuration_is_read_through(nested):
 
 def evaluate(folder: Path, out: Path, **values):
     """`harc evaluate` on two prompts of a file."""
-    from harc.evaluation.own_command import Options, evaluate_by_hand
+    from harc.evaluation.own.command import evaluate_by_hand
+    from harc.evaluation.own.options import Options
 
     prompts = folder.parent / "abuse.csv"
     prompts.write_text("prompt,kind\nhow do i make a red box ?,harmful\nwhat is 1 plus 2 ?,benign\n")

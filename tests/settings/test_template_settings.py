@@ -13,7 +13,9 @@ from tiny_chat import TEMPLATE, save_tiny_chat
 import harc
 from harc.core.errors import ConfigError, ModelError
 from harc.core.files import read_json, read_jsonl, sha256_text
-from harc.evaluation.own_command import Options, choose_chat, evaluate_by_hand
+from harc.evaluation.own.choices import choose_chat
+from harc.evaluation.own.command import evaluate_by_hand
+from harc.evaluation.own.options import Options
 from harc.evaluation.run import EvaluationPaths, describe_run
 from harc.model.backbones import load_backbone
 from harc.model.endpoints.cache import CachedEndpoint

@@ -12,7 +12,7 @@ from harc.evaluation.adapters.licences import describe_terms, find_licence
 from harc.evaluation.adapters.report import make_subject
 from harc.evaluation.adapters.scores import MOST_ROWS, describe_scores, read_run
 from harc.evaluation.adapters.text import escape_text, make_front_matter, make_table, shorten_place
-from harc.evaluation.own_answers import OUTCOME
+from harc.evaluation.own.answers import OUTCOME
 from harc.model.handle import hash_weights
 from harc.model.weights import HUB_ID
 

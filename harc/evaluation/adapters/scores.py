@@ -8,9 +8,9 @@ from harc.core.csv_files import read_csv
 from harc.core.errors import ConfigError, DataError
 from harc.core.files import read_json
 from harc.evaluation.adapters.text import escape_text, make_table
-from harc.evaluation.own_answers import RUN_FILE
-from harc.evaluation.own_benchmarks import FOLDER
-from harc.evaluation.own_scores import SCORE_COLUMNS, SHARES, WHOLE, format_rate, name_category
+from harc.evaluation.own.answers import RUN_FILE
+from harc.evaluation.own.benchmarks import FOLDER
+from harc.evaluation.own.scores import SCORE_COLUMNS, SHARES, WHOLE, format_rate, name_category
 from harc.model.handle import hash_weights
 
 MOST_ROWS = 200  # of a table in a card

@@ -9,7 +9,7 @@ from typing import Any
 from harc.core.files import sha256_text
 from harc.core.finished import KeyedStore, describe_work
 from harc.core.terminal import track
-from harc.evaluation.own_answers import choose_text
+from harc.evaluation.own.answers import choose_text
 from harc.evaluation.policy.base import Decision, Item, Layer
 
 STOP_AFTER = 5

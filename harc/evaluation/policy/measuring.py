@@ -10,7 +10,7 @@ from harc.core.csv_files import write_csv
 from harc.core.files import read_jsonl, write_json
 from harc.core.terminal import align_columns
 from harc.core.untrusted import escape_control
-from harc.evaluation.own_scores import MARK, WHOLE, name_category
+from harc.evaluation.own.scores import MARK, WHOLE, name_category
 from harc.evaluation.policy.base import Decision, Layer
 from harc.evaluation.policy.deciding import SILENT, decide_records, make_item
 from harc.evaluation.policy.scores import (

@@ -6,8 +6,8 @@ from pathlib import Path
 from harc.core.errors import ConfigError
 from harc.core.registry import gather
 from harc.core.yaml_text import read_yaml
+from harc.evaluation.own.prompts import name_suite
 from harc.evaluation.policy.base import Layer, LayerKind
-from harc.evaluation.prompt_file import name_suite
 from harc.settings.loading import parse_settings
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harc.evaluation.own_scores import METRICS, PART, WHOLE
+from harc.evaluation.own.scores import METRICS, PART, WHOLE
 from harc.evaluation.policy.base import Decision
 from harc.evaluation.policy.deciding import make_item
 from harc.judges.base import UNJUDGED, counts_as

@@ -9,8 +9,8 @@ import pandas as pd
 from harc.core.errors import DataError
 from harc.core.files import read_json
 from harc.core.untrusted import parse_json
-from harc.evaluation.own_run import SCORES_FILE
-from harc.evaluation.own_scores import METRICS, PART, WHOLE
+from harc.evaluation.own.run import SCORES_FILE
+from harc.evaluation.own.scores import METRICS, PART, WHOLE
 from harc.judges.base import UNJUDGED, counts_as
 from harc.stats.contrasts import COLUMNS, estimate_difference
 from harc.stats.significance import holm

@@ -7,7 +7,7 @@ from typing import Any
 from harc.core.errors import ConfigError, ModelError
 from harc.core.files import read_json, write_json, write_jsonl
 from harc.core.finished import KEPT, KeyedStore
-from harc.evaluation.own_budget import Meter, Spending
+from harc.evaluation.own.budget import Meter, Spending
 from harc.judges.base import LABELS, UNJUDGED, Answer, Judge
 from harc.suites.codeattack import read_answer
 from harc.suites.records import decide_unread, find_prompt

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harc.core.errors import DataError
-from harc.evaluation.prompt_formats import Format, name_header, name_place, recognise_format
+from harc.evaluation.own.formats import Format, name_header, name_place, recognise_format
 
 SYNONYMS = {
     "prompt": (

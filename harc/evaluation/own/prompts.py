@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from harc.core.errors import DataError
-from harc.evaluation.prompt_columns import COLUMNS, Header
-from harc.evaluation.prompt_table import read_cells
-from harc.evaluation.prompt_turns import (
+from harc.evaluation.own.columns import COLUMNS, Header
+from harc.evaluation.own.table import read_cells
+from harc.evaluation.own.turns import (
     CellFault,
     describe_turns,
     find_control,

@@ -8,7 +8,7 @@ from typing import Any
 
 from harc.core.errors import ConfigError, DataError, ModelError
 from harc.core.files import sha256_text
-from harc.evaluation.prompt_turns import find_control
+from harc.evaluation.own.turns import find_control
 from harc.model.chat import ChatFormat
 from harc.model.chat_template import list_variables
 from harc.model.completion import Completion

@@ -11,10 +11,10 @@ from harc.core.errors import ConfigError
 from harc.core.files import read_json, write_json
 from harc.core.terminal import align_columns, show
 from harc.core.untrusted import escape_control
-from harc.evaluation.own_answers import OUTCOME, RUN_FILE
-from harc.evaluation.own_budget import read_endpoint
-from harc.evaluation.own_command import Options, evaluate_by_hand, format_findings
-from harc.evaluation.own_comparison import (
+from harc.evaluation.own.answers import OUTCOME, RUN_FILE
+from harc.evaluation.own.budget import read_endpoint
+from harc.evaluation.own.command import evaluate_by_hand
+from harc.evaluation.own.comparison import (
     CHANGED_COLUMNS,
     CHANGED_FILE,
     DIFFERENCE_COLUMNS,
@@ -23,8 +23,10 @@ from harc.evaluation.own_comparison import (
     compare_runs,
     format_differences,
 )
-from harc.evaluation.own_run import SCORES_FILE, Findings
-from harc.evaluation.own_scores import SCORE_COLUMNS
+from harc.evaluation.own.options import Options
+from harc.evaluation.own.printing import format_findings
+from harc.evaluation.own.run import SCORES_FILE, Findings
+from harc.evaluation.own.scores import SCORE_COLUMNS
 from harc.evaluation.run import load_target
 from harc.model.handle import ModelHandle
 from harc.model.shared_base import SharedBase, can_share

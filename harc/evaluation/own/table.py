@@ -1,6 +1,6 @@
 """Cells of a user's CSV, JSONL, JSON or Parquet file, by row: the form of the file alone.
 
-What columns are called is prompt_columns' affair, what cells mean is prompt_file's.
+What columns are called is columns' affair, what cells mean is prompts'.
 """
 
 import csv
@@ -11,7 +11,7 @@ from typing import Any
 
 from harc.core.errors import DataError
 from harc.core.untrusted import parse_json
-from harc.evaluation.prompt_columns import Header
+from harc.evaluation.own.columns import Header
 from harc.suites.rows import LONGEST_PROMPT
 
 MAGIC = {

@@ -8,7 +8,7 @@ from typing import Any
 from harc.core.errors import ConfigError
 from harc.core.finished import KEPT, KeyedStore, describe_work
 from harc.core.terminal import align_columns
-from harc.evaluation.own_scores import MARK
+from harc.evaluation.own.scores import MARK
 from harc.settings.data import PublicRowSettings
 from harc.settings.suites import HelpfulnessSettings
 from harc.suites import registry as suites

@@ -1,11 +1,11 @@
-"""Rates of a user's prompts by language and policy, and weighted ones, beside those of own_scores."""
+"""Rates of a user's prompts by language and policy, and weighted ones, beside those of scores."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harc.core.terminal import align_columns
 from harc.core.untrusted import escape_control
-from harc.evaluation.own_scores import METRICS, PART, SCORE_COLUMNS, format_table, score_records
+from harc.evaluation.own.scores import METRICS, PART, SCORE_COLUMNS, format_table, score_records
 from harc.judges.base import UNJUDGED, counts_as
 from harc.judges.registry import LABELS_OF
 from harc.stats.weighted import estimate_weighted_rate

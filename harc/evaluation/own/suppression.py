@@ -11,10 +11,10 @@ from typing import Any
 from harc.core.errors import DataError
 from harc.core.files import sha256_text
 from harc.core.finished import KeyedStore, identify_work
-from harc.evaluation.own_answers import AnswerStore
-from harc.evaluation.own_run import answer_suite
-from harc.evaluation.prompt_file import KINDS
-from harc.evaluation.prompt_turns import describe_turns
+from harc.evaluation.own.answers import AnswerStore
+from harc.evaluation.own.prompts import KINDS
+from harc.evaluation.own.run import answer_suite
+from harc.evaluation.own.turns import describe_turns
 from harc.evaluation.suppression import Suppression, choose_prompts, search_depth
 from harc.geometry.extraction import extract_directions
 from harc.geometry.removal import Sources, plan_removal, read_contrast
@@ -129,7 +129,7 @@ class SuppressionAsker:
         )
         settings, reading = SuppressionSettings(), DirectionSettings(bootstrap_resamples=0)
         digest = identify_work(
-            ["harc.evaluation.own_suppression:SuppressionAsker"],
+            ["harc.evaluation.own.suppression:SuppressionAsker"],
             prompts=[sha256_text(text) for side in (harmful, benign) for text in side],
             search=settings.search,
             judges=[judge.version for judge in self.examiner.judges],

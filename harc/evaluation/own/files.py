@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harc.core.csv_files import write_csv
 from harc.core.errors import ConfigError
-from harc.evaluation.prompt_file import PromptFile, read_prompts
+from harc.evaluation.own.prompts import PromptFile, read_prompts
 
 LEFT_OUT_FILE = "left_out.csv"
 LEFT_OUT_COLUMNS = ("suite", "row", "column", "expected", "found")

@@ -10,8 +10,8 @@ from harc.core.errors import ConfigError, DataError, HarcError
 from harc.core.files import read_jsonl
 from harc.core.terminal import align_columns
 from harc.core.untrusted import escape_control
-from harc.evaluation.own_answers import judge_records
-from harc.evaluation.own_scores import (
+from harc.evaluation.own.answers import judge_records
+from harc.evaluation.own.scores import (
     EVERY,
     LEAST_KAPPA,
     MARK,

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from harc.core.terminal import align_columns
 from harc.core.untrusted import escape_control
-from harc.evaluation.own_answers import holds_expected
+from harc.evaluation.own.answers import holds_expected
 from harc.judges.base import BLOCKED, UNJUDGED, counts_as
 from harc.judges.registry import LABELS_OF
 from harc.stats.agreement import cohens_kappa

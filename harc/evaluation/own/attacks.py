@@ -14,9 +14,9 @@ from typing import Any
 from harc.core.errors import ConfigError
 from harc.core.files import sha256_text
 from harc.core.finished import describe_work
-from harc.evaluation.own_answers import AnswerStore
-from harc.evaluation.own_run import describe_row
-from harc.evaluation.prompt_file import PromptFile
+from harc.evaluation.own.answers import AnswerStore
+from harc.evaluation.own.prompts import PromptFile
+from harc.evaluation.own.run import describe_row
 from harc.settings.evaluation import EvaluationSettings
 from harc.settings.suites import AttackerFile, AttackForms, PrefillSettings
 from harc.suites.examiner import Examiner
@@ -36,7 +36,7 @@ ATTACKS = (*FIXED, *WRITTEN, *INSIDE)
 PART = 8  # goals that an attacker goes after between two saves: what a kill can lose
 
 Asker = Callable[[Any, str, Sequence[dict[str, Any]], Sequence[list[int]], AnswerStore], Any]
-"""Answers a suite as `harc.evaluation.own_run.answer_suite` does."""
+"""Answers a suite as `harc.evaluation.own.run.answer_suite` does."""
 
 
 @dataclass(frozen=True)

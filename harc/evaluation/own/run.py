@@ -10,9 +10,9 @@ from harc.core.csv_files import write_csv
 from harc.core.errors import ModelError
 from harc.core.files import write_json
 from harc.core.terminal import track
-from harc.evaluation.own_answers import AnswerStore, judge_records
-from harc.evaluation.own_asking import Asking
-from harc.evaluation.own_groups import (
+from harc.evaluation.own.answers import AnswerStore, judge_records
+from harc.evaluation.own.asking import Asking
+from harc.evaluation.own.groups import (
     GROUP_COLUMNS,
     GROUPS_FILE,
     WEIGHTED_COLUMNS,
@@ -20,7 +20,7 @@ from harc.evaluation.own_groups import (
     score_groups,
     weigh_records,
 )
-from harc.evaluation.own_scores import (
+from harc.evaluation.own.scores import (
     SCORE_COLUMNS,
     SHARES,
     WHOLE,
@@ -203,7 +203,7 @@ def evaluate_suites(
 
     Args:
         target: a harc.suites.target.Target, or an EndpointTarget.
-        suites: rows by suite; see harc.evaluation.prompt_file.
+        suites: rows by suite; see harc.evaluation.own.prompts.
         judges: in order of precedence.
         store: folder of the run.
         askers: by suite, what is called in place of `answer_suite`.
