@@ -35,6 +35,7 @@ from harc.geometry.removal import (
     read_contrast,
     take_direction,
 )
+from harc.geometry.stability import measure_stability
 from harc.judges.registry import choose_judge
 from harc.model.backbones import Backbone
 from harc.model.intervention import Intervention, intervene, orthonormalize
@@ -45,6 +46,7 @@ from harc.suites.registry import run_suite
 from harc.suites.target import Target
 
 ROUND = "round_"
+PLAIN = "{prompt}"  # the frame that adds nothing
 
 
 def choose_prompts(rows: Sequence[Mapping[str, Any]], count: int) -> list[dict[str, Any]]:
@@ -96,16 +98,22 @@ class Suppression:
         """The judge who decides what is a refusal."""
         return choose_judge([judge.name for judge in self.examiner.judges], "refused")
 
-    def read_contrast(self, removed: Intervention) -> Contrast:
-        """Harmful against harmless extraction prompts, as the model reads them without what is removed."""
-        count, (harmful, harmless) = self.settings.rounds.prompts, self.prompts
+    def read_contrast(self, removed: Intervention, frame: str = PLAIN) -> Contrast:
+        """Harmful against harmless extraction prompts in a frame, as the model reads them without what is removed."""
+        count = self.settings.rounds.prompts
+        harmful, harmless = ([frame.replace(PLAIN, text) for text in side[:count]] for side in self.prompts)
         with intervene(self.backbone, removed):
-            return read_contrast(self.backbone, harmful[:count], harmless[:count], self.reading)
+            return read_contrast(self.backbone, harmful, harmless, self.reading)
 
     @cached_property
     def plain(self) -> Contrast:
         """Harmful against harmless extraction prompts, as the model reads them."""
         return self.read_contrast(Intervention())
+
+    def measure_stability(self) -> Records:
+        """How far the model's own v_ref depends on which prompts it is read from, and in which frame."""
+        framed = [self.read_contrast(Intervention(), frame) for frame in self.settings.frames]
+        return measure_stability(self.plain, framed, self.draw)
 
     @cached_property
     def permuted(self) -> Directions:
@@ -168,15 +176,15 @@ def search_depth(subject: Suppression) -> dict[str, Any]:
 
 
 def ask_condition(subject: Suppression, name: str, condition: Condition, slot: int) -> Records:
-    """Records of one condition: harmful suites, then the benign one."""
+    """Records of one condition: harmful suites, unless a direction is added, then the benign one."""
     settings = subject.settings
     removed = plan_removal(condition, subject.find_sources(slot, condition))
     records = []
-    for suite in settings.suites:
+    for suite in settings.suites if condition.how != "add" else ():
         rows = choose_prompts(subject.rows[suite], max(settings.prompts, condition.prompts or 0))
         records += subject.ask(suite, rows, name, removed)
-    if settings.benign_prompts:
-        rows = choose_prompts(subject.rows[settings.benign_suite], settings.benign_prompts)
+    if benign := settings.count_benign(name):
+        rows = choose_prompts(subject.rows[settings.benign_suite], benign)
         records += subject.ask(settings.benign_suite, rows, name, removed)
     return records
 
@@ -210,6 +218,8 @@ def make_card(rows: Sequence[Mapping[str, Any]], slot: int, bars: StabilityBars)
         "separation": (own["separation"], bars.least_separation),
         "over_null": (own["length"] / max(own["null_length"], 1e-12), bars.least_over_null),
     }
+    if own["frame_cosine"] is not None:
+        asked["frame_cosine"] = (own["frame_cosine"], bars.least_frame)
     named = {
         name: {"value": value, "least": least, "holds": value >= least}
         for name, (value, least) in asked.items()

@@ -153,7 +153,7 @@ class Sources:
 
 
 def plan_removal(condition: Condition, sources: Sources) -> Intervention:
-    """What a condition takes out, at which slots.
+    """What a condition takes out, at which slots; what it adds is taken out with the other sign.
 
     Raises:
         ConfigError: if a direction that it names is not there.
@@ -179,7 +179,8 @@ def plan_removal(condition: Condition, sources: Sources) -> Intervention:
         return project_everywhere(span, n_slots, condition.strength)
     # Nulls are as long as what they stand in for.
     source = own if condition.of in ("random", "permuted") else sources.directions[condition.of]
-    shift = condition.strength * float(source.norms[condition.directions[0]][slot]) * span[0]
+    sign = 1 if condition.how == "subtract" else -1
+    shift = sign * condition.strength * float(source.norms[condition.directions[0]][slot]) * span[0]
     if condition.where == "one":
         return Intervention(shifts={slot: shift})
     return Intervention(shifts=dict.fromkeys(range(n_slots), shift / n_slots))

@@ -1,5 +1,6 @@
 """How far a direction would be another if other prompts had been drawn, and whether labels made it at all."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,16 +14,20 @@ RESAMPLES = 200  # of prompts, and of labels; own choice
 LOW, HIGH = 0.025, 0.95  # quantiles: of cosines over resamples, and of lengths under shuffled labels
 
 
-def measure_stability(contrast: Contrast, seed: int, resamples: int = RESAMPLES) -> list[dict[str, Any]]:
+def measure_stability(
+    contrast: Contrast, framed: Sequence[Contrast], seed: int, resamples: int = RESAMPLES
+) -> list[dict[str, Any]]:
     """A row a slot on v_ref as a difference of means.
 
     length: of the difference; null_length: its 95 % quantile under shuffled labels, below which it is one that any
     two groups of prompts have. bootstrap_cosine, bootstrap_low: mean and 2.5 % quantile of the cosine of directions of
     resampled prompts with the direction itself. half_cosine: mean cosine of the directions of two random halves.
+    frame_cosine: the least cosine of the directions of the same prompts in other frames with it; None without frames.
     separation: see `Contrast.measure_separation`.
 
     Args:
         contrast: residuals of both groups, at least four prompts each.
+        framed: residuals of the same prompts, by frame.
         seed: of all draws.
         resamples: how many of each.
     """
@@ -34,6 +39,7 @@ def measure_stability(contrast: Contrast, seed: int, resamples: int = RESAMPLES)
     nulls = torch.stack(
         [contrast.shuffle(seed * resamples + number).subtract_means() for number in range(resamples)]
     )
+    frames = [cosine_similarity(other.subtract_means(), full, dim=-1) for other in framed]
     null_length = torch.quantile(nulls.norm(dim=-1), HIGH, dim=0)
     low = torch.quantile(cosines, LOW, dim=0)
     return [
@@ -44,6 +50,7 @@ def measure_stability(contrast: Contrast, seed: int, resamples: int = RESAMPLES)
             "bootstrap_cosine": float(cosines[:, slot].mean()),
             "bootstrap_low": float(low[slot]),
             "half_cosine": float(halves[:, slot].mean()),
+            "frame_cosine": min(float(cosines[slot]) for cosines in frames) if frames else None,
             "separation": contrast.measure_separation(slot),
         }
         for slot in range(len(full))

@@ -36,6 +36,7 @@ TABLES = {
     "scale": "scale",
     "finetuning": "robustness",
     "suppression": "suppression",
+    "steering": "suppression",
     "removal_rounds": "suppression",
     "stability": "suppression",
     "trajectories": "robustness",

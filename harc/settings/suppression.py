@@ -47,10 +47,11 @@ class Condition(Settings):
         description="number of slots whose directions span what is taken out: that of `depth`, then each time the one "
         "that points furthest out of the span so far",
     )
-    how: Literal["project", "subtract"] = Field(
+    how: Literal["project", "subtract", "add"] = Field(
         "project",
         description="project: h loses its part in the span; subtract: h loses the length of the difference of means "
-        "along the direction, whatever h is",
+        "along the direction, whatever h is; add: h gains that length, and benign requests alone are asked: does the "
+        "direction make a model refuse",
     )
     where: Literal["all", "one", "each"] = Field(
         "all",
@@ -69,8 +70,8 @@ class Condition(Settings):
         """Refuse combinations that mean nothing."""
         if len(set(self.directions)) != len(self.directions):
             raise ValueError("directions without repeats")
-        if self.how == "subtract" and (self.slots > 1 or self.where == "each" or len(self.directions) > 1):
-            raise ValueError("one direction of one slot, at all slots or one, to subtract")
+        if self.how != "project" and (self.slots > 1 or self.where == "each" or len(self.directions) > 1):
+            raise ValueError(f"one direction of one slot, at all slots or one, to {self.how}")
         if self.where == "each" and (self.slots > 1 or self.of in ("permuted", "random")):
             raise ValueError("directions of the model itself or of the base, and slots: 1, for where: each")
         if self.of == "permuted" and self.directions != ("v_ref",):
@@ -132,6 +133,13 @@ class StabilityBars(Settings):
     least_separation: float = Field(
         0.9, ge=0, le=1, description="held-out area under the curve of harmful against harmless; own choice"
     )
+    least_frame: float = Field(
+        0.8,
+        ge=-1,
+        le=1,
+        description="least cosine of directions of the same prompts within other words (see `frames`) with the "
+        "direction; own choice",
+    )
     least_over_null: float = Field(
         1.5,
         ge=0,
@@ -140,7 +148,7 @@ class StabilityBars(Settings):
 
 
 def list_default_conditions() -> dict[str, Condition]:
-    """The control; own v_ref by depth; other directions, subspaces and subtraction at the chosen depth; nulls."""
+    """The control; own v_ref by depth; other directions, subspaces, subtraction, addition; nulls."""
     depths = {f"own_{round(100 * depth)}": {"depth": depth} for depth in (0.25, 0.5, 0.75, 1.0)}
     others = {
         "base": {"of": "base"},
@@ -150,6 +158,8 @@ def list_default_conditions() -> dict[str, Condition]:
         "each_slot": {"where": "each"},
         "subtract_one": {"how": "subtract", "where": "one"},
         "subtract_all": {"how": "subtract"},
+        "add_one": {"how": "add", "where": "one"},
+        "add_harm_one": {"directions": ("v_harm",), "how": "add", "where": "one"},
     }
     spans = {f"span_{count}": {"slots": count} for count in (2, 4, 16)}
     nulls = {
@@ -158,6 +168,7 @@ def list_default_conditions() -> dict[str, Condition]:
         **{f"random_{count}": {"of": "random", "slots": count} for count in (2, 4, 16)},
         "random_subtract_one": {"of": "random", "how": "subtract", "where": "one"},
         "random_subtract_all": {"of": "random", "how": "subtract"},
+        "random_add_one": {"of": "random", "how": "add", "where": "one"},
     }
     main = {CONTROL: {"directions": (), "prompts": MAIN_PROMPTS}, "own": {"prompts": MAIN_PROMPTS}}
     named: dict[str, Any] = {CONTROL: main[CONTROL], **depths, "own": main["own"], **others, **spans, **nulls}
@@ -179,8 +190,9 @@ class SuppressionSettings(Settings):
     prompts: int = Field(
         24,
         ge=1,
-        description="prompts of each of these suites, chosen by a hash of their ids, so that methods share them and "
-        "fewer are part of more; all where a suite has fewer; own choice",
+        description="prompts of each of these suites, and of the benign one where a direction is added; chosen by a "
+        "hash of their ids, so that methods share them and fewer are part of more; all where a suite has fewer; own "
+        "choice",
     )
     benign_suite: str = Field("benign", description="suite that says what benign answers lose; own choice")
     benign_prompts: int = Field(6, ge=0, description="prompts of it; 0: none are asked; own choice")
@@ -202,6 +214,19 @@ class SuppressionSettings(Settings):
     stability: StabilityBars = Field(
         StabilityBars(), description="bars of the stability card of v_ref at the chosen depth"
     )
+    frames: tuple[str, ...] = Field(
+        (),
+        description="harmless words around `{prompt}`, in each of which the stability card reads v_ref again; none: it "
+        "says nothing of wording",
+    )
+
+    def count_benign(self, name: str) -> int:
+        """Benign prompts of a condition: more where a direction is added, and of the control beside it."""
+        if not self.benign_prompts:
+            return 0
+        added = any(condition.how == "add" for condition in self.conditions.values())
+        many = self.conditions[name].how == "add" or (name == CONTROL and added)
+        return max(self.benign_prompts, self.prompts) if many else self.benign_prompts
 
     def check_study(self, known: Collection[str], seeds: Collection[int]) -> None:
         """Refuse methods and seeds that the study does not have.
@@ -228,6 +253,9 @@ class SuppressionSettings(Settings):
         harmless = (*BENIGN_SUITES, *OVER_REFUSAL_SUITES)
         if self.benign_suite not in harmless:
             raise ValueError(f"benign_suite among {', '.join(harmless)} (not {self.benign_suite!r})")
+        odd = [frame for frame in self.frames if frame.count("{prompt}") != 1]
+        if odd:
+            raise ValueError(f"frames that hold {{prompt}} once (not {odd[0]!r})")
         unable = [name for name in self.suites if name in (*WEIGHT_SUITES, *WRITTEN_SUITES, *harmless)]
         if unable:
             raise ValueError(f"suites of harmful requests that are fixed texts (not {unable[0]!r})")

@@ -95,7 +95,6 @@ def run_suppress_refusal(job: Job) -> None:
     from harc.evaluation.run import read_refusal
     from harc.evaluation.suppression import Suppression, make_card, run_suppression, write_suppression
     from harc.geometry.directions import load_directions
-    from harc.geometry.stability import measure_stability
     from harc.judges.registry import make_judges
     from harc.steps.models import find_model
     from harc.suites.examiner import make_examiner, name_run
@@ -134,7 +133,7 @@ def run_suppress_refusal(job: Job) -> None:
         seed=int(job.seed or 0),
     )
     records, lines, choice = run_suppression(subject, job.label)
-    stability = subject.keep("stability", lambda: measure_stability(subject.plain, subject.draw))
+    stability = subject.keep("stability", subject.measure_stability)
     card = make_card(stability, choice["slot"], settings.stability)
     folder = job.layout.suppression(*job.unit)
     write_suppression(folder, records, lines, choice, stability, card)

@@ -12,13 +12,13 @@ from harc.core.files import sha256_text
 from harc.core.finished import KeyedStore
 from harc.evaluation import suppression
 from harc.evaluation.suppressed import list_outcomes, list_texts, tabulate_rates
-from harc.evaluation.suppression import Suppression, choose_prompts, run_suppression
+from harc.evaluation.suppression import Suppression, choose_prompts, make_card, run_suppression
 from harc.geometry.directions import Directions, normalize_rows
 from harc.judges.registry import make_judges
 from harc.model.handle import ModelHandle
 from harc.settings.directions import DirectionSettings
 from harc.settings.evaluation import EvaluationSettings
-from harc.settings.suppression import SuppressionSettings, list_default_conditions
+from harc.settings.suppression import StabilityBars, SuppressionSettings, list_default_conditions
 from harc.suites.examiner import Examiner
 from harc.suites.target import Target
 
@@ -103,9 +103,13 @@ def test_every_condition_is_asked_the_same_prompts_and_likelihood_falls(subject)
     )
     records, lines, choice = run_suppression(subject, "test")
     counts = Counter((record["condition"], record["suite"]) for record in records)
-    for name in subject.settings.conditions:
+    for name, condition in subject.settings.conditions.items():
         more = name in ("none", "own")  # 100 by default: here, all there are
-        assert (counts[name, "direct"], counts[name, "benign"]) == (len(WORDS) if more else 3, 2)
+        harmful = 0 if condition.how == "add" else len(WORDS) if more else 3
+        benign = (
+            3 if condition.how == "add" or name == "none" else 2
+        )  # what is added is held against the control
+        assert (counts[name, "direct"], counts[name, "benign"]) == (harmful, benign)
     asked = {
         name: [r["id"] for r in records if r["condition"] == name and r["suite"] == "direct"]
         for name in ("none", "own", "random_16")
@@ -187,6 +191,18 @@ def test_a_killed_run_goes_on_with_the_next_condition(subject, monkeypatch):
     again = run_suppression(subject, "test")
     assert asked == ["random_16"] == before[-1:]
     assert json.loads(json.dumps(again)) == json.loads(json.dumps(whole))
+
+
+def test_the_card_asks_for_stability_in_other_words_where_the_profile_gives_them(subject):
+    plain = subject.measure_stability()
+    framed = replace(
+        subject, settings=subject.settings.model_copy(update={"frames": ("say {prompt}", "{prompt} !")})
+    ).measure_stability()
+    bars = StabilityBars(least_frame=1.0)
+    assert "frame_cosine" not in make_card(plain, 2, bars)["bars"]
+    bar = make_card(framed, 2, bars)["bars"]["frame_cosine"]
+    assert bar["value"] == min(framed[2]["frame_cosine"], 1) < 1 and not bar["holds"]
+    assert [row | {"frame_cosine": None} for row in framed] == plain
 
 
 def test_texts_stand_apart_from_what_is_said_of_them(subject):

@@ -109,13 +109,27 @@ def test_depths_are_shares_of_the_blocks():
 
 
 def test_a_difference_that_is_there_is_stable_and_one_that_is_not_is_not():
-    rows = measure_stability(make_contrast(6.0), seed=0, resamples=50)
+    rows = measure_stability(make_contrast(6.0), [], seed=0, resamples=50)
     none, there = rows[0], rows[1]
     assert there["bootstrap_low"] > 0.9 and there["half_cosine"] > 0.8 and there["separation"] > 0.95
     assert there["length"] > 1.5 * there["null_length"]
     assert none["half_cosine"] < 0.5 and none["separation"] < 0.75
     assert none["length"] < 1.2 * none["null_length"]
-    assert rows == measure_stability(make_contrast(6.0), seed=0, resamples=50)
+    assert rows == measure_stability(make_contrast(6.0), [], seed=0, resamples=50)
+
+
+def test_the_least_cosine_over_frames_is_told():
+    plain = make_contrast(6.0)
+    turned = Contrast(plain.harmless, plain.harmful)
+    assert measure_stability(plain, [plain], 0, 4)[1]["frame_cosine"] == pytest.approx(1, abs=1e-5)
+    assert measure_stability(plain, [plain, turned], 0, 4)[1]["frame_cosine"] == pytest.approx(-1, abs=1e-5)
+    assert measure_stability(plain, [], 0, 4)[1]["frame_cosine"] is None
+
+
+def test_what_is_added_is_what_is_subtracted_with_the_other_sign(sources):
+    taken, given = (plan_removal(Condition(how=how, where="one"), sources) for how in ("subtract", "add"))
+    assert taken.slots == given.slots == [sources.slot]
+    assert torch.equal(taken.shifts[sources.slot], -given.shifts[sources.slot])
 
 
 def test_mixed_halves_leave_nothing_of_a_difference_and_shuffled_labels_some():

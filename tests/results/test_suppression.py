@@ -15,7 +15,12 @@ from harc.results.figures import suppression as figure
 from harc.results.figures.style import save_figure
 from harc.results.printer import render_csv, render_latex
 from harc.results.suppression import count_until_half, select_round
-from harc.results.tables.suppression import build_removal_rounds, build_stability, build_suppression
+from harc.results.tables.suppression import (
+    build_removal_rounds,
+    build_stability,
+    build_steering,
+    build_suppression,
+)
 from harc.results.view import Results
 from harc.settings.profile import Profile, load_profile
 
@@ -95,6 +100,27 @@ def test_the_table_counts_refusals_and_says_what_is_broken_and_what_benign_answe
     )
 
 
+def test_what_is_added_is_held_against_the_control_on_benign_requests(tree, tmp_path):
+    for method, refused in (("base", "correct"), ("harc", "refused")):
+        folder = tmp_path / "suppression" / BACKBONE / method / "seed0"
+        rows = [
+            {"condition": name, "suite": "benign", "id": f"b{n}", "goal": f"b{n}", "label": label}
+            for name, label in (("none", "correct"), ("add_one", refused), ("random_add_one", "garbled"))
+            for n in range(4)
+        ]
+        folder.mkdir(parents=True)
+        write_csv(folder / "outcomes.csv", ("condition", "suite", "id", "goal", "label", "likelihood"), rows)
+    view = view_tree(tmp_path, backbones=[BACKBONE], seeds=[0], profile=make_profile())
+    table = build_steering(view)
+    rates = {(row["method"], row["condition"]): row["rate"] for row in table.records}
+    assert (rates["base", "add_one"], rates["harc", "add_one"], rates["harc", "none"]) == (0, 1, 0)
+    text = render_latex(table).replace("\\", "")
+    assert "2 of 6 cells" in text and "random add one" in text and "add harm one" not in text
+    without = make_profile(conditions={"none": {"directions": []}})
+    view = view_tree(tmp_path, backbones=[BACKBONE], seeds=[0], profile=without)
+    assert "no direction is added in this profile" in render_latex(build_steering(view))
+
+
 def test_broken_answers_are_warned_of(tree, tmp_path):
     kept = dict.fromkeys(("none", "own"), 0)
     for method in KEPT:
@@ -125,7 +151,7 @@ def test_a_missed_bar_is_marked(view):
     text = render_latex(table)
     assert "1.20$^*$, 2.20" in text and ".95, .95" in text and "over null 1.50" in text
     assert render_csv(table).splitlines()[0] == (
-        "backbone,method,seed,slot,bootstrap_low,half_cosine,separation,over_null,stable"
+        "backbone,method,seed,slot,bootstrap_low,half_cosine,frame_cosine,separation,over_null,stable"
     )
 
 
@@ -202,3 +228,5 @@ def test_a_profile_refuses_what_cannot_be_suppressed():
         make_profile(benign_suite="direct")
     with pytest.raises(ValueError, match="one direction of one slot"):
         make_profile(conditions={"none": {"directions": []}, "x": {"how": "subtract", "slots": 2}})
+    with pytest.raises(ValueError, match=r"frames that hold \{prompt\} once \(not 'without'\)"):
+        make_profile(frames=["without"])

@@ -1,6 +1,7 @@
-"""Suppression: refusal kept by method and condition (figure suppression), and directions until it is halved."""
+"""Suppression: refusal kept by method and condition, rounds of removal, stability; benign refusals when steered."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -26,6 +27,7 @@ from harc.results.suppression import (
 )
 from harc.results.view import Results
 from harc.results.vocabulary import name_method, sort_methods
+from harc.settings.suppression import CONTROL
 from harc.suites.records import WARN_ABOVE, exceeds
 
 RATES = (
@@ -34,8 +36,10 @@ RATES = (
 )  # fmt: skip
 MISSED = "$^*$"  # behind a value that misses its bar
 BARS = {
-    "bootstrap_low": "bootstrap", "half_cosine": "halves", "separation": "separation", "over_null": "over null",
+    "bootstrap_low": "bootstrap", "half_cosine": "halves", "frame_cosine": "frames", "separation": "separation",
+    "over_null": "over null",
 }  # fmt: skip
+STEERING = ("backbone", "method", "condition", "rate", "low", "high", "n", "seeds", "garbled")
 CARDS = ("backbone", "method", "seed", "slot", *BARS, "stable")
 ROUNDS = ("backbone", "method", "seed", "slot", "plain_refused", "until_half", "removed", "refused", "ended")
 
@@ -112,6 +116,54 @@ def build_suppression(view: Results) -> Table:
     )
 
 
+def _list_added(view: Results) -> list[str]:
+    """The control, and the conditions that add a direction; none where the profile has no such condition."""
+    settings = view.study.suppression if view.study else None
+    added = [name for name, own in settings.conditions.items() if own.how == "add"] if settings else []
+    return [CONTROL, *added] if added else []
+
+
+def build_steering(view: Results) -> Table:
+    """Benign requests refused once a direction is added: a line a condition, a column a method."""
+    methods, rows = list_methods(view), []
+    for backbone in view.backbones:
+        for method in methods:
+            by_seed = view.suppressions(backbone, method)
+            for condition in _list_added(view):
+                asked = [select_condition(frame, condition, benign=True) for frame in by_seed.values()]
+                rate = estimate_kept(asked, view.confidence)
+                if rate is not None:
+                    row: dict[str, Any] = {"backbone": backbone, "method": method, "condition": condition}
+                    row |= {"rate": rate.estimate, "low": rate.low, "high": rate.high, "n": rate.n}
+                    rows.append(
+                        row | {"seeds": rate.seeds, "garbled": float(pd.concat(asked)["garbled"].mean())}
+                    )
+    prompts = ", ".join(map(str, sorted({row["n"] for row in rows}))) or MISSING
+    notes = [
+        "Share of benign requests that are refused when a direction is added to the residual stream at the slot where "
+        "it was read, as long as the difference of means there: its own direction of refusal, of harmfulness, or a "
+        f"random one. Seeds pooled. Small type: {100 * view.confidence:g}\\% interval. Prompts per cell and seed: "
+        f"{prompts}.",
+        *_warn_garbled(rows),
+    ]
+    columns = [
+        Column("added", show_name("condition", plain_words)),
+        *(
+            Column(escape_latex(name_method(method)), show_rate("rate"), "c", where={"method": method})
+            for method in methods
+        ),
+    ]
+    return Table(
+        "steering",
+        make_frame(STEERING, rows),
+        columns,
+        lines=("condition",),
+        **BY_BACKBONE,
+        notes=notes,
+        absent=span_row("no direction is added in this profile", 1 + len(methods)),
+    )
+
+
 def _warn_garbled(rows: Sequence[Mapping]) -> list[str]:
     """Says in how many cells answers are broken, which lowers a rate of refusal without any compliance."""
     broken = [row for row in rows if exceeds("garbled", row["garbled"], 1)]
@@ -178,7 +230,11 @@ def _show_bar(name: str) -> Column:
     """A column of one value a seed, marked where its bar is missed."""
 
     def show(records: list[Record]) -> str:
-        return ", ".join(f"{format_rate(row[name])}{'' if row[f'_{name}'] else MISSED}" for row in records)
+        shown = [row for row in records if not pd.isna(row[name])]
+        return (
+            ", ".join(f"{format_rate(row[name])}{'' if row[f'_{name}'] else MISSED}" for row in shown)
+            or MISSING
+        )
 
     return Column(BARS[name], show, "c", whole=True)
 
@@ -192,8 +248,8 @@ def build_stability(view: Results) -> Table:
             for seed in view.seeds:
                 if card := read_card(view.root, backbone, method, seed):
                     row = {"backbone": backbone, "method": method, "seed": seed, "slot": card["slot"]}
-                    for name in BARS:
-                        bar = card["bars"][name]
+                    row |= dict.fromkeys(BARS)
+                    for name, bar in card["bars"].items():
                         row |= {name: bar["value"], f"_{name}": bar["holds"]}
                         least[name] = bar["least"]
                     rows.append(row | {"stable": card["stable"]})
@@ -201,6 +257,7 @@ def build_stability(view: Results) -> Table:
     notes = [
         "A value a seed, of the model's own direction of refusal at the slot that suppression reads. Bootstrap: cosine "
         "with directions of resampled prompts, 2.5\\% quantile. Halves: mean cosine of two halves' directions. "
+        "Frames: least cosine with directions of the same prompts in other words. "
         "Separation: held-out area under the curve of harmful against harmless prompts. Over null: length of the "
         f"difference of means over its 95\\% quantile under shuffled labels. {MISSED}: below the bar ({asked})."
     ]
