@@ -127,6 +127,7 @@ READ_ROWS = (
     "train_adapter",
     "evaluate",
     "finetune_harmful",
+    "erode_refusal",
     "suppress_refusal",
 )
 # Made from what is compared already, naming the tree's own path: steps, and their files.

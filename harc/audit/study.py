@@ -31,7 +31,7 @@ WEIGHTS = (".safetensors",)
 WEIGHT_FOLDERS = ("backbones", "adapters")
 REPORT = "report.html"
 # Where texts of public prompts and answers to them lie; labels, lengths and hashes are in the outcomes.
-TEXT_FOLDERS = ("generations", "helpfulness", "answers", "suppression", "finetuning")
+TEXT_FOLDERS = ("generations", "helpfulness", "answers", "suppression", "finetuning", "erosion")
 TEXT_SUFFIXES = (".jsonl",)
 # Rows come back with `dvc pull`; the tokenizer with the backbone.
 LEFT_OUT = ("tokenizer.json", "tokenizer_config.json", "generation_config.json", "chat_template.jinja")

@@ -37,6 +37,7 @@ STEERING_FILES = (*RULE_FILES, "training_log.jsonl")
 SCORE_FILES = ("scores.csv", "outcomes.csv")
 TRAJECTORY_FILES = ("trajectories.safetensors", "trajectories.jsonl")
 FINETUNING_FILES = ("answers.csv", "runs.csv")
+EROSION_FILES = (*FINETUNING_FILES, "texts.jsonl")
 JUDGE_FILES = ("refusal_classifier.json", "refusal_classifier.csv", "reliability.csv")
 SUPPRESSION_FILES = (
     "outcomes.csv",
@@ -60,6 +61,7 @@ KINDS = (
     "scores",
     "trajectories",
     "finetuning",
+    "erosion",
     "suppression",
     "helpfulness",
     "tuning",
@@ -145,6 +147,10 @@ class Layout:
     def finetuning(self, backbone: str, method: str, seed: int | str) -> Path:
         """Folder of what a method's model answers after fine-tuning on harmful answers."""
         return self._unit("finetuning", backbone, method, seed)
+
+    def erosion(self, backbone: str, method: str, seed: int | str) -> Path:
+        """Folder of what a method's model answers after fine-tuning on benign answers."""
+        return self._unit("erosion", backbone, method, seed)
 
     def suppression(self, backbone: str, method: str, seed: int | str) -> Path:
         """Folder of what a method's model answers while directions are taken out of it."""

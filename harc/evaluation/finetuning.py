@@ -1,4 +1,4 @@
-"""Fine-tuning a method's model on more and more harmful answers, and asking it again after each."""
+"""Fine-tuning a method's model on more and more harmful answers, or benign ones, and asking it again after each."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -26,6 +26,7 @@ def run_finetunings(
     order_seed: int,
     checkpoint: Path,
     label: str,
+    category: str = "harmful",
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Fine-tune once for each number of examples, each time from the method's own model, and ask the suites.
 
@@ -36,6 +37,7 @@ def run_finetunings(
         order_seed: seed of the order in which rows are taken.
         checkpoint: folder that keeps finished parts while this runs; removed at the end.
         label: shown with the progress bar.
+        category: of the rows that are learnt from.
 
     Returns:
         Rows of answers.csv (one per prompt and number of examples) and of runs.csv (one per number of examples).
@@ -45,7 +47,7 @@ def run_finetunings(
     """
     parts = {}
     for examples, settings in plans.items():
-        chosen = choose_rows(rows, examples, order_seed)
+        chosen = choose_rows(rows, examples, order_seed, category)
         key = bench.identify(
             "harc.evaluation.finetuning:run_finetunings",
             settings,
@@ -57,35 +59,41 @@ def run_finetunings(
     return [row for value in done for row in value["answers"]], [value["run"] for value in done]
 
 
-def choose_rows(rows: Rows, count: int, seed: int) -> list[dict[str, Any]]:
-    """The first `count` harmful rows in a seeded order, so that a smaller set is part of every larger one.
+ANSWER_FIELDS = {"harmful": "rejected", "harmless": "response"}  # what rows of a category learn to answer
 
-    The answer of a row is its field `rejected`: what a defence is trained away from. Rows are of the training split,
-    which shares no request with any evaluation split.
+
+def choose_rows(rows: Rows, count: int, seed: int, category: str = "harmful") -> list[dict[str, Any]]:
+    """The first `count` rows of a category in a seeded order, so that a smaller set is part of every larger one.
+
+    The answer of a harmful row is its field `rejected`: what a defence is trained away from. Rows are of the training
+    split, which shares no request with any evaluation split. All come back as harmful ones: of them alone the
+    cross-entropy that `FinetuningSettings.compose_training` asks for is taken, on whatever their response is.
 
     Args:
         rows: training.jsonl.
         count: rows wanted.
         seed: of the order.
+        category: `harmful` or `harmless`.
 
     Raises:
-        DataError: if there are fewer rows with a harmful answer.
+        DataError: if there are fewer rows with an answer.
     """
-    harmful = [row for row in rows if row["category"] == "harmful" and (row.get("rejected") or "").strip()]
-    if len(harmful) < count:
+    answer = ANSWER_FIELDS[category]
+    own = [row for row in rows if row["category"] == category and (row.get(answer) or "").strip()]
+    if len(own) < count:
         raise DataError(
             "training.jsonl",
-            expected=f"{count} harmful rows with an answer in field 'rejected'",
-            found=str(len(harmful)),
-            fix="lower finetuning.examples, or give more rows",
+            expected=f"{count} {category} rows with an answer in field '{answer}'",
+            found=str(len(own)),
+            fix="lower the number of examples, or give more rows",
         )
-    order = random.Random(f"{seed}/harmful answers").sample(range(len(harmful)), len(harmful))
+    order = random.Random(f"{seed}/{category} answers").sample(range(len(own)), len(own))
     return [
         {
-            "id": harmful[index].get("id", f"row {index}"),
+            "id": own[index].get("id", f"row {index}"),
             "category": "harmful",
-            "prompt": harmful[index]["prompt"],
-            "response": harmful[index]["rejected"],
+            "prompt": own[index]["prompt"],
+            "response": own[index][answer],
         }
         for index in order[:count]
     ]

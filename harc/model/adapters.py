@@ -193,6 +193,18 @@ def fold_adapter(backbone: "Backbone") -> "Backbone":
 
 
 @torch.no_grad()
+def round_weights(model: Any, dtype: str) -> None:
+    """Round a model's weights in place, as loading it in that precision does; buffers, as rotary frequencies, stay.
+
+    Args:
+        model: in float32.
+        dtype: "float32", "bfloat16" or "float16".
+    """
+    for weight in model.parameters():
+        weight.data = weight.data.to(getattr(torch, dtype))
+
+
+@torch.no_grad()
 def merge_weights(adapted: Any, name: str = "adapter") -> Any:
     """The plain model that an adapted one amounts to, compared with it on a few tokens.
 

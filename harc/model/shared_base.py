@@ -76,10 +76,13 @@ class SharedBase:
 def can_share(handle: ModelHandle) -> bool:
     """Whether a model can be had from a shared base: as it is, or with a plain LoRA adapter, on one device.
 
-    Others change weights of the base itself when they are loaded, or hang on its modules.
+    Others change weights of the base itself when they are loaded, hang on its modules, or are added to weights in
+    another precision than the base's.
     """
     if handle.device == "auto" or handle.method is None:
         return handle.device != "auto"
+    if handle.dtype != "float32" and handle.can_fold_exactly():
+        return False
     folder = Path(handle.method)
     if (folder / RULE).is_file() or not (folder / TENSORS).is_file():
         return False

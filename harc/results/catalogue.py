@@ -35,6 +35,7 @@ TABLES = {
     "tuning": "training",
     "scale": "scale",
     "finetuning": "robustness",
+    "erosion": "robustness",
     "suppression": "suppression",
     "steering": "suppression",
     "removal_rounds": "suppression",

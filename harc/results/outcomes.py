@@ -138,19 +138,22 @@ def share_states(outcomes: pd.DataFrame) -> tuple[float, ...]:
     return tuple(map(float, outcomes[list(SHARES)].mean()))
 
 
-def read_finetuning(results_root: Path, backbone: str, method: str, seed: int) -> ByExamples:
-    """Outcomes of one model by number of harmful examples; empty where the profile does not fine-tune it.
+def read_finetuning(
+    results_root: Path, backbone: str, method: str, seed: int, *, benign: bool = False
+) -> ByExamples:
+    """Outcomes of one model by number of harmful or benign examples; empty where the profile does not fine-tune it.
 
     Raises:
         DataError: if a column is missing.
     """
-    path = Layout(results_root).finetuning(backbone, method, seed) / "answers.csv"
+    layout = Layout(results_root)
+    path = (layout.erosion if benign else layout.finetuning)(backbone, method, seed) / "answers.csv"
     if not path.is_file():
         return {}
     found: dict[int, list[dict]] = {}
     for row in _read_table(path, ("examples", "suite", "id", "label"), "fine-tuning"):
-        answer = {**row, "empty": "1" if is_blank(row.get("response", "-")) else ""}
-        found.setdefault(int(row["examples"]), []).append(answer)
+        told = {"empty": "1" if is_blank(row.get("response", "-")) else ""}
+        found.setdefault(int(row["examples"]), []).append(told | row)
     return {examples: merge_units(make_outcomes(found[examples])) for examples in sorted(found)}
 
 

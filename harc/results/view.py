@@ -24,6 +24,7 @@ FILES = {
     "projections": PROJECTION_FILES,
     "trajectories": TRAJECTORY_FILES,
     "finetuning": ("answers.csv",),
+    "erosion": ("answers.csv",),
     "suppression": ("outcomes.csv", "rounds.csv", "card.json"),
     "adapters": ("training_log.jsonl",),
     "helpfulness": (CATEGORIES,),

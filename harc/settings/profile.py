@@ -18,7 +18,7 @@ from harc.settings.data import ContaminationSettings, RowSource
 from harc.settings.directions import DirectionSettings
 from harc.settings.evaluation import EvaluationSettings
 from harc.settings.loading import parse_settings
-from harc.settings.robustness import FinetuningSettings, TrajectorySettings
+from harc.settings.robustness import ErosionSettings, FinetuningSettings, TrajectorySettings
 from harc.settings.suites import HelpfulnessSettings
 from harc.settings.suppression import SuppressionSettings
 from harc.settings.training import MethodSettings, SharedTraining, TuningSettings
@@ -66,6 +66,7 @@ class Profile(Settings):
     evaluation: EvaluationSettings = Field(EvaluationSettings(), description="Suites, judges, statistics.")
     trajectories: TrajectorySettings = Field(TrajectorySettings(), description="Answers read token by token.")
     finetuning: FinetuningSettings = Field(FinetuningSettings(), description="Harmful fine-tuning.")
+    erosion: ErosionSettings = Field(ErosionSettings(), description="Benign fine-tuning.")
     suppression: SuppressionSettings | None = Field(
         None, description="White-box removal of the directions of refusal; none: not asked."
     )
@@ -166,10 +167,12 @@ class Profile(Settings):
         for where, given, allowed in (
             ("trajectories.methods", self.trajectories.methods, known),
             ("finetuning.methods", self.finetuning.methods, adapted),
-            ("finetuning.suites", self.finetuning.suites, self.evaluation.suites),
+            ("erosion.methods", self.erosion.methods, adapted),
+            ("finetuning.suites", self.finetuning.methods and self.finetuning.suites, self.evaluation.suites),
+            ("erosion.suites", self.erosion.methods and self.erosion.suites, self.evaluation.suites),
         ):
             unknown = [name for name in given if name not in allowed]
-            if unknown and (where != "finetuning.suites" or self.finetuning.methods):
+            if unknown:
                 raise ValueError(f"{where} among {', '.join(allowed)} (not {unknown[0]!r})")
         return self
 
@@ -280,9 +283,8 @@ class Profile(Settings):
         """Every model whose answers are read token by token."""
         return [unit for unit in self.list_main_units() if unit[1] in self.trajectories.methods]
 
-    def list_finetuned_units(self) -> list[tuple[str, str, int]]:
-        """Every model that is fine-tuned on harmful answers."""
-        own = self.finetuning
+    def list_finetuned_units(self, own: FinetuningSettings) -> list[tuple[str, str, int]]:
+        """Every model that is fine-tuned on harmful answers, or on benign ones."""
         return [unit for unit in self.list_main_units() if unit[1] in own.methods and unit[2] in own.seeds]
 
     def list_suppressed_units(self) -> list[tuple[str, str, int]]:
@@ -305,11 +307,13 @@ class Profile(Settings):
             else settings
         )
 
-    def choose_finetuning(self, backbone: str, method: str, examples: int) -> MethodSettings:
-        """Settings of the fine-tuning of a method's model on so many harmful answers."""
+    def choose_finetuning(
+        self, own: FinetuningSettings, backbone: str, method: str, examples: int
+    ) -> MethodSettings:
+        """Settings of the fine-tuning of a method's model on so many answers."""
         shared = merge(self.training, getattr(self.backbones[backbone], "training", {}), MethodSettings)
         start = None if method == "base" else method
-        return MethodSettings.model_validate(self.finetuning.compose_training(examples, start, shared))
+        return MethodSettings.model_validate(own.compose_training(examples, start, shared))
 
     def compose_point(self, backbone: str, method: str, changes: dict[str, Any]) -> MethodSettings:
         """A method at a point of its grid: its preset, the shared settings, the backbone's, then the point's changes.

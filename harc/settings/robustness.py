@@ -1,6 +1,6 @@
-"""Settings of two looks at what a defence leaves: how it reads its own answers, and how fine-tuning removes it."""
+"""Settings of looks at what a defence leaves: how it reads its own answers, and how fine-tuning wears it away."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
@@ -39,9 +39,14 @@ class TrajectorySettings(Settings):
 class FinetuningSettings(Settings):
     """Fine-tuning on harmful answers, and what is measured after it.
 
+    Attributes:
+        category: of the rows that it learns from.
+
     The published appendix names the numbers of examples; its optimiser and passes are not known, so they are ours.
     On published models this would make a harmful model: it is off unless a profile names methods.
     """
+
+    category: ClassVar[str] = "harmful"
 
     methods: tuple[str, ...] = Field(
         (), description="methods whose merged model is fine-tuned, `base` among them; none: no fine-tuning"
@@ -103,3 +108,27 @@ class FinetuningSettings(Settings):
             "checkpoint_every": 0,
             "log_every": 1,
         }
+
+
+class ErosionSettings(FinetuningSettings):
+    """Fine-tuning on plain requests with people's answers, as any user may do, and what is left of refusal then."""
+
+    category: ClassVar[str] = "harmless"
+
+    examples: tuple[int, ...] = Field(
+        (100,),
+        min_length=1,
+        description="numbers of benign rows, each set part of the next; the method as it is stands among the scores; "
+        "own choice",
+    )
+    epochs: int = Field(3, ge=1, description="passes over the rows; own choice")
+    learning_rate: float = Field(
+        3e-4,
+        gt=0,
+        description="AdamW's rate, constant; own choice, above what the methods learn with by default",
+    )
+    suites: tuple[str, ...] = Field(
+        ("direct", "prefill"),
+        min_length=1,
+        description="suites asked afterwards: plain harmful requests, one attack; own choice",
+    )

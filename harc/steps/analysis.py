@@ -62,7 +62,8 @@ def list_table_inputs(job: Job) -> list[Path]:
     logged = [unit for unit in profile.list_main_units() if unit[1] != BASE]
     inputs += [layout.adapter(*unit) / "training_log.jsonl" for unit in logged]
     inputs += [layout.helpfulness(*unit) / SCORES for unit in profile.list_helpfulness_units()]
-    inputs += [layout.finetuning(*unit) / "answers.csv" for unit in profile.list_finetuned_units()]
+    for settings, place in ((profile.finetuning, layout.finetuning), (profile.erosion, layout.erosion)):
+        inputs += [place(*unit) / "answers.csv" for unit in profile.list_finetuned_units(settings)]
     inputs += [
         layout.suppression(*unit) / name
         for unit in profile.list_suppressed_units()

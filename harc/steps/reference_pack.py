@@ -34,6 +34,7 @@ ROUTES: dict[str, tuple[Form, str]] = {
     "outcomes.parquet": (ROWS, "scores/*/outcomes.csv"),
     "scores.parquet": (ROWS, "scores/*/scores.csv"),
     "finetuning.parquet": (ROWS, "finetuning/*/answers.csv"),
+    "erosion.parquet": (ROWS, "erosion/*/answers.csv"),
     "suppression.parquet": (ROWS, "suppression/*/outcomes.csv"),
     "trajectories.parquet": (TENSOR_TABLE, "trajectories/*.safetensors"),
     "warm_starts.safetensors": (TENSORS, "warm_starts/*.safetensors"),

@@ -12,7 +12,7 @@ from harc.steps.evaluation import EVALUATE, MEASURE_HELPFULNESS, SCORE
 from harc.steps.job import Job, Step
 from harc.steps.judging import TRAIN_JUDGE
 from harc.steps.paper import BUILD_PAPER, BUILD_REPORT, find_latex
-from harc.steps.robustness import FINETUNE_HARMFUL, TRACE_RESPONSES
+from harc.steps.robustness import ERODE_REFUSAL, FINETUNE_HARMFUL, TRACE_RESPONSES
 from harc.steps.suppression import SUPPRESS_REFUSAL
 from harc.steps.training import FIT_STEERING, TRAIN_ADAPTER
 from harc.steps.tuning import CHOOSE_POINT, COLLECT_POINTS, TUNE_METHOD
@@ -39,6 +39,7 @@ STEPS: dict[str, Step] = {
         SCORE,
         TRACE_RESPONSES,
         FINETUNE_HARMFUL,
+        ERODE_REFUSAL,
         SUPPRESS_REFUSAL,
         MEASURE_HELPFULNESS,
         MAKE_TABLES,

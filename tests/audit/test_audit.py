@@ -341,7 +341,8 @@ def test_every_artifact_of_a_profile_is_expected(monkeypatch: pytest.MonkeyPatch
     expected = list_expected_sidecars(profile, Layout(Path("results/ci")))
     models, methods = len(profile.backbones) * len(profile.seeds), len(profile.methods)
     arms, families = len(profile.list_arm_units()), len(profile.families.backbones)
-    traced, finetuned = len(profile.list_traced_units()), len(profile.list_finetuned_units())
+    traced = len(profile.list_traced_units())
+    finetuned = sum(len(profile.list_finetuned_units(own)) for own in (profile.finetuning, profile.erosion))
     assert arms and families and traced and finetuned
     of_models = models * (2 + methods + 2 * (methods + 1)) + 3 * arms + 2 * families + traced + finetuned
     # Rows, contamination, tables, compute, root hash, report.

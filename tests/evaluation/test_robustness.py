@@ -77,6 +77,16 @@ def test_too_few_rows_are_told():
         choose_rows([*ROWS, {"category": "harmful", "prompt": "x", "response": "y"}], 6, 0)
 
 
+def test_benign_rows_are_learnt_from_as_they_are_answered():
+    rows = [{"category": "harmless", "id": f"b{n}", "prompt": "p", "response": f"fine {n}"} for n in range(3)]
+    chosen = choose_rows([*ROWS, *rows, rows[0] | {"response": " "}], 3, 0, "harmless")
+    assert sorted(row["response"] for row in chosen) == ["fine 0", "fine 1", "fine 2"]
+    with pytest.raises(
+        DataError, match="expected 4 harmless rows with an answer in field 'response'; found 3"
+    ):
+        choose_rows([*ROWS, *rows], 4, 0, "harmless")
+
+
 def test_updates_follow_the_examples():
     own = FinetuningSettings(epochs=5, batch_size=8)
     assert [own.plan_steps(n) for n in (1, 10, 160)] == [5, 6, 100]
@@ -95,6 +105,11 @@ def test_updates_follow_the_examples():
             "finetuning.suites among direct, .* \\(not 'documents'\\)",
         ),
         ({"finetuning": {"examples": [10, 0]}}, "examples in ascending order"),
+        ({"erosion": {"methods": ["cast"]}}, "erosion.methods among base, .* \\(not 'cast'\\)"),
+        (
+            {"erosion": {"methods": ["base"], "suites": ["documents"]}},
+            "erosion.suites among direct, .* \\(not 'documents'\\)",
+        ),
     ],
 )
 def test_a_profile_refuses_what_it_does_not_have(changes, message):

@@ -72,8 +72,26 @@ def test_only_plain_adapters_share(base, tmp_path, changes, shared):
     handle = replace(base, method=save_adapter(tmp_path / "adapter", **changes))
     assert can_share(handle) is shared
     assert not can_share(replace(handle, device="auto"))
+    assert not can_share(replace(handle, dtype="bfloat16"))
 
 
 def test_another_base_is_refused(base, plain):
     with pytest.raises(ValueError, match="another base"):
         SharedBase(base).open(replace(base, method=plain, dtype="bfloat16"))
+
+
+@pytest.mark.parametrize("stored", [None, torch.bfloat16], ids=["stored in float32", "stored in bfloat16"])
+def test_in_16_bits_an_adapter_is_folded_where_nothing_was_rounded_before(tmp_path, plain, stored):
+    """The sum of float32, rounded once, with the precisions that loading in 16 bits gives; elsewhere it stays apart."""
+    handle = ModelHandle(save_base(tmp_path / "model", dtype=stored), method=plain, dtype="bfloat16")
+    found = handle.open(fold=True).model
+    assert hasattr(found, "merge_and_unload") is (stored is not None)
+    if stored is not None:
+        return
+    exact = replace(handle, dtype="float32").open(fold=True).model.state_dict()
+    assert all(torch.equal(value, exact[name].bfloat16()) for name, value in found.state_dict().items())
+    loaded = replace(handle, method=None).open().model
+    assert {name: value.dtype for name, value in found.named_buffers()} == {
+        name: value.dtype for name, value in loaded.named_buffers()
+    }
+    assert {value.dtype for value in found.parameters()} == {value.dtype for value in loaded.parameters()}

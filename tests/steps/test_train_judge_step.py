@@ -20,6 +20,7 @@ UNITS = {
     "evaluate": ("smollm2-135m", "harc"),
     "tune_method": ("smollm2-135m", "harc"),
     "finetune_harmful": ("smollm2-135m", "harc"),
+    "erode_refusal": ("smollm2-135m", "harc"),
 }
 
 

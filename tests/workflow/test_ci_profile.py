@@ -92,7 +92,8 @@ def test_the_audit_sees_changed_code_and_a_changed_setting(finished):
     trained = ("sft", "harc", "harc_dpo", "permuted_label", "released_kl_first_token", "margin0p5_kl1")
     adapters = {f"results/ci/adapters/organism-llama/{method}/seed0" for method in trained}
     assert stale == adapters | {
-        f"results/ci/finetuning/organism-llama/{name}/seed0" for name in ("base", "harc")
+        f"results/ci/{place}/organism-llama/{name}/seed0"
+        for place, name in (("finetuning", "base"), ("finetuning", "harc"), ("erosion", "harc"))
     }
     assert any(line.startswith("stale settings: results/ci/data/verified.json: ") for line in lines)
 

@@ -52,6 +52,9 @@ def count_jobs(profile) -> dict[str, int]:
         "finetune_harmful": len(kinds)
         * len(profile.finetuning.methods)
         * len(set(profile.seeds) & set(profile.finetuning.seeds)),
+        "erode_refusal": len(kinds)
+        * len(profile.erosion.methods)
+        * len(set(profile.seeds) & set(profile.erosion.seeds)),
         "suppress_refusal": len(profile.list_suppressed_units()),
         "measure_helpfulness": len(profile.list_helpfulness_units()),
         "make_tables": 1,

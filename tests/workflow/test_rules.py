@@ -66,12 +66,19 @@ def test_an_evaluation_row_reaches_nothing_that_is_trained():
         "tune_method": of_method,
         "evaluate": of_method,
         "finetune_harmful": of_method,
+        "erode_refusal": of_method,
         "suppress_refusal": of_method,
     }
     reading = {
         step for step, given in units.items() if row in list_needed(create_job(step, profile, **given))
     }
-    assert reading == {"check_contamination", "evaluate", "finetune_harmful", "suppress_refusal"}
+    assert reading == {
+        "check_contamination",
+        "evaluate",
+        "finetune_harmful",
+        "erode_refusal",
+        "suppress_refusal",
+    }
 
 
 def test_nothing_is_learnt_before_the_rows_are_checked():

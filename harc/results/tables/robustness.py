@@ -1,12 +1,13 @@
-"""Robustness: rates after fine-tuning on harmful answers (figure 8), and answers read token by token (figure 4)."""
+"""Robustness: rates after fine-tuning on harmful (figure 8) or benign answers, and answers read by token (figure 4)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
 from harc.results.geometry import AXES, Trajectories, choose_slot, read_band, read_trajectories
 from harc.results.latex import MISSING, escape_latex, format_interval, format_rate
-from harc.results.outcomes import SHARES, read_finetuning
+from harc.results.outcomes import SHARES, ByExamples, read_finetuning
 from harc.results.printer import (
     BY_BACKBONE,
     ENDS,
@@ -23,7 +24,7 @@ from harc.results.rates import trace_rates
 from harc.results.view import Results
 from harc.results.vocabulary import OVER_REFUSAL, name_backbone, name_method, name_suite
 from harc.settings.analysis import AnalysisSettings
-from harc.settings.robustness import FinetuningSettings, TrajectorySettings
+from harc.settings.robustness import ErosionSettings, FinetuningSettings, TrajectorySettings
 from harc.stats.areas import estimate_area
 from harc.stats.intervals import mean_interval
 from harc.suites.records import WARN_ABOVE, exceeds
@@ -36,9 +37,10 @@ CLASSES = (
 BENIGN = "benign_answered"
 
 
-def _measure_finetuned(view: Results, backbone: str, methods: Sequence[str], seed: int) -> list[dict]:
+def _measure_finetuned(
+    view: Results, backbone: str, own: FinetuningSettings, answers: Mapping[str, ByExamples]
+) -> list[dict]:
     """Rows of one backbone, suite by suite."""
-    answers = {method: read_finetuning(view.root, backbone, method, seed) for method in methods}
     suites = dict.fromkeys(
         suite for own in answers.values() for found in own.values() for suite in found["suite"]
     )
@@ -51,23 +53,27 @@ def _measure_finetuned(view: Results, backbone: str, methods: Sequence[str], see
             **point._asdict(),
         }
         for suite in suites
-        for method in methods
+        if suite in own.suites
+        for method in own.methods
         for point in trace_rates(answers[method], suite, view.settings.confidence)
     ]
 
 
-def build_finetuning(view: Results) -> Table:
-    """Rates by number of harmful answers: a line per suite and method; the first seed that is fine-tuned."""
-    tuned = view.study.finetuning if view.study else FinetuningSettings()
-    seeds = [seed for seed in view.seeds if seed in tuned.seeds]
+def _lay_out_finetuning(
+    name: str, view: Results, own: FinetuningSettings, read: Callable[[str, str, int], ByExamples], what: str
+) -> Table:
+    """Rates by number of examples: a line per suite and method; the first seed that is fine-tuned."""
+    seeds = [seed for seed in view.seeds if seed in own.seeds]
     rows = [
         row
         for backbone in (view.backbones if seeds else ())
-        for row in _measure_finetuned(view, backbone, tuned.methods, seeds[0])
+        for row in _measure_finetuned(
+            view, backbone, own, {method: read(backbone, method, seeds[0]) for method in own.methods}
+        )
     ]
     prompts = ", ".join(map(str, sorted({row["n"] for row in rows}))) or MISSING
     notes = [
-        "Columns: number of harmful answers. Direct requests and attacks: share answered; safe requests: share "
+        f"Columns: number of {what}. Direct requests and attacks: share answered; safe requests: share "
         f"refused. Small type: {100 * view.settings.confidence:g}\\% Wilson interval. Prompts per cell: {prompts}. "
         "Every fine-tuning starts from the method's own model; one seed.",
     ]
@@ -87,14 +93,34 @@ def build_finetuning(view: Results) -> Table:
         for count in sorted({row["examples"] for row in rows})
     ]
     return Table(
-        "finetuning",
+        name,
         make_frame(RATES, rows),
         columns,
         lines=("suite", "method"),
         **BY_BACKBONE,
         notes=notes,
-        absent=span_row("no model of this profile is fine-tuned on harmful answers", 2),
+        absent=span_row(f"no model of this profile is fine-tuned on {what}", 2),
     )
+
+
+def build_finetuning(view: Results) -> Table:
+    """Rates by number of harmful answers."""
+    own = view.study.finetuning if view.study else FinetuningSettings()
+    return _lay_out_finetuning(
+        "finetuning", view, own, partial(read_finetuning, view.root), "harmful answers"
+    )
+
+
+def build_erosion(view: Results) -> Table:
+    """Rates by number of benign rows; at 0 stands what the scores count of the model as it is."""
+    own = view.study.erosion if view.study else ErosionSettings()
+
+    def read(backbone: str, method: str, seed: int) -> ByExamples:
+        after = read_finetuning(view.root, backbone, method, seed, benign=True)
+        before = view.outcomes(backbone, method, paired=True).get(seed)
+        return {} if not after or before is None else {0: before} | after
+
+    return _lay_out_finetuning("erosion", view, own, read, "benign rows")
 
 
 def _measure_classes(traced: Trajectories, slot: int, settings: AnalysisSettings) -> list[dict]:
