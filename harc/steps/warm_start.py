@@ -160,7 +160,8 @@ def run_merge_warm_start(job: Job) -> None:
     source = fetch_weights(job)
     taught = check_adapter(job, source)
     adapter = job.layout.warm_start(job.backbone, job.seed)
-    adapted = replace(find_fetched(job, source, adapter), method=adapter).open()
+    # In float32 whatever precision it is asked in, so that a method's adapter can be folded in exactly.
+    adapted = replace(find_fetched(job, source, adapter), method=adapter, dtype="float32").open()
     with atomic_directory(job.layout.backbone(job.backbone, job.seed)) as folder:
         merged = merge_exactly(adapted.model, str(adapter))
         merged.save_pretrained(folder, max_shard_size="1TB")  # one file, whose hash the sidecar holds
