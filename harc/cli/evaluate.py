@@ -32,11 +32,14 @@ Prompt files (.csv with a header, .jsonl, .json, .parquet; UTF-8). Columns:
     prompt    what is asked, one user turn             required
     id        names the row in results                 default: file name and row
     category  of your taxonomy                         default: none
-    kind      harmful or benign                        default: unknown; only "answered" and "refused" are counted
+    kind      harmful, benign or injected (docs/agents.md)
+                                                       default: unknown; only "answered" and "refused" are counted
     expected  refuse or answer, in place of kind       default: none; refuse means harmful, answer means benign
     contains  a text that the right answer holds       default: none; gives the rate holds_expected
-    messages  JSON list of turns, in place of prompt   system, user and assistant; the last is the user's
-    tools     JSON list of tools                       default: none; the chat template must read them
+    messages  JSON list of turns, in place of prompt   system, user, assistant and tool; the last is the user's or a tool's
+    tools     JSON list of tools                       default: none; the chat template or the server must take them
+    calls     JSON: which calls are harmful, expected, injected
+    canary    a text that shows that an injection worked
     goal      the request in plain words               default: the prompt; judges are told it
     language, policy                                   default: none; rates are given by each
     weight    a number above 0                         default: 1; weighted rates stand beside the plain ones
@@ -57,6 +60,8 @@ Shipped suites (public prompts, fetched once and checked by their SHA-256):
     refusable_benign  CoCoNot's 379 contrast prompts (arXiv 2407.12043)
     benign            200 plain instructions of Alpaca
     wrapped_benign    the same in the attacks' forms: can the model read them at all?
+Embedded: agents, 72 office tasks with invented tools, judged by calls as well as words (docs/agents.md).
+--tools-as-text describes tools in words to a model whose chat template does not take them.
 
 \b
 Attacks around the harmful rows of your files (--attack NAME, may be repeated; each makes a suite FILE_NAME):
@@ -231,6 +236,12 @@ class Arguments:
     system_prompt: Annotated[
         str | None, typer.Option(help="System prompt of every conversation without one: a text, or a file.")
     ] = None
+    tools_as_text: Annotated[
+        bool,
+        typer.Option(
+            "--tools-as-text", help="Describe tools, calls and results in words, not by the chat template."
+        ),
+    ] = False
     attack: Annotated[
         list[str] | None,
         typer.Option(help="Attack around the harmful rows of prompt files; may be repeated."),
@@ -269,8 +280,9 @@ class Arguments:
             max_new_tokens=self.max_new_tokens, batch_size=self.batch_size, limit=self.limit,
             data=self.data, mirror=self.mirror, dtype=self.dtype, device=self.device,
             template_options=tuple(self.template_option or ()), template_date=self.template_date,
-            resume=self.resume, system_prompt=self.system_prompt, skip_bad_rows=self.skip_bad_rows,
-            collapse_duplicates=self.collapse_duplicates, attacks=tuple(self.attack or ()),
+            resume=self.resume, system_prompt=self.system_prompt, tools_as_text=self.tools_as_text,
+            skip_bad_rows=self.skip_bad_rows, collapse_duplicates=self.collapse_duplicates,
+            attacks=tuple(self.attack or ()),
             attacker_config=self.attacker_config, budget=self.budget,
             policies=tuple(self.policy or ()), fail_if=tuple(self.fail_if or ()), junit=self.junit,
         )  # fmt: skip

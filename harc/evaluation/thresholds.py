@@ -8,7 +8,8 @@ from typing import Any
 
 from harc.core.errors import ConfigError
 from harc.core.untrusted import escape_control
-from harc.evaluation.own.scores import BROKEN, METRICS, NO_CATEGORY, PART, SHARES, WHOLE
+from harc.evaluation.agents import judging
+from harc.evaluation.own.scores import BROKEN, METRICS, NO_CATEGORY, NO_JUDGES, PART, SHARES, WHOLE
 from harc.evaluation.policy.scores import COMBINATIONS, POLICY_METRICS
 from harc.stats.intervals import wilson_interval
 from harc.suites.records import STATES
@@ -19,6 +20,8 @@ COMPARISONS = {
     "<": lambda value, limit: value < limit,
     "<=": lambda value, limit: value <= limit,
 }
+CALL_METRICS = {name: (kind, counted) for kind, (name, counted) in judging.METRICS.items()}
+"""Rates that calls of tools alone give: the kind of row, and what is watched for."""
 BOUNDS = {"": "rate", "lower": "ci_low", "upper": "ci_high"}
 """What is compared, and the column that holds it."""
 KINDS_OF = {
@@ -34,6 +37,7 @@ KINDS_OF = {
 PLAIN = (
     *dict.fromkeys(name for metrics in METRICS.values() for name, _ in metrics),
     "holds_expected",
+    *CALL_METRICS,
     *SHARES,
 )
 """Metrics of scores.csv; a share is that of the answers in a state (see `harc.suites.records.STATES`)."""
@@ -168,8 +172,11 @@ def _has_metric(row: Mapping[str, Any], metric: str) -> bool:
     kind = row["kind"] or "unknown"
     if name == "holds_expected":
         return bool(row["expected"])
+    if name in CALL_METRICS:
+        wanted, counted = CALL_METRICS[name]
+        return kind == wanted and "tools" in row and (counted == "harmful" or counted in row.get("calls", {}))
     if name == "answered":
-        return kind != "harmful"
+        return kind in ("benign", "unknown")
     return KINDS_OF.get(name, kind) == kind
 
 
@@ -216,7 +223,7 @@ def _find_rows(
             continue
         if len(parts) == 1 and threshold.metric not in (*SHARES, row["metric"]):
             continue
-        if threshold.metric in SHARES and row["judge"] == "text":
+        if threshold.metric in SHARES and row["judge"] in NO_JUDGES:
             continue
         whole = row["level"] == WHOLE
         wanted = whole if category is None else (row["level"] == PART and row["category"] == category)

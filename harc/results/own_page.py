@@ -10,6 +10,7 @@ from harc.core.csv_files import read_csv, read_csv_rows
 from harc.core.files import write_text
 from harc.evaluation.own.comparison import CHANGED_FILE, CHANGES, COMPARED
 from harc.evaluation.own.scores import NO_CATEGORY, PART, WHOLE
+from harc.evaluation.thresholds import CALL_METRICS
 from harc.results.own_verdict import (
     is_low,
     judge_row,
@@ -107,10 +108,10 @@ def find_rates(run: Run, suite: str) -> dict[tuple[str, str], dict[str, dict[str
 def present_suite(suite: str, runs: Sequence[Run]) -> dict[str, Any]:
     """A suite's picture and table: by category, those with the most missed harm and false refusals first."""
     rates = [find_rates(run, suite) for run in runs]
-    metrics = [name for name in (*COMPARED.values(), "answered", "refused", "holds_expected")
+    metrics = [name for name in (*COMPARED.values(), "answered", "refused", "holds_expected", *CALL_METRICS)
                if any(name in row for own in rates for row in own.values())]  # fmt: skip
     if any(name in metrics for name in COMPARED.values()):
-        metrics = [name for name in metrics if name in COMPARED.values() or name == "holds_expected"]
+        metrics = [name for name in metrics if name in (*COMPARED.values(), "holds_expected", *CALL_METRICS)]
     places = list(dict.fromkeys(place for own in rates for place in own))
     prompts = {place: max((row["prompts"] for own in rates for row in own.get(place, {}).values()), default=0)
                for place in places}  # fmt: skip
@@ -190,7 +191,7 @@ def draw_plane(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """
     points = []
     for number, run in enumerate(runs):
-        rates = {kind: [row for row in run.list_whole(kind) if row["n"]] for kind in COMPARED}
+        rates = {kind: [row for row in run.list_whole(kind) if row["n"]] for kind in ("harmful", "benign")}
         if not all(rates.values()):
             continue
         means = {
@@ -319,7 +320,7 @@ def present_combinations(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, An
     """Missed harm and false refusals of the model, the layer, either and both, by the first judge of each."""
     by_name: dict[str, dict[str, Any]] = {}
     for row in rows:
-        line = by_name.setdefault(str(row["combination"]), dict.fromkeys(COMPARED.values()))
+        line = by_name.setdefault(str(row["combination"]), dict.fromkeys(("missed_harm", "false_refusal")))
         metric, rate = str(row["metric"]), row.get("rate")
         if metric in line and line[metric] is None:
             small = "" if rate is None else f"{say_bounds(row)}; n = {row['n']:,}"

@@ -1,6 +1,7 @@
 """What `harc evaluate` left in a folder, read for a page: scores by candidate, and a bounded sample of examples."""
 
 import heapq
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,8 @@ MOST_TEXTS = 900
 LONGEST = 1_200  # characters of a prompt or an answer
 LONGEST_NAME = 120  # characters of a name
 FINDINGS = {
-    "missed": "missed harm", "refused": "false refusal", "disagree": "judges disagree", "broken": "broken answer",
+    "missed": "missed harm", "refused": "false refusal", "followed": "injection followed",
+    "disagree": "judges disagree", "broken": "broken answer",
     **{change.replace(" ", "-"): change for change in CHANGES.values()},
 }  # fmt: skip
 """What an example may be an example of, by its name in the page."""
@@ -182,7 +184,7 @@ def collect_examples(runs: Sequence[Run], reference: str) -> Examples:
     return Examples(shown, counts)
 
 
-_ALONE = ("missed", "refused", "disagree", "broken")
+_ALONE = ("missed", "refused", "followed", "disagree", "broken")
 
 
 def find_findings(records: Sequence[Mapping[str, Any]], judge: str | None, compared: bool) -> set[str]:
@@ -200,7 +202,7 @@ def find_findings(records: Sequence[Mapping[str, Any]], judge: str | None, compa
         wanted = METRICS[kind][0][1]
         hits = [None if label == UNJUDGED else counts_as(label, wanted) for label in labels]
         if any(hits):
-            found.add("missed" if kind == "harmful" else "refused")
+            found.add({"harmful": "missed", "injected": "followed"}.get(kind, "refused"))
         if compared:
             found |= {
                 CHANGES[kind, hit].replace(" ", "-")
@@ -240,14 +242,26 @@ def _trim(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "response": make_safe(record["response"], LONGEST),
             "error": make_safe(record.get("error") or "", 200),
             "finish_reason": str(record["finish_reason"]),
-            "labels": {name: verdict["label"] for name, verdict in record["verdicts"].items()},
+            "labels": {
+                name: name_verdict(record["kind"], verdict) for name, verdict in record["verdicts"].items()
+            },
         }
         for place, record in enumerate(records)
     ]
 
 
+def name_verdict(kind: str | None, verdict: Mapping[str, Any]) -> str:
+    """A label, and that calls decided it; of a planted instruction whether it was followed."""
+    label = name_label(verdict["label"])
+    if kind == "injected":
+        label = {"answered": "followed", "refused": "withstood"}.get(label, label)
+    return f"{label} (by calls)" if "by" in verdict and kind != "injected" else label
+
+
 def _read_content(turn: Mapping[str, Any]) -> str:
     content = turn.get("content")
+    if calls := turn.get("tool_calls"):
+        return f"{content}\n{json.dumps([call['function'] for call in calls], ensure_ascii=False)}".strip()
     return content if isinstance(content, str) else str({k: v for k, v in turn.items() if k != "role"})
 
 
@@ -267,7 +281,7 @@ def _present(
             {
                 "run": run.name, "text": record["response"], "error": record["error"],
                 "cut": record["finish_reason"] == "length",
-                "labels": [(make_safe(name, 60), name_label(label)) for name, label in record["labels"].items()],
+                "labels": [(make_safe(name, 60), label) for name, label in record["labels"].items()],
             }
             for run, record in zip(runs, records, strict=True)
         ],

@@ -7,6 +7,7 @@ from typing import Any
 from harc.core.errors import ConfigError, ModelError
 from harc.core.files import read_json, write_json, write_jsonl
 from harc.core.finished import KEPT, KeyedStore
+from harc.evaluation.agents.judging import apply_calls, note_calls
 from harc.evaluation.own.budget import Meter, Spending
 from harc.judges.base import LABELS, UNJUDGED, Answer, Judge
 from harc.suites.codeattack import read_answer
@@ -132,11 +133,13 @@ def judge_records(
 ) -> list[dict[str, Any]]:
     """The records with every judge's verdict in them, and a label without one where there is nothing to judge.
 
+    Of a row with tools the calls decide first, and judges read what was said beside them.
+
     Raises:
         ModelError: naming judge and suite, if a judge gives too few verdicts or an unknown label; an answer that it
             cannot read is `unjudged`, which is counted.
     """
-    records = [{**record, "verdicts": dict(record.get("verdicts", {}))} for record in records]
+    records = [note_calls({**record, "verdicts": dict(record.get("verdicts", {}))}) for record in records]
     for judge in judges:
         for record in records:
             if label := decide_unread(record["finish_reason"], choose_text(record)):
@@ -157,7 +160,7 @@ def judge_records(
             record["verdicts"][judge.name] = {
                 "label": verdict.label, "score": verdict.score, "version": judge.version, **own
             }  # fmt: skip
-    return records
+    return [apply_calls(record) for record in records]
 
 
 def _is_due(record: dict[str, Any], judge: Judge) -> bool:
@@ -169,7 +172,9 @@ def _is_due(record: dict[str, Any], judge: Judge) -> bool:
 
 
 def choose_text(record: dict[str, Any]) -> str:
-    """What is judged of an answer: of a program that was asked to fill a list, what it puts there."""
+    """What judges read of an answer: of a program that was asked to fill a list, what it puts there; no calls."""
+    if "said" in record:
+        return str(record["said"])
     return read_answer(record["response"]) if record.get("read_outputs") else record["response"]
 
 

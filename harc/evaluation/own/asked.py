@@ -56,6 +56,11 @@ def gather_rows(
     return {suite: draw_rows(members, options.limit) for suite, members in rows.items()}, remarks
 
 
+def list_textual(files: Mapping[str, PromptFile]) -> list[dict[str, Any]]:
+    """Rows of all files that directions of refusal are read on: those of text alone."""
+    return [row for file in files.values() for row in file.rows if "tools" not in row]
+
+
 def choose_attacks(
     options: Options,
     files: Mapping[str, PromptFile],
@@ -72,7 +77,7 @@ def choose_attacks(
     if "suppression" in options.attacks:
         from harc.evaluation.own.suppression import split_rows
 
-        split_rows([row for file in files.values() for row in file.rows])
+        split_rows(list_textual(files))
     return plan_attacks(options.attacks, files, rows, attacker, options.data)
 
 
@@ -95,5 +100,5 @@ def make_askers(
         if name == "suppression":
             from harc.evaluation.own.suppression import SuppressionAsker
 
-            askers[suite] = SuppressionAsker([row for file in files.values() for row in file.rows], examiner)
+            askers[suite] = SuppressionAsker(list_textual(files), examiner)
     return askers

@@ -2,15 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harc.core.errors import ConfigError, DataError, ModelError
 from harc.core.files import sha256_text
+from harc.evaluation.agents.asking import TOOLS, render_conversation, takes_tools
 from harc.evaluation.own.turns import find_control
 from harc.model.chat import ChatFormat
-from harc.model.chat_template import list_variables
 from harc.model.completion import Completion
 from harc.suites.records import Conversation, is_blank
 from harc.suites.rows import LONGEST_PROMPT
@@ -18,8 +18,6 @@ from harc.suites.target import EndpointTarget, TextTarget
 
 SALTS = ("opening", "removal")
 """What an answer depends on besides what the model is shown: words in its mouth, what is taken out of it."""
-TOOLS = "tools"
-"""What chat templates call the tools that they are given."""
 
 
 @dataclass(frozen=True)
@@ -79,47 +77,30 @@ def _refuse_system(where: str, found: str) -> ConfigError:
 
 
 class Asking:
-    """What a target is shown of rows; chat formats with tools are made once for each set of tools."""
+    """What a target is shown of rows."""
 
     def __init__(self, target: TextTarget) -> None:
         """Take the target."""
         self.target = target
-        self._chats: dict[str, ChatFormat] = {}
 
-    def _find_chat(self, row: Mapping[str, Any]) -> ChatFormat:
-        """The chat format of a row.
-
-        Raises:
-            ModelError: for tools that the model's template cannot show.
-        """
-        chat: ChatFormat = self.target.backbone.chat  # type: ignore[attr-defined]  # asked of loaded models alone
-        if TOOLS not in row:
-            return chat
-        key = json.dumps(row[TOOLS], sort_keys=True)
-        if key not in self._chats:
-            if TOOLS not in list_variables(chat.tokenizer.get_chat_template(tools=row[TOOLS])):
-                raise ModelError(
-                    f"{row['place']}: tools",
-                    expected="a model whose chat template takes tools",
-                    found="a template that does not read them",
-                    fix="take the column tools out, or ask another model",
-                )
-            options = {**chat.template_options, TOOLS: row[TOOLS]}
-            self._chats[key] = replace(chat, template_options=options)
-        return self._chats[key]
+    def _encode(self, chat: ChatFormat, row: Mapping[str, Any]) -> list[int]:
+        if is_plain(row):
+            return chat.encode_prompts([row["messages"]])[0]
+        return chat.tokenize(render_conversation(chat, row))
 
     def encode(self, rows: Sequence[Mapping[str, Any]]) -> list[list[int]]:
         """Token ids of what the model is shown of each row, the opening of its reply included.
 
         Raises:
-            ModelError, DataError: naming file, row and column of a prompt that the chat template does not take.
+            ModelError, DataError: naming file, row and column of a prompt that the chat template does not take, or of
+                tools that it cannot show.
         """
         found = []
+        chat: ChatFormat = self.target.backbone.chat  # type: ignore[attr-defined]  # asked of loaded models alone
         for row in rows:
-            chat = self._find_chat(row)
             _ = chat.suffix_ids  # what is wrong with the template at large is no fault of the row
             try:
-                (ids,) = chat.encode_prompts([row["messages"]])
+                ids = self._encode(chat, row)
             except (DataError, ModelError) as problem:
                 raise type(problem)(
                     f"{row['place']}: {problem.where}",
@@ -137,19 +118,26 @@ class Asking:
             ConfigError: naming file and row of the first row with tools.
         """
         for row in rows:
-            if TOOLS in row:
+            if not is_plain(row) and not takes_tools(self.target):
                 raise ConfigError(
                     f"{row['place']}: tools",
-                    expected="a model that is loaded here (--model)",
-                    found="--endpoint",
-                    fix="take the column tools out, or load the model",
+                    expected="a model that is loaded here (--model), or a server of kind openai",
+                    found="an --endpoint of another kind",
+                    fix="give --tools-as-text, take the column tools out, or load the model",
                 )
 
     def hash(self, row: Mapping[str, Any]) -> str:
         """SHA-256 of all that the answer to a row depends on besides the model."""
-        if TOOLS in row:
-            shown = sha256_text(self._find_chat(row).render(row["messages"]))
-        else:
-            shown = self.target.hash_prompt(row["messages"])
         salts = {name: row[name] for name in SALTS if name in row}
+        if is_plain(row):
+            shown = self.target.hash_prompt(row["messages"])
+        elif isinstance(self.target, EndpointTarget):
+            shown, salts = self.target.hash_prompt(row["messages"]), salts | {TOOLS: row[TOOLS]}
+        else:
+            shown = sha256_text(render_conversation(self.target.backbone.chat, row))  # type: ignore[attr-defined]
         return sha256_text(f"{shown} {json.dumps(salts, sort_keys=True)}") if salts else shown
+
+
+def is_plain(row: Mapping[str, Any]) -> bool:
+    """Whether a row is shown as turns of text alone."""
+    return TOOLS not in row or bool(row.get("as_text"))

@@ -145,7 +145,7 @@ def plan_attacks(
         if suite not in files or not names:
             continue
         drawn = {row["id"] for row in members}
-        harmful = [row for row in files[suite].rows if row["kind"] == "harmful"]
+        harmful = [row for row in files[suite].rows if row["kind"] == "harmful" and "tools" not in row]
         if not harmful:
             without.append(suite)
         for name in dict.fromkeys(names if harmful else ()):
@@ -162,7 +162,9 @@ def plan_attacks(
             "none in any file",
             "name the kind of the rows (column kind or expected)",
         )
-    return Plan(rows, sources, tuple(f"{suite}: no harmful rows, so no attack" for suite in without))
+    return Plan(
+        rows, sources, tuple(f"{suite}: no harmful rows without tools, so no attack" for suite in without)
+    )
 
 
 def make_rows(

@@ -8,6 +8,7 @@ from typing import Any
 from harc.core.errors import ConfigError
 from harc.core.finished import KEPT, KeyedStore, describe_work
 from harc.core.terminal import align_columns
+from harc.evaluation.agents import suite as agents
 from harc.evaluation.own.scores import MARK
 from harc.settings.data import PublicRowSettings
 from harc.settings.suites import HelpfulnessSettings
@@ -16,8 +17,10 @@ from harc.suites.benchmarks import list_datasets
 from harc.suites.records import exceeds
 
 FOLDER = "benchmarks"
-SUITES = {name: suite.about for name, suite in suites.SUITES.items() if suite.about}
-"""Names and contents; harc.data.public makes the rows."""
+SUITES = {name: suite.about for name, suite in suites.SUITES.items() if suite.about} | {
+    agents.NAME: agents.ABOUT
+}
+"""Names and contents; harc.data.public makes the rows, but for the embedded one."""
 
 
 def make_benchmark_settings(
@@ -128,9 +131,13 @@ def list_shipped_rows(
     from harc.data.public import make_evaluation_rows
     from harc.data.public_sources import DATASETS, read_public_prompts
 
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    if agents.NAME in rows:
+        rows[agents.NAME] = agents.read_suite()
+    if rows.keys() == {agents.NAME}:
+        return rows
     fetch_datasets(DATASETS, public_dir, mirror=mirror, timeout=timeout)
     found = make_evaluation_rows(read_public_prompts(public_dir), PublicRowSettings())
-    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for row in found:
         if row["suite"] in rows:
             kind = "harmful" if row["category"] == "harmful" else "benign"

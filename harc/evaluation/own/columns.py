@@ -26,6 +26,8 @@ SYNONYMS = {
     "goal": (),
     "messages": ("conversation", "conversations", "chat", "dialogue", "dialog"),
     "tools": ("functions", "tool_schemas"),
+    "calls": (),
+    "canary": (),
     "language": ("lang", "locale"),
     "weight": ("weights", "sample_weight"),
     "policy": ("policies", "policy_name", "policy_id", "rule"),
@@ -43,7 +45,7 @@ ANSWERS = {
     "yes": True, "y": True, "true": True, "t": True, "1": True,
     "no": False, "n": False, "false": False, "f": False, "0": False,
 }  # fmt: skip
-DECISIVE = ("prompt", "kind", "expected", "weight", "messages", "tools")
+DECISIVE = ("prompt", "kind", "expected", "weight", "messages", "tools", "calls", "canary")
 """Columns that change what is asked or counted: which one is meant is never guessed."""
 CLOSE, LONGER = 0.8, 2
 """difflib's ratio from which on a name is a misspelling, and by how many letters it may differ; own choice."""

@@ -1,11 +1,13 @@
 """What `harc evaluate` does with its options for one model: everything checked, then one run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from harc.core.finished import describe_work
 from harc.core.terminal import show
+from harc.evaluation.agents.asking import give_tools, write_as_text
+from harc.evaluation.agents.judging import list_remarks
 from harc.evaluation.junit import write_junit, write_unfinished
 from harc.evaluation.own.answers import AnswerStore
 from harc.evaluation.own.asked import choose_attacks, gather_rows, make_askers, read_files
@@ -58,7 +60,9 @@ def evaluate_by_hand(
     check_attacks(options.attacks, files=bool(files), served=served, attacker=able)
     rows, remarks = gather_rows(options, files)
     plan = choose_attacks(options, files, rows, attacker)
-    rows, remarks = plan.rows, remarks + list(plan.remarks)
+    system = read_system_prompt(options.system_prompt)
+    rows, remarks = write_tools(plan.rows, options, system), remarks + list(plan.remarks)
+    remarks += [remark for members in rows.values() for remark in list_remarks(members)]
     layers = read_layers(options.policies)
     check_thresholds(thresholds, rows, [layer.name for layer in layers])
     remarks += prepare_layers(layers, rows)
@@ -68,9 +72,9 @@ def evaluate_by_hand(
     if benchmarks is not None:
         check_benchmarks(benchmarks, options.out)
     model, identity = choose_model(options)
-    system = read_system_prompt(options.system_prompt)
     if system is not None and options.endpoint is not None:
         identity |= {"system": system}
+    identity |= {"tools": "text"} if options.tools_as_text else {}
     decoding = {"max_new_tokens": options.max_new_tokens, "dtype": options.dtype}
     store = AnswerStore(
         options.out,
@@ -82,7 +86,7 @@ def evaluate_by_hand(
     check_budget(options.attacks, budgeted=store.meter.spending.budget is not None)
     parameters = prepare_parameters(settings.judges, options.data, options.mirror)
     judges = make_judges(settings.judges, "", settings, parameters)
-    target = open_target(model, settings)
+    target = give_tools(open_target(model, settings), rows)
     if system is not None and options.endpoint is not None:
         target = PromptedEndpoint(target.endpoint, target.settings, system=system)
     remarks += getattr(getattr(target, "backbone", None), "remarks", ())
@@ -99,6 +103,15 @@ def evaluate_by_hand(
         policy = measure_layers(layers, rows, settings.judges, options.out)
         findings = replace(findings, policy=policy)
     return check_findings(findings, options, thresholds, rows), remarks
+
+
+def write_tools(
+    rows: Mapping[str, list[dict[str, Any]]], options: Options, system: str | None
+) -> dict[str, list[dict[str, Any]]]:
+    """The rows, with tools in words where the command asks for that."""
+    if not options.tools_as_text:
+        return dict(rows)
+    return {suite: [write_as_text(row, system) for row in members] for suite, members in rows.items()}
 
 
 def check_findings(

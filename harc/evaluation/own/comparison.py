@@ -10,7 +10,7 @@ from harc.core.errors import DataError
 from harc.core.files import read_json
 from harc.core.untrusted import parse_json
 from harc.evaluation.own.run import SCORES_FILE
-from harc.evaluation.own.scores import METRICS, PART, WHOLE
+from harc.evaluation.own.scores import HEADINGS, METRICS, PART, WHOLE
 from harc.judges.base import UNJUDGED, counts_as
 from harc.stats.contrasts import COLUMNS, estimate_difference
 from harc.stats.significance import holm
@@ -21,12 +21,14 @@ DIFFERENCE_COLUMNS = (
     "difference", "ci_low", "ci_high", "p", "p_holm", "only_before", "only_after",
 )  # fmt: skip
 CHANGED_COLUMNS = ("candidate", "suite", "id", "category", "kind", "change", "before", "after")
-COMPARED = {"harmful": "missed_harm", "benign": "false_refusal"}
+COMPARED = {"harmful": "missed_harm", "benign": "false_refusal", "injected": "injection_success"}
 CHANGES = {
     ("harmful", True): "newly missed",
     ("harmful", False): "no longer missed",
     ("benign", True): "newly refused",
     ("benign", False): "no longer refused",
+    ("injected", True): "newly followed",
+    ("injected", False): "no longer followed",
 }
 """What became of a prompt, by its kind and whether the event is there afterwards."""
 FEWEST = 6
@@ -179,14 +181,13 @@ def adjust_tests(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 def format_differences(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
     """Lines of the printed table: whole suites alone."""
     lines = [["candidate", "suite", "what", "before", "after", "difference", "p (Holm)"]]
-    words = {"missed_harm": "missed harm", "false_refusal": "false refusals"}
     for row in rows:
         if row["level"] == WHOLE:
             bounds = f" [{row['ci_low']:+.2f}, {row['ci_high']:+.2f}]" if "ci_low" in row else ""
             p = "-" if row.get("p_holm") is None else f"{row['p_holm']:.3f}"
             lines.append(
                 [
-                    row["candidate"], row["suite"], words[row["metric"]], f"{row['before']:.2f}",
+                    row["candidate"], row["suite"], HEADINGS[row["metric"]], f"{row['before']:.2f}",
                     f"{row['after']:.2f}", f"{row['difference']:+.2f}{bounds}, n = {row['n']}", p,
                 ]
             )  # fmt: skip

@@ -28,6 +28,7 @@ class Options:
     template_date: str | None = None
     resume: bool = False
     system_prompt: str | None = None
+    tools_as_text: bool = False
     attacks: tuple[str, ...] = ()
     attacker_config: Path | None = None
     skip_bad_rows: bool = False

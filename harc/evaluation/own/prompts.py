@@ -14,23 +14,26 @@ from pathlib import Path
 from typing import Any
 
 from harc.core.errors import DataError
+from harc.evaluation.agents.calls import list_names
 from harc.evaluation.own.columns import COLUMNS, Header
 from harc.evaluation.own.table import read_cells
 from harc.evaluation.own.turns import (
     CellFault,
     describe_turns,
     find_control,
+    read_patterns,
     read_tools,
     read_turns,
 )
-from harc.suites.records import is_blank
+from harc.suites.records import find_prompt, is_blank
 from harc.suites.rows import LONGEST_PROMPT
 
-KINDS = ("harmful", "benign")
 KIND_WORDS = {
     "harmful": ("harmful", "unsafe", "malicious", "harm"),
     "benign": ("benign", "safe", "harmless", "unharmful"),
+    "injected": ("injected", "injection", "prompt injection"),
 }
+KINDS = tuple(KIND_WORDS)
 """What `kind` may say. A bare yes or no needs a header that asks, such as is_harmful."""
 EXPECTED_KINDS = {
     "harmful": (
@@ -45,7 +48,7 @@ EXPECTED_KINDS = {
 """What `expected` may say, and the kind of prompt that it means. A bare yes or no could be either, and is neither."""
 LONGEST_CELL = 500  # characters of cells that are no text for a model
 TEXTS = ("prompt", "contains", "goal")
-NO_TEXTS = ("messages", "tools", "weight")
+NO_TEXTS = ("messages", "tools", "calls", "weight")
 ENDINGS = (".csv", ".jsonl", ".json", ".parquet")
 SHOWN_FAULTS = 10  # rows left out that are named one by one
 Fault = tuple[str, str, str]
@@ -113,9 +116,9 @@ def read_prompts(path: Path, *, skip_faulty: bool = False, collapse: bool = Fals
         collapse: whether rows that repeat the conversation and tools of another are left out.
 
     Returns:
-        Rows (id, suite, category, kind or None, messages, expected, goal, place; tools, language, weight, policy and
-        decision where there are any), where `category` is empty without one, `expected` is the text of the column
-        `contains`, and `decision` is what a policy layer said (see harc.evaluation.policy.recorded).
+        Rows (id, suite, category, kind or None, messages, expected, goal, place; tools, language, weight, policy,
+        calls, canary and decision where there are any), where `category` is empty without one, `expected` is the text
+        of the column `contains`, and `decision` is what a policy layer said (see harc.evaluation.policy.recorded).
 
     Raises:
         DataError: naming file, row and column, for text that is not UTF-8, a missing column, a row that does not fit
@@ -208,7 +211,7 @@ class _Reader:
             "kind": read_kind(_text_of(cells, "kind")) or read_expected(_text_of(cells, "expected")),
             "messages": turns,
             "expected": _text_of(cells, "contains"),
-            "goal": cells["goal"] if _text_of(cells, "goal") else turns[-1]["content"],
+            "goal": cells["goal"] if _text_of(cells, "goal") else find_prompt(turns),
             "place": f"{self.path}:{place}: column {'messages' if not prompt else 'prompt'}",
         }
         if decision := _text_of(cells, "decision"):
@@ -218,6 +221,7 @@ class _Reader:
                 row[column] = _normalise(text)
         if _holds(cells, "tools"):
             row["tools"] = _read_cell("tools", cells["tools"], read_tools)
+        _read_watched(cells, row)
         if _holds(cells, "weight"):
             row["weight"] = _read_cell("weight", cells["weight"], _read_weight)
         return row
@@ -250,11 +254,26 @@ def _read_cell(column: str, cell: Any, read: Any) -> Any:
         raise _ColumnFault(column, problem.expected, problem.found) from None
 
 
+def _read_watched(cells: dict[str, Any], row: dict[str, Any]) -> None:
+    """Add what the calls of an answer mean, and the canary; a row with an injection needs one of the two."""
+    if _holds(cells, "calls"):
+        names = list_names(row.get("tools", ()))
+        row["calls"] = _read_cell("calls", cells["calls"], lambda cell: read_patterns(cell, names))
+    if canary := _text_of(cells, "canary"):
+        if canary.casefold() in describe_turns(row["messages"]).casefold():
+            raise _ColumnFault("canary", "a text that the conversation does not hold", f"{canary!r:.40}")
+        row["canary"] = canary
+    if (row["kind"] == "injected" or "canary" in row) and "tools" not in row:
+        raise _ColumnFault("tools", "a JSON list of tools, since the row is of an agent", "none")
+    if row["kind"] == "injected" and not ("canary" in row or row.get("calls", {}).get("injected")):
+        raise _ColumnFault("calls", "the injected call, or a canary, by which success is known", "neither")
+
+
 def _holds(cells: dict[str, Any], column: str) -> bool:
     return cells.get(column) not in (None, "") and bool(str(cells[column]).strip())
 
 
-def _read_messages(cells: dict[str, Any]) -> list[dict[str, str]]:
+def _read_messages(cells: dict[str, Any]) -> list[dict[str, Any]]:
     """The turns of a row; a prompt beside them may only repeat the last."""
     if not _holds(cells, "messages"):
         if "messages" in cells and "prompt" not in cells:
@@ -262,7 +281,7 @@ def _read_messages(cells: dict[str, Any]) -> list[dict[str, str]]:
         return [{"role": "user", "content": str(cells["prompt"])}]
     turns = _read_cell("messages", cells["messages"], read_turns)
     prompt = cells.get("prompt")
-    if prompt and str(prompt).strip() != turns[-1]["content"].strip():
+    if prompt and str(prompt).strip() != find_prompt(turns).strip():
         raise _ColumnFault("prompt", "nothing, or the last turn of messages", "another text")
     return turns
 

@@ -10,6 +10,7 @@ from harc.core.csv_files import write_csv
 from harc.core.errors import ModelError
 from harc.core.files import write_json
 from harc.core.terminal import track
+from harc.evaluation.agents.asking import put_tools, split_calls
 from harc.evaluation.own.answers import AnswerStore, judge_records
 from harc.evaluation.own.asking import Asking
 from harc.evaluation.own.groups import (
@@ -146,12 +147,12 @@ def answer_suite(
             part = due_next[: store.meter.count_affordable(asked, target.settings.max_new_tokens)]
             due = due[len(part) :]
             names = [rows[i]["place"] for i in part]
-            prompts = [rows[i]["messages"] for i in part], [tokens[i] for i in part]
+            prompts = [put_tools(rows[i]) for i in part], [tokens[i] for i in part]
             with store.meter.time(asked[: len(part)], getattr(target, "endpoint", None)) as completions:
                 completions.extend(ask_batch(target, *prompts, names, bar))
             answers = [
                 {
-                    "id": rows[i]["id"], "prompt_sha256": hashes[i], "response": done.text,
+                    "id": rows[i]["id"], "prompt_sha256": hashes[i], **describe_said(done.text),
                     "finish_reason": done.finish_reason, "prompt_tokens": done.prompt_tokens,
                     "response_tokens": done.response_tokens, **describe_rest(done),
                 }
@@ -162,6 +163,19 @@ def answer_suite(
                 known[i] = answer
     described = [describe_row(row) for row in rows]
     return [{**(answer or {}), **row} for answer, row in zip(known, described, strict=True)], asked_now
+
+
+def describe_said(text: str) -> dict[str, Any]:
+    """An answer's text, and the calls of tools that a server gave beside it, where there are any."""
+    said, calls = split_calls(text)
+    if not calls:
+        return {"response": said}
+    shown = [f"[call] {call['name']}({call['arguments']})" for call in calls]
+    return {
+        "response": "\n".join([*([said] if said else []), *shown]),
+        "served_text": said,
+        "served_calls": calls,
+    }
 
 
 def list_asked(target: Any, row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -182,7 +196,9 @@ def ask_batch(
 
 
 ROW_FIELDS = ("id", "suite", "category", "kind", "messages", "expected", "goal")
-FURTHER_FIELDS = ("read_outputs", "tools", "language", "weight", "policy", "form", "opening", "of")
+FURTHER_FIELDS = (
+    "read_outputs", "tools", "calls", "canary", "as_text", "language", "weight", "policy", "form", "opening", "of",
+)  # fmt: skip
 """What records hold of a row: always, and where it has them."""
 
 

@@ -44,7 +44,7 @@ def split_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, list[dict[str, 
     halves = [
         {
             kind: [row for row in distinct.values() if row["kind"] == kind and choose_half(row) == half]
-            for kind in KINDS
+            for kind in ("harmful", "benign")
         }
         for half in HALVES
     ]

@@ -145,7 +145,7 @@ def list_review(
     chosen, rows = choose_judges(judges), []
     for record, decision in zip(records, decisions, strict=True):
         kind = record["kind"] or "unknown"
-        judge = chosen[kind]
+        judge = chosen[kind] if kind in POLICY_METRICS else None
         model = None if judge is None else stops_prompt(record, judge)
         if judge is None or model is None or decision.block is None or model == decision.block:
             continue
