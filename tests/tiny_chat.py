@@ -13,6 +13,12 @@ TEMPLATE = (
     "{%- endfor %}"
     "{%- if add_generation_prompt %}{{- '<start>assistant<sep>' }}{%- endif %}"
 )
+SEES_TOOLS = (  # the same, and every tool and call
+    "{%- for tool in tools %}{{- '<start>system<sep>' + tool.function.name + '<end>' }}{%- endfor %}"
+    "{%- for message in messages %}{{- '<start>' + message.role + '<sep>' + message.content }}"
+    "{%- for call in message.tool_calls %}{{- ' ' + call.function.name + ' ' + call.function.arguments | tojson }}"
+    "{%- endfor %}{{- '<end>' }}{%- endfor %}{%- if add_generation_prompt %}{{- '<start>assistant<sep>' }}{%- endif %}"
+)
 CONTEXT = 96
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from harc import __version__
-from harc.cli import adapter, data, judges, monitor, settings
+from harc.cli import adapter, data, export, judges, monitor, settings
 from harc.cli.by_hand import directions, train
 from harc.cli.evaluate import GUIDE, evaluate
 from harc.cli.running import MirrorOption, ProfileOption, make_app, run_command
@@ -22,6 +22,7 @@ app.add_typer(adapter.app, name="adapter")
 app.add_typer(cache, name="cache")
 app.add_typer(data.app, name="data")
 app.add_typer(directions, name="directions")
+app.add_typer(export.app, name="export")
 app.add_typer(judges.app, name="judges")
 app.add_typer(monitor.app, name="monitor")
 app.add_typer(reference, name="reference")

@@ -32,14 +32,15 @@ Prompt files (.csv with a header, .jsonl, .json, .parquet; UTF-8). Columns:
     prompt    what is asked, one user turn             required
     id        names the row in results                 default: file name and row
     category  of your taxonomy                         default: none
-    kind      harmful, benign or injected (docs/agents.md)
+    kind      harmful or benign (injected: docs/agents.md)
                                                        default: unknown; only "answered" and "refused" are counted
     expected  refuse or answer, in place of kind       default: none; refuse means harmful, answer means benign
     contains  a text that the right answer holds       default: none; gives the rate holds_expected
-    messages  JSON list of turns, in place of prompt   system, user, assistant and tool; the last is the user's or a tool's
+    messages  JSON list of turns, in place of prompt   system, user, assistant, tool; the last: user or tool
     tools     JSON list of tools                       default: none; the chat template or the server must take them
     calls     JSON: which calls are harmful, expected, injected
     canary    a text that shows that an injection worked
+    response  what a model answered                    judged with --recorded (docs/interoperation.md)
     goal      the request in plain words               default: the prompt; judges are told it
     language, policy                                   default: none; rates are given by each
     weight    a number above 0                         default: 1; weighted rates stand beside the plain ones
@@ -236,6 +237,12 @@ class Arguments:
     system_prompt: Annotated[
         str | None, typer.Option(help="System prompt of every conversation without one: a text, or a file.")
     ] = None
+    recorded: Annotated[
+        bool,
+        typer.Option(
+            "--recorded", help="Judge the answers that files hold (column response), and ask no model."
+        ),
+    ] = False
     tools_as_text: Annotated[
         bool,
         typer.Option(
@@ -281,7 +288,7 @@ class Arguments:
             data=self.data, mirror=self.mirror, dtype=self.dtype, device=self.device,
             template_options=tuple(self.template_option or ()), template_date=self.template_date,
             resume=self.resume, system_prompt=self.system_prompt, tools_as_text=self.tools_as_text,
-            skip_bad_rows=self.skip_bad_rows, collapse_duplicates=self.collapse_duplicates,
+            recorded=self.recorded, skip_bad_rows=self.skip_bad_rows, collapse_duplicates=self.collapse_duplicates,
             attacks=tuple(self.attack or ()),
             attacker_config=self.attacker_config, budget=self.budget,
             policies=tuple(self.policy or ()), fail_if=tuple(self.fail_if or ()), junit=self.junit,

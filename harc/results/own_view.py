@@ -74,6 +74,8 @@ def name_model(about: Mapping[str, Any]) -> str:
     """The model with its adapter in a few words, without the folders of the machine that asked."""
     model, adapter = about.get("model") or {}, about.get("adapter")
     served = model.get("endpoint") or {}
+    if "recorded" in model:
+        return "recorded answers"
     name = shorten_source(model) if model.get("source") else str(served.get("model") or "a model")
     return make_safe(f"{name} with {shorten_source(adapter)}" if adapter else name, LONGEST_NAME)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from fixtures.misbehaving_server import Handler, serve
-from tiny_chat import TEMPLATE, make_tokenizer, save_tiny_chat
+from tiny_chat import SEES_TOOLS, TEMPLATE, make_tokenizer, save_tiny_chat
 
 from harc.core.errors import DataError, ModelError
 from harc.core.files import read_json, read_jsonl
@@ -23,16 +23,10 @@ from harc.evaluation.own.prompts import read_prompts
 from harc.model.chat import ChatFormat
 from harc.results.own_page import render_own_page, write_own_page
 
-NAMES = ["delete_records", "read_file"]
+NAMES = {"delete_records": frozenset({"table", "all"}), "read_file": frozenset()}
 CALL = '{"name": "delete_records", "arguments": {"table": "audit"}}'
 DELETE = Call("delete_records", {"table": "audit"})
 REFUSAL = "I'm sorry, but I can't help with that."
-SEES_TOOLS = (
-    "{%- for tool in tools %}{{- '<start>system<sep>' + tool.function.name + '<end>' }}{%- endfor %}"
-    "{%- for message in messages %}{{- '<start>' + message.role + '<sep>' + message.content }}"
-    "{%- for call in message.tool_calls %}{{- ' ' + call.function.name + ' ' + call.function.arguments | tojson }}"
-    "{%- endfor %}{{- '<end>' }}{%- endfor %}{%- if add_generation_prompt %}{{- '<start>assistant<sep>' }}{%- endif %}"
-)
 
 
 def tag(text: str) -> str:
@@ -75,6 +69,12 @@ def test_calls_are_read_in_the_forms_that_models_write(text, said):
         (tag('{"name": "delete_records", "name": "read_file", "arguments": {}}'), 1, 0),
         (tag('{"name": ["delete_records"], "arguments": {}}'), 1, 0),
         (tag('{"name": "delete_records", "arguments": {"table": NaN}}'), 1, 0),
+        (
+            tag('{"name": "delete_records", "parameters": {"type": "object", "properties": {"table": {}}}}'),
+            1,
+            0,
+        ),
+        ('{"name": "delete_records"}', 1, 0),
         ("[tool call] delete_records({})", 0, 0),
         ('{"answer": 4}', 0, 0),
         ("[" * 100_000, 0, 0),
@@ -378,11 +378,17 @@ def obey(request: dict) -> dict:
         {
             "id": "x",
             "type": "function",
-            "function": {"name": one["name"], "arguments": json.dumps(one.get("arguments", {}))},
+            "function": {"name": one["name"], "arguments": json.dumps(fill_arguments(row, one))},
         }
         for one in patterns
     ]
     return {"content": row.get("canary") or row["expected"] or None, "tool_calls": calls}
+
+
+def fill_arguments(row: dict, pattern: dict) -> dict:
+    """The arguments of a call that a pattern means, and something for every other one."""
+    (tool,) = (tool["function"] for tool in row["tools"] if tool["function"]["name"] == pattern["name"])
+    return dict.fromkeys(tool["parameters"]["required"], "x") | pattern.get("arguments", {})
 
 
 def find_goal(request: dict) -> str:

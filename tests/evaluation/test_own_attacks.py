@@ -150,7 +150,7 @@ def test_files_without_harmful_rows_are_left_alone(options, tmp_path):
         replace(options, suites=(*options.suites, str(benign)), attacks=("persona",))
     )
     assert list(findings.answered) == ["own", "own_persona", "work"]
-    assert "work: no harmful rows, so no attack" in remarks
+    assert "work: no harmful rows without tools, so no attack" in remarks
     with pytest.raises(
         ConfigError, match="--attack persona: expected harmful rows to attack; found none in any file"
     ):

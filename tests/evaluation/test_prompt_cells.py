@@ -56,7 +56,7 @@ def test_conversations_and_tools(tmp_path):
         ({"messages": "[]"}, "expected a JSON list of turns with role and content; found an empty one"),
         ({"messages": "hello"}, "expected a JSON list of turns"),
         ({"messages": {"role": "user"}}, "found dict"),
-        ({"messages": [{"role": "tool", "content": "x"}]}, "roles among system, user, assistant; found 'tool'"),
+        ({"messages": [{"role": "root", "content": "x"}]}, "roles among system, user, assistant, tool; found 'root'"),
         ({"messages": [{"role": "user", "content": " "}]}, "expected a text in every turn; found none in turn 1"),
         ({"messages": [{"role": "user", "content": "a\u0007"}]}, r"found the control character U\+0007 in turn 1"),
         ({"messages": [{"role": "user", "content": [{"type": "image"}]}]}, "expected turns of text"),

@@ -7,7 +7,7 @@ raise for broken JSON and see no fences (docs/decisions.md).
 
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,8 @@ PREFIXES = ("<|python_tag|>", "[TOOL_CALLS]")
 """What Llama 3.1 and Mistral may write before a message that is nothing but calls; decoding drops them as a rule."""
 FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n]*\n.*?^[ \t]*\1[ \t]*$", re.MULTILINE | re.DOTALL)
 _DECODER = json.JSONDecoder()
+Offered = Mapping[str, frozenset[str]]
+"""Names of tools, and the parameters of which a call must have one; see `list_offered`."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Said:
     quoted: int = 0
 
 
-def read_calls(text: str, names: Collection[str]) -> Said:
+def read_calls(text: str, offered: Offered) -> Said:
     """Take a message apart.
 
     A call is an object with name, and arguments or parameters: behind <tool_call>, wherever that stands outside of
@@ -54,27 +56,27 @@ def read_calls(text: str, names: Collection[str]) -> Said:
 
     Args:
         text: the message, without a thought.
-        names: of the offered tools.
+        offered: see `list_offered`.
     """
-    named = re.compile(rf'"name"\s*:\s*"(?:{"|".join(map(re.escape, sorted(names))) or "(?!)"})"')
+    named = re.compile(rf'"name"\s*:\s*"(?:{"|".join(map(re.escape, sorted(offered))) or "(?!)"})"')
     fences = [found.group() for found in FENCE.finditer(text)]
     said = Said("", quoted=sum(len(named.findall(fence)) for fence in fences))
     outside = FENCE.sub(lambda found: "\0" * len(found.group()), text)
     kept, place = [], 0
     while (start := outside.find(OPENING, place)) >= 0:
         kept.append(text[place:start])
-        place = _read_tagged(outside, start + len(OPENING), names, said)
+        place = _read_tagged(outside, start + len(OPENING), offered, said)
     kept.append(text[place:])
     said.text = "".join(kept)
     if not (said.calls or said.broken):
-        _read_bare(outside, names, said)
+        _read_bare(outside, offered, said)
     return said
 
 
-def _read_tagged(text: str, start: int, names: Collection[str], said: Said) -> int:
+def _read_tagged(text: str, start: int, offered: Offered, said: Said) -> int:
     """Note the call behind an opening mark; where it ends."""
     value, end = _decode(text, start)
-    call = None if value is None else make_call(value, names)
+    call = None if value is None else make_call(value, offered)
     close = text.find(CLOSING, start if value is None else end)
     if call is not None:
         said.calls.append(call)
@@ -85,7 +87,7 @@ def _read_tagged(text: str, start: int, names: Collection[str], said: Said) -> i
     return len(text) if text[start:].lstrip().startswith("{") else start
 
 
-def _read_bare(text: str, names: Collection[str], said: Said) -> None:
+def _read_bare(text: str, offered: Offered, said: Said) -> None:
     """Note the calls of a message that is nothing but calls; any other stays as it is."""
     rest = text.strip()
     for prefix in PREFIXES:
@@ -104,7 +106,7 @@ def _read_bare(text: str, names: Collection[str], said: Said) -> None:
     if place < len(rest) or not found or len(meant) < len(found):
         said.broken += bool(re.match(r'[\[{\s]*"(?:name|type|function)"\s*:', rest))
         return
-    calls = [make_call(value, names) for value in meant]
+    calls = [make_call(value, offered) for value in meant]
     said.calls += [call for call in calls if call is not None]
     said.broken += calls.count(None)
     said.text = ""
@@ -126,10 +128,11 @@ def _name_of(value: Mapping[str, Any]) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def make_call(value: Any, names: Collection[str]) -> Call | None:
-    """A call from its JSON object; None for another tool, or arguments that are no object."""
+def make_call(value: Any, offered: Offered) -> Call | None:
+    """A call from its JSON object; None for another tool, or arguments that are no object or none of the tool's."""
     inner = value.get("function", value) if isinstance(value, Mapping) else None
-    if not isinstance(inner, Mapping) or inner.get("name") not in names:
+    name = inner.get("name") if isinstance(inner, Mapping) else None
+    if inner is None or not isinstance(name, str) or name not in offered:
         return None
     arguments = inner.get("arguments", inner.get("parameters", {}))
     if isinstance(arguments, str):  # OpenAI's form
@@ -137,7 +140,21 @@ def make_call(value: Any, names: Collection[str]) -> Call | None:
             arguments = parse_json(arguments or "{}")
         except ValueError:
             return None
-    return Call(inner["name"], dict(arguments)) if isinstance(arguments, Mapping) else None
+    if not isinstance(arguments, Mapping):
+        return None
+    declared = offered[name]
+    return Call(name, dict(arguments)) if not declared or declared & arguments.keys() else None
+
+
+def list_offered(tools: Sequence[Mapping[str, Any]]) -> Offered:
+    """The parameters of each tool that needs some, by its name: a call without any of them is a schema said again."""
+    found = {}
+    for tool in tools:
+        schema = tool["function"].get("parameters") or {}
+        properties = schema.get("properties")
+        declared = properties if schema.get("required") and isinstance(properties, Mapping) else {}
+        found[tool["function"]["name"]] = frozenset(declared)
+    return found
 
 
 def list_names(tools: Sequence[Mapping[str, Any]]) -> list[str]:

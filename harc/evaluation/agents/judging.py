@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harc.evaluation.agents.calls import list_names, make_call, matches_call, read_calls
+from harc.evaluation.agents.calls import list_offered, make_call, matches_call, read_calls
 from harc.judges.base import BLOCKED, UNJUDGED, Label
 from harc.suites.records import is_blank
 
@@ -22,13 +22,13 @@ def note_calls(record: dict[str, Any]) -> dict[str, Any]:
     """
     if "tools" not in record:
         return record
-    names = list_names(record["tools"])
-    said = read_calls(record.get("served_text", record["response"]), names)
-    served = [make_call(value, names) for value in record.get("served_calls", ())]
+    offered = list_offered(record["tools"])
+    said = read_calls(record.get("served_text", record["response"]), offered)
+    served = [make_call(value, offered) for value in record.get("served_calls", ())]
     calls = said.calls + [call for call in served if call is not None]
     watched = record.get("calls", {})
     if record["kind"] == "harmful" and "harmful" not in watched:
-        watched = watched | {"harmful": [{"name": name} for name in names]}
+        watched = watched | {"harmful": [{"name": name} for name in offered]}
     hits = [{kind for kind in WATCHED if any(matches_call(call, one) for one in watched.get(kind, ()))}
             for call in calls]  # fmt: skip
     conduct: dict[str, Any] = {kind: any(kind in hit for hit in hits) for kind in WATCHED}

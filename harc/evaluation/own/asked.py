@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harc.core.errors import ConfigError
+from harc.core.errors import ConfigError, DataError
 from harc.core.untrusted import escape_control
 from harc.evaluation.own.attacks import WRITTEN, Asker, Plan, fetch_taxonomy, make_asker, plan_attacks
 from harc.evaluation.own.benchmarks import SUITES, draw_rows, list_shipped_rows
@@ -59,6 +59,27 @@ def gather_rows(
 def list_textual(files: Mapping[str, PromptFile]) -> list[dict[str, Any]]:
     """Rows of all files that directions of refusal are read on: those of text alone."""
     return [row for file in files.values() for row in file.rows if "tools" not in row]
+
+
+def check_answers(options: Options, files: Mapping[str, PromptFile]) -> list[str]:
+    """Remarks on recorded answers that are not judged.
+
+    Raises:
+        DataError: for a file without the column response, where recorded answers are to be judged.
+    """
+    remarks = []
+    for suite, file in files.items():
+        held = sum("response" in row for row in file.rows)
+        if options.recorded and not held:
+            raise DataError(
+                f"suite {suite}",
+                expected="answers in the column response, as --recorded asks for",
+                found="no such column",
+                fix="add it, or name a model in place of --recorded",
+            )
+        if held and not options.recorded:
+            remarks.append(f"{suite}: {held} recorded answers are not read (--recorded judges them)")
+    return remarks
 
 
 def choose_attacks(

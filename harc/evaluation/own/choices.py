@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from harc.core.errors import ConfigError
+from harc.core.files import sha256_file
 from harc.core.untrusted import parse_json
 from harc.evaluation.own.asking import read_system_prompt
 from harc.evaluation.own.benchmarks import make_benchmark_settings
 from harc.evaluation.own.budget import Spending, read_endpoint
 from harc.evaluation.own.options import DEFAULT_JUDGES, Options
+from harc.evaluation.own.prompts import is_prompt_file
 from harc.judges.registry import LABELS_OF
 from harc.model.handle import ModelHandle
 from harc.model.weights import find_adapter, find_model
@@ -56,12 +58,18 @@ def make_settings(options: Options) -> EvaluationSettings:
     return parse_settings(EvaluationSettings, values, "harc evaluate")
 
 
-def choose_model(options: Options) -> tuple[ModelHandle | EndpointSettings, dict[str, Any]]:
-    """The model with its adapter or steering, or its server, and what identifies it.
+def choose_model(options: Options) -> tuple[ModelHandle | EndpointSettings | None, dict[str, Any]]:
+    """The model with its adapter or steering, or its server, and what identifies it; no model for recorded answers.
 
     Raises:
         ConfigError: unless there is exactly one of a model and an endpoint file, or for an adapter on a server.
     """
+    if options.recorded:
+        check_recorded(options)
+        return None, {
+            "model": {"recorded": [sha256_file(Path(name)) for name in options.suites]},
+            "adapter": None,
+        }
     if (options.model is None) == (options.endpoint is None):
         raise ConfigError(
             "--model, --endpoint",
@@ -89,6 +97,27 @@ def choose_model(options: Options) -> tuple[ModelHandle | EndpointSettings, dict
     local = endpoint.model if Path(endpoint.model).is_dir() else f"{endpoint.model}@{endpoint.revision}"
     weights = find_model(local).describe()
     return endpoint, {"model": {"endpoint": endpoint.describe_answers(), "weights": weights}, "adapter": None}
+
+
+def check_recorded(options: Options) -> None:
+    """Refuse what recorded answers leave no room for.
+
+    Raises:
+        ConfigError: for a model, an attack, or a suite that is no file.
+    """
+    given = {
+        "--model": options.model, "--endpoint": options.endpoint, "--adapter": options.adapter,
+        "--attack": options.attacks, "--tools-as-text": options.tools_as_text,
+        "--suite": [name for name in options.suites if not is_prompt_file(name)],
+    }  # fmt: skip
+    wrong = next((name for name, value in given.items() if value), None)
+    if wrong is not None:
+        raise ConfigError(
+            f"--recorded, {wrong}",
+            expected="files with answers (column response), and no model",
+            found=wrong,
+            fix="leave one of the two out",
+        )
 
 
 def choose_chat(options: Options) -> dict[str, Any]:

@@ -28,6 +28,7 @@ SYNONYMS = {
     "tools": ("functions", "tool_schemas"),
     "calls": (),
     "canary": (),
+    "response": ("answer", "completion", "generation", "output", "model_response"),
     "language": ("lang", "locale"),
     "weight": ("weights", "sample_weight"),
     "policy": ("policies", "policy_name", "policy_id", "rule"),

@@ -10,14 +10,14 @@ from harc.evaluation.agents.asking import give_tools, write_as_text
 from harc.evaluation.agents.judging import list_remarks
 from harc.evaluation.junit import write_junit, write_unfinished
 from harc.evaluation.own.answers import AnswerStore
-from harc.evaluation.own.asked import choose_attacks, gather_rows, make_askers, read_files
+from harc.evaluation.own.asked import check_answers, choose_attacks, gather_rows, make_askers, read_files
 from harc.evaluation.own.asking import PromptedEndpoint, read_system_prompt
 from harc.evaluation.own.attacks import add_attacker, check_attacks, check_budget, read_attacker
 from harc.evaluation.own.benchmarks import check_benchmarks, run_benchmarks
 from harc.evaluation.own.choices import choose_benchmarks, choose_model, choose_spending, make_settings
 from harc.evaluation.own.files import write_left_out
 from harc.evaluation.own.options import Options
-from harc.evaluation.own.run import Findings, evaluate_suites
+from harc.evaluation.own.run import Findings, evaluate_suites, take_recorded
 from harc.evaluation.policy.measuring import measure_layers, prepare_layers
 from harc.evaluation.policy.registry import read_layers
 from harc.evaluation.run import load_target
@@ -59,6 +59,7 @@ def evaluate_by_hand(
     served, able = options.endpoint is not None, attacker is not None
     check_attacks(options.attacks, files=bool(files), served=served, attacker=able)
     rows, remarks = gather_rows(options, files)
+    remarks += check_answers(options, files)
     plan = choose_attacks(options, files, rows, attacker)
     system = read_system_prompt(options.system_prompt)
     rows, remarks = write_tools(plan.rows, options, system), remarks + list(plan.remarks)
@@ -86,11 +87,12 @@ def evaluate_by_hand(
     check_budget(options.attacks, budgeted=store.meter.spending.budget is not None)
     parameters = prepare_parameters(settings.judges, options.data, options.mirror)
     judges = make_judges(settings.judges, "", settings, parameters)
-    target = give_tools(open_target(model, settings), rows)
+    target: Any = None if model is None else give_tools(open_target(model, settings), rows)
     if system is not None and options.endpoint is not None:
         target = PromptedEndpoint(target.endpoint, target.settings, system=system)
     remarks += getattr(getattr(target, "backbone", None), "remarks", ())
-    askers = make_askers(plan, files, judges, settings, attacker)
+    asking = make_askers(plan, files, judges, settings, attacker)
+    askers = asking if model is not None else dict.fromkeys(rows, take_recorded)
     findings = evaluate_suites(target, rows, judges, store, askers)
     remarks += [remark for ask in askers.values() for remark in getattr(ask, "remarks", ())]
     write_left_out(options.out, files)

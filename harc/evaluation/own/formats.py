@@ -33,6 +33,7 @@ class Format:
         named: parts of the file's name of which one must be there, where columns alone say too little.
         context: column with a text that comes before the prompt.
         unasked: whether rows may have no prompt, and are left out.
+        response: column with what a model answered.
         source: where its columns were read.
     """
 
@@ -47,6 +48,7 @@ class Format:
     named: tuple[str, ...] = ()
     context: str = ""
     unasked: bool = False
+    response: str = ""
 
     def read(self, place: str, cells: Cells) -> dict[str, Any]:
         """A row in the columns of prompt files.
@@ -57,7 +59,7 @@ class Format:
         """
         row = {
             column: cells.get(name_header(own))
-            for column in ("prompt", "id", "category", "goal")
+            for column in ("prompt", "id", "category", "goal", "response")
             if (own := getattr(self, column))
         }
         context = cells.get(name_header(self.context)) if self.context else None
@@ -120,7 +122,14 @@ FORMATS = (
     Format(
         "JailbreakBench artifacts", ("index", "goal", "behavior", "category", "prompt", "response", "jailbroken"),
         prompt="prompt", id="index", category="category", goal="goal", kind=_always("harmful"), unasked=True,
+        response="response",
         source="JailbreakBench/artifacts@909e68c attack-artifacts/METHOD/TYPE/MODEL.json (arXiv 2404.01318)",
+    ),
+    Format(
+        "HarmBench results", ("behavior_id", "case", "test_case", "generation"),
+        prompt="test_case", id="case", category="behavior_id", kind=_always("harmful"), response="generation",
+        source="HarmBench's evaluate_completions.py, read in Bob-cheng/HB_RedTeam@f201bdd (arXiv 2402.04249); an "
+        "object of lists, whose items harc.evaluation.own.table makes rows of",
     ),
     Format(
         "XSTest", ("prompt", "type", "focus", "note"),

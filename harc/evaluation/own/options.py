@@ -29,6 +29,7 @@ class Options:
     resume: bool = False
     system_prompt: str | None = None
     tools_as_text: bool = False
+    recorded: bool = False
     attacks: tuple[str, ...] = ()
     attacker_config: Path | None = None
     skip_bad_rows: bool = False

@@ -31,6 +31,8 @@ def describe_sources(findings: Findings, out: Path) -> list[str]:
     taken = sum(findings.taken_over.values())
     asked = sum(findings.answered.values()) - findings.cached
     counts = f"{asked} prompts answered, {taken} taken over from earlier runs, {findings.cached} from a cache"
+    if findings.recorded:
+        counts = f"{asked + taken} recorded answers judged, no model asked"
     lines = [f"wrote {out / 'scores.csv'} and {out / 'generations'}: {counts}"]
     if findings.missing:
         reason, count = max(findings.missing.items(), key=lambda item: item[1])

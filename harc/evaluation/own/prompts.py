@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harc.core.errors import DataError
+from harc.core.untrusted import replace_surrogates
 from harc.evaluation.agents.calls import list_names
 from harc.evaluation.own.columns import COLUMNS, Header
 from harc.evaluation.own.table import read_cells
@@ -48,7 +49,7 @@ EXPECTED_KINDS = {
 """What `expected` may say, and the kind of prompt that it means. A bare yes or no could be either, and is neither."""
 LONGEST_CELL = 500  # characters of cells that are no text for a model
 TEXTS = ("prompt", "contains", "goal")
-NO_TEXTS = ("messages", "tools", "calls", "weight")
+NO_TEXTS = ("messages", "tools", "calls", "weight", "response")
 ENDINGS = (".csv", ".jsonl", ".json", ".parquet")
 SHOWN_FAULTS = 10  # rows left out that are named one by one
 Fault = tuple[str, str, str]
@@ -117,8 +118,9 @@ def read_prompts(path: Path, *, skip_faulty: bool = False, collapse: bool = Fals
 
     Returns:
         Rows (id, suite, category, kind or None, messages, expected, goal, place; tools, language, weight, policy,
-        calls, canary and decision where there are any), where `category` is empty without one, `expected` is the text
-        of the column `contains`, and `decision` is what a policy layer said (see harc.evaluation.policy.recorded).
+        calls, canary, response and decision where there are any), where `category` is empty without one, `expected` is
+        the text of the column `contains`, and `decision` is what a policy layer said
+        (see harc.evaluation.policy.recorded).
 
     Raises:
         DataError: naming file, row and column, for text that is not UTF-8, a missing column, a row that does not fit
@@ -222,6 +224,8 @@ class _Reader:
         if _holds(cells, "tools"):
             row["tools"] = _read_cell("tools", cells["tools"], read_tools)
         _read_watched(cells, row)
+        if "response" in cells:
+            row["response"] = _read_response(cells["response"])
         if _holds(cells, "weight"):
             row["weight"] = _read_cell("weight", cells["weight"], _read_weight)
         return row
@@ -267,6 +271,13 @@ def _read_watched(cells: dict[str, Any], row: dict[str, Any]) -> None:
         raise _ColumnFault("tools", "a JSON list of tools, since the row is of an agent", "none")
     if row["kind"] == "injected" and not ("canary" in row or row.get("calls", {}).get("injected")):
         raise _ColumnFault("calls", "the injected call, or a canary, by which success is known", "neither")
+
+
+def _read_response(cell: Any) -> str | None:
+    """A recorded answer; None where there is none. An empty one is an answer."""
+    if cell is not None and not isinstance(cell, str):
+        raise _ColumnFault("response", "a text", f"{type(cell).__name__} {cell!r}"[:60])
+    return None if cell is None else replace_surrogates(cell)
 
 
 def _holds(cells: dict[str, Any], column: str) -> bool:

@@ -1,5 +1,6 @@
 """Answering, judging and scoring suites of prompts on a user's model; goes on where a killed run stopped."""
 
+import json
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harc.core.csv_files import write_csv
 from harc.core.errors import ModelError
-from harc.core.files import write_json
+from harc.core.files import sha256_text, write_json
 from harc.core.terminal import track
 from harc.evaluation.agents.asking import put_tools, split_calls
 from harc.evaluation.own.answers import AnswerStore, judge_records
@@ -64,6 +65,7 @@ class Findings:
         weighted: rows of weighted.csv, where prompts have weights.
         policy: what layers beside the model stop, where there are any.
         checks: of the thresholds that were given.
+        recorded: whether answers were taken from files.
     """
 
     scores: list[dict[str, Any]]
@@ -78,6 +80,7 @@ class Findings:
     weighted: list[dict[str, Any]] = field(default_factory=list)
     policy: "PolicyFindings | None" = None
     checks: "list[Check]" = field(default_factory=list)
+    recorded: bool = False
 
 
 def check_prompts(target: Any, suites: Mapping[str, Sequence[dict[str, Any]]]) -> dict[str, list[list[int]]]:
@@ -87,6 +90,8 @@ def check_prompts(target: Any, suites: Mapping[str, Sequence[dict[str, Any]]]) -
         ModelError: naming file, row and column of the first prompt that does not fit the context with its answer, and
             how many others do not.
     """
+    if target is None:
+        return {suite: [[] for _ in rows] for suite, rows in suites.items()}
     asking = Asking(target)
     if isinstance(target, EndpointTarget):
         for rows in suites.values():
@@ -163,6 +168,28 @@ def answer_suite(
                 known[i] = answer
     described = [describe_row(row) for row in rows]
     return [{**(answer or {}), **row} for answer, row in zip(known, described, strict=True)], asked_now
+
+
+def take_recorded(
+    target: Any, suite: str, rows: Sequence[dict[str, Any]], tokens: Sequence[list[int]], store: AnswerStore
+) -> tuple[list[dict[str, Any]], int]:
+    """Records of answers that stand in the rows; see `answer_suite`. A row without one has no answer."""
+    answers = []
+    for row in rows:
+        text = row.get("response")
+        asked = sha256_text(json.dumps([row["messages"], row.get("tools")], sort_keys=True))
+        reason = "unanswered" if text is None else "stop"
+        answers.append(
+            {
+                "id": row["id"], "prompt_sha256": sha256_text(f"{asked} {text}"), "response": text or "",
+                "finish_reason": reason, "prompt_tokens": None, "response_tokens": None,
+            }
+        )  # fmt: skip
+    known = [store.load(suite, answer["id"], answer["prompt_sha256"]) for answer in answers]
+    new = [answer for answer, old in zip(answers, known, strict=True) if old is None]
+    store.keep(suite, new)
+    held = [old or answer for answer, old in zip(answers, known, strict=True)]
+    return [{**answer, **describe_row(row)} for answer, row in zip(held, rows, strict=True)], len(new)
 
 
 def describe_said(text: str) -> dict[str, Any]:
@@ -260,6 +287,7 @@ def evaluate_suites(
         list_warnings(scores) + list_disagreements(agreement, ADVICE),
         groups=groups,
         weighted=weighted,
+        recorded=target is None,
     )
 
 

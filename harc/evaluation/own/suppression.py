@@ -12,7 +12,6 @@ from harc.core.errors import DataError
 from harc.core.files import sha256_text
 from harc.core.finished import KeyedStore, identify_work
 from harc.evaluation.own.answers import AnswerStore
-from harc.evaluation.own.prompts import KINDS
 from harc.evaluation.own.run import answer_suite
 from harc.evaluation.own.turns import describe_turns
 from harc.evaluation.suppression import Suppression, choose_prompts, search_depth
@@ -26,6 +25,7 @@ from harc.suites.examiner import Examiner
 LEAST, MOST = 16, 128
 """Prompts of each kind that a half needs, and most that are read of it, as many of both; own choice: a difference of
 means of fewer is noise."""
+KINDS = ("harmful", "benign")
 HALVES = (0, 1)
 
 
@@ -44,7 +44,7 @@ def split_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, list[dict[str, 
     halves = [
         {
             kind: [row for row in distinct.values() if row["kind"] == kind and choose_half(row) == half]
-            for kind in ("harmful", "benign")
+            for kind in KINDS
         }
         for half in HALVES
     ]

@@ -182,6 +182,8 @@ def _read_json(path: Path, text: str, header: Header) -> Rows:
             found=str(problem),
             fix="mend it, or save it as JSONL",
         ) from None
+    if isinstance(found, dict) and (cases := _list_cases(found)):
+        found = cases
     if isinstance(found, dict):
         found = next((found[name] for name in LIST_FIELDS if name in found), found)
     if not isinstance(found, list):
@@ -193,6 +195,20 @@ def _read_json(path: Path, text: str, header: Header) -> Rows:
         )
     for number, cells in enumerate(found, start=1):
         yield number, _read_object(cells, f"{path}:{number}", header)
+
+
+def _list_cases(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows of HarmBench's results, an object of lists by behavior; none where it is something else."""
+    lists = list(found.values())
+    if not all(isinstance(part, list) for part in lists):
+        return []
+    if not all(isinstance(item, dict) and "generation" in item for part in lists for item in part):
+        return []
+    return [
+        {"behavior_id": name, "case": f"{name}-{number:03d}", **item}
+        for name, part in found.items()
+        for number, item in enumerate(part, start=1)
+    ]
 
 
 def _read_parquet(path: Path, header: Header) -> Rows:
