@@ -5,6 +5,7 @@
     python scripts/run_study.py smol --tune         # the points of every method's grid in place of the models
     python scripts/run_study.py smol --plan         # what is finished, in which order the rest comes
     python scripts/run_study.py smol --backbone qwen2.5-coder-0.5b  # the models of one backbone alone
+    python scripts/run_study.py smol --method harc --method sft     # and, of the others, of some methods
 
 First the rows; then what an earlier sitting packed under results/reference/NAME is restored; then what stays on the
 machine that made it, backbones and own answers, is made and compared with what finished jobs were made of; then the
@@ -21,11 +22,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from harc.core.artifacts import Layout
+from harc.core.artifacts import BASE, Layout
 from harc.core.errors import ConfigError, HarcError
 from harc.core.terminal import show
 from harc.settings.profile import Profile, load_profile
-from harc.steps.job import Job
+from harc.steps.job import RUN, Job
 from harc.steps.progress import (
     Unit,
     find_other_code,
@@ -38,6 +39,7 @@ from harc.steps.progress import (
 from harc.steps.registry import STEPS, list_jobs
 
 NAMED = 3  # jobs that a message lists
+AHEAD = 2  # models a core that are planned together: with one, a core waits for the other's model before each packing
 
 
 def run_workflow(profile: Profile, cores: int, targets: Sequence[Path]) -> None:
@@ -104,25 +106,43 @@ def settle(profile: Profile, name: str, cores: int, jobs: Sequence[Job]) -> None
     date_machine(profile)
 
 
-def choose_jobs(profile: Profile, jobs: Sequence[Job], backbones: Sequence[str]) -> list[Job]:
-    """The jobs of some backbones, and those that are of none; all jobs where none is named.
+def choose_jobs(
+    profile: Profile, jobs: Sequence[Job], backbones: Sequence[str], methods: Sequence[str] = ()
+) -> list[Job]:
+    """The jobs of some backbones and methods, and those that are of none; of all of them where none is named.
 
     Raises:
-        ConfigError: for a backbone that the profile lacks.
+        ConfigError: for a backbone or a method that the profile lacks.
     """
-    for backbone in backbones:
-        if backbone not in profile.backbones:
-            raise ConfigError(
-                f"--backbone {backbone}",
-                expected=f"one of {', '.join(profile.backbones)}",
-                found="another name",
-                fix="correct the command",
-            )
-    return [job for job in jobs if not backbones or job.backbone in (None, *backbones)]
+    for option, given, known in (
+        ("--backbone", backbones, profile.backbones),
+        ("--method", methods, (BASE, *profile.adapted)),
+    ):
+        for name in given:
+            if name not in known:
+                raise ConfigError(
+                    f"{option} {name}",
+                    expected=f"one of {', '.join(known)}",
+                    found="another name",
+                    fix="correct the command",
+                )
+    return [
+        job
+        for job in jobs
+        if (not backbones or job.backbone in (None, *backbones))
+        and (not methods or STEPS[job.step].unit != RUN or job.method in methods)
+    ]
 
 
 def run_study(
-    profile: Profile, name: str, cores: int, hours: float, *, tune: bool, backbones: Sequence[str] = ()
+    profile: Profile,
+    name: str,
+    cores: int,
+    hours: float,
+    *,
+    tune: bool,
+    backbones: Sequence[str] = (),
+    methods: Sequence[str] = (),
 ) -> None:
     """Run what is left of a study, or of its tuning, as far as the hours go.
 
@@ -132,7 +152,7 @@ def run_study(
     from harc.audit.keep import keep_progress, record_kept
 
     layout, end = Layout(profile.results_root), time.monotonic() + 3600 * hours
-    jobs = choose_jobs(profile, list_jobs(profile, layout), backbones)
+    jobs = choose_jobs(profile, list_jobs(profile, layout), backbones, methods)
     settle(profile, name, cores, jobs)
     check_code(profile, layout)
     grids = [[job] for job in choose_jobs(profile, list_jobs(profile, layout, "tuning"), backbones)]
@@ -140,7 +160,7 @@ def run_study(
         if time.monotonic() > end:
             show(f"the {hours:g} hours are over; run the command again to go on")
             return
-        group = [job for unit in due[:cores] for job in unit if not is_finished(job)]
+        group = [job for unit in due[: AHEAD * cores] for job in unit if not is_finished(job)]
         run_workflow(profile, cores, list_targets(group))
         finished, count = keep_progress(profile, name)
         show(f"packed {finished} of {count} jobs under results/reference/{name}")
@@ -151,7 +171,7 @@ def run_study(
         )
         return
     if len(jobs) < len(list_jobs(profile, layout)):
-        show("the other backbones' models are left; run the command without --backbone to go on")
+        show("the other models are left; run the command without --backbone and --method to go on")
         return
     if record_kept(profile):
         show("parts of this study lie on other machines: audited in its committed form, as kept.json says")
@@ -176,6 +196,12 @@ def main() -> None:
         help="whose models are made; may be repeated; by default all",
     )
     parser.add_argument(
+        "--method",
+        action="append",
+        default=[],
+        help="whose models are made; may be repeated; by default all",
+    )
+    parser.add_argument(
         "--plan", action="store_true", help="say what is finished and what comes next, and stop"
     )
     options = parser.parse_args()
@@ -189,11 +215,13 @@ def main() -> None:
                 options.hours,
                 tune=options.tune,
                 backbones=options.backbone,
+                methods=options.method,
             )
             return
         layout = Layout(profile.results_root)
         show(format_progress(profile, layout, options.cores))
-        for group in list_due(profile, choose_jobs(profile, list_jobs(profile, layout), options.backbone)):
+        jobs = list_jobs(profile, layout)
+        for group in list_due(profile, choose_jobs(profile, jobs, options.backbone, options.method)):
             show(f"  next: {' '.join(map(str, group[0].unit))}")
     except HarcError as problem:
         sys.exit(f"error: {problem}")

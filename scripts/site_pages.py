@@ -6,6 +6,7 @@ to a copy of the file; one that leads nowhere is left as it is, and the strict b
 """
 
 import html
+import json
 import os
 import posixpath
 import re
@@ -146,12 +147,24 @@ def write_names() -> str:
     return "\n".join(lines)
 
 
+def write_notebook(notebook: Path) -> str:
+    """A notebook's page: its texts and code, with a link to the notebook itself."""
+    cells = json.loads(notebook.read_text("utf-8"))["cells"]
+    parts = ["".join(cell["source"]) for cell in cells]
+    shown = [
+        text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```"
+        for cell, text in zip(cells, parts, strict=True)
+    ]
+    return "\n\n".join([*shown, f"The notebook: [{notebook.name}]({notebook.name})."])
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that lie elsewhere, the references, and the files that pages link to."""
     texts = {origin: (ROOT / origin).read_text("utf-8") for origin in PAGES}
     texts |= {f"docs/{page.src_uri}": page.content_string for page in files.documentation_pages()}
     made = {PAGES[origin]: texts[origin] for origin in PAGES}
     made |= {"reference/commands.md": write_commands(), "reference/names.md": write_names()}
+    made["notebook.md"] = write_notebook(ROOT / "docs/notebook.ipynb")
     for name, text in made.items():
         files.append(File.generated(config, name, content=text))
     for path in sorted(set(list_copies(texts))):

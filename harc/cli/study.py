@@ -17,7 +17,7 @@ def new_study(
     """Lay out a study of one's own: Snakefile, settings, workflow, pinned rows, the paper's skeleton.
 
     Settings go into a YAML file that extends a profile (config/README.md); every number, table and figure of the
-    paper is made by the run, in paper/generated.
+    paper is made by the run, in paper/generated. The tutorial's rows lie in examples (docs/tutorial.md).
 
     \b
     Example:

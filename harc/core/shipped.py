@@ -17,6 +17,7 @@ STUDY_FILES = (
     "data.dvc",
     "dvc-remote",
     "environment.yml",
+    "examples",
     "paper/latexmkrc",
     "paper/main.tex",
     "paper/references.bib",

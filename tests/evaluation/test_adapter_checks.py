@@ -231,6 +231,7 @@ WARNINGS = {
     "no targets": (configure(CONFIG, target_modules=None), "targets", "not named"),
     "another name": (configure(CONFIG, base_model_name_or_path="owner/other"), "base", "the settings name owner/other"),
     "a path": (configure(CONFIG, base_model_name_or_path="/home/me/x"), "base", "a place on the machine"),
+    "another wheel": (configure(CONFIG, base_model_name_or_path="chat==0.1"), "base", "names chat==0.1; given is"),
     "another tokenizer": (overwrite("tokenizer.json", b"{}"), "tokenizer", "another than the base's"),
     "another template": (overwrite("chat_template.jinja", b"{{ 1 }}"), "chat template", "prompts differ"),
     "no card": (remove("README.md"), "model card", "no README.md"),
@@ -249,6 +250,13 @@ def test_what_only_needs_a_look_is_a_warning(name, adapter, base):
     report = check_adapter(str(adapter), str(base))
     assert report["ok"], list_said(report, "fail")
     assert message in list_said(report, "warn").get(check, ""), list_said(report, "warn")
+
+
+def test_a_base_in_a_wheel_is_known_by_its_pin(adapter, base, tmp_path, monkeypatch):
+    configure(CONFIG, base_model_name_or_path="chat==0.1")(adapter)
+    monkeypatch.setenv("HARC_CACHE", str(tmp_path / "cache"))
+    shutil.copytree(base, tmp_path / "cache/wheels/chat==0.1")
+    assert "base" not in list_said(check_adapter(str(adapter), "chat==0.1"), "warn")
 
 
 def test_a_base_with_fewer_blocks_or_another_width_does_not_fit(sound, tmp_path):

@@ -15,7 +15,7 @@ from harc.steps.paper import find_latex
 from harc.steps.preflight import find_profile_lacks
 
 PROFILES = sorted(path.stem for path in (PROJECT / "config/profiles").glob("*.yaml"))
-ON_PUBLISHED_MODELS = ("smol", "smol_attacker", "small", "paper", "large")
+ON_PUBLISHED_MODELS = ("smol", "smollm2", "smol_attacker", "small", "paper", "large")
 PLANNED = re.compile(r"^(\w+) +(\d+)$", re.MULTILINE)
 
 

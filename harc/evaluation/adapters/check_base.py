@@ -7,6 +7,7 @@ from harc.evaluation.adapters.folder import AdapterFolder, Unreadable
 from harc.evaluation.adapters.layers import LayerUpdate, PatternProblem, find_block, match_targets
 from harc.model.tensors import name_some
 from harc.model.weights import HUB_ID
+from harc.settings.backbones import is_pin
 
 NAMES = ("model_type", "n_layers", "hidden_size")
 
@@ -29,13 +30,15 @@ def check_named_base(subject: Subject) -> Said:
     wanted = subject.adapter.settings.revision
     if wanted and subject.base.revision and wanted != subject.base.revision:
         return WARN, f"trained on revision {wanted} of {named}; given is {subject.base.revision}"
-    if not HUB_ID.fullmatch(named):
+    if is_pin(named):
+        fits = subject.base.name == named
+    elif HUB_ID.fullmatch(named):
+        spelt = (subject.base.name, str(subject.base.folder.absolute()))
+        own = (named.rpartition("/")[2].lower(), f"models--{named.replace('/', '--')}".lower())
+        fits = any(part.partition("@")[0] in own for one in spelt for part in one.lower().split("/"))
+    else:
         return WARN, f"the settings name {named}, a place on the machine of whoever trained it"
-    spelt = (subject.base.name, str(subject.base.folder.absolute()))
-    own = (named.rpartition("/")[2].lower(), f"models--{named.replace('/', '--')}".lower())
-    if not any(part.partition("@")[0] in own for one in spelt for part in one.lower().split("/")):
-        return WARN, f"the settings name {named}; given is {subject.base.name}"
-    return PASS, named
+    return (PASS, named) if fits else (WARN, f"the settings name {named}; given is {subject.base.name}")
 
 
 @check("base's shape")
