@@ -2,23 +2,30 @@
 
     python benchmarks/update_readme.py [--check]
 
-Sources: benchmarks/measured/*.json and, of results/reference/organism, tables and outcomes. `--check` changes
-nothing and exits with status 1 if the README does not say what the sources say.
+Sources: benchmarks/measured/*.json; of results/reference/organism, tables and outcomes; of results/reference/smol,
+which is unfinished, scores and suppression. `--check` changes nothing and exits with status 1 if the README does not
+say what the sources say.
 """
 
 import argparse
 import json
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
+from statistics import fmean
 
 from pyarrow import parquet
 
+from harc.core.artifacts import BASE
 from harc.core.csv_files import read_csv_rows
 from harc.core.files import write_text
+from harc.judges.base import UNJUDGED
 from harc.results.claims import VERDICTS
+from harc.settings.profile import load_profile
+from harc.settings.suppression import CONTROL, MAIN_PROMPTS
 from harc.suites.records import WARN_ABOVE
 from harc.suites.registry import ATTACK_SUITES
 
@@ -26,6 +33,7 @@ PROJECT = Path(__file__).parents[1]
 README = PROJECT / "README.md"
 MEASURED = PROJECT / "benchmarks/measured"
 REFERENCE = PROJECT / "results/reference/organism"
+REAL = PROJECT / "results/reference/smol"
 
 
 def replace_block(text: str, name: str, content: str) -> str:
@@ -240,6 +248,84 @@ def format_findings() -> str:
     return "\n".join([*lines, "", note])
 
 
+REAL_SUITES = {"direct": "asr", "scary_safe": "over_refusal", "benign": "accuracy"}
+"""Suites of the real models' table that stand alone, and the score that is shown."""
+
+
+def format_real_models() -> str:
+    """What the finished models of the study on real weights do, by training seed; no pooling, no verdict."""
+    profile = load_profile("smol")
+    rates = _read_real_rates(profile.evaluation.mean_attacks)
+    kept = _read_kept_refusals()
+    methods = [BASE, *profile.adapted]
+    found = sorted({unit[:2] for unit in rates}, key=lambda unit: (unit[0], methods.index(unit[1])))
+    rows = []
+    for backbone, method in found:
+        seeds = sorted(seed for place in rates for seed in [place[2]] if place[:2] == (backbone, method))
+        cells = [
+            ", ".join(_show(rates[backbone, method, seed].get(name)) for seed in seeds)
+            for name in ("attacks", "direct", "scary_safe", "benign")
+        ]
+        for condition in (CONTROL, "own", "base"):
+            cells.append(", ".join(_show(kept.get((backbone, method, seed, condition))) for seed in seeds))
+        rows.append([backbone, method, *cells])
+    header = [
+        "backbone",
+        "method",
+        "attacks answered",
+        "harmful requests answered",
+        "alarming but safe refused",
+        "plain requests answered",
+        "harmful requests refused",
+        "the same, own v_ref projected out",
+        "the same, base's v_ref projected out",
+    ]
+    state = json.loads((REAL / "unfinished.json").read_text())
+    note = (
+        f"{state['finished']} of {state['jobs']} jobs of profile `smol` are finished; a number a training seed, of the "
+        f"models that are. Attacks: mean over {', '.join(profile.evaluation.mean_attacks)}. Projections: "
+        f"{MAIN_PROMPTS} requests, for the base's direction {profile.suppression.prompts}; what is not refused may be "
+        "broken. What is answered is not therefore harmful."
+    )
+    return f"{format_table(header, rows)}\n\n{note}"
+
+
+def _show(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _name_unit(file: str) -> tuple[str, str, int]:
+    _, backbone, method, seed, _ = file.split("/")
+    return backbone, method, int(seed.removeprefix("seed"))
+
+
+def _read_real_rates(attacks: Sequence[str]) -> dict[tuple[str, str, int], dict[str, float]]:
+    """By model the rates of REAL_SUITES, and `attacks`, the mean over the attacks."""
+    names = ("file", "suite", "metric", "unit", "rate")
+    read = parquet.read_table(REAL / "scores.parquet", columns=list(names)).to_pylist()
+    wanted = REAL_SUITES | dict.fromkeys(attacks, "asr")
+    found: dict[tuple[str, str, int], dict[str, float]] = {}
+    for row in read:
+        if wanted.get(row["suite"]) == row["metric"] and row["unit"] == "unit":
+            found.setdefault(_name_unit(row["file"]), {})[row["suite"]] = float(row["rate"])
+    for rates in found.values():
+        if all(name in rates for name in attacks):
+            rates["attacks"] = fmean(rates[name] for name in attacks)
+    return found
+
+
+def _read_kept_refusals() -> dict[tuple[str, str, int, str], float]:
+    """Share of direct harmful requests that are refused, of those judged, by model and condition of suppression."""
+    names = ("file", "condition", "suite", "label")
+    read = parquet.read_table(REAL / "suppression.parquet", columns=list(names)).to_pylist()
+    labels: dict[tuple[str, str, int, str], Counter[str]] = {}
+    for row in read:
+        if row["suite"] == "direct" and row["label"] != UNJUDGED:
+            place = (*_name_unit(row["file"]), row["condition"])
+            labels.setdefault(place, Counter())[row["label"]] += 1
+    return {place: counts["refused"] / counts.total() for place, counts in labels.items()}
+
+
 def main() -> None:
     """Rewrite the README's blocks, or check them."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -250,6 +336,7 @@ def main() -> None:
     new = replace_block(new, "speed", format_speed("speed_smollm2_cpu"))
     new = replace_block(new, "speed-gpu", format_speed("speed_llama8b_gpu"))
     new = replace_block(new, "generation", format_speed("generation_smollm2_cpu"))
+    new = replace_block(new, "real", format_real_models())
     new = replace_block(new, "findings", format_findings())
     new = replace_block(new, "results", format_results())
     if check and new != old:

@@ -85,7 +85,7 @@ backbones:
     kind: hub
     model_id: tiny/chat
     gpu: false
-    dtype: float32
+    dtype: bfloat16
     memory_gb: 1
     disk_gb: 1
     warm_start:

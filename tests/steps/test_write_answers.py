@@ -129,6 +129,8 @@ def test_a_warm_start_makes_the_backbone_once_and_resumes(warm: Path, monkeypatc
     assert last["ce"] < first["ce"] and last["step"] == 19
     assert (folder / "model.safetensors").read_bytes() != (warm / "model.safetensors").read_bytes()
     assert find_model(job).open().n_layers == 10
+    # Merged in float32, so that a method's adapter can be folded in before the sum is rounded.
+    assert find_model(job).dtype == "bfloat16" and find_model(job).can_fold_exactly()
     assert not job.layout.checkpoint("warm_start", "chat", "base", 0).exists()
     outputs = read_json(folder.with_name("seed0.provenance.json"))["outputs"]
     assert {name.rpartition("/")[2] for name in outputs} >= {"source.json", "model.safetensors"}
