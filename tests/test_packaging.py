@@ -35,7 +35,7 @@ def read_ranges(requirements: list[str]) -> dict[str, Requirement]:
 
 CORE = read_ranges(PROJECT["dependencies"])
 EXTRAS = {name: read_ranges(entries) for name, entries in PROJECT["optional-dependencies"].items()}
-BESIDE_THE_LOCK = ("attack", "ifeval", "s3", "s3-test")
+BESIDE_THE_LOCK = ("attack", "ifeval", "inspect", "s3", "s3-test")
 LOCKED = CORE | {
     name: one
     for extra, ranges in EXTRAS.items()
@@ -141,13 +141,15 @@ USED_UNIMPORTED = {
 
 def test_every_import_is_declared_and_everything_declared_is_used():
     runtime = CORE.keys() | {
-        name for extra in ("models", "train", "evaluate", "attack", "study") for name in EXTRAS[extra]
+        name
+        for extra in ("models", "train", "evaluate", "attack", "inspect", "study")
+        for name in EXTRAS[extra]
     }
     imported = list_imports(*PACKAGE_FOLDERS)
     assert {"torch", "pyyaml", "pooch"} <= imported
     assert imported - runtime == set()
     tested = list_imports("tests", "benchmarks")
-    assert tested - LOCKED.keys() - {"moto", "boto3"} == set()  # of extra s3-test
+    assert tested - LOCKED.keys() - {"moto", "boto3", "inspect-ai"} == set()  # of extras s3-test and inspect
     assert LOCKED.keys() - imported - tested == USED_UNIMPORTED.keys()
 
 

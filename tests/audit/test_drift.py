@@ -19,6 +19,7 @@ PLUMBING = {
     "httpx2",
     "huggingface_hub",
     "jaxtyping",
+    "inspect_ai",
     "openai",
     "packaging",
     "pooch",

@@ -231,7 +231,7 @@ WARNINGS = {
     "no targets": (configure(CONFIG, target_modules=None), "targets", "not named"),
     "another name": (configure(CONFIG, base_model_name_or_path="owner/other"), "base", "the settings name owner/other"),
     "a path": (configure(CONFIG, base_model_name_or_path="/home/me/x"), "base", "a place on the machine"),
-    "another wheel": (configure(CONFIG, base_model_name_or_path="chat==0.1"), "base", "names chat==0.1; given is"),
+    "another wheel": (configure(CONFIG, base_model_name_or_path="chat==0.1"), "base", "name chat==0.1; given is"),
     "another tokenizer": (overwrite("tokenizer.json", b"{}"), "tokenizer", "another than the base's"),
     "another template": (overwrite("chat_template.jinja", b"{{ 1 }}"), "chat template", "prompts differ"),
     "no card": (remove("README.md"), "model card", "no README.md"),

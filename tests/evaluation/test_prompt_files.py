@@ -56,7 +56,7 @@ def test_csv_and_jsonl_give_the_same_rows(tmp_path):
         ("prompt,id\na,1\n  ,2\n,3\n", r"a\.csv:3: column prompt: expected a prompt; found an empty cell; .*1 more"),
         ("prompt,id\na,1\nb,1\n", r"a\.csv:3: column id: expected a value of its own; found the one of row 2"),
         ("prompt,kind\na,harmful\na ,benign\n", r"a\.csv:3: column prompt: .*benign here and harmful in row 2"),
-        ("prompt,kind\na,bad\n", r"a\.csv:2: column kind: expected harmful or benign; found 'bad'"),
+        ("prompt,kind\na,bad\n", r"a\.csv:2: column kind: expected harmful or benign or injected; found 'bad'"),
         ("prompt\na\x00b\n", r"a\.csv:2: column prompt: expected printable text; found the control character U\+0000"),
         ("prompt\na\x1b[31mb\n", r"column prompt: expected printable text; found the control character U\+001B"),
         ("prompt\na\x9bb\n", r"column prompt: expected printable text; found the control character U\+009B"),

@@ -74,7 +74,8 @@ def test_published_columns_are_read(tmp_path, case):
 
 
 def test_every_format_is_tried():
-    assert {case[0] for case in PUBLISHED} | {"JailbreakBench artifacts"} == {form.name for form in FORMATS}
+    elsewhere = {"JailbreakBench artifacts", "HarmBench results"}  # below, and in test_interoperation.py
+    assert {case[0] for case in PUBLISHED} | elsewhere == {form.name for form in FORMATS}
 
 
 def test_every_format_is_recognised_by_its_own_columns():
