@@ -1,5 +1,6 @@
 """`harc export`: runs and suites in the forms of other tools (docs/interoperation.md)."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -50,11 +51,8 @@ def jailbreakbench(
     """
     from harc.evaluation.interoperation import exporting
 
-    records = exporting.read_run(run, [suite])
     told = {"method": method, "model": model, "attack_type": attack_type}
-    chosen = exporting.choose_judge(records, judge)
-    exporting.export_jailbreakbench(records, chosen, out, include=include_harmful, **told)
-    _say(exporting.warn_of_texts(records, include=include_harmful), out)
+    _export(exporting.export_jailbreakbench, run, [suite], judge, out, include=include_harmful, **told)
 
 
 @app.command()
@@ -73,10 +71,7 @@ def harmbench(
     """
     from harc.evaluation.interoperation import exporting
 
-    records = exporting.read_run(run, suite or ())
-    chosen = exporting.choose_judge(records, judge)
-    exporting.export_harmbench(records, chosen, out, include=include_harmful)
-    _say(exporting.warn_of_texts(records, include=include_harmful), out)
+    _export(exporting.export_harmbench, run, suite or (), judge, out, include=include_harmful)
 
 
 @app.command()
@@ -95,10 +90,7 @@ def dataset(
     """
     from harc.evaluation.interoperation import exporting
 
-    records = exporting.read_run(run, suite or ())
-    chosen = exporting.choose_judge(records, judge)
-    exporting.export_dataset(records, chosen, out, include=include_harmful)
-    _say(exporting.warn_of_texts(records, include=include_harmful), out)
+    _export(exporting.export_dataset, run, suite or (), judge, out, include=include_harmful)
 
 
 @app.command("lm-eval")
@@ -128,6 +120,21 @@ def lm_eval(
     show(f"run: lm-eval run --model hf --model_args pretrained=MODEL {words}")
 
 
-def _say(warning: str, out: Path) -> None:
+def _export(
+    write: Callable[..., None],
+    run: Path,
+    suites: Sequence[str],
+    judge: str | None,
+    out: Path,
+    *,
+    include: bool,
+    **told: str,
+) -> None:
+    """Read a run, write it in one of the forms, and say what of its texts is in it."""
+    from harc.evaluation.interoperation import exporting
+
+    records = exporting.read_run(run, suites)
+    write(records, exporting.choose_judge(records, judge), out, include=include, **told)
+    warning = exporting.warn_of_texts(records, include=include)
     show(warning, err=warning.startswith("WARNING"))
     show(f"wrote {out}")

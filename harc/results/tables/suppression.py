@@ -80,6 +80,17 @@ def _list_conditions(by_method: Mapping[str, Mapping[int, pd.DataFrame]]) -> lis
     return [name for name in dict.fromkeys(found) if not name.startswith(ROUND)]
 
 
+def _list_columns(first: str, methods: Sequence[str]) -> list[Column]:
+    """The condition, and a rate of each method."""
+    return [
+        Column(first, show_name("condition", plain_words)),
+        *(
+            Column(escape_latex(name_method(method)), show_rate("rate"), "c", where={"method": method})
+            for method in methods
+        ),
+    ]
+
+
 def build_suppression(view: Results) -> Table:
     """Refusal kept: a line a condition, a column a method; the CSV holds what benign answers lose."""
     methods, rows = list_methods(view), []
@@ -98,13 +109,7 @@ def build_suppression(view: Results) -> Table:
         "answer may be broken or empty of content.",
         *_warn_garbled(rows),
     ]
-    columns = [
-        Column("taken out", show_name("condition", plain_words)),
-        *(
-            Column(escape_latex(name_method(method)), show_rate("rate"), "c", where={"method": method})
-            for method in methods
-        ),
-    ]
+    columns = _list_columns("taken out", methods)
     return Table(
         "suppression",
         make_frame(RATES, rows),
@@ -146,13 +151,7 @@ def build_steering(view: Results) -> Table:
         f"{prompts}.",
         *_warn_garbled(rows),
     ]
-    columns = [
-        Column("added", show_name("condition", plain_words)),
-        *(
-            Column(escape_latex(name_method(method)), show_rate("rate"), "c", where={"method": method})
-            for method in methods
-        ),
-    ]
+    columns = _list_columns("added", methods)
     return Table(
         "steering",
         make_frame(STEERING, rows),
