@@ -201,6 +201,10 @@ class ModelHandle:
 
             backbone = fold_adapter(backbone)
             round_weights(backbone.model, self.dtype)
+        if self.dtype == "bfloat16":
+            from harc.model.bfloat16 import widen_linears
+
+            widen_linears(backbone.model)
         return replace(backbone, source=self.name) if self.name else backbone
 
 

@@ -170,7 +170,7 @@ class DeepInceptionSettings(Settings):
         description="What is to be written; goals take them in turn. Published: science fiction, or spy movie, stage "
         "scene, documentary, news of an invented kind.",
     )
-    forms: int = _count_forms(1, 6)
+    forms: int = _count_forms(1, 12)
     development_forms: int = _count_forms(1, 2)
     characters: int = Field(5, ge=1, description="More people than this in a layer; published 5 (3 to 10).")
     layers: int = Field(5, ge=1, description="Stories within stories; published 5 (1 to 10).")
@@ -196,7 +196,7 @@ class PersonaSettings(Settings):
     """A persona without rules, after the DAN prompts (Shen et al., arXiv 2308.03825)."""
 
     name: str = Field("Ember", min_length=1, description="What the persona is called; own choice.")
-    forms: int = _count_forms(2, 8)
+    forms: int = _count_forms(2, 12)
     development_forms: int = _count_forms(1, 3)
 
 

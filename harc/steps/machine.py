@@ -76,10 +76,9 @@ class Machine:
     @cached_property
     def multiplies_bfloat16(self) -> bool:
         """Whether the CPU has instructions for products of bfloat16; without them they are slower than float32."""
-        import torch
+        from harc.model.bfloat16 import multiplies_bfloat16
 
-        told = torch.cpu.get_capabilities()
-        return any(told.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"))
+        return multiplies_bfloat16()
 
     @cached_property
     def has_token(self) -> bool:

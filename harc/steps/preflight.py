@@ -94,8 +94,8 @@ def _check_access(where: str, backbone: HubBackbone, machine: Machine) -> Iterat
 def find_remarks(backbones: Mapping[str, Backbone], machine: Machine) -> list[str]:
     """What a user should know of the backbones on this machine, and that stops nothing; one line each."""
     return [
-        f"backbone {name}: {use} in bfloat16 will be slow: this CPU has no instructions for it (float32 is faster "
-        "here, and other numbers: a change of the profile)"
+        f"backbone {name}: {use} in bfloat16 is multiplied in float32 and rounded (no faster than "
+        "float32): this CPU has no instructions for it"
         for name, backbone in backbones.items()
         if not isinstance(backbone, OrganismBackbone) and not backbone.gpu
         for use, dtype in (
