@@ -41,6 +41,7 @@ TABLES = {
     "removal_rounds": "suppression",
     "stability": "suppression",
     "trajectories": "robustness",
+    "contrasts": "contrasts",
     "claims": "claims",
     "published": "published",
     "judges": "judging",

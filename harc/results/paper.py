@@ -1,5 +1,6 @@
 """The paper's generated inputs: copies of tables and figures, the numbers, and a note for each artifact."""
 
+import re
 from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from harc.core.errors import ArtifactError
 from harc.core.files import sha256_file, write_bytes, write_text
 from harc.results.latex import escape_latex
-from harc.results.macros import ablations, evaluation, rates, study
+from harc.results.macros import ablations, contrasts, evaluation, rates, study
 from harc.results.macros.rows import Rows
 from harc.results.printer import read_table
 
@@ -36,6 +37,10 @@ def collect_macros(tables_dir: Path) -> dict[str, str]:
         | ablations.list_grid(rows("margin_kl"))
         | ablations.list_faults(rows("faults"))
         | ablations.list_model_families(rows("families"))
+        | contrasts.list_each(rows("table1"), contrasts.TABLE1_EACH)
+        | contrasts.list_each(rows("controls"), contrasts.CONTROLS_EACH)
+        | contrasts.list_contrasts(rows("contrasts"))
+        | contrasts.list_kept(rows("suppression"))
         | evaluation.list_claims(rows("claims"))
         | evaluation.list_published(rows("published"))
         | evaluation.list_judges(rows("judges"))
@@ -66,8 +71,15 @@ def _note(name: str, command: str, artifact: Path) -> str:
     return f"\\expandafter\\def\\csname harc@note@{name}\\endcsname{{{text}}}"
 
 
+def name_apart(numbers: str, prefix: str) -> str:
+    """The macros of a study under names that begin with a prefix, so that two studies' stand in one text."""
+    return re.sub(
+        r"^\\newcommand\{\\", rf"\\newcommand{{\\{prefix.capitalize()}", numbers, flags=re.MULTILINE
+    )
+
+
 def _remove_old(generated_dir: Path) -> None:
-    for old in sorted(generated_dir.glob("*")) if generated_dir.is_dir() else []:
+    for old in sorted(generated_dir.rglob("*")) if generated_dir.is_dir() else []:
         if old.suffix in {".tex", ".pdf"}:
             old.unlink()
 
@@ -81,6 +93,8 @@ def collect_paper_inputs(
     root_hash: str | None = None,
     compute_dir: Path | None = None,
     only: Collection[str] | None = None,
+    prefix: str = "",
+    has_organisms: bool = True,
 ) -> list[Path]:
     """Copy everything that main.tex inputs, and write artifacts.tex with the notes.
 
@@ -95,6 +109,8 @@ def collect_paper_inputs(
         root_hash: of the results tree, for the text; None leaves it out.
         compute_dir: folder of the table of compute; None leaves it out.
         only: names of the files to take, so that none is shown that an earlier profile left; None takes all.
+        prefix: of the study beside the main one: what its macros begin with, in capitals, and its artifacts' names.
+        has_organisms: whether models of the invented world are part of the main study.
 
     Returns:
         The files written.
@@ -119,16 +135,20 @@ def collect_paper_inputs(
     sources = [source for source in sources if only is None or source.name in only]
     for source in dict.fromkeys([*sources, numbers_file]):
         target = generated_dir / source.name
-        write_bytes(target, source.read_bytes())
         written.append(target)
         if source == numbers_file:
+            write_text(target, name_apart(source.read_text(encoding="utf-8"), prefix))
             continue
+        write_bytes(target, source.read_bytes())
         is_figure = source.suffix == ".pdf"
         default = FIGURE_COMMAND.format(name=source.stem) if is_figure else TABLE_COMMAND
         artifact = source if is_figure else source.with_suffix(".csv")
-        notes.append(_note(source.stem, commands.get(source.stem, default), artifact))
+        name = f"{prefix}/{source.stem}" if prefix else source.stem
+        notes.append(_note(name, commands.get(source.stem, default), artifact))
     if root_hash is not None:
         notes.append(f"\\newcommand{{\\roothash}}{{{escape_latex(root_hash)}}}")
+    if not prefix:
+        notes.append(f"\\newif\\iforganisms\\organisms{'true' if has_organisms else 'false'}")
     notes_file = generated_dir / "artifacts.tex"
     write_text(notes_file, "% Generated; do not edit.\n" + "\n".join(notes) + "\n")
     return [*written, notes_file]

@@ -25,9 +25,11 @@ BACKBONE_LABELS = {
     "organism-mistral": "organism (Mistral)",
     "organism-gemma": "organism (Gemma)",
     "organism-phi3": "organism (Phi-3)",
+    "smollm2-135m": "SmolLM2-135M",
+    "qwen2.5-coder-0.5b": "Qwen2.5-Coder-0.5B",
     POOLED: "pooled over backbones and seeds",
 }
-FAMILIES = ("Llama", "Qwen")
+FAMILIES = ("Llama", "Qwen", "SmolLM")
 
 
 def name_suite(suite: str) -> str:
@@ -75,7 +77,7 @@ def include_base(methods: list[str] | tuple[str, ...]) -> list[str]:
 
 
 def find_family(backbone: str) -> str | None:
-    """`Llama` or `Qwen` if the backbone's name says so, else None."""
+    """`Llama`, `Qwen` or `SmolLM` if the backbone's name says so, else None."""
     return next((family for family in FAMILIES if family.lower() in backbone.lower()), None)
 
 

@@ -80,6 +80,11 @@ class Profile(Settings):
         ("figure1", "figure2", "figure3", "figure4", "figure5", "figure6", "figure10"),
         description="Figures to draw: modules of harc.results.figures.",
     )
+    real_study: str | None = Field(
+        None,
+        description="A committed study of published models, which the paper shows first where it is there; none: the "
+        "profile's own, if all its models are published.",
+    )
 
     @model_validator(mode="before")
     @classmethod

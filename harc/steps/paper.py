@@ -11,10 +11,12 @@ from harc.core.errors import ArtifactError, EnvironmentProblem
 from harc.core.files import read_json
 from harc.steps.analysis import list_compute_files, list_table_files, list_table_names
 from harc.steps.job import Job, Resources, Step
+from harc.steps.reference import find_real_study, is_published
 
 PAPER = Path("paper")
 PDF = PAPER / "main.pdf"
 GENERATED = PAPER / "generated"
+REAL = "real"  # folder in it, and prefix of macros, of the study of published models
 PROGRAMS = {
     "latexmk": ["latexmk", "-pdf", "-interaction=nonstopmode", "-halt-on-error", "-outdir=build", "main.tex"],
     "tectonic": ["tectonic", "--outdir", "build", "main.tex"],
@@ -44,10 +46,24 @@ def list_compute(job: Job) -> list[Path]:
     return [path for path in files if job.layout.reference is None or path.is_file()]
 
 
+def find_real_job(job: Job) -> Job | None:
+    """The same job of the study of published models that the paper shows first: a committed one, or the job's own."""
+    if is_published(job.profile):
+        return job
+    found = find_real_study(job.profile)
+    return found and replace(job, profile=found[0], layout=found[1])
+
+
+def list_shown(job: Job) -> list[Path]:
+    """Tables, numbers and figures of a study."""
+    return [*list_table_files(job)[1:], *list_figure_files(job, "pdf")]
+
+
 def list_paper_inputs(job: Job) -> list[Path]:
-    """Prose, tables, numbers and figures, and the root hash of the tree that they belong to."""
-    tables, figures = list_table_files(job)[1:], list_figure_files(job, "pdf")
-    return [*list_sources(), *tables, *figures, *list_compute(job), job.layout.root_hash]
+    """Prose, tables, numbers and figures of all that is shown, and the root hash of the job's own tree."""
+    shown, real = list_shown(job), find_real_job(job)
+    shown += list_shown(real) if real and real is not job else []
+    return [*list_sources(), *shown, *list_compute(job), job.layout.root_hash]
 
 
 def list_commands(job: Job) -> dict[str, str]:
@@ -74,6 +90,7 @@ def run_build_paper(job: Job) -> None:
             found="neither",
             fix="run `make latex`, or install TeX Live",
         )
+    real = find_real_job(job)
     collect_paper_inputs(
         job.layout.tables,
         job.layout.figures,
@@ -82,7 +99,18 @@ def run_build_paper(job: Job) -> None:
         root_hash=read_json(job.layout.root_hash)["root_hash"],
         compute_dir=job.layout.compute,
         only={path.name for path in list_paper_inputs(job)},
+        has_organisms=real is not job,
     )
+    if real is not None:
+        only = {path.name for path in list_shown(real)}
+        collect_paper_inputs(
+            real.layout.tables,
+            real.layout.figures,
+            GENERATED / REAL,
+            list_commands(real),
+            prefix=REAL,
+            only=only,
+        )
     _typeset(program)
 
 
@@ -112,7 +140,11 @@ BUILD_PAPER = Step(
     f"{__name__}:run_build_paper",
     list_outputs=lambda job: [PDF],
     list_inputs=list_paper_inputs,
-    select_settings=lambda job: {"profile": job.profile.name, "figures": list(job.profile.figures)},
+    select_settings=lambda job: {
+        "profile": job.profile.name,
+        "figures": list(job.profile.figures),
+        "real_study": job.profile.real_study,
+    },
     part="end",
     of_study=True,
 )

@@ -14,6 +14,7 @@ from harc.core.artifacts import SIDECAR_SUFFIX, Layout
 from harc.core.errors import ArtifactError, ConfigError, HarcError
 from harc.core.files import atomic_directory, read_json, write_bytes, write_json
 from harc.core.untrusted import parse_json
+from harc.settings.profile import Profile, load_profile
 from harc.steps.reference_pack import (
     AGAIN,
     PACK_FILE,
@@ -70,6 +71,19 @@ def stands_in(name: str, root: Path) -> bool:
     """
     begun = any((root / kind).exists() for kind in ("backbones", "directions", "generations", "scores"))
     return not begun and is_whole(REFERENCE / name)
+
+
+def is_published(profile: Profile) -> bool:
+    """Whether all models of a profile are published ones."""
+    return all(backbone.kind != "organism" for backbone in profile.backbones.values())
+
+
+def find_real_study(profile: Profile) -> tuple[Profile, Layout] | None:
+    """The committed study of published models that a profile's paper shows first; None where it is not there."""
+    name = profile.real_study
+    if name is None or not is_whole(REFERENCE / name):
+        return None
+    return load_profile(find_profile(name)), locate_reference(name)
 
 
 def locate_stamp(tree: Path) -> Path:

@@ -53,7 +53,7 @@ def test_mathematics_holds_no_results():
 def test_every_reference_has_its_label_and_every_citation_its_entry():
     prose = read_prose()
     labels = set(re.findall(r"\\label\{([^}]*)\}", prose))
-    labels |= set(re.findall(r"\\generatedlong\{\w+\}\{([^}]*)\}", prose))
+    labels |= set(re.findall(r"\\generatedlong\{[\w/]+\}\{([^}]*)\}", prose))
     assert set(re.findall(r"\\ref\{([^}]*)\}", prose)) <= labels
     cited = {key for group in re.findall(r"\\citep?\{([^}]*)\}", prose) for key in group.split(",")}
     entries = set(re.findall(r"@\w+\{([^,]+),", (PAPER / "references.bib").read_text(encoding="utf-8")))
@@ -131,6 +131,23 @@ def test_files_that_the_profile_no_longer_has_are_not_taken(inputs, tmp_path):
     collect_paper_inputs(*inputs, tmp_path / "generated", only={"table1.tex", "numbers.tex"})
     names = {path.name for path in (tmp_path / "generated").iterdir()}
     assert names == {"table1.tex", "numbers.tex", "artifacts.tex"}
+
+
+def test_a_study_beside_the_main_one_has_names_of_its_own(inputs, tmp_path):
+    generated = tmp_path / "generated"
+    collect_paper_inputs(*inputs, generated)
+    collect_paper_inputs(*inputs, generated / "real", prefix="real")
+    own, beside = (
+        [(folder / name).read_text(encoding="utf-8") for name in ("numbers.tex", "artifacts.tex")]
+        for folder in (generated, generated / "real")
+    )
+    macros = re.findall(r"\\newcommand\{\\(\w+)\}", own[0])
+    assert re.findall(r"\\newcommand\{\\(\w+)\}", beside[0]) == [f"Real{name}" for name in macros]
+    assert "harc@note@real/table1" in beside[1] and "harc@note@table1" in own[1]
+    assert "\\organismstrue" in own[1] and "organisms" not in beside[1]
+    collect_paper_inputs(*inputs, generated, has_organisms=False)  # a profile without such a study
+    assert not (generated / "real" / "numbers.tex").exists()
+    assert "\\organismsfalse" in (generated / "artifacts.tex").read_text(encoding="utf-8")
 
 
 def test_no_numbers_is_an_error_with_the_next_step(tmp_path):

@@ -24,6 +24,7 @@ from harc.steps.machine import Machine
 from harc.steps.preflight import find_profile_lacks, find_remarks, raise_first
 from harc.steps.reference import (
     find_profile,
+    find_real_study,
     list_packed,
     locate_reference,
     locate_stamp,
@@ -172,6 +173,14 @@ def list_paper_files(view):
     return [PDF] if find_latex() else list_needed(view.create_job())
 
 
+def view_reference(profile, layout, suffix, steps=None):
+    """The steps that are made from a committed study too."""
+    made = [step for step in STEPS.values() if step.of_study]
+    return [View(step, profile, layout, suffix) for step in steps or made]
+
+
+UNPACKED = {}  # committed studies that are read, by name
+
 try:
     PROFILE = load_profile(read_workflow_settings(config).profile)
     write_captions(CAPTIONS, PROFILE.evaluation.mean_attacks)
@@ -182,11 +191,14 @@ try:
     if FROM_REFERENCE:
         SHOWN = locate_reference(PROFILE.name)
         STUDY = load_profile(find_profile(PROFILE.name))
-        VIEWS += [
-            View(step, STUDY, SHOWN, "_from_reference")
-            for step in STEPS.values()
-            if step.of_study
-        ]
+        VIEWS += view_reference(STUDY, SHOWN, "_from_reference")
+        UNPACKED[PROFILE.name] = SHOWN
+    # The committed study of published models, which the paper of another profile shows first.
+    REAL_STUDY = find_real_study(PROFILE)
+    if REAL_STUDY:
+        made = [STEPS[name] for name in ("make_tables", "make_figure")]
+        VIEWS += view_reference(*REAL_STUDY, "_of_real_study", made)
+        UNPACKED[PROFILE.real_study] = REAL_STUDY[1]
 except HarcError as problem:
     sys.exit(str(problem))
 

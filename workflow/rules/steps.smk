@@ -32,22 +32,20 @@ for view in VIEWS:
             "HARC_PLANNED={params.fingerprint} harc step {params.words} 2>&1 | tee {log}"
 
 
-# Named by its rule: the run's own rule makes the same PDF.
-SHOWN_TARGETS = []
-if FROM_REFERENCE:
+for study, shown in UNPACKED.items():
 
-    ruleorder: build_paper > build_paper_from_reference
-
-    rule unpack_reference:
-        """Of the tree, whose files no rule names, stands for the whole what says which pack it is of."""
+    rule:
+        name:
+            f"unpack_{study}"
+        # Of the tree, whose files no rule names, stands for the whole what says which pack it is of.
         input:
-            list_packed(PROFILE.name),
+            list_packed(study),
         output:
-            locate_stamp(SHOWN.runs),
+            locate_stamp(shown.runs),
         log:
-            SHOWN.root / "logs/unpack_reference.log",
+            shown.root / "logs/unpack_reference.log",
         benchmark:
-            SHOWN.root / "benchmarks/unpack_reference.tsv"
+            shown.root / "benchmarks/unpack_reference.tsv"
         conda:
             "../../environment.yml"
         threads: 1
@@ -56,9 +54,16 @@ if FROM_REFERENCE:
             runtime=10,
         params:
             fingerprint=fingerprint_code(["harc.steps.reference_pack:unpack"]),
-            study=PROFILE.name,
+            study=study,
         shell:
             "harc reference unpack {params.study} 2>&1 | tee {log}"
+
+
+# Named by its rule: the run's own rule makes the same PDF.
+SHOWN_TARGETS = []
+if FROM_REFERENCE:
+
+    ruleorder: build_paper > build_paper_from_reference
 
     SHOWN_TARGETS = [
         *(

@@ -110,13 +110,8 @@ def _show_findings(rows: Sequence[Record]) -> str:
     return set_small(" \\newline ".join(found) or MISSING)
 
 
-def build_claims(view: Results) -> Table:
-    """The ledger with its verdicts.
-
-    Raises:
-        ConfigError: if the ledger is not valid.
-    """
-    claims, ledger = load_claims(view.claims), hash_ledger(view.claims)
+def decide_claims(claims: Sequence[Claim], view: Results, ledger: str) -> list[dict]:
+    """A row for each claim and backbone, the claims' whole questions among them."""
     findings = evaluate_claims(claims, view)
     rows = []
     for claim in claims:
@@ -124,8 +119,18 @@ def build_claims(view: Results) -> Table:
         overall = decide_claim(own, view.draw)
         own = own or [Finding(claim=claim.id, backbone=NO_BACKBONE, verdict=overall, evidence=None)]
         rows += [_make_row(claim, finding, overall, ledger, view.confidence) for finding in own]
+    return rows
+
+
+def build_claims(view: Results) -> Table:
+    """The ledger with its verdicts.
+
+    Raises:
+        ConfigError: if the ledger is not valid.
+    """
+    claims, ledger = load_claims(view.claims), hash_ledger(view.claims)
     align = set_paragraphs(0.34, 0.2, 0.27, 0.11)
-    frame = make_frame(COLUMNS, rows)
+    frame = make_frame(COLUMNS, decide_claims(claims, view, ledger))
     records = frame.to_dict("records")
     return Table(
         "claims",
