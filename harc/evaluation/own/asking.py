@@ -1,6 +1,7 @@
 """How a row of a user's prompts is put to a model: its turns, its tools, the system prompt of the run."""
 
 import json
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,14 +89,14 @@ class Asking:
             return chat.encode_prompts([row["messages"]])[0]
         return chat.tokenize(render_conversation(chat, row))
 
-    def encode(self, rows: Sequence[Mapping[str, Any]]) -> list[list[int]]:
-        """Token ids of what the model is shown of each row, the opening of its reply included.
+    def encode(self, rows: Sequence[Mapping[str, Any]]) -> list[Sequence[int]]:
+        """Token ids of what the model is shown of each row, the opening of its reply included; 4 bytes a token.
 
         Raises:
             ModelError, DataError: naming file, row and column of a prompt that the chat template does not take, or of
                 tools that it cannot show.
         """
-        found = []
+        found: list[Sequence[int]] = []
         chat: ChatFormat = self.target.backbone.chat  # type: ignore[attr-defined]  # asked of loaded models alone
         for row in rows:
             _ = chat.suffix_ids  # what is wrong with the template at large is no fault of the row
@@ -108,7 +109,8 @@ class Asking:
                     found=problem.found,
                     fix=problem.fix,
                 ) from None
-            found.append(ids + (chat.tokenize(row["opening"]) if row.get("opening") else []))
+            opening = chat.tokenize(row["opening"]) if row.get("opening") else []
+            found.append(array("i", [*ids, *opening]))
         return found
 
     def check_served(self, rows: Sequence[Mapping[str, Any]]) -> None:

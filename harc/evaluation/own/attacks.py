@@ -263,7 +263,7 @@ def make_asker(name: str, attacker: AttackerFile, examiner: Examiner) -> Asker:
         target: Any,
         suite: str,
         rows: Sequence[dict[str, Any]],
-        tokens: Sequence[list[int]],
+        tokens: Sequence[Sequence[int]],
         store: AnswerStore,
     ) -> tuple[list[dict[str, Any]], int]:
         keys = [_name_work(row, made_of) for row in rows]

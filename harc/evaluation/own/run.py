@@ -83,7 +83,7 @@ class Findings:
     recorded: bool = False
 
 
-def check_prompts(target: Any, suites: Mapping[str, Sequence[dict[str, Any]]]) -> dict[str, list[list[int]]]:
+def check_prompts(target: Any, suites: Mapping[str, Sequence[dict[str, Any]]]) -> dict[str, list[Sequence[int]]]:
     """Token ids of every prompt, before any is answered.
 
     Raises:
@@ -134,7 +134,7 @@ def _advise(limit: int, longest: int) -> str:
 
 
 def answer_suite(
-    target: Any, suite: str, rows: Sequence[dict[str, Any]], tokens: Sequence[list[int]], store: AnswerStore
+    target: Any, suite: str, rows: Sequence[dict[str, Any]], tokens: Sequence[Sequence[int]], store: AnswerStore
 ) -> tuple[list[dict[str, Any]], int]:
     """Records of a suite without verdicts of this run, and how many prompts were answered now.
 
@@ -152,7 +152,7 @@ def answer_suite(
             part = due_next[: store.meter.count_affordable(asked, target.settings.max_new_tokens)]
             due = due[len(part) :]
             names = [rows[i]["place"] for i in part]
-            prompts = [put_tools(rows[i]) for i in part], [tokens[i] for i in part]
+            prompts = [put_tools(rows[i]) for i in part], [list(tokens[i]) for i in part]
             with store.meter.time(asked[: len(part)], getattr(target, "endpoint", None)) as completions:
                 completions.extend(ask_batch(target, *prompts, names, bar))
             answers = [
@@ -171,7 +171,7 @@ def answer_suite(
 
 
 def take_recorded(
-    target: Any, suite: str, rows: Sequence[dict[str, Any]], tokens: Sequence[list[int]], store: AnswerStore
+    target: Any, suite: str, rows: Sequence[dict[str, Any]], tokens: Sequence[Sequence[int]], store: AnswerStore
 ) -> tuple[list[dict[str, Any]], int]:
     """Records of answers that stand in the rows; see `answer_suite`. A row without one has no answer."""
     answers = []

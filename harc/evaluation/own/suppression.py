@@ -102,7 +102,7 @@ class SuppressionAsker:
         target: Any,
         suite: str,
         rows: Sequence[dict[str, Any]],
-        tokens: Sequence[list[int]],
+        tokens: Sequence[Sequence[int]],
         store: AnswerStore,
     ) -> tuple[list[dict[str, Any]], int]:
         """Records of the suite, in order, and how many prompts were answered now; see `answer_suite`."""
