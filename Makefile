@@ -35,7 +35,7 @@ reproduce: venv latex  ## run the whole study: data, training, evaluation, figur
 study: venv latex  ## run the committed study, refresh results/reference and the README
 	$(BIN)/snakemake --cores $(CORES) --config profile=organism_study
 	$(BIN)/harc reference --profile organism_study --name organism
-	$(BIN)/python benchmarks/update_readme.py
+	$(BIN)/python benchmarks/update_documents.py
 
 real: venv latex sandbox  ## run the study on real chat models, or go on with it: many hours of two cores, in any number of sittings
 	$(BIN)/python scripts/run_study.py smol $(if $(HOURS),--hours $(HOURS))

@@ -2,7 +2,7 @@
 
     python benchmarks/measure_workflow.py [--profile organism]
 
-Writes benchmarks/measured/workflow_<profile>.json; `python benchmarks/update_readme.py` puts it into the README.
+Writes benchmarks/measured/workflow_<profile>.json; `python benchmarks/update_documents.py` puts it into the README.
 """
 
 import argparse

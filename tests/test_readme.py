@@ -13,7 +13,7 @@ README = (PROJECT / "README.md").read_text(encoding="utf-8")
 
 def run_check(folder: Path) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, str(folder / "benchmarks/update_readme.py"), "--check"],
+        [sys.executable, str(folder / "benchmarks/update_documents.py"), "--check"],
         capture_output=True,
         text=True,
         check=False,
@@ -30,15 +30,15 @@ def test_an_edited_figure_is_noticed(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).symlink_to(PROJECT / name)
     # The script finds the README beside its own folder, so it must lie in the copy.
-    script = (PROJECT / "benchmarks/update_readme.py").read_text()
+    script = (PROJECT / "benchmarks/update_documents.py").read_text()
     (tmp_path / "benchmarks").unlink()
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks/measured").symlink_to(PROJECT / "benchmarks/measured")
-    (tmp_path / "benchmarks/update_readme.py").write_text(script)
+    (tmp_path / "benchmarks/update_documents.py").write_text(script)
     (tmp_path / "README.md").write_text(re.sub(r"(\d)\.(\d) min", r"9\1.\2 min", README, count=1))
     done = run_check(tmp_path)
     assert done.returncode == 1
-    assert "run `python benchmarks/update_readme.py`" in done.stderr
+    assert "run `python benchmarks/update_documents.py`" in done.stderr
 
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([A-Za-z][\w/.-]*)\)", README))))

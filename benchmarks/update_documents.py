@@ -1,9 +1,9 @@
-"""Put measured figures and results into the README, between markers; nothing there is typed by hand.
+"""Put measured figures and results into the documents, between markers; nothing there is typed by hand.
 
-    python benchmarks/update_readme.py [--check]
+    python benchmarks/update_documents.py [--check]
 
 Sources: benchmarks/measured/*.json; of results/reference/organism, tables and outcomes; of results/reference/smol,
-which is unfinished, scores and suppression. `--check` changes nothing and exits with status 1 if the README does not
+which is unfinished, scores and suppression. `--check` changes nothing and exits with status 1 if a document does not
 say what the sources say.
 """
 
@@ -11,7 +11,7 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -30,14 +30,13 @@ from harc.suites.records import WARN_ABOVE
 from harc.suites.registry import ATTACK_SUITES
 
 PROJECT = Path(__file__).parents[1]
-README = PROJECT / "README.md"
 MEASURED = PROJECT / "benchmarks/measured"
 REFERENCE = PROJECT / "results/reference/organism"
 REAL = PROJECT / "results/reference/smol"
 
 
-def replace_block(text: str, name: str, content: str) -> str:
-    """Text with what stands between the markers of a block replaced.
+def replace_block(text: str, name: str, content: str, document: str) -> str:
+    """Text of a document with what stands between the markers of a block replaced.
 
     Raises:
         SystemExit: if the markers are missing.
@@ -46,7 +45,7 @@ def replace_block(text: str, name: str, content: str) -> str:
     before, found, rest = text.partition(start)
     _, closed, after = rest.partition(end)
     if not (found and closed):
-        sys.exit(f"README.md: expected the markers {start} and {end}; add them where the block belongs")
+        sys.exit(f"{document}: expected the markers {start} and {end}; add them where the block belongs")
     return f"{before}{start}\n{content.strip()}\n{end}{after}"
 
 
@@ -248,12 +247,57 @@ def format_findings() -> str:
     return "\n".join([*lines, "", note])
 
 
+HEADLINES = COMPARED[:2]
+
+
+def format_headline() -> str:
+    """The organism study in a line: HARC against no defence, and what its coupling terms add."""
+    parts = []
+    for method, reference, metric, words in HEADLINES:
+        wanted = {"backbone": "pooled", "method": method, "reference": reference, "metric": metric}
+        row = next(r for r in _read_rows("comparisons") if all(r[k] == v for k, v in wanted.items()))
+        parts.append(f"{words} is {_format_difference(row)}")
+    return f"- **Organisms** (two architectures, three seeds each; differences of rates): {'; '.join(parts)}."
+
+
 REAL_SUITES = {"direct": "asr", "scary_safe": "over_refusal", "benign": "accuracy"}
 """Suites of the real models' table that stand alone, and the score that is shown."""
 
 
+SHOWN = ("base", "sft", "no_coupling", "harc", "permuted_label")
+"""Methods of the line on real models."""
+
+
+def format_real_headline() -> str:
+    """The study on real weights in a line, a number a training seed; without a verdict while it is unfinished."""
+    if not REAL.is_dir():
+        return "- **Real models**: none of the study's models is finished."
+    rates = _read_real_rates(load_profile("smol").evaluation.mean_attacks)
+    attacks = {unit: found.get("attacks") for unit, found in rates.items()}
+    kept = {unit[:3]: share for unit, share in _read_kept_refusals().items() if unit[3] == "own"}
+    state = json.loads((REAL / "unfinished.json").read_text())
+    return "\n".join(
+        f"- **{backbone}** (real weights, public prompts; a number a training seed): attacks answered: "
+        f"{_list_shown(attacks, backbone)}. Harmful requests still refused once the model's own refusal direction is "
+        f"taken out: {_list_shown(kept, backbone)}. No verdict yet: {state['finished']} of the study's "
+        f"{state['jobs']} jobs are finished."
+        for backbone in dict.fromkeys(unit[0] for unit in rates)
+    )
+
+
+def _list_shown(held: Mapping[tuple[str, str, int], float | None], backbone: str) -> str:
+    """`base 0.44, sft 0.53 0.52`: a quantity of a backbone's methods by seed."""
+    parts = []
+    for method in SHOWN:
+        values = [_show(value) for unit, value in sorted(held.items()) if unit[:2] == (backbone, method)]
+        parts += [f"{method} {' '.join(values)}"] if values else []
+    return ", ".join(parts)
+
+
 def format_real_models() -> str:
     """What the finished models of the study on real weights do, by training seed; no pooling, no verdict."""
+    if not REAL.is_dir():
+        return "No model of the study is finished."
     profile = load_profile("smol")
     rates = _read_real_rates(profile.evaluation.mean_attacks)
     kept = _read_kept_refusals()
@@ -326,24 +370,34 @@ def _read_kept_refusals() -> dict[tuple[str, str, int, str], float]:
     return {place: counts["refused"] / counts.total() for place, counts in labels.items()}
 
 
+BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
+    "README.md": {"real-headline": format_real_headline, "headline": format_headline, "cost": format_cost},
+    "docs/findings.md": {"real": format_real_models, "findings": format_findings, "results": format_results},
+    "docs/speed.md": {
+        "speed": lambda: format_speed("speed_smollm2_cpu"),
+        "speed-gpu": lambda: format_speed("speed_llama8b_gpu"),
+        "generation": lambda: format_speed("generation_smollm2_cpu"),
+    },
+}
+"""By document, what stands in which of its blocks."""
+
+
 def main() -> None:
-    """Rewrite the README's blocks, or check them."""
+    """Rewrite the documents' blocks, or check them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
-    old = README.read_text(encoding="utf-8")
-    new = replace_block(old, "cost", format_cost())
-    new = replace_block(new, "speed", format_speed("speed_smollm2_cpu"))
-    new = replace_block(new, "speed-gpu", format_speed("speed_llama8b_gpu"))
-    new = replace_block(new, "generation", format_speed("generation_smollm2_cpu"))
-    new = replace_block(new, "real", format_real_models())
-    new = replace_block(new, "findings", format_findings())
-    new = replace_block(new, "results", format_results())
-    if check and new != old:
-        sys.exit(
-            "README.md: expected the measured figures; found others; run `python benchmarks/update_readme.py`"
-        )
-    write_text(README, new)
+    for name, blocks in BLOCKS.items():
+        document = PROJECT / name
+        old = new = document.read_text(encoding="utf-8")
+        for block, make in blocks.items():
+            new = replace_block(new, block, make(), name)
+        if check and new != old:
+            sys.exit(
+                f"{name}: expected the measured figures; found others; run `python benchmarks/update_documents.py`"
+            )
+        if new != old:
+            write_text(document, new)
 
 
 if __name__ == "__main__":
