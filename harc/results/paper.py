@@ -1,13 +1,13 @@
-"""The paper's generated inputs: copies of tables and figures, the numbers, and a note for each artifact."""
+"""The paper's generated inputs: copies of tables and figures, the numbers, and what made each artifact."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 from harc.core.errors import ArtifactError
 from harc.core.files import sha256_file, write_bytes, write_text
-from harc.results.latex import escape_latex
+from harc.results.latex import escape_latex, make_breakable
 from harc.results.macros import ablations, contrasts, evaluation, rates, study
 from harc.results.macros.rows import Rows
 from harc.results.printer import read_table
@@ -57,18 +57,31 @@ def make_numbers(tables_dir: Path, out_file: Path) -> None:
 
 
 HASH_LENGTH = 10  # hexadecimal digits shown; enough to tell artifacts apart at a glance
+PROVENANCE, STUDY = "provenance.tex", "study.tex"
 FIGURE_COMMAND = "harc step make_figure --figure {name}"
 TABLE_COMMAND = "harc step make_tables"
 
 
-def _note(name: str, command: str, artifact: Path) -> str:
-    """A macro `\\csname harc@note@<name>\\endcsname` with the artifact's command and short hash."""
+def _list_row(name: str, command: str, artifact: Path) -> str:
+    """A row of the table of provenance: an artifact's name, its command, and the start of its hash."""
     # Words stay whole, and two hyphens would set as one dash, which no shell knows.
     words = (f"\\mbox{{{escape_latex(word).replace('--', '-{}-')}}}" for word in command.split())
-    text = (
-        f"{{\\ttfamily {' '.join(words)}}}\\par SHA-256 {{\\ttfamily {sha256_file(artifact)[:HASH_LENGTH]}}}"
-    )
-    return f"\\expandafter\\def\\csname harc@note@{name}\\endcsname{{{text}}}"
+    shown = make_breakable(escape_latex(name))
+    return f"{shown} & {' '.join(words)} & {sha256_file(artifact)[:HASH_LENGTH]} \\\\"
+
+
+def _write_provenance(path: Path, rows: Sequence[str]) -> None:
+    """A table that may break across pages, of what every figure and table was made by."""
+    head = "artifact & command & SHA-256\\\\\n\\midrule\n"
+    lines = [
+        "% Generated; do not edit.",
+        "\\begin{longtable}{@{}>{\\raggedright\\arraybackslash}p{0.2\\linewidth}"
+        ">{\\raggedright\\arraybackslash\\ttfamily}p{0.6\\linewidth}>{\\ttfamily}l@{}}",
+        f"\\toprule\n{head}\\endfirsthead\n\\toprule\n{head}\\endhead\n\\bottomrule\n\\endfoot",
+        *rows,
+        "\\end{longtable}",
+    ]
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def name_apart(numbers: str, prefix: str) -> str:
@@ -96,7 +109,7 @@ def collect_paper_inputs(
     prefix: str = "",
     has_organisms: bool = True,
 ) -> list[Path]:
-    """Copy everything that main.tex inputs, and write artifacts.tex with the notes.
+    """Copy everything that main.tex inputs, and write what made each, and what the study is.
 
     Files of an earlier profile are removed first, so that a paper never mixes two.
 
@@ -127,7 +140,7 @@ def collect_paper_inputs(
             fix="run `harc step make_tables`",
         )
     commands = commands or {}
-    notes, written = [], []
+    rows, written = [], []
     _remove_old(generated_dir)
     folders = [tables_dir] if compute_dir is None else [tables_dir, compute_dir]
     sources = [path for folder in folders for path in sorted(folder.glob("*.tex"))]
@@ -144,11 +157,13 @@ def collect_paper_inputs(
         default = FIGURE_COMMAND.format(name=source.stem) if is_figure else TABLE_COMMAND
         artifact = source if is_figure else source.with_suffix(".csv")
         name = f"{prefix}/{source.stem}" if prefix else source.stem
-        notes.append(_note(name, commands.get(source.stem, default), artifact))
+        rows.append(_list_row(name, commands.get(source.stem, default), artifact))
+    _write_provenance(generated_dir / PROVENANCE, rows)
+    written.append(generated_dir / PROVENANCE)
+    if prefix:
+        return written
+    study = [f"\\newif\\iforganisms\\organisms{'true' if has_organisms else 'false'}"]
     if root_hash is not None:
-        notes.append(f"\\newcommand{{\\roothash}}{{{escape_latex(root_hash)}}}")
-    if not prefix:
-        notes.append(f"\\newif\\iforganisms\\organisms{'true' if has_organisms else 'false'}")
-    notes_file = generated_dir / "artifacts.tex"
-    write_text(notes_file, "% Generated; do not edit.\n" + "\n".join(notes) + "\n")
-    return [*written, notes_file]
+        study.append(f"\\newcommand{{\\roothash}}{{{escape_latex(root_hash)}}}")
+    write_text(generated_dir / STUDY, "% Generated; do not edit.\n" + "\n".join(study) + "\n")
+    return [*written, generated_dir / STUDY]

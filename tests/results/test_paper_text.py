@@ -9,6 +9,7 @@ import pytest
 from fixtures.results_tree import make_results_tree, view_tree
 
 from harc.core.errors import ArtifactError
+from harc.core.files import sha256_file
 from harc.results.catalogue import write_tables
 from harc.results.figures import figure1
 from harc.results.figures.style import save_figure
@@ -86,14 +87,11 @@ def test_every_entry_of_the_bibliography_is_complete():
     ]
 
 
-def test_every_section_is_read_and_every_float_has_a_note():
+def test_every_section_is_read_and_every_figure_is_a_generated_one():
     main = (PAPER / "main.tex").read_text(encoding="utf-8")
     assert {path.stem for path in SECTIONS} == set(re.findall(r"\\input\{sections/(\w+)\}", main))
     prose = read_prose()
-    assert (
-        prose.count("\\includegraphics") == 0
-    )  # figures come through \generatedfigure, which prints the note
-    assert "\\artifactnote" in main
+    assert "\\includegraphics" not in prose  # figures come through \generatedfigure
 
 
 @pytest.fixture(scope="module")
@@ -107,30 +105,24 @@ def inputs(tmp_path_factory) -> tuple[Path, Path]:
     return tables, figures
 
 
-def test_inputs_are_copied_with_a_note_each_and_old_ones_go(inputs, tmp_path):
+def test_inputs_are_copied_with_a_row_of_provenance_each_and_old_ones_go(inputs, tmp_path):
     generated = tmp_path / "generated"
     generated.mkdir()
     (generated / "figure9.pdf").write_bytes(b"old")
     collect_paper_inputs(*inputs, generated)
     names = {path.name for path in generated.iterdir()}
-    assert {
-        "numbers.tex",
-        "artifacts.tex",
-        "figure1.pdf",
-        "table1.tex",
-    } <= names and "figure9.pdf" not in names
-    notes = (generated / "artifacts.tex").read_text(encoding="utf-8")
-    assert (
-        "harc@note@figure1" in notes
-        and "harc@note@table1" in notes
-        and "{-{}-figure} \\mbox{figure1}" in notes
-    )
+    assert {"numbers.tex", "study.tex", "provenance.tex", "figure1.pdf", "table1.tex"} <= names
+    assert "figure9.pdf" not in names
+    rows = (generated / "provenance.tex").read_text(encoding="utf-8").splitlines()
+    (figure,), (table,) = ([row for row in rows if row.startswith(name)] for name in ("figure1 ", "table1 "))
+    assert "{-{}-figure} \\mbox{figure1}" in figure and sha256_file(inputs[1] / "figure1.pdf")[:10] in figure
+    assert sha256_file(inputs[0] / "table1.csv")[:10] in table
 
 
 def test_files_that_the_profile_no_longer_has_are_not_taken(inputs, tmp_path):
     collect_paper_inputs(*inputs, tmp_path / "generated", only={"table1.tex", "numbers.tex"})
     names = {path.name for path in (tmp_path / "generated").iterdir()}
-    assert names == {"table1.tex", "numbers.tex", "artifacts.tex"}
+    assert names == {"table1.tex", "numbers.tex", "provenance.tex", "study.tex"}
 
 
 def test_a_study_beside_the_main_one_has_names_of_its_own(inputs, tmp_path):
@@ -138,16 +130,18 @@ def test_a_study_beside_the_main_one_has_names_of_its_own(inputs, tmp_path):
     collect_paper_inputs(*inputs, generated)
     collect_paper_inputs(*inputs, generated / "real", prefix="real")
     own, beside = (
-        [(folder / name).read_text(encoding="utf-8") for name in ("numbers.tex", "artifacts.tex")]
+        [(folder / name).read_text(encoding="utf-8") for name in ("numbers.tex", "provenance.tex")]
         for folder in (generated, generated / "real")
     )
     macros = re.findall(r"\\newcommand\{\\(\w+)\}", own[0])
     assert re.findall(r"\\newcommand\{\\(\w+)\}", beside[0]) == [f"Real{name}" for name in macros]
-    assert "harc@note@real/table1" in beside[1] and "harc@note@table1" in own[1]
-    assert "\\organismstrue" in own[1] and "organisms" not in beside[1]
+    assert "\nreal/\\allowbreak{}table1 &" in beside[1] and "\ntable1 &" in own[1]
+    study = generated / "study.tex"
+    assert "\\organismstrue" in study.read_text(encoding="utf-8")
+    assert not (generated / "real" / "study.tex").exists()
     collect_paper_inputs(*inputs, generated, has_organisms=False)  # a profile without such a study
     assert not (generated / "real" / "numbers.tex").exists()
-    assert "\\organismsfalse" in (generated / "artifacts.tex").read_text(encoding="utf-8")
+    assert "\\organismsfalse" in study.read_text(encoding="utf-8")
 
 
 def test_no_numbers_is_an_error_with_the_next_step(tmp_path):

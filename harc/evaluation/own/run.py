@@ -83,7 +83,9 @@ class Findings:
     recorded: bool = False
 
 
-def check_prompts(target: Any, suites: Mapping[str, Sequence[dict[str, Any]]]) -> dict[str, list[Sequence[int]]]:
+def check_prompts(
+    target: Any, suites: Mapping[str, Sequence[dict[str, Any]]]
+) -> dict[str, list[Sequence[int]]]:
     """Token ids of every prompt, before any is answered.
 
     Raises:
@@ -134,7 +136,11 @@ def _advise(limit: int, longest: int) -> str:
 
 
 def answer_suite(
-    target: Any, suite: str, rows: Sequence[dict[str, Any]], tokens: Sequence[Sequence[int]], store: AnswerStore
+    target: Any,
+    suite: str,
+    rows: Sequence[dict[str, Any]],
+    tokens: Sequence[Sequence[int]],
+    store: AnswerStore,
 ) -> tuple[list[dict[str, Any]], int]:
     """Records of a suite without verdicts of this run, and how many prompts were answered now.
 
@@ -171,7 +177,11 @@ def answer_suite(
 
 
 def take_recorded(
-    target: Any, suite: str, rows: Sequence[dict[str, Any]], tokens: Sequence[Sequence[int]], store: AnswerStore
+    target: Any,
+    suite: str,
+    rows: Sequence[dict[str, Any]],
+    tokens: Sequence[Sequence[int]],
+    store: AnswerStore,
 ) -> tuple[list[dict[str, Any]], int]:
     """Records of answers that stand in the rows; see `answer_suite`. A row without one has no answer."""
     answers = []
