@@ -140,7 +140,9 @@ def collect_paper_inputs(
             fix="run `harc step make_tables`",
         )
     commands = commands or {}
-    rows, written = [], []
+    rows: list[str] = []
+    made: list[str] = []
+    written: list[Path] = []
     _remove_old(generated_dir)
     folders = [tables_dir] if compute_dir is None else [tables_dir, compute_dir]
     sources = [path for folder in folders for path in sorted(folder.glob("*.tex"))]
@@ -157,13 +159,12 @@ def collect_paper_inputs(
         default = FIGURE_COMMAND.format(name=source.stem) if is_figure else TABLE_COMMAND
         artifact = source if is_figure else source.with_suffix(".csv")
         name = f"{prefix}/{source.stem}" if prefix else source.stem
+        if is_figure or read_table(artifact):
+            made.append(f"\\expandafter\\def\\csname harc@made@{name}\\endcsname{{}}")
         rows.append(_list_row(name, commands.get(source.stem, default), artifact))
     _write_provenance(generated_dir / PROVENANCE, rows)
-    written.append(generated_dir / PROVENANCE)
-    if prefix:
-        return written
-    study = [f"\\newif\\iforganisms\\organisms{'true' if has_organisms else 'false'}"]
-    if root_hash is not None:
+    study = [] if prefix else [f"\\newif\\iforganisms\\organisms{'true' if has_organisms else 'false'}"]
+    if root_hash is not None and not prefix:
         study.append(f"\\newcommand{{\\roothash}}{{{escape_latex(root_hash)}}}")
-    write_text(generated_dir / STUDY, "% Generated; do not edit.\n" + "\n".join(study) + "\n")
-    return [*written, generated_dir / STUDY]
+    write_text(generated_dir / STUDY, "% Generated; do not edit.\n" + "\n".join([*made, *study]) + "\n")
+    return [*written, generated_dir / PROVENANCE, generated_dir / STUDY]

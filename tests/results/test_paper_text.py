@@ -19,7 +19,7 @@ PAPER = Path(__file__).parents[2] / "paper"
 SECTIONS = sorted(PAPER.glob("sections/*.tex"))
 # What may hold digits: arguments of references and lengths, mathematics, and proper names.
 ALLOWED = (
-    r"\\(?:label|ref|citep?|input|setlength|vspace|generated(?:figure|table|long)|bibliography\w*)\*?(?:\[[^\]]*\])?\{[^{}]*\}(?:\{[^{}]*\})?",
+    r"\\(?:label|ref|citep?|input|setlength|vspace|generated(?:figure|table|long)|whenmade|bibliography\w*)\*?(?:\[[^\]]*\])?\{[^{}]*\}(?:\{[^{}]*\})?",
     r"\\begin\{(equation|align)\}.*?\\end\{\1\}",
     r"\$[^$]*\$",
     r"%.*",
@@ -119,6 +119,14 @@ def test_inputs_are_copied_with_a_row_of_provenance_each_and_old_ones_go(inputs,
     assert sha256_file(inputs[0] / "table1.csv")[:10] in table
 
 
+def test_what_holds_nothing_is_not_said_to_be_made(inputs, tmp_path):
+    collect_paper_inputs(*inputs, tmp_path / "generated")
+    study = (tmp_path / "generated/study.tex").read_text(encoding="utf-8")
+    assert "harc@made@table1" in study and "harc@made@figure1" in study
+    assert "harc@made@suppression" not in study  # the tree has no such answers
+    assert (tmp_path / "generated/suppression.tex").is_file()
+
+
 def test_files_that_the_profile_no_longer_has_are_not_taken(inputs, tmp_path):
     collect_paper_inputs(*inputs, tmp_path / "generated", only={"table1.tex", "numbers.tex"})
     names = {path.name for path in (tmp_path / "generated").iterdir()}
@@ -138,7 +146,8 @@ def test_a_study_beside_the_main_one_has_names_of_its_own(inputs, tmp_path):
     assert "\nreal/\\allowbreak{}table1 &" in beside[1] and "\ntable1 &" in own[1]
     study = generated / "study.tex"
     assert "\\organismstrue" in study.read_text(encoding="utf-8")
-    assert not (generated / "real" / "study.tex").exists()
+    real = (generated / "real" / "study.tex").read_text(encoding="utf-8")
+    assert "harc@made@real/table1" in real and "organisms" not in real
     collect_paper_inputs(*inputs, generated, has_organisms=False)  # a profile without such a study
     assert not (generated / "real" / "numbers.tex").exists()
     assert "\\organismsfalse" in study.read_text(encoding="utf-8")
