@@ -29,7 +29,7 @@ SCORE_SHARES = {f"share_{name}" for name in SHARE_ROWS}
 # What stands beside rates now, and did not when the study was committed: in these tables.
 WIDENED = {"table1", "controls", "ablations", "margin_kl", "scale", "finetuning", "subsets"}
 # Tables that there are now, and were not when the study was committed.
-ADDED = {"suppression", "steering", "erosion", "removal_rounds", "stability"}
+ADDED = {"suppression", "steering", "erosion", "removal_rounds", "stability", "contrasts"}
 # The table of settings names a package that lay elsewhere when the study was committed.
 RENAMED = ("harc.results.figures", "harc.analysis.figures")
 # Settings that there were, and tables with errors from a rounded normal quantile, when the study was committed.

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harc.evaluation.own.scores import BROKEN, HEADINGS, LEAST_KAPPA, WHOLE
+from harc.evaluation.own.scores import BROKEN, HEADINGS, LEAST_KAPPA, WHOLE, find_idle, say_idle
 from harc.results.own_view import LONGEST_NAME, Run
 from harc.results.printer import make_safe
 from harc.suites.records import STATES, WARN_ABOVE, list_excesses
@@ -113,6 +113,11 @@ def judge_run(run: Run) -> Verdict:
         + _list_wide([row for row, state, _ in states if state != "broken"], several)
         + list_kappas(run)
     )
+    idle = [
+        f"{make_safe(suite, LONGEST_NAME)}: {say_idle(tasks)}."
+        for suite, tasks in find_idle(run.scores).items()
+    ]
+    cautions += idle
     if any(state == "broken" for _, state, _ in states):
         why = next(why for _, state, why in states if state == "broken")
         headline = f"These numbers do not say whether the model is safe or helpful: {why}."
@@ -124,7 +129,7 @@ def judge_run(run: Run) -> Verdict:
     worrying = (
         any(state == "caution" for _, state, _ in states)
         or refuses_everything(rows)
-        or bool(list_kappas(run))
+        or bool(list_kappas(run) or idle)
     )
     return Verdict("caution" if worrying else "fine", _say_headline(rows), sentences, cautions)
 

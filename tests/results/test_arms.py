@@ -92,7 +92,7 @@ def test_a_profile_without_arms_says_so(tmp_path):
 
 
 def test_arms_stay_out_of_every_other_table(tree, tmp_path):
-    """The same bytes with and without arms in the tree, but for the tables of arms and the claims about them."""
+    """The same bytes with and without arms in the tree, but for the tables of arms and of claims about them."""
     without = make_results_tree(tmp_path / "tree", prompts=12)
     profile = load_profile("ci").model_copy(update={"seeds": (0,)})
     made = {}
@@ -100,7 +100,7 @@ def test_arms_stay_out_of_every_other_table(tree, tmp_path):
         paths = write_tables(view_tree(root, profile=profile), tmp_path / name)
         made[name] = {path.name: path.read_bytes() for path in paths}
     differ = {Path(name).stem for name in made["with"] if made["with"][name] != made["without"][name]}
-    assert differ == {"ablations", "margin_kl", "faults", "claims"}
+    assert differ == {"ablations", "margin_kl", "faults", "contrasts", "claims"}
 
 
 def test_faults_give_difference_interval_and_adjusted_p(tree):

@@ -159,7 +159,7 @@ def test_a_cpu_without_bfloat16_is_told_of(dtypes: dict, uses: list):
     tiny = GgufBackbone(gguf=GGUF, **dtypes)
     backbones = {"tiny": tiny, "chat": HUB, "own": OrganismBackbone(architecture="llama")}
     remarks = find_remarks(backbones, make_machine(multiplies_bfloat16=False))
-    assert [remark.split(" in bfloat16 will be slow: this CPU has no instr")[0] for remark in remarks] == [
+    assert [remark.split(" in bfloat16 is multiplied in float32 and rounded")[0] for remark in remarks] == [
         f"backbone tiny: {use}" for use in uses
     ]
     assert find_remarks(backbones, make_machine()) == []
