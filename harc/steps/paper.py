@@ -98,7 +98,7 @@ def run_build_paper(job: Job) -> None:
         list_commands(job),
         root_hash=read_json(job.layout.root_hash)["root_hash"],
         compute_dir=job.layout.compute,
-        only={path.name for path in list_paper_inputs(job)},
+        only={path.name for path in (*list_shown(job), *list_compute(job))},
         has_organisms=real is not job,
     )
     if real is not None:
