@@ -16,7 +16,7 @@ from harc.core.artifacts import Layout
 from harc.core.files import read_json
 from harc.settings.profile import load_profile
 
-TIMED = ("compute.tex", "artifacts.tex")  # what steps took, and the hashes that hold it; the PDF shows both
+TIMED = ("compute.tex", "provenance.tex")  # what steps took, and the hashes that hold it; the PDF shows both
 SAME = (".csv", ".tex", ".pdf", ".png")  # what two runs on one machine must give byte for byte
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from pathlib import Path
 
 import pytest
 from fixtures.project_copy import Copy, copy_project
@@ -9,8 +10,10 @@ from fixtures.project_copy import Copy, copy_project
 from harc.core.artifacts import Layout
 from harc.core.errors import ConfigError
 from harc.core.files import read_json
-from harc.steps.paper import find_latex
-from harc.steps.reference import find_profile, locate_reference, stands_in
+from harc.settings.profile import load_profile
+from harc.steps.commands import create_job
+from harc.steps.paper import find_latex, find_real_job, list_paper_inputs
+from harc.steps.reference import find_profile, find_real_study, locate_reference, stands_in
 
 PDF_RULES = {"build_paper_from_reference"} if find_latex() else set()
 
@@ -91,7 +94,7 @@ def test_another_pack_is_unpacked_and_shown(rebuilt):
         (rules,) = rebuilt.list_reruns({"profile": "organism", "target": "paper"})
     finally:
         plain.write_bytes(before)
-    assert {"unpack_reference", "make_tables_from_reference", "make_figure_from_reference"} <= set(rules)
+    assert {"unpack_organism", "make_tables_from_reference", "make_figure_from_reference"} <= set(rules)
 
 
 def test_a_run_of_its_own_comes_first(rebuilt):
@@ -119,6 +122,22 @@ def test_the_study_names_the_profile_that_it_was_run_with():
     assert layout.runs != layout.root
     assert layout.scores("a", "b", 0).is_relative_to(layout.runs)
     assert layout.tables.is_relative_to(layout.root)
+
+
+def test_a_study_of_published_models_is_shown_beside_the_profiles_own_where_it_is_there():
+    profile = load_profile("organism")
+    assert profile.real_study == "smollm2" and load_profile("ci").real_study is None
+    absent = profile.model_copy(update={"real_study": "not_there"})
+    beside = profile.model_copy(update={"real_study": "organism"})  # any finished study will do
+    shown = Path("results/from_reference/organism")
+    for other, is_shown in ((absent, False), (beside, True)):
+        job = create_job("build_paper", other, None)
+        assert (find_real_study(other) is not None) is is_shown
+        inputs = list_paper_inputs(job)
+        assert (shown / "tables/contrasts.tex" in inputs) is is_shown
+        assert job.layout.tables / "contrasts.tex" in inputs
+    own = create_job("build_paper", load_profile("smollm2"), None)
+    assert find_real_job(own) is own  # published models alone: the section is of the run itself
 
 
 def test_snakemakes_own_report_shows_every_figure_and_table_with_its_caption(rebuilt):
