@@ -35,6 +35,11 @@ def list_sources() -> list[Path]:
     return sorted(path for pattern in patterns for path in PAPER.glob(pattern))
 
 
+def list_read_sources(real: Job | None) -> list[Path]:
+    """The prose that a paper with or without a study of published models is set from."""
+    return [path for path in list_sources() if real is not None or not path.stem.startswith(REAL)]
+
+
 def list_figure_files(job: Job, kind: str) -> list[Path]:
     """Every figure of the profile, as `pdf` or `png`."""
     return [job.layout.figures / f"{name}.{kind}" for name in job.profile.figures]
@@ -63,7 +68,7 @@ def list_paper_inputs(job: Job) -> list[Path]:
     """Prose, tables, numbers and figures of all that is shown, and the root hash of the job's own tree."""
     shown, real = list_shown(job), find_real_job(job)
     shown += list_shown(real) if real and real is not job else []
-    return [*list_sources(), *shown, *list_compute(job), job.layout.root_hash]
+    return [*list_read_sources(real), *shown, *list_compute(job), job.layout.root_hash]
 
 
 def list_commands(job: Job) -> dict[str, str]:
@@ -144,6 +149,7 @@ BUILD_PAPER = Step(
         "profile": job.profile.name,
         "figures": list(job.profile.figures),
         "real_study": job.profile.real_study,
+        "kinds": {name: backbone.kind for name, backbone in job.profile.backbones.items()},
     },
     part="end",
     of_study=True,
