@@ -72,7 +72,7 @@ def list_paper_inputs(job: Job) -> list[Path]:
 
 
 def list_commands(job: Job) -> dict[str, str]:
-    """The command behind every table and figure, for the notes beside them."""
+    """The command behind every table and figure, for the table of provenance."""
     tables = dict.fromkeys(list_table_names(), replace(job, step="make_tables").command)
     figures = {name: replace(job, step="make_figure", figure=name).command for name in job.profile.figures}
     return tables | figures | {"compute": replace(job, step="tabulate_compute").command}

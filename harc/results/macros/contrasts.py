@@ -7,6 +7,7 @@ from harc.results.claims import VERDICTS
 from harc.results.latex import MISSING, escape_latex, format_bounds, format_rate, format_signed, join_words
 from harc.results.macros.rates import RATE_MACROS
 from harc.results.macros.rows import Row, Rows, read_bounded
+from harc.results.printer import ENDS
 from harc.results.vocabulary import METHOD_ORDER, POOLED, camel, name_backbone
 
 TABLE1_EACH, CONTROLS_EACH = ("mean_asr", "scary_safe"), ("direct", "benign")
@@ -65,8 +66,8 @@ def _find_all(rows: Rows, **wanted: str) -> list[Row]:
     ]
 
 
-def _show_rate(row: Row, column: str, ends: Sequence[str] = ("", "_low", "_high")) -> str:
-    value, low, high = read_bounded(row, column, tuple(ends))
+def _show_rate(row: Row, column: str, ends: tuple[str, ...] = ENDS) -> str:
+    value, low, high = read_bounded(row, column, ends)
     return f"{format_rate(value)} {format_bounds(value, low, high)}"
 
 
