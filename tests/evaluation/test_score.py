@@ -26,7 +26,7 @@ def make_record(suite: str, number: int, label: str, *, unit: str | None = None,
         "prompt_tokens": 3, "response_tokens": 1, "expected": "y", "attack": attack,
         "unit": unit, "goal": unit,
         "verdicts": {
-            "exact": {"label": label, "score": 10 if label == "correct" else 1, "version": "exact-1"},
+            "exact": {"label": label, "score": 10 if label == "correct" else 1, "version": "exact-2"},
             "string_rules": {"label": "refused", "score": 1, "version": "string_rules-1"},
         },
     }  # fmt: skip
