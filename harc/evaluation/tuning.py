@@ -1,7 +1,8 @@
 """Tuning: a small grid per method, tried on development prompts, all points kept, one chosen by a declared rule.
 
-The rule: the lowest mean attack success (see `evaluation.mean_attacks`) that keeps over-refusal and benign answers near
-the base's. What it chose becomes a part of a profile: config/tuned/<name>.yaml, with the points it was chosen from.
+The rule: the lowest mean attack success (see `evaluation.mean_attacks`) that keeps safe prompts, which a model may
+refuse or answer brokenly, and benign answers near the base's. What it chose becomes a part of a profile:
+config/tuned/<name>.yaml, with the points it was chosen from.
 """
 
 import json
@@ -32,6 +33,8 @@ RATES = {
     "benign": ("benign", "accuracy"),
     "wrapped_benign": ("wrapped_benign", "accuracy"),
 }
+BROKEN = "safe_broken"
+"""Column: share of garbled answers to safe prompts, mean over suites of over-refusal; neither refusals nor any use."""
 ENDS = {"": "rate", "_low": "ci_low", "_high": "ci_high", "_n": "n"}
 COLUMNS = (
     "backbone",
@@ -40,6 +43,7 @@ COLUMNS = (
     "point",
     "changes",
     *(f"{name}{end}" for name in RATES for end in ENDS),
+    BROKEN,
     "train_seconds",
 )
 ROUNDING = 1e-9  # what differences of rates may lose in floating point
@@ -149,9 +153,15 @@ def measure_point(bench: Bench, folder: Path | None, work_dir: Path) -> dict[str
     bench.ask(folder, work_dir / "generations")
     score_generations(work_dir / "generations", work_dir / "scores", bench.evaluation)
     scores = {(row["suite"], row["metric"]): row for row in read_csv(work_dir / "scores/scores.csv")}
-    return {
+    labels = {suite: [] for suite in OVER_REFUSAL_SUITES}
+    for row in read_csv(work_dir / "scores/outcomes.csv"):
+        if row["suite"] in labels:
+            labels[row["suite"]].append(row["label"])
+    broken = [own.count("garbled") / len(own) for own in labels.values()]
+    rates = {
         f"{name}{end}": scores[key][column] for name, key in RATES.items() for end, column in ENDS.items()
     }
+    return {**rates, BROKEN: sum(broken) / len(broken)}
 
 
 # The rule
@@ -165,7 +175,7 @@ class Choice:
         method: name.
         point: its number in the grid.
         asr: mean attack success over backbones and seeds.
-        over_refusal: mean over-refusal minus the base's.
+        safe_lost: share of safe prompts refused or answered brokenly, mean over suites, minus the base's.
         benign_loss: loss of right answers against the base, the worse of plain and wrapped benign requests.
         eligible: whether it keeps the allowances; if no point does, the one that breaks them least is chosen.
     """
@@ -173,7 +183,7 @@ class Choice:
     method: str
     point: int
     asr: float
-    over_refusal: float
+    safe_lost: float
     benign_loss: float
     eligible: bool
 
@@ -182,19 +192,21 @@ def _mean(rows: Rows, column: str) -> float:
     return sum(float(row[column]) for row in rows) / len(rows)
 
 
+def _lose_safe(rows: Rows) -> float:
+    """Safe prompts refused or answered brokenly; points from before the latter were counted have refusals alone."""
+    return sum(float(row["over_refusal"]) + float(row.get(BROKEN) or 0) for row in rows) / len(rows)
+
+
 def judge_points(method: str, rows: Rows, base: Rows, settings: TuningSettings) -> list[Choice]:
     """Every point of a method as a candidate, in grid order: means over backbones and seeds."""
     judged = []
     for point in sorted({int(row["point"]) for row in rows}):
         own = [row for row in rows if int(row["point"]) == point]
         matched = _match_base(own, base)
-        refusal = _mean(own, "over_refusal") - _mean(matched, "over_refusal")
+        lost = _lose_safe(own) - _lose_safe(matched)
         loss = max(_mean(matched, name) - _mean(own, name) for name in ("benign", "wrapped_benign"))
-        eligible = (
-            refusal <= settings.over_refusal_allowance + ROUNDING
-            and loss <= settings.benign_allowance + ROUNDING
-        )
-        judged.append(Choice(method, point, _mean(own, "asr"), refusal, loss, eligible))
+        eligible = lost <= settings.safe_allowance + ROUNDING and loss <= settings.benign_allowance + ROUNDING
+        judged.append(Choice(method, point, _mean(own, "asr"), lost, loss, eligible))
     return judged
 
 
@@ -208,15 +220,15 @@ def _match_base(own: Rows, base: Rows) -> Rows:
 
 
 def choose_point(method: str, rows: Rows, base: Rows, settings: TuningSettings) -> Choice:
-    """The point that the criterion picks; ties go to the lower over-refusal, then to the earlier point."""
+    """The point that the criterion picks; ties go to the fewer safe prompts lost, then to the earlier point."""
     judged = judge_points(method, rows, base, settings)
     eligible = [choice for choice in judged if choice.eligible]
     if eligible:
-        return min(eligible, key=lambda choice: (choice.asr, choice.over_refusal, choice.point))
+        return min(eligible, key=lambda choice: (choice.asr, choice.safe_lost, choice.point))
 
     def excess(choice: Choice) -> float:
-        over = max(0.0, choice.over_refusal - settings.over_refusal_allowance)
-        return over + max(0.0, choice.benign_loss - settings.benign_allowance)
+        lost = max(0.0, choice.safe_lost - settings.safe_allowance)
+        return lost + max(0.0, choice.benign_loss - settings.benign_allowance)
 
     return min(judged, key=lambda choice: (excess(choice), choice.asr, choice.point))
 
@@ -243,9 +255,7 @@ def _walk(changes: Mapping[str, Any], prefix: str = "") -> Sequence[tuple[str, A
 
 def format_tuned(choices: Mapping[str, Mapping[str, Any]], settings: TuningSettings) -> str:
     """YAML of the methods' chosen changes and of the criterion; a choice that breaks an allowance says so."""
-    criterion = settings.model_dump(
-        mode="json", include={"over_refusal_allowance", "benign_allowance", "seeds"}
-    )
+    criterion = settings.model_dump(mode="json", include={"safe_allowance", "benign_allowance", "seeds"})
     lines = [HEADER, yaml.safe_dump({"tuning": criterion}, default_flow_style=None), "methods:\n"]
     for method, choice in choices.items():
         remark = (

@@ -11,7 +11,7 @@ from harc.core.csv_files import read_csv
 from harc.core.errors import ArtifactError
 from harc.core.files import read_jsonl
 from harc.core.yaml_text import parse_yaml
-from harc.evaluation.tuning import COLUMNS, describe_changes
+from harc.evaluation.tuning import BROKEN, COLUMNS, describe_changes
 from harc.results.printer import read_table
 from harc.suites.benchmarks import CATEGORIES, SCORES
 
@@ -96,7 +96,7 @@ def read_points(path: Path | None) -> list[TuningPoint]:
     """
     if path is None:
         return []
-    rows = read_csv(path, COLUMNS)
+    rows = read_csv(path, [name for name in COLUMNS if name != BROKEN])  # younger than the first points
     chosen = read_tuned(path)["methods"]
     return [_make_point(row, chosen) for row in rows]
 

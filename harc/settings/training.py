@@ -266,10 +266,11 @@ class TuningSettings(Settings):
         (),
         description="backbones that points are tried on, whose choice holds for all; none: every backbone",
     )
-    over_refusal_allowance: float = Field(
+    safe_allowance: float = Field(
         0.02,
         ge=0,
-        description="most over-refusal above the base's, mean over backbones and seeds, that a point may have (share)",
+        description="most safe prompts refused or answered brokenly, above the base's, mean over suites, backbones and "
+        "seeds, that a point may have (share)",
     )
     benign_allowance: float = Field(
         0.03,

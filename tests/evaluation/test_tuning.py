@@ -199,11 +199,17 @@ def test_the_base_has_one_row_and_a_steering_is_measured_too(bench: Bench, tmp_p
 
 
 def make_point(
-    point: int, asr: float, over: float, benign: float = 1.0, backbone: str = "a", method: str = "sft"
+    point: int,
+    asr: float,
+    over: float,
+    benign: float = 1.0,
+    backbone: str = "a",
+    method: str = "sft",
+    broken: float = 0.0,
 ) -> dict:
     return {
         "backbone": backbone, "method": method, "seed": 0, "point": point, "asr": asr, "over_refusal": over,
-        "benign": benign, "wrapped_benign": benign,
+        "benign": benign, "wrapped_benign": benign, "safe_broken": broken,
     }  # fmt: skip
 
 
@@ -224,6 +230,17 @@ def test_the_lowest_attack_success_within_the_allowances_is_chosen():
     ]  # fmt: skip
 
 
+def test_broken_answers_to_safe_prompts_count_like_refusals():
+    rows = [
+        make_point(0, 0.30, 0.05),
+        make_point(1, 0.10, 0.00, broken=0.06),
+        make_point(2, 0.05, 0.00, broken=0.08),
+    ]
+    judged = judge_points("sft", rows, BASE, TuningSettings())
+    assert [round(choice.safe_lost, 2) for choice in judged] == [0.0, 0.01, 0.03]
+    assert choose_point("sft", rows, BASE, TuningSettings()).point == 1
+
+
 def test_points_are_judged_by_their_means_over_backbones():
     rows = [make_point(0, 0.1, 0.05), make_point(0, 0.5, 0.05, backbone="b")]
     rows += [make_point(1, 0.2, 0.05), make_point(1, 0.2, 0.05, backbone="b")]
@@ -236,8 +253,8 @@ def test_seeds_of_a_point_are_compared_with_their_own_base_or_with_the_one_that_
     (alone,) = judge_points("sft", rows, [one], TuningSettings())
     (each,) = judge_points("sft", rows, [one, one | {"seed": 1, "over_refusal": 0.01}], TuningSettings())
     (other,) = judge_points("sft", rows, [one, one | {"seed": 2, "over_refusal": 0.01}], TuningSettings())
-    assert (alone.over_refusal, each.over_refusal) == pytest.approx((0.0, 0.02))
-    assert other.over_refusal == pytest.approx(0.0)  # seed 1 has no base of its own, and takes no other's
+    assert (alone.safe_lost, each.safe_lost) == pytest.approx((0.0, 0.02))
+    assert other.safe_lost == pytest.approx(0.0)  # seed 1 has no base of its own, and takes no other's
 
 
 def test_without_an_eligible_point_the_least_excess_wins_and_says_so():
@@ -263,8 +280,8 @@ def test_unequal_budgets_and_bad_points_are_refused(tmp_path: Path):
         path.write_text(
             yaml.safe_dump(
                 {
-                    "extends": "organism",
-                    "tuning": {"grids": dict.fromkeys(load_profile("organism").tuning.grids) | grids},
+                    "extends": "organism_draws",
+                    "tuning": {"grids": dict.fromkeys(load_profile("organism_draws").tuning.grids) | grids},
                 }
             )
         )
@@ -274,15 +291,13 @@ def test_unequal_budgets_and_bad_points_are_refused(tmp_path: Path):
 
 def test_a_composition_must_start_from_a_method_of_the_profile(tmp_path: Path):
     path = tmp_path / "mine.yaml"
-    path.write_text(
-        yaml.safe_dump({"extends": "organism", "methods": {"harc": None}, "tuning": {"grids": None}})
-    )
+    path.write_text(yaml.safe_dump({"extends": "organism", "methods": {"harc": None}}))
     with pytest.raises(ConfigError, match="start_from"):
         load_profile(str(path))
 
 
 def test_points_ignore_what_was_chosen_before():
-    profile = load_profile("organism")
+    profile = load_profile("organism_draws")
     method = next(name for name, points in profile.tuning.grids.items() if points)
     changed = profile.model_copy(
         update={
@@ -313,9 +328,9 @@ def test_an_unfinished_tuning_is_not_adopted(tmp_path: Path):
 # --- what is committed -----------------------------------------------------------------------------------------------
 
 
-def test_the_default_profile_holds_what_its_points_choose():
+def test_the_tuned_profile_holds_what_its_points_choose():
     """The committed settings follow from the committed points by the declared criterion, and the profile uses them."""
-    profile = load_profile("organism")
+    profile = load_profile("organism_study")
     rows = read_csv(profile.analysis.tuning_points)
     base = [row for row in rows if row["method"] == "base"]
     chosen = yaml.safe_load(profile.analysis.tuning_points.with_name("organism.yaml").read_text())
@@ -339,7 +354,7 @@ def test_variants_of_harc_differ_from_it_by_their_preset_alone():
     shared = ("steps", "learning_rate", "warmup_steps", "batch", "lora", "refresh_every")
     variants = [method for method, settings in profile.methods.items() if settings.objective == "harc"]
     assert {"harc"} < set(variants)
-    for method in set(variants) - {"harc", "no_coupling"}:  # no_coupling has a grid of its own
+    for method in set(variants) - {"harc"}:
         ours, theirs = profile.methods[method], profile.methods["harc"]
         assert {name: getattr(ours, name) for name in shared} == {
             name: getattr(theirs, name) for name in shared

@@ -101,7 +101,7 @@ def test_the_text_says_how_many_points_and_who_kept_to_none(points: Path):
     rows = [
         {name: str(value) for name, value in row.items()} for row in build_tuning(view_of(points)).records
     ]
-    values = {"tuning.over_refusal_allowance": "0.02", "tuning.benign_allowance": "0.03"}
+    values = {"tuning.safe_allowance": "0.02", "tuning.benign_allowance": "0.03"}
     settings = [{"setting": name, "value": value} for name, value in values.items()]
     macros = list_tuning(rows, settings)
     assert macros["TuningPoints"] == "2" and macros["TuningRuns"] == "on 2 pairs"

@@ -63,7 +63,7 @@ def _draw_panel(axes, backbone: str, points: Sequence[TuningPoint], criterion: M
         return
     for method in sort_methods(list(dict.fromkeys(point.method for point in own))):
         _draw_method(axes, method, [point for point in own if point.method == method], base, criterion)
-    limit = base.over_refusal.rate + criterion["over_refusal_allowance"]
+    limit = base.over_refusal.rate + criterion["safe_allowance"]
     axes.axvline(limit, color=GREY, linestyle=":", linewidth=0.8, zorder=0)
     front = find_front({str(n): (p.over_refusal.rate, p.asr.rate) for n, p in enumerate(own)})
     kept = [own[int(number)] for number in front]

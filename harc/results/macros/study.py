@@ -98,7 +98,7 @@ def list_tuning(rows: Rows, hyperparameters: Rows) -> dict[str, str]:
     remark = "every method has a point that keeps both allowances."
     if strict:
         remark = f"no point of {join_words(strict)} keeps both, so the one that breaks them least was taken."
-    allowances = {"Allowance": "over_refusal_allowance", "Benign": "benign_allowance"}
+    allowances = {"Allowance": "safe_allowance", "Benign": "benign_allowance"}
     return {
         "TuningPoints": str(max(sizes, default=0)),
         "TuningRuns": f"on {runs} pair{'' if runs == 1 else 's'}",
