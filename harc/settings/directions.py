@@ -98,7 +98,9 @@ class DirectionSettings(Settings):
         description="null control: random unit vectors, or directions from prompts and pairs with shuffled labels "
         "(Stresskit's label-free control); ours, not in the release",
     )
-    null_seed: int = Field(0, ge=0, description="seed of the null control; ours")
+    null_seed: int = Field(
+        0, ge=0, description="seed of the null control, to which each run adds its own; ours"
+    )
     layers: LayerSettings = Field(LayerSettings(), description="which slots may be trained on")
 
     def resolve(self, model_type: str) -> "DirectionSettings":
@@ -115,6 +117,10 @@ class DirectionSettings(Settings):
         }
         changes = {name: value for name, value in released.items() if getattr(self, name) == "as_released"}
         return self.model_copy(update=changes)
+
+    def draw_null(self, seed: int) -> "DirectionSettings":
+        """These settings with a null control of a run's own, where they have one: one draw of it would be n = 1."""
+        return self if self.null == "none" else self.model_copy(update={"null_seed": self.null_seed + seed})
 
     def override(self, overrides: "DirectionOverrides") -> "DirectionSettings":
         """These settings with a method's own values in place of some."""

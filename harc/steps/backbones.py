@@ -48,7 +48,7 @@ def run_train_backbone(job: Job) -> None:
         job.layout.backbone(job.backbone, job.seed),
         job.profile.all_backbones[job.backbone].architecture,
         job.profile.organism,
-        job.seed,
+        job.stream,
         checkpoint_dir=job.layout.checkpoint("backbone", job.backbone, BASE, job.seed),
     )
 

@@ -40,7 +40,7 @@ def run_evaluate(job: Job) -> None:
         checkpoint=layout.checkpoint("evaluation", *job.unit),
         parameters=find_parameters(job),
     )
-    evaluate_backbone(paths, job.profile.evaluation, seed=job.seed)
+    evaluate_backbone(paths, job.profile.evaluation, seed=job.stream)
 
 
 EVALUATE = Step(
@@ -107,9 +107,9 @@ def run_measure_helpfulness(job: Job) -> None:
     if needed := list_datasets(settings):
         fetch_datasets(needed, data.public_dir, mirror=job.mirror or data.mirror, timeout=data.timeout)
     checkpoint = job.layout.checkpoint("helpfulness", *job.unit)
-    store = KeyedStore(checkpoint / KEPT, describe_run(settings, model.identify(), job.seed))
+    store = KeyedStore(checkpoint / KEPT, describe_run(settings, model.identify(), job.stream))
     target, folder = load_target(model, make_settings(settings)), job.layout.helpfulness(*job.unit)
-    measure_helpfulness(target, settings, store, data.public_dir, folder, seed=job.seed)
+    measure_helpfulness(target, settings, store, data.public_dir, folder, seed=job.stream)
 
 
 MEASURE_HELPFULNESS = Step(

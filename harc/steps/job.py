@@ -1,5 +1,6 @@
 """A job: one step for one unit of a profile."""
 
+import hashlib
 import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -39,6 +40,15 @@ class Job:
     def weights_seed(self) -> Any:
         """The seed under which the job's backbone and what is measured on it alone are kept."""
         return self.profile.find_weights_seed(self.backbone, self.seed)
+
+    @property
+    def stream(self) -> int:
+        """Seed of what the job draws, by backbone and seed: no two models share weights to start from or a row order.
+
+        All methods on one backbone and seed do, so that they differ in the method alone.
+        """
+        digest = hashlib.sha256(f"{self.backbone}/{self.seed}".encode()).digest()
+        return int.from_bytes(digest[:4], "big") >> 1
 
     def dump(self, *groups: str) -> dict[str, Any]:
         """Groups of the profile's settings as JSON values, by name."""

@@ -115,7 +115,7 @@ def finetune(
         find_model(job, job.method),
         job.profile.data_dir,
         choose_evaluation(job, own),
-        job.seed,
+        job.stream,
         parameters=find_parameters(job),
     )
     return run_finetunings(

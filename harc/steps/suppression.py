@@ -114,14 +114,14 @@ def run_suppress_refusal(job: Job) -> None:
         suppression=settings.model_dump(mode="json", exclude={"methods", "seeds", "conditions"}),
         evaluation=evaluation,
         reading=job.profile.directions,
-        seed=job.seed,
+        seed=job.stream,
     )
     store = KeyedStore(job.layout.checkpoint("suppression", *job.unit) / KEPT, work | name_run(evaluation))
     refusal = read_refusal(world, evaluation.judges)
     judges = make_judges(evaluation.judges, refusal, evaluation, find_parameters(job))
     subject = Suppression(
         target=Target(model.open(fold=True), evaluation),
-        examiner=make_examiner(judges, evaluation, job.seed, evaluation.suites),
+        examiner=make_examiner(judges, evaluation, job.stream, evaluation.suites),
         rows=read_rows(asked, evaluation.suites),
         search_rows=read_rows(searched, [SEARCH_SUITE])[SEARCH_SUITE],
         prompts=read_sides(extraction),
@@ -130,7 +130,7 @@ def run_suppress_refusal(job: Job) -> None:
         settings=settings,
         reading=job.profile.directions,
         store=store,
-        seed=int(job.seed or 0),
+        seed=job.stream,
     )
     records, lines, choice = run_suppression(subject, job.label)
     stability = subject.keep("stability", subject.measure_stability)

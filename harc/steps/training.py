@@ -82,7 +82,7 @@ def run_train_adapter(job: Job) -> None:
         *read_extraction_rows(*list_rows(job, *ROWS)),
         load_directions(find_base_directions(job)),
         settings,
-        job.seed,
+        job.stream,
         job.layout.adapter(*job.unit),
         job.layout.checkpoint("training", *job.unit),
         direction_settings=job.profile.directions,
@@ -113,7 +113,7 @@ def run_fit_steering(job: Job) -> None:
 
     rows = read_training_rows(job)
     backbone = find_model(job).open()
-    fit_steering(backbone, rows, find_settings(job), job.seed, job.layout.adapter(*job.unit))
+    fit_steering(backbone, rows, find_settings(job), job.stream, job.layout.adapter(*job.unit))
     measure_directions(job, find_model(job, job.method).open(), job.method)
 
 

@@ -78,7 +78,7 @@ def run_tune_method(job: Job) -> None:
         find_model(job),
         job.profile.data_dir,
         job.profile.evaluation,
-        job.seed,
+        job.stream,
         directions=find_base_directions(job),
         reading=job.profile.directions,
         answers=list_rows(job, "training.jsonl")[0].parent,

@@ -58,7 +58,7 @@ def train_adapter(
         directions: of the base model; read anew when None or when read with other settings than this
             method's.
         settings: the method.
-        seed: of the adapter's start and of the order of rows.
+        seed: of the adapter's start, of the order of rows, and of a null control.
         out_dir: adapter_config.json, adapter_model.safetensors, base_model.json, training_log.jsonl,
             diagnostics.jsonl, selected_layers.jsonl.
         checkpoint_dir: where checkpoints lie while the run lasts; removed at its end; None for none.
@@ -79,7 +79,7 @@ def train_adapter(
     started = time.monotonic()
     check_tracker(settings)
     reading = (direction_settings or DirectionSettings()).override(settings.directions)
-    reading = reading.resolve(backbone.text_config.model_type)
+    reading = reading.resolve(backbone.text_config.model_type).draw_null(seed)
     rows, dropped = drop_leaked_rows(training_rows, settings)
     rows, held_out = hold_out_rows(rows, validation_rows, settings)
     base = describe_base(backbone.causal_lm)
