@@ -182,12 +182,30 @@ def compare(
         ),
     ] = False,
     shown: Annotated[int, typer.Option(min=0, help="Differences printed of each file.")] = 5,
+    draws: Annotated[
+        bool,
+        typer.Option(
+            "--draws",
+            help="Say instead whether A's draws fall where B, a study of several, expects one more.",
+        ),
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="JSON file to write with every difference.")] = None,
 ) -> None:
-    """Say what differs between two results trees, file by file and number by number; exit 1 if anything does."""
+    """Say what differs between two results trees, file by file and number by number; exit 1 if anything does.
+
+    With --draws: whether each rate of a fresh run A lies where the study B expects one more draw; exit 0 either way.
+    """
     from harc.audit.comparison import compare_trees, print_comparison
     from harc.core.files import write_json
 
+    if draws:
+        from harc.audit.expectations import place_draws, print_placed
+
+        placed = place_draws(a, b)
+        print_placed(placed, shown=shown)
+        if out is not None:
+            write_json(out, [each.as_json() for each in placed])
+        return
     found = compare_trees(a, b, tolerance=tolerance)
     print_comparison(found, shown=shown)
     if out is not None:

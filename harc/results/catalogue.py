@@ -42,6 +42,7 @@ TABLES = {
     "stability": "suppression",
     "trajectories": "robustness",
     "contrasts": "contrasts",
+    "draws": "draws",
     "claims": "claims",
     "published": "published",
     "judges": "judging",

@@ -82,6 +82,21 @@ def pool_seeds(estimates: Sequence[float], variances: Sequence[float]) -> Pooled
     return Pooled(mean, math.sqrt(max(between, within)), count - 1)
 
 
+def predict_next(
+    values: Sequence[float], confidence: float = 0.95, low: float = -math.inf, high: float = math.inf
+) -> Interval | None:
+    """Mean of values with the interval that one more value falls into; None of fewer than two.
+
+    Student's prediction interval for normal values (Geisser, Predictive Inference, 1993, ch. 2), cut where values end.
+    """
+    count = len(values)
+    if count < 2:
+        return None
+    mean, spread = float(np.mean(values)), float(np.std(values, ddof=1))
+    half = float(stats.t.ppf(0.5 + confidence / 2, count - 1)) * spread * math.sqrt(1 + 1 / count)
+    return Interval(mean, mean - half, mean + half).clip(low, high)
+
+
 def find_standard_error(
     low: float | np.ndarray, high: float | np.ndarray, confidence: float = 0.95, degrees: float = math.inf
 ) -> float | np.ndarray:

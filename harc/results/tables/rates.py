@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from harc.results.latex import MISSING, escape_latex, format_rate
-from harc.results.outcomes import SHARES, count_unjudged
+from harc.results.outcomes import SHARES, count_unjudged, share_safe_answered
 from harc.results.printer import (
     BY_BACKBONE,
     DAGGER_NOTE,
@@ -52,6 +52,8 @@ GARBLED_NOTE = (
     "Garb.: garbled, the share of the answers to attacks that are broken, empty, or neither a refusal nor what was "
     f"asked for; in bold above {100 * WARN_ABOVE:g}\\%. So much of a low attack success may be no refusal."
 )
+SAFE_ANSWERED = "safe_answered"  # column behind the suites of over-refusal
+SAFE_NOTE = "Right: safe prompts of both suites that were answered rightly, neither refused nor broken."
 NAMED = 6  # cells that a warning names; the CSV holds them all
 
 
@@ -134,14 +136,29 @@ def _show_garbled(row: Record) -> str:
     return f"\\textbf{{{format_rate(share)}}}" if exceeds("garbled", share, 1) else format_rate(share)
 
 
-def _make_foot(metrics: Sequence[str]) -> Callable[[list[Record]], str]:
+def _measure_safe(view: Results, row: Record) -> float | None:
+    """Safe prompts answered rightly, mean over seeds."""
+    found = [share_safe_answered(own) for own in view.outcomes(row["backbone"], row["method"]).values()]
+    told = [share for share in found if share is not None]
+    return sum(told) / len(told) if told else None
+
+
+def _show_safe(row: Record) -> str:
+    return NOT_EVALUATED if row[SAFE_ANSWERED] is None else format_rate(row[SAFE_ANSWERED])
+
+
+BESIDE = {GARBLED_AFTER: ("garb.", _show_garbled), OVER_REFUSAL[-1]: ("right~$\\uparrow$", _show_safe)}
+"""Columns without an interval, by the metric that they follow: head, cell."""
+
+
+def _make_foot(metrics: Sequence[str], *, beside: bool) -> Callable[[list[Record]], str]:
     """The line under a backbone: the smallest difference from the first method that would be seen, per column."""
 
     def foot(section: list[Record]) -> str:
         cells = ["{\\scriptsize\\emph{detectable}}"]
         for metric in metrics:
             cells.append(set_small(format_rate(section[0].get(f"{metric}_mde"))))
-            cells += [set_small("--")] if metric == GARBLED_AFTER else []
+            cells += [set_small("--")] if beside and metric in BESIDE else []
         return " & ".join(cells)
 
     return foot
@@ -169,7 +186,7 @@ def _make_table(
         make_frame(names, rows),
         columns,
         **BY_BACKBONE,
-        foot=_make_foot(metrics),
+        foot=_make_foot(metrics, beside=bool(extra)),
         **rest,
     )
 
@@ -179,7 +196,7 @@ def build_table1(view: Results) -> Table:
     groups = group_metrics(view)
     every = tuple(metric for metrics in groups.values() for metric in metrics)
     over = {} if is_published_mean(view.mean_attacks) else {MEAN_OVER: " ".join(view.mean_attacks)}
-    rows = [row | over for row in _measure(view, every)]
+    rows = [row | over | {SAFE_ANSWERED: _measure_safe(view, row)} for row in _measure(view, every)]
     columns = [
         Column(("", "\\scriptsize prompts"), lambda row: set_small(escape_latex(name_method(row["method"]))))
     ]
@@ -187,8 +204,9 @@ def build_table1(view: Results) -> Table:
         for metric in metrics:
             head = f"\\scriptsize {SHORT[metric]}", f"\\scriptsize {_find_size(rows, metric)}"
             columns.append(Column(head, _show_stacked(metric), group=group))
-            if metric == GARBLED_AFTER:
-                columns.append(Column(("\\scriptsize garb.", ""), _show_garbled, group=group))
+            if metric in BESIDE:
+                head_beside, show = BESIDE[metric]
+                columns.append(Column((f"\\scriptsize {head_beside}", ""), show, group=group))
     seeds = max((row["seeds"] for row in rows), default=0)
     notes = [
         f"Small type: {100 * view.confidence:g}\\% interval (one suite: Wilson; means: clustered by goal)."
@@ -205,9 +223,11 @@ def build_table1(view: Results) -> Table:
     asked = [metric for metric in every if not metric.startswith("mean_")]
     if unjudged := sum(count_unjudged(outcomes, asked) for outcomes in answers):
         notes.append(f"{unjudged} answers whose verdict could not be read are in no rate.")
-    notes += [GARBLED_NOTE, *warn_of_states(rows, every), DETECTABLE_NOTE]
-    align = "@{}l@{\\hspace{4pt}}" + "c@{\\hspace{2.5pt}}" * len(every) + "c@{}"
-    return _make_table("table1", every, rows, columns, list(over), align=align, notes=notes, long=True)
+    notes += [GARBLED_NOTE, SAFE_NOTE, *warn_of_states(rows, every), DETECTABLE_NOTE]
+    align = "@{}l@{\\hspace{4pt}}" + "c@{\\hspace{2.5pt}}" * (len(every) + 1) + "c@{}"
+    return _make_table(
+        "table1", every, rows, columns, [SAFE_ANSWERED, *over], align=align, notes=notes, long=True
+    )
 
 
 def build_controls(view: Results) -> Table:
