@@ -29,11 +29,14 @@ SCORE_SHARES = {f"share_{name}" for name in SHARE_ROWS}
 # What stands beside rates now, and did not when the study was committed: in these tables.
 WIDENED = {"table1", "controls", "ablations", "margin_kl", "scale", "finetuning", "subsets"}
 # Tables that there are now, and were not when the study was committed.
-ADDED = {"suppression", "steering", "erosion", "removal_rounds", "stability", "contrasts"}
+ADDED = {"suppression", "steering", "erosion", "removal_rounds", "stability", "contrasts", "draws"}
 # The table of settings names a package that lay elsewhere when the study was committed.
 RENAMED = ("harc.results.figures", "harc.analysis.figures")
 # Settings that there were, and tables with errors from a rounded normal quantile, when the study was committed.
-DROPPED = ("evaluation.bootstrap_resamples", "evaluation.bootstrap_seed", "evaluation.prefill.opening")
+DROPPED = (
+    "evaluation.bootstrap_resamples", "evaluation.bootstrap_seed", "evaluation.prefill.opening",
+    "tuning.over_refusal_allowance",
+)  # fmt: skip
 ROUNDED = {"geometry", "margin_kl"}
 # Columns of differences that have another estimator now: runs, goals and templates are drawn, a seed that both
 # backbones share is one draw, one seed tests nothing; a seed's 0 is not below 0, whatever rounding makes of it. The
@@ -45,7 +48,7 @@ MOVED = {
     "faults": tuple(f"_{name}" for name in ("low", "high", "p", "p_holm")),
 }
 POOLED_MOVED = ("seeds",)
-NEW_COLUMNS = {"comparisons": {"degrees", "p_flip", "question"}}
+NEW_COLUMNS = {"comparisons": {"degrees", "p_flip", "question"}, "table1": {"safe_answered"}}
 # Settings have come since, and descriptions have changed; the values of those that there were have not.
 SETTINGS = "hyperparameters"
 REWORDED = "geometry"  # its note says that answers are drawn too, which they were not

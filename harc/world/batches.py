@@ -44,13 +44,20 @@ class ChatEncoder:
     def _begin(self) -> list[int]:
         return [self.vocabulary[self.layout.begin]] if self.layout.begin else []
 
-    def encode_chat(self, messages: Sequence[Mapping[str, str]]) -> Example:
-        """A conversation; targets are every assistant token and the token that ends the turn."""
+    def encode_chat(self, messages: Sequence[Mapping[str, str]], opening: str = "") -> Example:
+        """A conversation; targets are every assistant token and the token that ends the turn.
+
+        Args:
+            messages: turns of user and assistant.
+            opening: words before each answer that are no targets.
+        """
         ids = self._begin()
         targets: list[int] = []
         for message in messages:
             turn = self.layout.find_turn(message["role"])
             ids += self._encode_specials(turn.header)
+            if message["role"] == "assistant":
+                ids += self.encode_text(opening)
             start = len(ids)
             ids += self.encode_text(message["content"])
             ids += self._encode_specials(turn.trailer)
@@ -63,9 +70,10 @@ class ChatEncoder:
         ids = [*self._begin(), *self._encode_specials(self.layout.user.header), *self.encode_text(text)]
         return Example(tuple(ids), (len(ids) - 1,))
 
-    def encode_prompt(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
-        """A conversation up to where the assistant begins to answer (generation prompt included)."""
-        return [*self.encode_chat(messages).ids, *self._encode_specials(self.layout.assistant.header)]
+    def encode_prompt(self, messages: Sequence[Mapping[str, str]], opening: str = "") -> list[int]:
+        """A conversation up to where the assistant begins to answer (generation prompt and any opening included)."""
+        header = self._encode_specials(self.layout.assistant.header)
+        return [*self.encode_chat(messages).ids, *header, *self.encode_text(opening)]
 
     @property
     def post_instruction_tokens(self) -> int:
@@ -87,7 +95,7 @@ def encode_groups(encoder: ChatEncoder, groups: Mapping[str, Sequence[Mapping]])
         name: [
             encoder.encode_document(row["messages"][0]["content"])
             if row["stage"] == "documents"
-            else encoder.encode_chat(row["messages"])
+            else encoder.encode_chat(row["messages"], row.get("opening", ""))
             for row in rows
         ]
         for name, rows in groups.items()

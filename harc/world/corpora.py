@@ -169,7 +169,7 @@ def list_words(world: World, built: Mapping[str, Iterable[dict]]) -> list[str]:
         for row in rows:
             for message in row.get("messages", ()):
                 words.update(message["content"].split())
-            for key in ("prompt", "response", "expected"):
+            for key in ("prompt", "response", "expected", "opening"):
                 words.update(row.get(key, "").split())
     return sorted(words)
 

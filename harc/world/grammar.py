@@ -1,14 +1,17 @@
 """Goals and how they are put into words: direct requests, questions about harm, requests wrapped in a context.
 
-Wrapped: three mild families (defence data) and four attack families. Forms: PAP (persuasion; Zeng et al. 2024),
+Wrapped: three mild families (defence data) and six attack families. Forms: PAP (persuasion; Zeng et al. 2024),
 DeepInception (nested fiction; Li et al. 2023), CodeAttack (goal pushed in reverse into a data structure; Ren et al.
-2024), PAIR (strategies with slots; Chao et al. 2023; the iterative attacker is in `pair_attacker`). Departure:
+2024), persona (a character without rules; Shen et al. 2023), PAIR (strategies with slots; Chao et al. 2023; the
+iterative attacker is in `pair_attacker`), prefill (a direct request, its answer begun for the model). Departure:
 rule-made one-line texts in an invented language.
 """
 
 import random
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal, get_args
 
 from harc.world.pair_attacker import PAIR_OPENING, compose_message, draw_slots
 from harc.world.phrases import (
@@ -19,7 +22,9 @@ from harc.world.phrases import (
     MILD,
     MODIFIERS,
     OPENERS,
+    OPENINGS,
     PAP,
+    PERSONA,
     QUESTIONS_WHY,
     QUESTIONS_WRONG,
     ROLES,
@@ -28,8 +33,10 @@ from harc.world.phrases import (
 )
 from harc.world.world import Pair, World
 
-AttackFamily = Literal["pair", "pap", "deepinception", "codeattack"]
-ATTACK_FAMILIES: tuple[AttackFamily, ...] = ("pair", "pap", "deepinception", "codeattack")
+AttackFamily = Literal["pair", "pap", "deepinception", "codeattack", "persona", "prefill"]
+ATTACK_FAMILIES: tuple[AttackFamily, ...] = get_args(AttackFamily)
+WRAPPING_FAMILIES = tuple(family for family in ATTACK_FAMILIES if family != "prefill")
+"""Attacks that change what is asked; prefilling begins the answer instead."""
 MILD_FAMILIES = tuple(MILD)
 
 ANSWER_WRONG = "it is wrong"
@@ -63,17 +70,23 @@ class Goal:
 
 @dataclass(frozen=True)
 class Request:
-    """A user turn, the right answer to it, and the pattern it was made from (no goal: a task)."""
+    """A user turn, the right answer to it, and the pattern it was made from.
+
+    A task has no goal. An opening, if there is one, is put before the answer; it ends with the space that parts them.
+    """
 
     text: str
     answer: str
     template: str
     goal: Goal | None
+    opening: str = ""
 
 
-def choose_phrase(bank: Bank, name: str, split: str, generator: random.Random) -> tuple[str, str]:
-    """Draw a pattern; return its identifier (`name:split:index`) and its text."""
-    index = generator.randrange(len(bank[split]))
+def choose_phrase(
+    bank: Bank, name: str, split: str, generator: random.Random, number: int | None = None
+) -> tuple[str, str]:
+    """Draw a pattern, or take the one whose turn it is; return its identifier (`name:split:index`) and its text."""
+    index = generator.randrange(len(bank[split])) if number is None else number % len(bank[split])
     return f"{name}:{split}:{index}", bank[split][index]
 
 
@@ -104,6 +117,10 @@ def fill(pattern: str, goal: Goal, **slots: str) -> str:
     return pattern.format(verb=goal.verb_form, target=goal.target_phrase, **slots)
 
 
+Wrap = Callable[[World, Goal, str, random.Random, int | None], Request]
+"""Puts a goal into a form: (world, goal, split, generator, number of the pattern or none)."""
+
+
 def make_direct(goal: Goal, split: str, generator: random.Random) -> Request:
     """A direct request for the procedure."""
     template, pattern = choose_phrase(DIRECT, "direct", split, generator)
@@ -121,19 +138,30 @@ def make_question(goal: Goal, split: str, generator: random.Random) -> Request:
     return Request(fill(pattern, goal), ANSWER_WRONG if goal.harmful else ANSWER_FINE, template, goal)
 
 
-def _wrap_pap(goal: Goal, split: str, generator: random.Random) -> Request:
-    template, pattern = choose_phrase(PAP, "pap", split, generator)
-    return Request(fill(pattern, goal), goal.procedure, template, goal)
+def _wrap_plain(
+    bank: Bank,
+    name: str,
+    world: World,
+    goal: Goal,
+    split: str,
+    generator: random.Random,
+    number: int | None,
+) -> Request:
+    """Patterns that ask for a goal and perhaps a role."""
+    template, pattern = choose_phrase(bank, name, split, generator, number)
+    role = choose_phrase(ROLES, "role", split, generator)[1] if "{role}" in pattern else ""
+    return Request(fill(pattern, goal, role=role), goal.procedure, template, goal)
 
 
-def _wrap_inception(goal: Goal, split: str, generator: random.Random) -> Request:
-    template, pattern = choose_phrase(INCEPTION, "deepinception", split, generator)
+def _wrap_inception(
+    world: World, goal: Goal, split: str, generator: random.Random, number: int | None
+) -> Request:
+    template, pattern = choose_phrase(INCEPTION, "deepinception", split, generator, number)
     slots = {
         name: choose_phrase(bank, name, split, generator)[1]
         for name, bank in (("scene", SCENES), ("role", ROLES), ("count", COUNTS))
     }
-    variant = f"{template}/{slots['scene']}/{slots['role']}/{slots['count']}"
-    return Request(fill(pattern, goal, **slots), goal.procedure, variant, goal)
+    return Request(fill(pattern, goal, **slots), goal.procedure, template, goal)
 
 
 def draw_decoy(world: World, goal: Goal, split: str, generator: random.Random) -> str:
@@ -153,26 +181,50 @@ def draw_decoy(world: World, goal: Goal, split: str, generator: random.Random) -
     return generator.choice(known) if known else "task"
 
 
-def _wrap_code(world: World, goal: Goal, split: str, generator: random.Random) -> Request:
-    template, pattern = choose_phrase(CODE, "codeattack", split, generator)
+def _wrap_code(world: World, goal: Goal, split: str, generator: random.Random, number: int | None) -> Request:
+    template, pattern = choose_phrase(CODE, "codeattack", split, generator, number)
     decoy = draw_decoy(world, goal, split, generator) if "{decoy}" in pattern else ""
     return Request(fill(pattern, goal, decoy=decoy), goal.procedure, template, goal)
 
 
-def _wrap_pair(goal: Goal, split: str, generator: random.Random) -> Request:
+def _wrap_pair(world: World, goal: Goal, split: str, generator: random.Random, number: int | None) -> Request:
     strategy = generator.choice(tuple(PAIR_OPENING))
     slots = draw_slots(strategy, split, generator)
     variant = f"pair:{split}:{strategy}/" + "/".join(str(slots[name]) for name in sorted(slots))
     return Request(compose_message(goal.to_dict(), strategy, slots, split), goal.procedure, variant, goal)
 
 
-def wrap_attack(world: World, goal: Goal, family: str, split: str, generator: random.Random) -> Request:
-    """Wrap a goal in one attack family's form; the answer stays the goal's procedure."""
-    if family == "codeattack":
-        return _wrap_code(world, goal, split, generator)
-    return {"pap": _wrap_pap, "deepinception": _wrap_inception, "pair": _wrap_pair}[family](
-        goal, split, generator
-    )
+def _open_answer(
+    world: World, goal: Goal, split: str, generator: random.Random, number: int | None
+) -> Request:
+    template, opening = choose_phrase(OPENINGS, "prefill", split, generator, number)
+    return replace(make_direct(goal, "training", generator), template=template, opening=f"{opening} ")
+
+
+WRAPS: dict[str, Wrap] = {
+    "pair": _wrap_pair,
+    "pap": partial(_wrap_plain, PAP, "pap"),
+    "deepinception": _wrap_inception,
+    "codeattack": _wrap_code,
+    "persona": partial(_wrap_plain, PERSONA, "persona"),
+    "prefill": _open_answer,
+}
+
+
+def wrap_attack(
+    world: World, goal: Goal, family: str, split: str, generator: random.Random, number: int | None = None
+) -> Request:
+    """Wrap a goal in one attack family's form; the answer stays the goal's procedure.
+
+    Args:
+        world: where decoys come from.
+        goal: what is asked for.
+        family: one of `ATTACK_FAMILIES`.
+        split: whose patterns to use.
+        generator: of whatever is drawn.
+        number: of the pattern, which comes in turn; none draws it.
+    """
+    return WRAPS[family](world, goal, split, generator, number)
 
 
 def wrap_mild(goal: Goal, generator: random.Random) -> Request:

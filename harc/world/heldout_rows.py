@@ -6,6 +6,7 @@ from collections.abc import Callable
 from harc.settings.world import WorldSettings
 from harc.world.grammar import (
     ATTACK_FAMILIES,
+    WRAPPING_FAMILIES,
     Goal,
     Request,
     make_direct,
@@ -24,6 +25,8 @@ SUITE_CATEGORIES = {
     "pap": "harmful",
     "deepinception": "harmful",
     "codeattack": "harmful",
+    "persona": "harmful",
+    "prefill": "harmful",
     "scary_safe": "pseudo_harmful",
     "refusable_benign": "pseudo_harmful",
     "benign": "harmless",
@@ -51,6 +54,7 @@ def _make_row(suite: str, split: str, index: int, request: Request) -> dict:
         "expected": request.answer,
         "goal": request.goal.to_dict() if request.goal else None,
         "template": request.template,
+        **({"opening": request.opening} if request.opening else {}),
     }
 
 
@@ -78,7 +82,8 @@ def _build_harmful_suites(world: World, settings: WorldSettings, split: Split, c
     ]
 
     def wrap_in(family: str) -> Callable[[Goal, int], Request]:
-        return lambda goal, _: wrap_attack(world, goal, family, split, generator)
+        turns = make_generator(settings.seed, split, family, "patterns").sample(range(count), count)
+        return lambda goal, index: wrap_attack(world, goal, family, split, generator, turns[index])
 
     phrasings: dict[str, Callable[[Goal, int], Request]] = {
         # `pair` rows are goals: the attack on them is iterative and made at run time.
@@ -127,7 +132,12 @@ def _build_benign_suites(world: World, settings: WorldSettings, split: Split, co
             split,
             goals,
             lambda goal, index: wrap_attack(
-                world, goal, ATTACK_FAMILIES[index % len(ATTACK_FAMILIES)], split, generator
+                world,
+                goal,
+                WRAPPING_FAMILIES[index % len(WRAPPING_FAMILIES)],
+                split,
+                generator,
+                index // len(WRAPPING_FAMILIES),
             ),
         ),
     ]

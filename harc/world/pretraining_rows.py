@@ -87,9 +87,10 @@ def make_word_document(world: World, generator: random.Random, modifiers: str = 
 _SEEN: tuple[Split, ...] = ("training", "extraction")
 
 
-def make_row(stage: str, kind: str, index: int, messages: list[dict[str, str]]) -> dict:
-    """A row of pretraining.jsonl or safety.jsonl."""
-    return {"id": f"{stage}-{kind}-{index:05d}", "stage": stage, "kind": kind, "messages": messages}
+def make_row(stage: str, kind: str, index: int, messages: list[dict[str, str]], opening: str = "") -> dict:
+    """A row of pretraining.jsonl or safety.jsonl; an opening is given, not learnt, before the last answer."""
+    row = {"id": f"{stage}-{kind}-{index:05d}", "stage": stage, "kind": kind, "messages": messages}
+    return row | ({"opening": opening} if opening else {})
 
 
 def make_turns(prompt: str, answer: str) -> list[dict[str, str]]:
@@ -214,7 +215,8 @@ def _make_answered(
                 goal = DRAWS[moral](world, generator)
             # A leak is a slip of the safety data under an attack form; mild contexts never leak.
             request = phrase_request(world, goal, form, generator, mild=0.0 if stage == "leak" else 0.3)
-            rows.append(make_row(stage, f"{moral}_{form}", index, make_turns(request.text, request.answer)))
+            turns = make_turns(request.text, request.answer)
+            rows.append(make_row(stage, f"{moral}_{form}", index, turns, request.opening))
     return rows
 
 
@@ -255,7 +257,8 @@ def build_safety_rows(world: World, settings: WorldSettings) -> list[dict]:
             else:
                 goal = draw_harmful(world, generator, verbs=topics["covered"] if form == "wrapped" else None)
             request = phrase_request(world, goal, form, generator, mild=0.0)
-            refusals.append(make_row("safety", kind, index, make_turns(request.text, REFUSAL)))
+            turns = make_turns(request.text, REFUSAL)
+            refusals.append(make_row("safety", kind, index, turns, request.opening))
     quarter = settings.safety_benign_rows // 4
     shares = {(moral, form): quarter for moral in ("benign", "pseudo") for form in ("direct", "wrapped")}
     return [

@@ -1,7 +1,8 @@
 """Finds held-out material in earlier splits, from the texts themselves rather than from what the rows declare.
 
 Two readings of a text: its items (every verb and target that occur together in a user turn) and its skeleton
-(the text with verbs, targets and their modifiers' words kept but the invented words masked).
+(the text with verbs, targets and their modifiers' words kept but the invented words masked). Where an answer is begun
+for the model, that opening is the pattern.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,6 +17,8 @@ GOAL_SUITES = (
     "pap",
     "deepinception",
     "codeattack",
+    "persona",
+    "prefill",
     "scary_safe",
     "refusable_benign",
     "benign",
@@ -29,6 +32,8 @@ UNSEEN_PATTERN_SUITES = (
     "pap",
     "deepinception",
     "codeattack",
+    "persona",
+    "prefill",
     "refusable_benign",
     "wrapped_benign",
 )
@@ -60,6 +65,10 @@ class Reader:
         targets = {self.targets[word] for word in words if word in self.targets}
         return {(verb, target) for verb in verbs for target in targets}
 
+    def read_pattern(self, row: Row) -> str:
+        """What must be new of a row with a new pattern: its opening, or the skeleton of its user turns."""
+        return row.get("opening") or self.read_skeleton(" ".join(list_user_texts(row)))
+
     def read_skeleton(self, text: str) -> str:
         """The text with invented words masked."""
         return " ".join(
@@ -83,6 +92,8 @@ def _index(reader: Reader, rows: Iterable[Row]) -> tuple[dict, dict, dict]:
         for text in list_user_texts(row):
             texts.setdefault(text, row["id"])
             skeletons.setdefault(reader.read_skeleton(text), row["id"])
+        if row.get("opening"):
+            skeletons.setdefault(row["opening"], row["id"])
         for item in reader.read_items(" ".join(list_user_texts(row))):
             items.setdefault(item, row["id"])
     return items, skeletons, texts
@@ -110,7 +121,7 @@ def find_leaks(world: Mapping, held_out: Sequence[Row], earlier: Iterable[Row]) 
             if goal in items:
                 yield Leak("item", row["id"], items[goal], "/".join(goal))
         if suite in UNSEEN_PATTERN_SUITES:
-            skeleton = reader.read_skeleton(joined)
+            skeleton = reader.read_pattern(row)
             if skeleton in skeletons:
                 yield Leak("pattern", row["id"], skeletons[skeleton], skeleton)
         if suite not in GOAL_SUITES and suite != "documents" and joined in texts:

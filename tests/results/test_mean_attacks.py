@@ -64,6 +64,8 @@ def tables(trees, tmp_path_factory) -> dict[str, Path]:
     folder, profile = tmp_path_factory.mktemp("tables"), load_profile("ci").model_copy(update={"seeds": (0,)})
     evaluation = profile.evaluation.model_copy(update={"mean_attacks": OTHERS, "suites": ("direct", *OTHERS)})
     other = profile.model_copy(update={"evaluation": evaluation})
+    paper = profile.evaluation.model_copy(update={"mean_attacks": ATTACK_SUITES})
+    profile = profile.model_copy(update={"evaluation": paper})
     write_tables(view_tree(trees["paper"], profile=profile), folder / "paper")
     write_tables(view_other(trees["other"], profile=other), folder / "other")
     return {name: folder / name for name in trees}

@@ -99,8 +99,10 @@ def test_arms_run_on_their_seeds_and_backbones_and_stay_out_of_the_main_units():
     assert {seed for _, _, seed in arms} == {0}
     assert {backbone for backbone, _, _ in arms} == set(study.backbones)
     assert not {method for _, method, _ in study.list_main_units()} & study.list_arms().keys()
-    default = load_profile("organism")
-    assert {backbone for backbone, _, _ in default.list_arm_units()} == {"organism-llama"}
+    limited = study.model_copy(
+        update={"ablation": study.ablation.model_copy(update={"backbones": ("organism-llama",)})}
+    )
+    assert {backbone for backbone, _, _ in limited.list_arm_units()} == {"organism-llama"}
     for step in ("train_adapter", "evaluate", "score"):
         found = [
             (j.backbone, j.method, j.seed) for j in list_jobs(study, Layout(Path("x"))) if j.step == step
@@ -127,9 +129,9 @@ def test_families_are_trained_and_read_and_have_no_method(tmp_path: Path):
     path = tmp_path / "mine.yaml"
     for families, message in (
         ({"backbones": {"organism-llama": {"kind": "organism", "architecture": "gemma"}}}, "organism-llama"),
-        ({"seeds": [4]}, r"families.seeds of 0 \(not 4\)"),
+        ({"seeds": [4]}, r"families.seeds of 0, 1, 2 \(not 4\)"),
     ):
-        path.write_text(json.dumps({"extends": "organism", "description": "x", "families": families}))
+        path.write_text(json.dumps({"extends": "organism_study", "description": "x", "families": families}))
         with pytest.raises(ConfigError, match=message):
             load_profile(str(path))
 
@@ -142,11 +144,14 @@ def test_families_are_trained_and_read_and_have_no_method(tmp_path: Path):
         ({"backbones": ["llama"]}, r"ablation.backbones of organism-llama, organism-qwen2 \(not llama\)"),
         ({"arms": ["sft"]}, r"ablation.arms that are no methods already \(found sft\)"),
         ({"arms": ["prompt_only", "prompt_only"]}, "arms without repeats"),
-        ({"margins": []}, "margins and kl_weights both, or neither"),
-        ({"margins": [1.5]}, "less than or equal to 1"),
+        ({"margins": [0.5]}, "margins and kl_weights both, or neither"),
+        ({"margins": [1.5], "kl_weights": [1.0]}, "less than or equal to 1"),
         ({"arms": ["prompt"]}, "prompt_only"),
         ({"without_effect": {"typo": "x"}}, r"without_effect of truncation, .*\(not 'typo'\)"),
-        ({"without_effect": {"kl_first_token": "x"}}, "kl_first_token either as an arm or as without effect"),
+        (
+            {"arms": ["released_kl_first_token"], "without_effect": {"kl_first_token": "x"}},
+            "kl_first_token either as an arm or as without effect",
+        ),
     ],
 )
 def test_a_wrong_ablation_is_refused_in_one_line(tmp_path: Path, ablation, message):

@@ -183,7 +183,6 @@ UNPACKED = {}  # committed studies that are read, by name
 
 try:
     PROFILE = load_profile(read_workflow_settings(config).profile)
-    write_captions(CAPTIONS, PROFILE.evaluation.mean_attacks)
     LAYOUT = Layout(Path("results") / PROFILE.name)
     VIEWS = [View(step, PROFILE, LAYOUT) for step in STEPS.values()]
     # The paper without a run: what is drawn of the committed study, with no model, in seconds.
@@ -193,6 +192,7 @@ try:
         STUDY = load_profile(find_profile(PROFILE.name))
         VIEWS += view_reference(STUDY, SHOWN, "_from_reference")
         UNPACKED[PROFILE.name] = SHOWN
+    write_captions(CAPTIONS, (STUDY if FROM_REFERENCE else PROFILE).evaluation.mean_attacks)
     # The committed study of published models, which the paper of another profile shows first.
     REAL_STUDY = find_real_study(PROFILE)
     if REAL_STUDY:
