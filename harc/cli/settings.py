@@ -53,5 +53,5 @@ def describe_config(profile: ProfileOption = "organism") -> None:
     from harc.results.tables.settings import list_settings
     from harc.settings.profile import load_profile
 
-    for name, value, description in list_settings(load_profile(profile)):
+    for name, value, description, _ in list_settings(load_profile(profile)):
         show(f"{name} = {value}\n    {description}")

@@ -24,9 +24,10 @@ from harc.results.outcomes import make_outcomes as frame_outcomes
 from harc.results.outcomes import merge_units, read_outcomes
 from harc.results.printer import read_table
 from harc.results.rates import estimate_difference, estimate_rate
-from harc.results.tables.settings import list_settings, merge_methods
-from harc.results.view import CLAIMS
+from harc.results.tables.settings import Leaf, build_hyperparameters, list_settings, merge_methods
+from harc.results.view import CLAIMS, Results
 from harc.settings.base import Settings
+from harc.settings.profile import load_profile
 
 ROOT = Path(__file__).parents[2]
 ATTACKS = ("pair", "pap", "deepinception", "codeattack")
@@ -327,12 +328,22 @@ def test_long_names_may_break_but_decimals_may_not():
 
 def test_settings_are_listed_and_methods_merged():
     leaves = list(list_settings(Outer()))
-    assert ("inner.rate", "0.5", "inner rate (1)") in leaves
-    assert ("shares", "1 entries", "mixture: k 0.1") in leaves
-    merged = {name: value for name, value, _ in merge_methods(leaves)}
+    assert ("inner.rate", "0.5", "inner rate (1)") in [leaf[:3] for leaf in leaves]
+    assert ("shares", "1 entries", "mixture: k 0.1") in [leaf[:3] for leaf in leaves]
+    merged = {leaf.setting: leaf.value for leaf in merge_methods(leaves)}
     assert merged["methods.*.rate"] == "a: 0.5; b: 0.25"
-    three = [("methods.a.x", "1", ""), ("methods.b.x", "2", ""), ("methods.c.x", "1", "")]
-    assert [value for _, value, _ in merge_methods(three)] == ["1; but b: 2"]
+    three = [
+        Leaf(f"methods.{name}.x", value, "", value == "2") for name, value in zip("abc", "121", strict=True)
+    ]
+    assert [(leaf.value, leaf.chosen) for leaf in merge_methods(three)] == [("1; but b: 2", True)]
+
+
+def test_settings_with_their_default_values_are_in_the_csv_and_not_in_print():
+    table = build_hyperparameters(Results(Path("none"), (), (0,), profile=load_profile("ci")))
+    printed, listed = ({row["setting"] for row in rows} for rows in (table.printed, table.records))
+    assert "world.verbs_per_class" in printed and "evaluation.pair.streams" in printed
+    assert "evaluation.max_new_tokens" in listed - printed
+    assert len(printed) < len(listed) / 3
 
 
 def test_every_fault_of_the_release_is_a_row(tables):

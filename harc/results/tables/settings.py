@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
+from typing import NamedTuple
 
 from pydantic import BaseModel
 
@@ -15,7 +16,15 @@ COLUMNS = ("setting", "value", "description")
 METHODS = "methods."
 # Not hyperparameters, or shown in full under `methods`.
 HIDDEN = ("name", "source", "description", "figures", "training", "data.", "backbones.")
-Leaf = tuple[str, str, str]
+
+
+class Leaf(NamedTuple):
+    """A setting: dotted name, value, description, and whether it is another value than the setting's default."""
+
+    setting: str
+    value: str
+    description: str
+    chosen: bool
 
 
 def _is_group(value: object) -> bool:
@@ -35,14 +44,15 @@ def _show(value: object) -> str:
 
 
 def list_settings(settings: BaseModel, prefix: str = "") -> Iterator[Leaf]:
-    """(dotted name, value, description) of every leaf, in declaration order; groups are walked into."""
+    """Every leaf, in declaration order; groups are walked into."""
     for name, field in type(settings).model_fields.items():
         value, path = getattr(settings, name), f"{prefix}{name}"
         description = " ".join((field.description or "").split())
         if isinstance(value, BaseModel):
             yield from list_settings(value, f"{path}.")
         elif isinstance(value, Mapping):
-            yield from _list_mapping(value, path, description)
+            chosen = value != field.get_default(call_default_factory=True)
+            yield from (leaf._replace(chosen=chosen) for leaf in _list_mapping(value, path, description))
         elif isinstance(value, Sequence) and value and all(_is_group(entry) for entry in value):
             for index, entry in enumerate(value):
                 label = getattr(entry, "name", None) or index
@@ -52,7 +62,7 @@ def list_settings(settings: BaseModel, prefix: str = "") -> Iterator[Leaf]:
                     else _list_mapping(entry, f"{path}.{label}", description)
                 )
         else:
-            yield path, _show(value), description
+            yield Leaf(path, _show(value), description, value != field.get_default(call_default_factory=True))
 
 
 def _list_mapping(values: Mapping, path: str, description: str) -> Iterator[Leaf]:
@@ -60,7 +70,7 @@ def _list_mapping(values: Mapping, path: str, description: str) -> Iterator[Leaf
     plain = {key: value for key, value in values.items() if not _is_group(value)}
     if plain or not values:
         entries = "; ".join(f"{key} {_show(value)}" for key, value in plain.items())
-        yield path, f"{len(plain)} entries", f"{description}: {entries or 'none'}"
+        yield Leaf(path, f"{len(plain)} entries", f"{description}: {entries or 'none'}", chosen=True)
     for key, value in values.items():
         if isinstance(value, BaseModel):
             yield from list_settings(value, f"{path}.{key}.")
@@ -70,19 +80,21 @@ def _list_mapping(values: Mapping, path: str, description: str) -> Iterator[Leaf
 
 def merge_methods(leaves: Sequence[Leaf]) -> list[Leaf]:
     """The methods' settings once each: one value where all agree, else also who differs."""
-    merged: dict[str, dict[str, str]] = {}
-    kept: list[Leaf] = []
-    for name, value, description in leaves:
-        if not name.startswith(METHODS):
-            kept.append((name, value, description))
-            continue
-        method, _, rest = name.removeprefix(METHODS).partition(".")
-        if rest not in merged:
-            kept.append((f"{METHODS}*.{rest}", rest, description))
-        merged.setdefault(rest, {})[method] = value
+    merged: dict[str, dict[str, Leaf]] = {}
+    for leaf in leaves:
+        method, _, rest = leaf.setting.removeprefix(METHODS).partition(".")
+        if leaf.setting.startswith(METHODS):
+            merged.setdefault(f"{METHODS}*.{rest}", {})[method] = leaf
+        else:
+            merged[leaf.setting] = {"": leaf}
     return [
-        (name, _merge_values(merged[value]), text) if name.startswith(f"{METHODS}*.") else (name, value, text)
-        for name, value, text in kept
+        Leaf(
+            name,
+            _merge_values({method: leaf.value for method, leaf in held.items()}),
+            next(iter(held.values())).description,
+            any(leaf.chosen for leaf in held.values()),
+        )
+        for name, held in merged.items()
     ]
 
 
@@ -104,21 +116,24 @@ def is_hidden(name: str) -> bool:
 
 
 def build_hyperparameters(view: Results) -> Table:
-    """Every setting of the profile with its value and its description (unit and source included)."""
+    """Every setting of the profile with its value and its description (unit and source included); all in the CSV."""
     leaves = list(list_settings(view.profile)) if view.profile else []
     widths = set_paragraphs(0.33, 0.17, 0.44)
     heads = ("setting", "value", "meaning, unit and source")
     return Table(
         "hyperparameters",
-        make_frame(COLUMNS, [dict(zip(COLUMNS, leaf, strict=True)) for leaf in leaves]),
+        make_frame(COLUMNS, [leaf._asdict() for leaf in leaves]),
         [
             Column(head, _show_leaf(name), width)
             for head, name, width in zip(heads, COLUMNS, widths, strict=True)
         ],
         printed=[
-            dict(zip(COLUMNS, leaf, strict=True)) for leaf in merge_methods(leaves) if not is_hidden(leaf[0])
+            leaf._asdict() for leaf in merge_methods(leaves) if leaf.chosen and not is_hidden(leaf.setting)
         ],
-        notes=["Generated from the settings models of the run; nothing here is typed by hand."],
+        notes=[
+            "Generated from the settings models of the run; nothing here is typed by hand. Settings that have their "
+            "default value are in the CSV alone, with all others; `harc config describe` prints every default."
+        ],
         long=True,
     )
 
