@@ -33,14 +33,14 @@ def describe_machine() -> dict[str, str | int]:
     return {"processor": name, "cores": os.cpu_count() or 1, "python": platform.python_version()}
 
 
-def time_workflow(clone: Path, profile: str) -> float:
-    """Seconds of one `snakemake --cores all` in the clone.
+def time_workflow(clone: Path, profile: str) -> tuple[float, float]:
+    """Seconds by the clock, and CPU seconds of all processes, of one `snakemake --cores all` in the clone.
 
     Raises:
         SystemExit: with the end of what it printed, if it fails.
     """
     command = [sys.executable, "-m", "snakemake", "--cores", "all", "--config", f"profile={profile}"]
-    started = time.monotonic()
+    started, used = time.monotonic(), os.times()
     done = subprocess.run(
         command,
         cwd=clone,
@@ -52,17 +52,19 @@ def time_workflow(clone: Path, profile: str) -> float:
     )
     if done.returncode != 0:
         sys.exit(f"the workflow failed:\n{done.stdout[-3000:]}")
-    return round(time.monotonic() - started, 1)
+    ended = os.times()
+    cpu = ended.children_user - used.children_user + ended.children_system - used.children_system
+    return round(time.monotonic() - started, 1), round(cpu, 1)
 
 
-def read_peak_memory(clone: Path, profile: str) -> dict[str, float]:
-    """Largest resident memory of a job, in MiB, by rule, from Snakemake's benchmark files."""
+def read_jobs(clone: Path, profile: str, column: str) -> dict[str, float]:
+    """The largest value of a job by rule, from Snakemake's benchmark files: `max_rss` (MiB), `cpu_time` (s)."""
     peaks: dict[str, float] = {}
     folder = clone / "results" / profile / "benchmarks"
     for path in sorted(folder.rglob("*.tsv")):
         rule = path.relative_to(folder).parts[0].removesuffix(".tsv")
         with path.open(newline="") as handle:
-            values = [row["max_rss"] for row in csv.DictReader(handle, delimiter="\t")]
+            values = [row[column] for row in csv.DictReader(handle, delimiter="\t")]
         peaks[rule] = max([peaks.get(rule, 0.0), *(float(v) for v in values if v not in ("", "NA", "-"))])
     return peaks
 
@@ -75,17 +77,18 @@ def measure(profile: str) -> dict:
         commit = subprocess.run(
             ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=clone, check=True
         )
-        whole = time_workflow(clone, profile)
-        again = time_workflow(clone, profile)
+        whole, cpu = time_workflow(clone, profile)
+        again, _ = time_workflow(clone, profile)
         module = clone / "harc/results/figures/figure1.py"
         module.write_text(module.read_text() + "\nTOUCHED = True\n")
-        figure = time_workflow(clone, profile)
-        peaks = read_peak_memory(clone, profile)
+        figure, _ = time_workflow(clone, profile)
+        peaks, used = (read_jobs(clone, profile, column) for column in ("max_rss", "cpu_time"))
     return {
         "profile": profile,
         "commit": commit.stdout.strip(),
         "machine": describe_machine(),
         "seconds": {"whole": whole, "nothing_to_do": again, "one_figure": figure},
+        "cpu_seconds": {"whole": cpu, "jobs": used},
         "peak_memory_mb": peaks,
     }
 

@@ -25,7 +25,7 @@ from harc.model.chat import ChatFormat
 LEAST_NORM = 1e-12  # of a residual, so that a state of zeros has cosine 0
 UNKNOWN = -1  # id of a token that the model was given as an embedding
 MOST_HELD = 65_536  # numbers of a slot's states that wait for the pass to end
-CACHES = ("past_key_values", "cache_params")
+CACHES = ("past_key_values", "cache_params", "cache")
 PACKED = ("cu_seq_lens_q", "cu_seqlens_q", "block_table")  # arguments by which several requests share one row
 
 

@@ -19,8 +19,8 @@ from torch.nn.utils.rnn import pad_sequence
 from harc.core.errors import ModelError
 from harc.model.prepacking import is_large
 
-CACHES = ("past_key_values", "cache_params")
-"""Arguments in which families take keys and values, or states of a recurrence."""
+CACHES = ("past_key_values", "cache_params", "cache")
+"""Arguments in which families take keys and values, or states of a recurrence; `cache` from transformers 5.24 on."""
 PADDING_ALLOWED = 512  # padding tokens of one pass, beyond which a pass of its own for the rest costs less
 LARGE_PASS = 32  # tokens that one more pass of a large model costs on a CPU
 _read_whole: WeakSet[Any] = WeakSet()
@@ -32,11 +32,13 @@ class Signature:
 
     Attributes:
         cache: name of the argument that holds the past.
+        recurrent: whether the past is a recurrence's states alone, which hold no padding.
         positions: whether it takes position_ids; others count them from the mask, or have none.
         last_only: whether it can be asked for the last token's logits alone.
     """
 
     cache: str
+    recurrent: bool
     positions: bool
     last_only: bool
 
@@ -60,12 +62,20 @@ def read_signature(model: Any) -> Signature:
 
 
 @cache
-def _read_class(kind: Any) -> Signature:
+def find_cache_name(kind: Any) -> str | None:
+    """The argument in which a class's forward takes its past; None for one that takes none."""
     takes = inspect.signature(kind.forward).parameters
-    caches = [name for name in CACHES if name in takes]
-    if not caches:
-        raise _refuse(kind, "a forward without past_key_values or cache_params")
-    return Signature(caches[0], "position_ids" in takes, "logits_to_keep" in takes)
+    return next((name for name in CACHES if name in takes), None)
+
+
+@cache
+def _read_class(kind: Any) -> Signature:
+    takes, name = inspect.signature(kind.forward).parameters, find_cache_name(kind)
+    if name is None:
+        raise _refuse(kind, f"a forward without {', '.join(CACHES)}")
+    # Hybrids of recurrence and attention count positions.
+    recurrent = bool(getattr(kind, "_is_stateful", False)) and "position_ids" not in takes
+    return Signature(name, recurrent, "position_ids" in takes, "logits_to_keep" in takes)
 
 
 def _refuse(kind: type, found: str) -> ModelError:
@@ -92,7 +102,7 @@ def run_step(
     first = mask.shape[1] == ids.shape[1]
     arguments = {
         "input_ids": ids,
-        "attention_mask": mask if first or signature.cache == CACHES[0] else None,
+        "attention_mask": mask if first or not signature.recurrent else None,
         signature.cache: past,
         "use_cache": True,
     }

@@ -20,6 +20,7 @@ from harc.core.errors import ArtifactError, ConfigError, DataError, ModelError
 from harc.core.files import read_json, write_bytes, write_json
 from harc.model.activations import hidden_of
 from harc.model.backbones import Backbone
+from harc.model.prefilling import CACHES, find_cache_name
 from harc.model.tensors import read_tensors, summarize_problem
 
 VECTORS, RULE = "steering.safetensors", "steering.json"
@@ -176,12 +177,13 @@ class SteeringHooks:
         ids = kwargs.get("input_ids", args[0] if args else None)
         if ids is None:
             raise ModelError("steered model", expected="input_ids", found="embeddings", fix="pass token ids")
-        cache = kwargs.get("past_key_values")
+        name = find_cache_name(type(module)) or CACHES[0]
+        cache = kwargs.get(name)
         if cache is None and kwargs.get("use_cache"):
             from transformers import DynamicCache
 
-            kwargs = {**kwargs, "past_key_values": DynamicCache(config=self.config)}
-            cache = kwargs["past_key_values"]
+            kwargs = {**kwargs, name: DynamicCache(config=self.config)}
+            cache = kwargs[name]
         self._cache = cache
         self._decision = getattr(cache, DECISION, None)
         if self._decision is None:

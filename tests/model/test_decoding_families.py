@@ -52,7 +52,7 @@ ANSWERED = {
     "qwen3_next": LINEAR, "lfm2": {"num_hidden_layers": 4},
 }  # fmt: skip
 REFUSED = {
-    "rwkv": "without past_key_values or cache_params",
+    "rwkv": "without past_key_values, cache_params, cache",
     "recurrent_gemma": "logits that differ from those of `generate`",
     "bart": "logits that differ from those of `generate`",
     "bert": "change by .* with what comes after them",
@@ -151,7 +151,7 @@ def test_other_families_are_refused_in_one_line(family):
 
 def test_trial_sees_a_state_that_is_lost(monkeypatch):
     """The twin: Mamba called as attention models are, which gave fluent answers to the last token alone."""
-    asked_as_attention = Signature("past_key_values", positions=True, last_only=True)
+    asked_as_attention = Signature("past_key_values", recurrent=False, positions=True, last_only=True)
     monkeypatch.setattr("harc.model.prefilling.read_signature", lambda model: asked_as_attention)
     monkeypatch.setattr(decoding_check, "_tried", set())
     with pytest.raises(ModelError, match="MambaForCausalLM: expected a family.*logits that differ"):
