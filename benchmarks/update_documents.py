@@ -87,8 +87,8 @@ def _describe_jobs() -> str:
     rules = measured["rules"].values()
     seconds, jobs = (sum(rule[name] for rule in rules) for name in ("seconds", "jobs"))
     return (
-        f"The {jobs} jobs of the committed study (three seeds, ten methods, arms) but for its nine backbones added up to "
-        f"{seconds / 60:.0f} minutes of one core on a machine busy with other work."
+        f"The {jobs} jobs of the committed study (three seeds, ten methods, arms) but for its nine backbones added up "
+        f"to {seconds / 60:.0f} minutes of one core on a machine busy with other work."
     )
 
 

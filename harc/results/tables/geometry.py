@@ -18,8 +18,9 @@ from harc.results.printer import (
     span_row,
 )
 from harc.results.tables.claims import evidence_bounds
+from harc.results.tables.rates import SHORT
 from harc.results.view import Results
-from harc.results.vocabulary import name_backbone, name_method, name_suite
+from harc.results.vocabulary import name_backbone, name_method
 from harc.stats.areas import estimate_area
 
 COLUMNS = (
@@ -142,17 +143,17 @@ def build_separability(view: Results) -> Table:
         f"{counts[0][0]} to {counts[-1][0]} against {counts[0][1]} to {counts[-1][1]}" if counts else MISSING
     )
     note = (
-        f"{100 * view.confidence:g}\\% DeLong intervals, logit scale; first seed; prompts per cell: {sizes}. "
+        f"By backbone, side and axis. {100 * view.confidence:g}\\% DeLong intervals, logit scale; first seed; prompts per cell: {sizes}. "
         f"{MISSING}: fewer than two points in a class."
     )
     label = Column(
         "",
         lambda row: escape_latex(
-            f"{name_backbone(row['backbone'])}, {row['side']} side, {row['axis']} axis, slot {row['slot']}"
+            f"{name_backbone(row['backbone'])}, {row['side']}, {row['axis']}, slot {row['slot']}"
         ),
     )
     cells = [
-        Column(escape_latex(name_suite(suite)), show_rate("area"), "c", where={"suite": suite})
+        Column(escape_latex(SHORT[suite]), show_rate("area"), "c", where={"suite": suite})
         for suite in ("direct", *view.attacks)
     ]
     return Table(
