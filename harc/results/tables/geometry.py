@@ -143,7 +143,8 @@ def build_separability(view: Results) -> Table:
         f"{counts[0][0]} to {counts[-1][0]} against {counts[0][1]} to {counts[-1][1]}" if counts else MISSING
     )
     note = (
-        f"By backbone, side and axis. {100 * view.confidence:g}\\% DeLong intervals, logit scale; first seed; prompts per cell: {sizes}. "
+        f"By backbone, side and axis. {100 * view.confidence:g}\\% DeLong intervals, logit scale; first seed; "
+        f"prompts per cell: {sizes}. "
         f"{MISSING}: fewer than two points in a class."
     )
     label = Column(
