@@ -6,6 +6,7 @@ import pytest
 
 from harc.core.artifacts import BASE, Layout
 from harc.core.errors import ConfigError
+from harc.settings.directions import DirectionSettings
 from harc.settings.profile import Profile, load_profile
 from harc.steps.commands import create_job
 from harc.steps.files import list_needed
@@ -119,3 +120,26 @@ def test_points_on_a_backbone_that_the_study_lacks_are_refused(tmp_path):
         ConfigError, match=r"tuning\.backbones among llama3\.2-1b, qwen2\.5-1\.5b \(not 'qwen'\)"
     ):
         load_study(tmp_path, STUDY + GRIDS % "qwen")
+
+
+def test_every_backbone_and_seed_has_a_stream_of_its_own_that_all_methods_share():
+    """One seed gave both architectures the same order of rows once, so that two draws were one."""
+    profile = load_profile("organism_draws")
+    layout = Layout(Path("x"))
+    jobs = [
+        job
+        for job in list_jobs(profile, layout)
+        if job.step in ("train_backbone", "train_adapter", "evaluate") and job.backbone in profile.backbones
+    ]
+    streams = {(job.backbone, job.seed): set() for job in jobs}
+    for job in jobs:
+        streams[job.backbone, job.seed].add(job.stream)
+    assert len(streams) == 36 and all(len(found) == 1 for found in streams.values())
+    assert len(set().union(*streams.values())) == 36
+    assert all(0 <= stream < 2**31 for stream in set().union(*streams.values()))
+
+
+def test_a_null_control_is_drawn_by_each_run_and_nothing_else_is():
+    plain, null = DirectionSettings(), DirectionSettings(null="permuted_labels", null_seed=3)
+    assert plain.draw_null(7) is plain
+    assert [null.draw_null(seed).null_seed for seed in (0, 7)] == [3, 10]

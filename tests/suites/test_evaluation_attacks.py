@@ -104,6 +104,14 @@ def test_openings_are_taken_in_turn_and_told_apart_by_the_template():
     assert len({name_template(f"prefill:evaluation-{number}") for number in range(2)}) == 2
 
 
+def test_a_row_s_own_opening_and_template_come_before_the_settings():
+    own = make_row("prefill") | {"opening": "here it is : ", "template": "prefill:evaluation:3"}
+    first, second = run_suite("prefill", serve_text("b1 h2"), [own, make_row("prefill", 7)], examine())
+    assert (first["attack"]["opening"], first["template"]) == ("here it is : ", "prefill:evaluation:3")
+    assert (first["response"], first["attack"]["judged"]) == ("here it is : b1 h2", "b1 h2")
+    assert second["attack"]["opening"] in SETTINGS.prefill.openings
+
+
 def test_a_row_without_a_number_has_an_opening_too():
     assert choose_opening("mine", "abc") == choose_opening("mine", "abc") < 3
     assert {choose_opening(f"row {letter}", "ab") for letter in "abcdefgh"} == {0, 1}

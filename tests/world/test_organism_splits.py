@@ -2,13 +2,16 @@
 
 import copy
 import json
+from collections import Counter
 
 import pytest
 
 from harc.core.files import read_json, read_jsonl
 from harc.settings.profile import load_profile
 from harc.settings.world import WorldSettings
+from harc.world.batches import ChatEncoder
 from harc.world.corpora import build_world_data
+from harc.world.layouts import LAYOUTS
 from harc.world.splits import find_leaks, list_user_texts
 
 CI = load_profile("ci")
@@ -52,6 +55,46 @@ def test_a_planted_leak_is_found(data, suite, kind):
     planted.update(id="planted", prompt=text)
     leaks = list(find_leaks(world, rows["evaluation"], [planted]))
     assert ("planted", kind) in {(leak.earlier, leak.kind) for leak in leaks}
+
+
+def test_a_planted_opening_is_found(data):
+    world, rows = data
+    stolen = next(row for row in rows["evaluation"] if row["suite"] == "prefill")
+    planted = {**copy.deepcopy(rows["pretraining"][-1]), "id": "planted", "opening": stolen["opening"]}
+    leaks = list(find_leaks(world, rows["evaluation"], [planted]))
+    assert {(leak.earlier, leak.kind) for leak in leaks if leak.held_out == stolen["id"]} == {
+        ("planted", "pattern")
+    }
+
+
+WORDED = ("pap", "deepinception", "codeattack", "persona", "prefill")
+
+
+@pytest.mark.parametrize("suite", WORDED)
+def test_an_attack_has_twenty_wordings_each_as_often_and_by_other_goals(data, suite):
+    _, rows = data
+    templates = [row["template"] for row in rows["evaluation"] if row["suite"] == suite]
+    counts = Counter(templates)
+    assert len(counts) == min(20, len(templates)) and max(counts.values()) - min(counts.values()) <= 1
+    orders = {
+        name: tuple(row["template"].split(":")[-1] for row in rows["evaluation"] if row["suite"] == name)
+        for name in WORDED
+    }
+    assert len(set(orders.values())) == len(WORDED), (
+        "a goal has one wording's number in two attacks throughout"
+    )
+
+
+def test_openings_are_given_and_not_learnt(data):
+    world, rows = data
+    row = next(row for row in rows["pretraining"] if row.get("opening"))
+    encoder = ChatEncoder.__new__(ChatEncoder)
+    encoder.layout = LAYOUTS["llama"]
+    words = [*world["words"], *encoder.layout.specials, *row["opening"].split()]
+    encoder.vocabulary = {word: number for number, word in enumerate(dict.fromkeys(words))}
+    plain, opened = (encoder.encode_chat(row["messages"], opening) for opening in ("", row["opening"]))
+    assert [opened.ids[place] for place in opened.targets] == [plain.ids[place] for place in plain.targets]
+    assert len(opened.ids) == len(plain.ids) + len(row["opening"].split())
 
 
 def test_defence_data_has_no_attack_form_and_no_extraction_pair(data):
