@@ -98,9 +98,11 @@ def place_draws(run: Path, study: Path) -> list[Placed]:
         if other is None or not other["low"]:
             continue
         try:
-            bounds = [float(other[name]) for name in ("mean", "low", "high")]
+            mean, low, high = (float(other[name]) for name in ("mean", "low", "high"))
+            draws, (backbone, method, reference, metric) = int(other["draws"]), key
             placed += [
-                Placed(*key, seed, value, *bounds, int(other["draws"])) for seed, value in _parse_values(row)
+                Placed(backbone, method, reference, metric, seed, value, mean, low, high, draws)
+                for seed, value in _parse_values(row)
             ]
         except ValueError as problem:
             raise DataError(

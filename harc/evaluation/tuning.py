@@ -153,7 +153,7 @@ def measure_point(bench: Bench, folder: Path | None, work_dir: Path) -> dict[str
     bench.ask(folder, work_dir / "generations")
     score_generations(work_dir / "generations", work_dir / "scores", bench.evaluation)
     scores = {(row["suite"], row["metric"]): row for row in read_csv(work_dir / "scores/scores.csv")}
-    labels = {suite: [] for suite in OVER_REFUSAL_SUITES}
+    labels: dict[str, list[str]] = {suite: [] for suite in OVER_REFUSAL_SUITES}
     for row in read_csv(work_dir / "scores/outcomes.csv"):
         if row["suite"] in labels:
             labels[row["suite"]].append(row["label"])

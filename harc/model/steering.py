@@ -177,7 +177,8 @@ class SteeringHooks:
         ids = kwargs.get("input_ids", args[0] if args else None)
         if ids is None:
             raise ModelError("steered model", expected="input_ids", found="embeddings", fix="pass token ids")
-        name = find_cache_name(type(module)) or CACHES[0]
+        kind: Any = type(module)
+        name = find_cache_name(kind) or CACHES[0]
         cache = kwargs.get(name)
         if cache is None and kwargs.get("use_cache"):
             from transformers import DynamicCache

@@ -32,7 +32,7 @@ FEWEST = 3  # draws that one more is predicted from
 
 def _measure(view: Results, by_seed: BySeed, metric: str) -> dict[int, float]:
     """A rate of each draw by its seed; draws that lack a suite are left out."""
-    found = {}
+    found: dict[int, float] = {}
     for seed, outcomes in by_seed.items():
         if metric == SAFE_ANSWERED:
             share = share_safe_answered(outcomes)
@@ -66,7 +66,8 @@ def _predict(
 def _list_rows(view: Results) -> list[dict]:
     rows = []
     for backbone in view.backbones:
-        outcomes = {method: view.outcomes(backbone, method, paired=True) for method in view.every_method}
+        shown = dict.fromkeys((*view.every_method, *DIFFERENCES))  # an arm is a reference too
+        outcomes = {method: view.outcomes(backbone, method, paired=True) for method in shown}
         for metric in METRICS:
             found = {method: _measure(view, own, metric) for method, own in outcomes.items()}
             pairs: list[tuple[str, str, dict[int, float]]] = [(name, "", own) for name, own in found.items()]
