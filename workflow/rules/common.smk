@@ -192,7 +192,9 @@ try:
         STUDY = load_profile(find_profile(PROFILE.name))
         VIEWS += view_reference(STUDY, SHOWN, "_from_reference")
         UNPACKED[PROFILE.name] = SHOWN
-    write_captions(CAPTIONS, (STUDY if FROM_REFERENCE else PROFILE).evaluation.mean_attacks)
+    write_captions(
+        CAPTIONS, (STUDY if FROM_REFERENCE else PROFILE).evaluation.mean_attacks
+    )
     # The committed study of published models, which the paper of another profile shows first.
     REAL_STUDY = find_real_study(PROFILE)
     if REAL_STUDY:
