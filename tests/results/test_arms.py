@@ -100,7 +100,7 @@ def test_arms_stay_out_of_every_other_table(tree, tmp_path):
         paths = write_tables(view_tree(root, profile=profile), tmp_path / name)
         made[name] = {path.name: path.read_bytes() for path in paths}
     differ = {Path(name).stem for name in made["with"] if made["with"][name] != made["without"][name]}
-    assert differ == {"ablations", "margin_kl", "faults", "contrasts", "claims"}
+    assert differ == {"ablations", "margin_kl", "faults", "contrasts", "draws", "claims"}
 
 
 def test_faults_give_difference_interval_and_adjusted_p(tree):
