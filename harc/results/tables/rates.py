@@ -151,14 +151,14 @@ BESIDE = {GARBLED_AFTER: ("garb.", _show_garbled), OVER_REFUSAL[-1]: ("right~$\\
 """Columns without an interval, by the metric that they follow: head, cell."""
 
 
-def _make_foot(metrics: Sequence[str], *, beside: bool) -> Callable[[list[Record]], str]:
+def _make_foot(metrics: Sequence[str]) -> Callable[[list[Record]], str]:
     """The line under a backbone: the smallest difference from the first method that would be seen, per column."""
 
     def foot(section: list[Record]) -> str:
         cells = ["{\\scriptsize\\emph{detectable}}"]
         for metric in metrics:
             cells.append(set_small(format_rate(section[0].get(f"{metric}_mde"))))
-            cells += [set_small("--")] if beside and metric in BESIDE else []
+            cells += [set_small("--")] if metric in BESIDE else []
         return " & ".join(cells)
 
     return foot
@@ -186,7 +186,7 @@ def _make_table(
         make_frame(names, rows),
         columns,
         **BY_BACKBONE,
-        foot=_make_foot(metrics, beside=bool(extra)),
+        foot=_make_foot(metrics),
         **rest,
     )
 

@@ -132,7 +132,7 @@ def build_hyperparameters(view: Results) -> Table:
         ],
         notes=[
             "Generated from the settings models of the run; nothing here is typed by hand. Settings that have their "
-            "default value are in the CSV alone, with all others; `harc config describe` prints every default."
+            "default value are in the CSV alone, with all others."
         ],
         long=True,
     )
