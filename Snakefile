@@ -28,11 +28,14 @@ rule all:
 
 onstart:
     stop_if_lacking(workflow)
+    begin_worker(workflow)
 
 
 onsuccess:
+    end_worker()
     shell("harc summary --profile {PROFILE_SOURCE} --started {STARTED}")
 
 
 onerror:
+    end_worker()
     shell("harc summary --profile {PROFILE_SOURCE} --started {STARTED} --failed")

@@ -6,7 +6,6 @@ Writes benchmarks/measured/workflow_<profile>.json; `python benchmarks/update_do
 """
 
 import argparse
-import csv
 import os
 import platform
 import subprocess
@@ -15,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from harc.core.files import write_json
+from harc.core.files import read_json, write_json
 
 PROJECT = Path(__file__).parents[1]
 MEASURED = PROJECT / "benchmarks/measured"
@@ -58,14 +57,12 @@ def time_workflow(clone: Path, profile: str) -> tuple[float, float]:
 
 
 def read_jobs(clone: Path, profile: str, column: str) -> dict[str, float]:
-    """The largest value of a job by rule, from Snakemake's benchmark files: `max_rss` (MiB), `cpu_time` (s)."""
+    """The largest value of a job by step, from the sidecars: `peak_memory_mb` (MiB), `cpu_seconds`."""
     peaks: dict[str, float] = {}
-    folder = clone / "results" / profile / "benchmarks"
-    for path in sorted(folder.rglob("*.tsv")):
-        rule = path.relative_to(folder).parts[0].removesuffix(".tsv")
-        with path.open(newline="") as handle:
-            values = [row[column] for row in csv.DictReader(handle, delimiter="\t")]
-        peaks[rule] = max([peaks.get(rule, 0.0), *(float(v) for v in values if v not in ("", "NA", "-"))])
+    for path in sorted((clone / "results" / profile).rglob("*.provenance.json")):
+        record = read_json(path)
+        step = record["command"].split()[2]
+        peaks[step] = max(peaks.get(step, 0.0), record[column])
     return peaks
 
 
@@ -82,7 +79,7 @@ def measure(profile: str) -> dict:
         module = clone / "harc/results/figures/figure1.py"
         module.write_text(module.read_text() + "\nTOUCHED = True\n")
         figure, _ = time_workflow(clone, profile)
-        peaks, used = (read_jobs(clone, profile, column) for column in ("max_rss", "cpu_time"))
+        peaks, used = (read_jobs(clone, profile, column) for column in ("peak_memory_mb", "cpu_seconds"))
     return {
         "profile": profile,
         "commit": commit.stdout.strip(),

@@ -20,7 +20,7 @@ from harc.steps.reference_pack import UNFINISHED, is_packed, is_whole, read_pack
 from harc.steps.registry import list_jobs
 
 # Records of the running, and what tuning tried; the audit's verdict stays with what it is of.
-LEFT_BEHIND = ("benchmarks", "checkpoints", "logs", "tuning")
+LEFT_BEHIND = ("checkpoints", "logs", "tuning")
 LARGEST_ADAPTER = 3e6  # bytes of a warm start's, above which packing says so
 
 

@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from harc.cli.by_hand import directions, train
 from harc.cli.evaluate import GUIDE, evaluate
 from harc.cli.running import MirrorOption, ProfileOption, make_app, run_command
 from harc.cli.study import cache, new_study, reference
+from harc.cli.worker import hand_over
 from harc.core.artifacts import Layout
 from harc.core.terminal import show
 
@@ -271,11 +273,21 @@ def summary(
     show(format_summary(load_profile(profile), started=started, failed=failed), err=True)
 
 
-def main() -> None:
-    """Run the command; whatever goes wrong is one line on standard error (see harc.cli.running)."""
+def run_words(words: Sequence[str]) -> int:
+    """Run a command line; whatever goes wrong is one line on standard error (see harc.cli.running)."""
     # Deprecations inside other people's libraries are no news for a person who runs a step.
     warnings.filterwarnings("ignore", category=FutureWarning)
-    sys.exit(run_command(app, sys.argv[1:]))
+    return run_command(app, words)
+
+
+def main() -> None:
+    """Run the command, a step in the run's worker where there is one."""
+    words = sys.argv[1:]
+    try:
+        status = hand_over(words) if words[:1] == ["step"] else None
+    except KeyboardInterrupt:
+        status = 130
+    sys.exit(run_words(words) if status is None else status)
 
 
 if __name__ == "__main__":

@@ -149,6 +149,12 @@ def _read_peak_memory() -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
 
 
+def _read_cpu_seconds() -> float:
+    """CPU time of this process and of those that it started and waited for (seconds)."""
+    used = os.times()
+    return round(used.user + used.system + used.children_user + used.children_system, 3)
+
+
 def seal_record(record: dict[str, Any]) -> dict[str, Any]:
     """The record with the SHA-256 of the rest of it under `seal`, which an edited sidecar no longer fits."""
     content = {name: value for name, value in record.items() if name != "seal"}
@@ -236,6 +242,7 @@ def record_step(
         "git_commit": read_git_commit(),
         "started": round(started, 3),
         "wall_seconds": round(time.time() - started, 3),
+        "cpu_seconds": _read_cpu_seconds(),
         "peak_memory_mb": _read_peak_memory(),
         "energy": meter.read(),
     }

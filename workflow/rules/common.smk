@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harc.cli.worker import WORTHWHILE, start_worker, stop_worker
 from harc.core.artifacts import Layout
 from harc.core.errors import HarcError
 from harc.core.fingerprint import fingerprint_code
@@ -75,13 +76,14 @@ class View:
         job = replace(self.create_job(), **unit)
         return [show(self.step.name, path) for path in list_made(job)]
 
-    def place(self, folder, ending):
-        """A log, or a benchmark, for every unit of the step."""
+    @property
+    def log(self):
+        """A log for every unit of the step."""
         unit = "-".join(
             "seed{seed}" if name == "seed" else f"{{{name}}}" for name in self.step.unit
         )
         name = f"{self.step.name}/{unit}" if unit else self.step.name
-        return self.layout.root / folder / f"{name}.{ending}"
+        return self.layout.root / "logs" / f"{name}.log"
 
     @property
     def constraints(self):
@@ -166,6 +168,21 @@ def stop_if_lacking(workflow):
         raise_first(lacks, f"harc preflight --profile {PROFILE_SOURCE}")
     except HarcError as problem:
         sys.exit(str(problem))
+
+
+WORKERS = []  # the process that runs this run's steps
+
+
+def begin_worker(workflow):
+    """Load the libraries once for all jobs of a long run on this machine."""
+    if workflow.local_exec and len(list(workflow.dag.needrun_jobs())) >= WORTHWHILE:
+        WORKERS.append(start_worker())
+
+
+def end_worker():
+    """Whatever was started ends with the run."""
+    while WORKERS:
+        stop_worker(WORKERS.pop())
 
 
 def list_paper_files(view):

@@ -14,9 +14,7 @@ for view in VIEWS:
         output:
             view.outputs,
         log:
-            view.place("logs", "log"),
-        benchmark:
-            view.place("benchmarks", "tsv")
+            view.log,
         wildcard_constraints:
             **view.constraints,
         conda:
@@ -44,8 +42,6 @@ for study, shown in UNPACKED.items():
             locate_stamp(shown.runs),
         log:
             shown.root / "logs/unpack_reference.log",
-        benchmark:
-            shown.root / "benchmarks/unpack_reference.tsv"
         conda:
             "../../environment.yml"
         threads: 1
