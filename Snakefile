@@ -27,6 +27,7 @@ rule all:
 
 
 onstart:
+    begin_servers()
     stop_if_lacking(workflow)
     begin_worker(workflow)
 

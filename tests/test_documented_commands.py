@@ -26,6 +26,7 @@ import harc.cli
 from harc.cli.running import run_command
 from harc.core.files import write_jsonl
 from harc.geometry.directions import FAMILIES, Directions, normalize_rows, save_directions
+from harc.settings.loading import WorkflowSettings
 from harc.settings.profile import load_profile
 from harc.steps.reference_pack import SIDECARS, read_pack, write_pack
 from harc.steps.registry import STEPS
@@ -236,7 +237,10 @@ def fill_in(shown: Shown) -> list[str]:
 def check_harc(shown: Shown) -> str | None:
     """Run a command of this project."""
     words = fill_in(shown)
-    return find_documented_fault(shown, run_here(words[words.index("harc") + 1 :]))
+    words = words[words.index("harc") + 1 :]
+    if words[:1] == ["rehearse"] and words[1:]:
+        words.append("--plan")  # a whole one: tests/rehearsal
+    return find_documented_fault(shown, run_here(words))
 
 
 def check_snakemake(shown: Shown) -> str | None:
@@ -250,7 +254,7 @@ def check_snakemake(shown: Shown) -> str | None:
     except SystemExit:
         return err.getvalue()
     given = dict(word.split("=", 1) for word in options.config or [])
-    if given.keys() - {"profile"}:
+    if given.keys() - WorkflowSettings.model_fields.keys():
         return f"unknown keys {given}"
     load_profile(given.get("profile", "organism"))
     rules = "".join(

@@ -31,6 +31,7 @@ from harc.core.provenance import read_git_commit
 from harc.core.tree_files import UNTRACKED, walk_files
 from harc.core.yaml_text import parse_yaml
 from harc.settings.profile import Profile
+from harc.steps.checks import refuse_rehearsal
 
 TREE, RECORDS = "tree", "records.jsonl"
 
@@ -161,6 +162,7 @@ def push_results(profile: Profile, remote: str, pin_file: Path, options: Mapping
         ArtifactError: if the tree has findings, which would only travel.
         EnvironmentProblem: if the remote does not take it.
     """
+    refuse_rehearsal(profile)
     root = profile.results_root
     report = audit_results(root, recompute=False, partial_tree=True)
     if report.findings or not report.counts["sidecars"]:

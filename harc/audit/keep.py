@@ -13,6 +13,7 @@ from harc.core.terminal import show
 from harc.core.tree_files import hash_state, require_tree, walk_files
 from harc.core.untrusted import parse_json
 from harc.settings.profile import Profile
+from harc.steps.checks import refuse_rehearsal
 from harc.steps.files import find_sidecar, list_expected_sidecars, list_made
 from harc.steps.progress import is_finished
 from harc.steps.reference import REFERENCE, check_hashes, list_local_files
@@ -85,6 +86,7 @@ def keep_progress(profile: Profile, name: str, target: Path = REFERENCE) -> tupl
         ArtifactError: if a file is not what its sidecar says.
     """
     check_name(name)
+    refuse_rehearsal(profile)
     root, form = profile.results_root, choose_form(public=profile.data.source == "public")
     if is_whole(target / name):
         raise ConfigError(

@@ -13,15 +13,16 @@ from harc.steps.audit import list_sealed
 from harc.steps.commands import parse_command
 from harc.steps.files import list_expected_sidecars
 from harc.steps.job import Job
-from harc.steps.paper import PDF
+from harc.steps.paper import locate_pdf
 from harc.steps.registry import STEPS
 
 
 def audit_profile(profile: Profile, layout: Layout) -> AuditReport:
     """Audit a profile's tree, where every artifact of the profile must be, and the paper set from it."""
     expected = list_expected_sidecars(profile, layout)
-    if PDF.is_file():
-        expected.append(sidecar_path(PDF))
+    pdf = locate_pdf(profile)
+    if pdf.is_file():
+        expected.append(sidecar_path(pdf))
     return audit_results(layout.root, expected=expected)
 
 

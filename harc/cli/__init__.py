@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -270,7 +271,38 @@ def summary(
     from harc.settings.profile import load_profile
     from harc.steps.summary import format_summary
 
-    show(format_summary(load_profile(profile), started=started, failed=failed), err=True)
+    chosen = load_profile(profile)
+    if chosen.rehearsal:
+        from harc.rehearsal.report import format_rehearsal
+
+        seconds = time.time() - started if started else None
+        show(format_rehearsal(chosen, chosen.name, seconds=seconds), err=True)
+    else:
+        show(format_summary(chosen, started=started, failed=failed), err=True)
+
+
+@app.command()
+def rehearse(
+    profile: Annotated[str, typer.Argument(help="Profile on published models: small, paper, large.")],
+    cores: Annotated[int | None, typer.Option(min=1, help="Processor cores; by default all.")] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Make the stand-ins, list the jobs, and run none.")
+    ] = False,
+) -> None:
+    """Run a profile's whole workflow on stand-ins made on the spot: tiny models, invented rows, servers on loopback.
+
+    Nothing is downloaded and no GPU is needed. Results lie under results/rehearsal, every page, table and figure of
+    them marked; give the command again after a fault, finished jobs are kept.
+    """
+    import subprocess
+
+    from harc.rehearsal.run import check_profile
+
+    check_profile(profile)
+    command = [str(Path(sys.executable).with_name("snakemake")), "--cores", str(cores or "all")]
+    command += ["--dry-run", "--quiet"] if plan else ["--keep-going"]
+    done = subprocess.run([*command, "--config", f"profile={profile}", "rehearse=true"], check=False)
+    raise typer.Exit(min(done.returncode, 1))
 
 
 def run_words(words: Sequence[str]) -> int:

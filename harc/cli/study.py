@@ -58,8 +58,10 @@ def pack(
     from harc.audit.keep import update_reference
     from harc.audit.study import choose_form
     from harc.settings.profile import load_profile
+    from harc.steps.checks import refuse_rehearsal
 
     study = load_profile(profile)
+    refuse_rehearsal(study)
     form = choose_form(public=study.data.source == "public")
     files = update_reference(study.results_root, name, form=form)
     size = sum(path.stat().st_size for path in files) / 2**20

@@ -11,7 +11,6 @@ run, whatever ends them.
 """
 
 import atexit
-import ctypes
 import json
 import os
 import selectors
@@ -26,6 +25,8 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from harc.core.processes import die_with_parent
 
 SOCKET = "HARC_WORKER"
 """Environment variable with the path of a worker's socket."""
@@ -42,7 +43,6 @@ LIBRARIES = (
 WORTHWHILE = 12  # jobs of a run from which loading once is quicker than loading each time
 DESCRIPTORS = 3
 LENGTH = 8  # bytes of the number before a message
-DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 def can_fork() -> bool:
@@ -213,11 +213,6 @@ def read_request(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
         parts.append(part)
         left -= len(part)
     return json.loads(b"".join(parts).decode("utf-8", "surrogateescape")), descriptors
-
-
-def die_with_parent(by: signal.Signals = signal.SIGKILL) -> None:
-    """Have the kernel end this process when the one that started it ends."""
-    ctypes.CDLL(None).prctl(DEATH_SIGNAL, by)
 
 
 def main(path: str, parent: int) -> None:

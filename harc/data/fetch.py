@@ -9,7 +9,8 @@ from typing import Any
 
 from harc.core.errors import DataError, EnvironmentProblem
 from harc.core.files import sha256_file
-from harc.data.registry import RegisteredFile, Registry, load_registry
+from harc.data.registry import REGISTRY_FILE, RegisteredFile, Registry, load_registry
+from harc.settings.data import DataSettings
 
 SLOWEST = 20_000  # bytes a second, beside the wait for an answer
 BLOCK = 1 << 16
@@ -130,6 +131,20 @@ def fetch_file(
         file.url, f"sha256:{file.sha256}", fname=target.name, path=target.parent, downloader=downloader
     )
     return target
+
+
+def fetch_for(data: DataSettings, names: Iterable[str], mirror: Path | None = None) -> list[Path]:
+    """Fetch the named datasets of the settings' registry into their folder; see `fetch_datasets`.
+
+    Args:
+        data: folder, registry, mirror and patience.
+        names: dataset names.
+        mirror: folder that stands in for the network, before the settings' own.
+    """
+    registry = load_registry(data.registry or REGISTRY_FILE)
+    return fetch_datasets(
+        names, data.public_dir, mirror=mirror or data.mirror, timeout=data.timeout, registry=registry
+    )
 
 
 def fetch_datasets(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from harc.data.fetch import fetch_datasets
+from harc.data.fetch import fetch_for
 from harc.data.public import build_public_rows
 from harc.data.public_sources import DATASETS
 from harc.data.verify import build_manifest
@@ -17,6 +17,6 @@ def bring_rows(profile: Profile, mirror: Path | None) -> dict:
         EnvironmentProblem: if a file cannot be reached.
     """
     data = profile.data
-    fetch_datasets(DATASETS, data.public_dir, mirror=mirror or data.mirror, timeout=data.timeout)
+    fetch_for(data, DATASETS, mirror)
     build_public_rows(data.public_dir, profile.data_dir, data.rows)
     return build_manifest(profile.data_dir)

@@ -15,7 +15,7 @@ from pathlib import Path
 from harc.core.errors import DataError
 from harc.core.files import sha256_file
 from harc.data.public_sources import read_csv
-from harc.data.registry import RegisteredFile, load_registry
+from harc.data.registry import RegisteredFile, Registry, load_registry
 from harc.judges.base import FULL_REFUSAL, UNJUDGED, Answer, Judge
 from harc.judges.registry import GRADED_REFUSALS
 from harc.stats.agreement import kappa_interval
@@ -50,13 +50,13 @@ HEADER = (
 )
 
 
-def find_registered(path: str) -> RegisteredFile:
+def find_registered(path: str, registry: Registry) -> RegisteredFile:
     """The registry's entry of a file.
 
     Raises:
         KeyError: if no dataset has it.
     """
-    for dataset in load_registry().datasets.values():
+    for dataset in registry.datasets.values():
         for file in dataset.files:
             if file.path == path:
                 return file
@@ -69,13 +69,13 @@ def find_revision(url: str) -> str:
     return found.group(1)[:12] if found else ""
 
 
-def check_source(folder: Path, path: str) -> dict[str, str]:
+def check_source(folder: Path, path: str, registry: Registry | None = None) -> dict[str, str]:
     """Source columns of a registered file, whose bytes are checked.
 
     Raises:
         DataError: if the file is missing or has other bytes.
     """
-    file = find_registered(path)
+    file = find_registered(path, registry or load_registry())
     place = folder / path
     found = sha256_file(place) if place.is_file() else "no file"
     if found != file.sha256:

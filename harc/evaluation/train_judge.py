@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from harc.core.errors import DataError
+from harc.data.registry import Registry
 from harc.evaluation.calibrate_over_refusal import (
     COMPLETIONS,
     FULL,
@@ -78,13 +79,15 @@ def check_labels(rows: Sequence[Labelled], where: str) -> None:
         )
 
 
-def read_labelled(folder: Path) -> tuple[dict[str, list[Labelled]], list[dict[str, str]]]:
-    """Completions by answering model, and what the registry says of their files.
+def read_labelled(
+    folder: Path, registry: Registry | None = None
+) -> tuple[dict[str, list[Labelled]], list[dict[str, str]]]:
+    """Completions by answering model, and what the registry (by default the project's) says of their files.
 
     Raises:
         DataError: if a file is missing, has other bytes than the registered ones, or labels that cannot be learnt.
     """
-    sources = [check_source(folder, path) for path in COMPLETIONS.values()]
+    sources = [check_source(folder, path, registry) for path in COMPLETIONS.values()]
     rows = {name: read_completions(folder / path) for name, path in COMPLETIONS.items()}
     for name, path in COMPLETIONS.items():
         check_labels(rows[name], str(folder / path))

@@ -118,7 +118,7 @@ class Hub(ThreadingHTTPServer):
         repositories: what it holds, by (kind, name).
         token: what opens gated repositories; None: none does.
         accepted: whether the token's owner has accepted their licences.
-        plain: folder of files that other homes than the hub serve, under /files/.
+        plain: folder of files that other homes than the hub serve, under /files/COMMIT/.
         scenes: what it does wrong.
         asked: method and path of every request, in order.
     """
@@ -193,7 +193,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         after = None if scene is None else scene.after
         if path.startswith(PLAIN) and self.server.plain is not None:
-            self._send_file(self.server.plain / path.removeprefix(PLAIN), {}, after)
+            self._send_file(self.server.plain / path.removeprefix(PLAIN).partition("/")[2], {}, after)
         elif match := FILE.fullmatch(path):
             self._send_entry(match, after)
         elif match := API.fullmatch(path):

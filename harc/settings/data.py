@@ -23,6 +23,9 @@ class DataSettings(Settings):
     mirror: Path | None = Field(
         None, description="folder that stands in for the network, laid out as the registry's paths (path)"
     )
+    registry: Path | None = Field(
+        None, description="registry of public files in place of the project's, in its form (path)"
+    )
     timeout: float = Field(
         30.0, gt=0, le=86_400, description="longest wait for an answer from a dataset's home (seconds)"
     )

@@ -93,6 +93,7 @@ class WorkflowSettings(Settings):
     profile: str = Field(
         min_length=1, description="a name under config/profiles/, or the path of a YAML file"
     )
+    rehearse: bool = Field(False, description="run it on stand-ins first; see docs/rehearsals.md")
 
 
 def read_workflow_settings(values: Mapping[str, Any]) -> WorkflowSettings:

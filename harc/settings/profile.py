@@ -34,6 +34,11 @@ class Profile(Settings):
 
     name: str = Field(pattern=r"^[a-z0-9_]+$", description="Names the results folder: results/<name>.")
     source: str = Field(description="The profile name or path that the commands were given.")
+    rehearsal: bool = Field(
+        False,
+        description="Whether this is a rehearsal on stand-ins (`harc rehearse`): its results lie under "
+        "results/rehearsal, every page, table and figure of them says so, and they cannot be packed.",
+    )
     description: str = Field(description="What the profile is for, on what hardware, at what cost.")
     seeds: tuple[int, ...] = Field(
         (0,),
@@ -360,7 +365,7 @@ class Profile(Settings):
     @property
     def results_root(self) -> Path:
         """Folder of everything that the profile's run writes."""
-        return Path("results") / self.name
+        return Path("results") / (Path("rehearsal") / self.name if self.rehearsal else Path(self.name))
 
 
 def _describe_first(problem: ValidationError) -> str:

@@ -97,12 +97,15 @@ def list_table_files(job: Job) -> list[Path]:
 def run_make_tables(job: Job) -> None:
     """Write the tables, then the numbers from the tables alone."""
     from harc.results.catalogue import write_tables
+    from harc.results.marks import mark_tables
     from harc.results.paper import make_numbers
     from harc.results.view import view_study
 
     folder = job.layout.tables
     write_tables(view_study(job.profile, job.layout), folder)
     make_numbers(folder, folder / NUMBERS)
+    if job.profile.rehearsal:
+        mark_tables(folder)
 
 
 MAKE_TABLES = Step(
@@ -183,8 +186,12 @@ def list_figure_outputs(job: Job) -> list[Path]:
 def run_make_figure(job: Job) -> None:
     """Draw the figure."""
     from harc.results.figures.style import save_figure
+    from harc.results.marks import mark_figure
 
-    save_figure(load_figure(job).draw(view_figure(job)), *list_figure_outputs(job))
+    canvas = load_figure(job).draw(view_figure(job))
+    if job.profile.rehearsal:
+        mark_figure(canvas)
+    save_figure(canvas, *list_figure_outputs(job))
 
 
 MAKE_FIGURE = Step(

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harc.core.errors import ArtifactError, ConfigError
+from harc.settings.profile import Profile
 from harc.steps.files import list_read
 from harc.steps.job import PARTS, Job
 from harc.steps.registry import STEPS, list_jobs, list_jobs_of
@@ -21,6 +22,21 @@ def check_job(job: Job) -> None:
     """
     check_unit(job)
     check_inputs(job)
+
+
+def refuse_rehearsal(profile: Profile) -> None:
+    """Keep a rehearsal's results where they are: nobody elsewhere would know them for what they are.
+
+    Raises:
+        ConfigError: for a rehearsal.
+    """
+    if profile.rehearsal:
+        raise ConfigError(
+            profile.source,
+            expected="a profile whose results are results",
+            found="a rehearsal on stand-ins",
+            fix=f"name the real one: {profile.name}",
+        )
 
 
 def check_unit(job: Job) -> None:

@@ -67,6 +67,12 @@ def list_splits(job: Job) -> dict[str, Path]:
     return {path.stem: path for path in list_row_files(job.profile) if path.suffix == ".jsonl"}
 
 
+def list_registry(job: Job) -> list[Path]:
+    """The registry of public files, where it is not the project's, which is code."""
+    own = job.profile.data.registry
+    return [] if own is None else [own]
+
+
 def select_data_settings(job: Job) -> dict:
     """Where rows come from, and the settings behind rows that are made in the run."""
     settings = {"data": job.profile.data.model_dump(mode="json", include={"source", "directory"})}
@@ -94,7 +100,7 @@ PULL_DATA = Step(
     "pull_data",
     f"{__name__}:run_pull_data",
     list_outputs=lambda job: [job.layout.data_report, *list_row_files(job.profile)],
-    list_inputs=lambda job: list(SOURCES[job.profile.data.source][1]),
+    list_inputs=lambda job: [*SOURCES[job.profile.data.source][1], *list_registry(job)],
     list_plugins=lambda job: [SOURCES[job.profile.data.source][0]],
     select_settings=select_data_settings,
     needs=("public rows",),

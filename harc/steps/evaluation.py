@@ -4,7 +4,7 @@ from pathlib import Path
 
 from harc.core.artifacts import PROJECTION_FILES, SCORE_FILES
 from harc.settings.profile import Profile
-from harc.steps.data import list_asked_rows
+from harc.steps.data import list_asked_rows, list_registry
 from harc.steps.job import RUN, Job, Step, run_on_model, within
 from harc.steps.judging import find_parameters, list_parameters
 from harc.steps.models import find_base_directions, list_model_files
@@ -98,14 +98,14 @@ def run_measure_helpfulness(job: Job) -> None:
         EnvironmentProblem: without a sandbox for HumanEval, or a file that cannot be fetched.
     """
     from harc.core.finished import KEPT, KeyedStore
-    from harc.data.fetch import fetch_datasets
+    from harc.data.fetch import fetch_for
     from harc.evaluation.helpfulness import describe_run, make_settings, measure_helpfulness
     from harc.evaluation.run import load_target
     from harc.steps.models import find_model
 
     settings, data, model = job.profile.helpfulness, job.profile.data, find_model(job, job.method)
     if needed := list_datasets(settings):
-        fetch_datasets(needed, data.public_dir, mirror=job.mirror or data.mirror, timeout=data.timeout)
+        fetch_for(data, needed, job.mirror)
     checkpoint = job.layout.checkpoint("helpfulness", *job.unit)
     store = KeyedStore(checkpoint / KEPT, describe_run(settings, model.identify(), job.stream))
     target, folder = load_target(model, make_settings(settings)), job.layout.helpfulness(*job.unit)
@@ -118,8 +118,7 @@ MEASURE_HELPFULNESS = Step(
     list_outputs=list_benchmark_outputs,
     unit=RUN,
     list_units=Profile.list_helpfulness_units,
-    # The registry of the files behind local benchmarks is part of the code.
-    list_inputs=list_model_files,
+    list_inputs=lambda job: [*list_model_files(job), *list_registry(job)],
     select_settings=select_benchmarks,
     resources=run_on_model(600),
     needs=("benchmarks",),

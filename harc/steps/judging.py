@@ -5,6 +5,7 @@ from pathlib import Path
 from harc.core.artifacts import JUDGE_FILES
 from harc.judges.registry import TRAINED_JUDGES
 from harc.settings.profile import Profile
+from harc.steps.data import list_registry
 from harc.steps.job import Job, Resources, Step, within
 
 
@@ -39,14 +40,15 @@ def run_train_judge(job: Job) -> None:
         EnvironmentProblem: if a file cannot be fetched.
     """
     from harc.core.csv_files import write_csv
-    from harc.data.fetch import fetch_datasets
+    from harc.data.fetch import fetch_for
+    from harc.data.registry import REGISTRY_FILE, load_registry
     from harc.evaluation import calibrate_refusal_classifier as calibration
     from harc.evaluation.train_judge import make_examples, read_labelled, train_classifier
     from harc.judges.refusal_classifier import write_parameters
 
     data = job.profile.data
-    fetch_datasets(("xstest",), data.public_dir, mirror=job.mirror or data.mirror, timeout=data.timeout)
-    rows, sources = read_labelled(data.public_dir)
+    fetch_for(data, ("xstest",), job.mirror)
+    rows, sources = read_labelled(data.public_dir, load_registry(data.registry or REGISTRY_FILE))
     parameters = train_classifier(make_examples(rows), sources)
     judges, reliability = calibration.measure_classifier(rows, sources)
     parameters_file, judges_file, reliability_file = (job.layout.judges / name for name in JUDGE_FILES)
@@ -60,7 +62,7 @@ TRAIN_JUDGE = Step(
     f"{__name__}:run_train_judge",
     list_outputs=lambda job: within(job.layout.judges, JUDGE_FILES),
     list_units=list_training_units,
-    # The registry of the labelled files is part of the code.
+    list_inputs=list_registry,
     resources=Resources(1000, runtime=10),
     needs=("public rows",),
 )

@@ -9,19 +9,29 @@ from pathlib import Path
 from harc.core.artifacts import BASE, SIDECAR_SUFFIX
 from harc.core.errors import ArtifactError, EnvironmentProblem
 from harc.core.files import read_json
+from harc.settings.profile import Profile
 from harc.steps.analysis import list_compute_files, list_table_files, list_table_names
 from harc.steps.job import Job, Resources, Step
 from harc.steps.reference import find_real_study, is_published
 
 PAPER = Path("paper")
-PDF = PAPER / "main.pdf"
-GENERATED = PAPER / "generated"
+GENERATED = "generated"
 REAL = "real"  # folder in it, and prefix of macros, of the study of published models
 PROGRAMS = {
     "latexmk": ["latexmk", "-pdf", "-interaction=nonstopmode", "-halt-on-error", "-outdir=build", "main.tex"],
     "tectonic": ["tectonic", "--outdir", "build", "main.tex"],
 }
-"""What sets the text, by preference; run under paper/, with its output in paper/build."""
+"""What sets the text, by preference; run in the paper's folder, with its output in build/."""
+
+
+def locate_paper(profile: Profile) -> Path:
+    """Folder that a profile's paper is set in: the project's, or for a rehearsal one of its own."""
+    return profile.results_root / PAPER if profile.rehearsal else PAPER
+
+
+def locate_pdf(profile: Profile) -> Path:
+    """The PDF of a profile."""
+    return locate_paper(profile) / "main.pdf"
 
 
 def find_latex() -> str | None:
@@ -95,11 +105,13 @@ def run_build_paper(job: Job) -> None:
             found="neither",
             fix="run `make latex`, or install TeX Live",
         )
-    real = find_real_job(job)
+    real, folder = find_real_job(job), locate_paper(job.profile)
+    if job.profile.rehearsal:
+        copy_prose(folder)
     collect_paper_inputs(
         job.layout.tables,
         job.layout.figures,
-        GENERATED,
+        folder / GENERATED,
         list_commands(job),
         root_hash=read_json(job.layout.root_hash)["root_hash"],
         compute_dir=job.layout.compute,
@@ -111,39 +123,49 @@ def run_build_paper(job: Job) -> None:
         collect_paper_inputs(
             real.layout.tables,
             real.layout.figures,
-            GENERATED / REAL,
+            folder / GENERATED / REAL,
             list_commands(real),
             prefix=REAL,
             only=only,
         )
-    _typeset(program)
+    _typeset(program, folder)
 
 
-def _typeset(program: str) -> None:
-    build, command = PAPER / "build", PROGRAMS[program]
+def copy_prose(folder: Path) -> None:
+    """The prose in a rehearsal's own folder, every page of it marked."""
+    from harc.core.files import write_text
+    from harc.results.marks import mark_paper
+
+    for path in list_sources():
+        text = path.read_text(encoding="utf-8")
+        write_text(folder / path.relative_to(PAPER), mark_paper(text) if path.name == "main.tex" else text)
+
+
+def _typeset(program: str, folder: Path) -> None:
+    build, command = folder / "build", PROGRAMS[program]
     shutil.rmtree(build, ignore_errors=True)
     build.mkdir()
     # A fixed date in the PDF's metadata, so that equal inputs give equal bytes.
     environment = {**os.environ, "SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1"}
     done = subprocess.run(
-        command, cwd=PAPER, env=environment, capture_output=True, text=True, errors="replace", check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace", check=False
     )
     made = build / "main.pdf"
     if done.returncode != 0 or not made.is_file():
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith(("!", "error"))]
         raise ArtifactError(
-            "paper/main.tex",
+            f"{folder}/main.tex",
             expected=f"a PDF from {program}",
             found=lines[0] if lines else f"exit status {done.returncode}",
-            fix=f"see paper/build/main.log, or run `cd paper && {' '.join(command)}`",
+            fix=f"see {build}/main.log, or run `cd {folder} && {' '.join(command)}`",
         )
-    os.replace(made, PDF)
+    os.replace(made, folder / "main.pdf")
 
 
 BUILD_PAPER = Step(
     "build_paper",
     f"{__name__}:run_build_paper",
-    list_outputs=lambda job: [PDF],
+    list_outputs=lambda job: [locate_pdf(job.profile)],
     list_inputs=list_paper_inputs,
     select_settings=lambda job: {
         "profile": job.profile.name,

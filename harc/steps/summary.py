@@ -8,7 +8,7 @@ from harc.core.files import read_json
 from harc.core.tree_files import hash_state, holds_tree
 from harc.core.untrusted import escape_lines
 from harc.settings.profile import Profile
-from harc.steps.paper import PDF, find_latex
+from harc.steps.paper import find_latex, locate_pdf
 from harc.steps.reference import locate_reference, stands_in
 
 
@@ -67,7 +67,7 @@ def format_summary(profile: Profile, *, started: int, failed: bool) -> str:
             fix=f"run `snakemake --cores all --config profile={profile.source}`",
         )
     places = {
-        "paper": PDF,
+        "paper": locate_pdf(profile),
         "report": layout.report,
         "tables": layout.tables,
         "figures": layout.figures,

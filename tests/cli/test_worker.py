@@ -16,7 +16,8 @@ pytestmark = pytest.mark.skipif(not worker.can_fork(), reason="a worker needs Li
 
 SERVING = """
 import sys
-from harc.cli.worker import Worker, die_with_parent
+from harc.cli.worker import Worker
+from harc.core.processes import die_with_parent
 die_with_parent()
 def run(words):
     try:
@@ -140,7 +141,7 @@ def test_harc_step_says_the_same_in_a_worker_and_alone(monkeypatch):
 
 
 def test_a_worker_ends_with_the_run_that_started_it(tmp_path):
-    code = "import time; from harc.cli.worker import start_worker as start; print(start().pid, flush=True); time.sleep(60)"
+    code = "import time; from harc.cli import worker; print(worker.start_worker().pid, flush=True); time.sleep(60)"
     run = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert run.stdout is not None
     process = int(run.stdout.readline())

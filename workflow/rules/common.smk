@@ -20,7 +20,7 @@ from harc.settings.loading import read_workflow_settings
 from harc.steps.commands import create_job
 from harc.steps.files import list_guards, list_made, list_needed
 from harc.steps.job import PARTS
-from harc.steps.paper import PDF, find_latex
+from harc.steps.paper import find_latex, locate_pdf
 from harc.steps.machine import Machine
 from harc.steps.preflight import find_profile_lacks, find_remarks, raise_first
 from harc.steps.reference import (
@@ -173,6 +173,17 @@ def stop_if_lacking(workflow):
 WORKERS = []  # the process that runs this run's steps
 
 
+def begin_servers():
+    """The stand-ins of a rehearsal, for as long as the run."""
+    if PROFILE.rehearsal:
+        from harc.rehearsal.run import start_servers
+
+        try:
+            WORKERS.append(start_servers(PROFILE.name))
+        except HarcError as problem:
+            sys.exit(str(problem))
+
+
 def begin_worker(workflow):
     """Load the libraries once for all jobs of a long run on this machine."""
     if workflow.local_exec and len(list(workflow.dag.needrun_jobs())) >= WORTHWHILE:
@@ -187,7 +198,7 @@ def end_worker():
 
 def list_paper_files(view):
     """The PDF, or without LaTeX everything that it would be set from."""
-    return [PDF] if find_latex() else list_needed(view.create_job())
+    return [locate_pdf(view.profile)] if find_latex() else list_needed(view.create_job())
 
 
 def view_reference(profile, layout, suffix, steps=None):
@@ -196,11 +207,20 @@ def view_reference(profile, layout, suffix, steps=None):
     return [View(step, profile, layout, suffix) for step in steps or made]
 
 
+def choose_profile(settings):
+    """The profile, or its rehearsal on stand-ins."""
+    if not settings.rehearse:
+        return load_profile(settings.profile)
+    from harc.rehearsal.run import prepare_rehearsal
+
+    return prepare_rehearsal(settings.profile)
+
+
 UNPACKED = {}  # committed studies that are read, by name
 
 try:
-    PROFILE = load_profile(read_workflow_settings(config).profile)
-    LAYOUT = Layout(Path("results") / PROFILE.name)
+    PROFILE = choose_profile(read_workflow_settings(config))
+    LAYOUT = Layout(PROFILE.results_root)
     VIEWS = [View(step, PROFILE, LAYOUT) for step in STEPS.values()]
     # The paper without a run: what is drawn of the committed study, with no model, in seconds.
     FROM_REFERENCE = stands_in(PROFILE.name, LAYOUT.root)
