@@ -29,7 +29,7 @@ from typing import Any
 from harc.core.processes import die_with_parent
 
 SOCKET = "HARC_WORKER"
-"""Environment variable with the path of a worker's socket."""
+"""Environment variable with the path of a worker's socket; empty: none is to be started."""
 THREADS = dict.fromkeys(
     ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
 )
@@ -55,7 +55,7 @@ def start_worker() -> subprocess.Popen | None:
 
     The worker ends with this process, or with `stop_worker`.
     """
-    if not can_fork():
+    if not can_fork() or SOCKET in os.environ:
         return None
     folder = tempfile.mkdtemp(prefix="harc-worker-")  # readable by this account alone
     path = str(Path(folder) / "socket")
@@ -86,7 +86,7 @@ def hand_over(words: Sequence[str]) -> int | None:
         KeyboardInterrupt: at Ctrl-C, after the fork was told.
     """
     path = os.environ.get(SOCKET)
-    if path is None or any(os.environ.get(name, "1") != number for name, number in THREADS.items()):
+    if not path or any(os.environ.get(name, "1") != number for name, number in THREADS.items()):
         return None
     with socket.socket(socket.AF_UNIX) as channel:
         try:

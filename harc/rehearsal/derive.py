@@ -78,7 +78,7 @@ def derive_values(
         "real_study": None,
         "data": {
             "directory": str(folder / "data/rows"),
-            "public_dir": str(folder / "data/public"),
+            "public_dir": str(registry.parent / "fetched"),  # as ever, outside the results
             "registry": str(registry),
             "rows": {**ROWS, "attack_goals": dict.fromkeys(profile.data.rows.attack_goals, 2)},
             "own": {"max_new_tokens": ANSWER},

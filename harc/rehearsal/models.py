@@ -245,6 +245,9 @@ def save_stand_in(
     folder: Path, model: PublishedModel, replies: Sequence[str] = CHAT_REPLIES, seed: int = 0
 ) -> Path:
     """Write a model's stand-in as its repository on the hub holds it: shards, an index, tokenizer, texts, a card."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
     tokenizer = build_tokenizer(model.chat, replies)
     built = build_model(model, tokenizer, replies, seed)
     weights = sum(parameter.numel() for parameter in built.parameters()) * 2

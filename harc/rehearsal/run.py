@@ -14,11 +14,12 @@ from harc.rehearsal.hub import HOST, Hub
 from harc.rehearsal.stand_ins import (
     TOKEN,
     Ports,
-    list_endpoints,
+    find_free_ports,
     list_models,
     make_stand_ins,
     read_ports,
     read_repositories,
+    serves_models,
     write_profile,
 )
 from harc.settings.profile import Profile, load_profile
@@ -53,11 +54,12 @@ def prepare_rehearsal(name: str) -> Profile:
     real = load_profile(name)
     folder = locate_stand_ins(real.name)
     folder.mkdir(parents=True, exist_ok=True)
-    ports, files = make_stand_ins(real, folder)
+    ports = read_ports(folder) or find_free_ports()
+    set_environment(folder, ports)  # before any of these libraries is imported: they read it once
+    files = make_stand_ins(real, folder, ports)
     path = ROOT / f"{real.name}.yaml"
     url = f"http://{HOST}:{ports.server}/v1"
     write_profile(path, derive_values(real, ROOT / real.name, folder / "registry.yaml", url, files))
-    set_environment(folder, ports)
     return load_profile(str(path))
 
 
@@ -88,7 +90,7 @@ def start_servers(name: str) -> subprocess.Popen:
     ready = folder / READY
     ready.unlink(missing_ok=True)
     with (folder / LOG).open("w") as log:
-        command = [sys.executable, "-m", __name__, str(folder), name, str(os.getpid())]
+        command = [sys.executable, "-m", __name__, str(folder), str(os.getpid())]
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
@@ -106,7 +108,7 @@ def start_servers(name: str) -> subprocess.Popen:
     return process
 
 
-def serve(folder: Path, name: str, parent: int) -> None:
+def serve(folder: Path, parent: int) -> None:
     """Serve the hub in this process, and models by `transformers serve` in another, until the run ends."""
     import requests
 
@@ -117,7 +119,7 @@ def serve(folder: Path, name: str, parent: int) -> None:
     ports = read_ports(folder)
     assert ports is not None
     hub = Hub(read_repositories(folder), token=TOKEN, plain=folder / "public", port=ports.hub)
-    if any(endpoint.kind != "local" for endpoint in list_endpoints(load_profile(name)).values()):
+    if serves_models(folder):
         command = [
             sys.executable, "-m", "transformers.cli.transformers", "serve", "--host", HOST, "--port", str(ports.server),
             "--device", "cpu", "--dtype", "float32",
@@ -136,4 +138,4 @@ def serve(folder: Path, name: str, parent: int) -> None:
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    serve(Path(sys.argv[1]), int(sys.argv[2]))

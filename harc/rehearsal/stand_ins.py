@@ -69,11 +69,11 @@ def list_models(profile: Profile) -> dict[str, tuple[str, bool]]:
     return found
 
 
-def make_stand_ins(profile: Profile, folder: Path) -> tuple[Ports, dict[str, dict[str, Any]]]:
+def make_stand_ins(profile: Profile, folder: Path, ports: Ports) -> dict[str, dict[str, Any]]:
     """Make what is not there yet: models, datasets and public files, with a list of them for the server.
 
     Returns:
-        The ports that the rehearsal keeps, and of each GGUF backbone the stand-in's digest and place on the hub.
+        Of each GGUF backbone the stand-in's digest and place on the hub.
     """
     from harc.rehearsal.models import CHAT_REPLIES, GRADES, PROPOSALS, save_stand_in
     from harc.rehearsal.public_files import write_hub_datasets, write_public_files
@@ -86,7 +86,6 @@ def make_stand_ins(profile: Profile, folder: Path) -> tuple[Ports, dict[str, dic
             fix="rehearse small, paper or large",
         )
     replies = {"chat": CHAT_REPLIES, "attacker": PROPOSALS, "judge": GRADES}
-    ports = read_ports(folder) or find_free_ports()
     repositories = []
     for name, (purpose, gated) in list_models(profile).items():
         place = folder / "models" / name
@@ -96,14 +95,20 @@ def make_stand_ins(profile: Profile, folder: Path) -> tuple[Ports, dict[str, dic
     for name, place in write_hub_datasets(folder / "datasets").items():
         repositories.append({"name": name, "folder": str(place), "kind": "dataset", "gated": False})
     write_public_files(folder / "public", f"http://{HOST}:{ports.hub}/files", folder / "registry.yaml")
-    write_json(folder / LIST, {"ports": vars(ports), "repositories": repositories})
-    return ports, {}
+    served = any(endpoint.kind != "local" for endpoint in list_endpoints(profile).values())
+    write_json(folder / LIST, {"ports": vars(ports), "repositories": repositories, "serves_models": served})
+    return {}
 
 
 def read_ports(folder: Path) -> Ports | None:
     """The ports of a rehearsal that was begun; None where there is none."""
     path = folder / LIST
     return Ports(**read_json(path)["ports"]) if path.is_file() else None
+
+
+def serves_models(folder: Path) -> bool:
+    """Whether a rehearsal needs a server of models beside the hub."""
+    return bool(read_json(folder / LIST)["serves_models"])
 
 
 def read_repositories(folder: Path) -> list[Repository]:

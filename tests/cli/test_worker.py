@@ -114,6 +114,8 @@ def test_a_fork_that_is_killed_gives_the_status_that_a_shell_would(serving, tmp_
 def test_without_a_worker_a_command_runs_by_itself(tmp_path, monkeypatch):
     monkeypatch.delenv(worker.SOCKET, raising=False)
     assert worker.hand_over(["step"]) is None
+    monkeypatch.setenv(worker.SOCKET, "")
+    assert worker.hand_over(["step"]) is None and worker.start_worker() is None
     monkeypatch.setenv(worker.SOCKET, str(tmp_path / "none"))
     assert worker.hand_over(["step"]) is None
 

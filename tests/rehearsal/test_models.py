@@ -65,14 +65,15 @@ def test_files_are_those_of_a_repository(made):
     assert sum(path.stat().st_size for path in folder.iterdir()) < 16e6
 
 
-def test_answers_are_whole_replies_and_depend_on_the_prompt(made):
+def test_answers_are_whole_replies_and_those_of_a_chat_model_depend_on_the_prompt(made):
     _, replies, folder = made
     backbone = load_backbone(str(folder), dtype="float32")
     ids = backbone.chat.encode_prompts([[{"role": "user", "content": text}] for text in PROMPTS])
     answers = answer_prompts(backbone, ids, max_new_tokens=4, batch_size=8, names=PROMPTS)
     assert {answer.text for answer in answers} <= set(replies)
     assert {answer.finish_reason for answer in answers} == {"stop"}
-    assert len({answer.text for answer in answers}) > 1
+    if replies is CHAT_REPLIES:  # an attacker is sampled
+        assert len({answer.text for answer in answers}) > 1
 
 
 def test_a_text_is_never_read_as_a_reply(made):
