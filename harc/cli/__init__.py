@@ -274,9 +274,12 @@ def summary(
     chosen = load_profile(profile)
     if chosen.rehearsal:
         from harc.rehearsal.report import format_rehearsal
+        from harc.rehearsal.run import locate_stand_ins
+        from harc.rehearsal.stand_ins import find_rehearsed
 
         seconds = time.time() - started if started else None
-        show(format_rehearsal(chosen, chosen.name, seconds=seconds), err=True)
+        real = find_rehearsed(locate_stand_ins(chosen.name))
+        show(format_rehearsal(chosen, real, seconds=seconds), err=True)
     else:
         show(format_summary(chosen, started=started, failed=failed), err=True)
 

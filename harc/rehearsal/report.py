@@ -41,7 +41,7 @@ def format_rehearsal(rehearsal: Profile, real: str, *, seconds: float | None) ->
     took = "" if seconds is None else f" after {format_duration(seconds)}"
     lines = [
         f"\n{MARK}",
-        f"rehearsal of {real}: {len(jobs) - len(missing)} of {len(jobs)} jobs passed{took}; results in {layout.root}",
+        f"rehearsal of {rehearsal.name}: {len(jobs) - len(missing)} of {len(jobs)} jobs passed{took}; results in {layout.root}",
     ]
     if missing:
         names = ", ".join(job.label for job in missing[:SHOWN])

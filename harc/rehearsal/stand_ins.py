@@ -96,7 +96,13 @@ def make_stand_ins(profile: Profile, folder: Path, ports: Ports) -> dict[str, di
         repositories.append({"name": name, "folder": str(place), "kind": "dataset", "gated": False})
     write_public_files(folder / "public", f"http://{HOST}:{ports.hub}/files", folder / "registry.yaml")
     served = any(endpoint.kind != "local" for endpoint in list_endpoints(profile).values())
-    write_json(folder / LIST, {"ports": vars(ports), "repositories": repositories, "serves_models": served})
+    listed = {
+        "profile": profile.source,
+        "ports": vars(ports),
+        "repositories": repositories,
+        "serves_models": served,
+    }
+    write_json(folder / LIST, listed)
     return {}
 
 
@@ -104,6 +110,11 @@ def read_ports(folder: Path) -> Ports | None:
     """The ports of a rehearsal that was begun; None where there is none."""
     path = folder / LIST
     return Ports(**read_json(path)["ports"]) if path.is_file() else None
+
+
+def find_rehearsed(folder: Path) -> str:
+    """What the profile that is rehearsed was called."""
+    return str(read_json(folder / LIST)["profile"])
 
 
 def serves_models(folder: Path) -> bool:
