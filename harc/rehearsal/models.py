@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harc.model.chat import ChatFormat
 from harc.rehearsal.published import PublishedModel
 
 if TYPE_CHECKING:
@@ -184,12 +185,9 @@ def read_last_state(model: Any, tokenizer: Any, text: str) -> Any:
     """The stream behind the final norm at the last token of a prompt."""
     import torch
 
-    prompt = [{"role": "user", "content": text}]
-    ids = tokenizer.apply_chat_template(
-        prompt, add_generation_prompt=True, return_tensors="pt", return_dict=True
-    )
+    ids = ChatFormat(tokenizer).encode_prompts([[{"role": "user", "content": text}]])
     with torch.no_grad():
-        return model.model(ids["input_ids"]).last_hidden_state[0, -1]
+        return model.model(torch.tensor(ids)).last_hidden_state[0, -1]
 
 
 def build_model(

@@ -39,10 +39,8 @@ def format_rehearsal(rehearsal: Profile, real: str, *, seconds: float | None) ->
     jobs = list_jobs(rehearsal, layout) + list_jobs(rehearsal, layout, "end")
     missing = [job for job in jobs if not find_sidecar(job).is_file()]
     took = "" if seconds is None else f" after {format_duration(seconds)}"
-    lines = [
-        f"\n{MARK}",
-        f"rehearsal of {rehearsal.name}: {len(jobs) - len(missing)} of {len(jobs)} jobs passed{took}; results in {layout.root}",
-    ]
+    passed = f"{len(jobs) - len(missing)} of {len(jobs)} jobs passed{took}"
+    lines = [f"\n{MARK}", f"rehearsal of {rehearsal.name}: {passed}; results in {layout.root}"]
     if missing:
         names = ", ".join(job.label for job in missing[:SHOWN])
         lines.append(

@@ -25,8 +25,9 @@ PROGRAMS = {
 
 
 def locate_paper(profile: Profile) -> Path:
-    """Folder that a profile's paper is set in: the project's, or for a rehearsal one of its own."""
-    return profile.results_root / PAPER if profile.rehearsal else PAPER
+    """Folder that a profile's paper is set in: the project's, or for a rehearsal one of its own, beside its tree."""
+    root = profile.results_root
+    return root.with_name(f"{root.name}.paper") if profile.rehearsal else PAPER
 
 
 def locate_pdf(profile: Profile) -> Path:

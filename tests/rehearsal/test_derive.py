@@ -60,7 +60,7 @@ def test_the_jobs_are_those_of_the_profile(name, tmp_path):
 def test_a_rehearsal_lies_apart_and_says_what_it_is(tmp_path):
     rehearsal = derive("small", tmp_path)
     assert rehearsal.results_root == Path("results/rehearsal/small")
-    assert locate_pdf(rehearsal) == Path("results/rehearsal/small/paper/main.pdf")
+    assert locate_pdf(rehearsal) == Path("results/rehearsal/small.paper/main.pdf")
     assert locate_pdf(load_profile("small")) == Path("paper/main.pdf")
 
 

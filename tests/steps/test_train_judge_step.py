@@ -49,7 +49,7 @@ def test_it_trains_measures_and_writes(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "COMPLETIONS", files)
     monkeypatch.setattr(training, "check_source", lambda _, path: {"source": path, "sha256": "0" * 64})
     fetched = []
-    monkeypatch.setattr("harc.data.fetch.fetch_datasets", lambda names, *_, **__: fetched.append(names))
+    monkeypatch.setattr("harc.data.fetch.fetch_datasets", lambda names, *_, **__: fetched.append(names) or [])
     monkeypatch.setitem(calibration.BOOTSTRAP, "resamples", 20)
     monkeypatch.chdir(tmp_path)
     profile = SMOL.model_copy(update={"data": SMOL.data.model_copy(update={"public_dir": data})})
