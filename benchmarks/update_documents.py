@@ -2,9 +2,9 @@
 
     python benchmarks/update_documents.py [--check]
 
-Sources: benchmarks/measured/*.json; of results/reference/organism, tables and outcomes; of results/reference/smol,
-which is unfinished, scores and suppression. `--check` changes nothing and exits with status 1 if a document does not
-say what the sources say.
+Sources: benchmarks/measured/*.json; of results/reference/organism, tables and outcomes; of the study of published
+models (results/reference/smollm2, or what there is of smol), scores, suppression and, once it is finished, contrasts.
+`--check` changes nothing and exits with status 1 if a document does not say what the sources say.
 """
 
 import argparse
@@ -32,7 +32,17 @@ from harc.suites.registry import ATTACK_SUITES
 PROJECT = Path(__file__).parents[1]
 MEASURED = PROJECT / "benchmarks/measured"
 REFERENCE = PROJECT / "results/reference/organism"
-REAL = PROJECT / "results/reference/smol"
+REAL_STUDIES = ("smollm2", "smol")
+"""Profiles of studies on published models, the one that is shown first."""
+
+
+def find_real() -> str:
+    """The profile whose pack is shown: the first that there is."""
+    return next((name for name in REAL_STUDIES if (PROJECT / "results/reference" / name).is_dir()), "")
+
+
+REAL_PROFILE = find_real()
+REAL = PROJECT / "results/reference" / (REAL_PROFILE or REAL_STUDIES[0])
 
 
 def replace_block(text: str, name: str, content: str, document: str) -> str:
@@ -278,17 +288,46 @@ def format_real_headline() -> str:
     """The study on real weights in a line, a number a training seed; without a verdict while it is unfinished."""
     if not REAL.is_dir():
         return "- **Real models**: none of the study's models is finished."
-    rates = _read_real_rates(load_profile("smol").evaluation.mean_attacks)
+    rates = _read_real_rates(load_profile(REAL_PROFILE).evaluation.mean_attacks)
     attacks = {unit: found.get("attacks") for unit, found in rates.items()}
     kept = {unit[:3]: share for unit, share in _read_kept_refusals().items() if unit[3] == "own"}
-    state = json.loads((REAL / "unfinished.json").read_text())
     return "\n".join(
         f"- **{backbone}** (real weights, public prompts; a number a training seed): attacks answered: "
         f"{_list_shown(attacks, backbone)}. Harmful requests still refused once the model's own refusal direction is "
-        f"taken out: {_list_shown(kept, backbone)}. No verdict yet: {state['finished']} of the study's "
-        f"{state['jobs']} jobs are finished."
+        f"taken out: {_list_shown(kept, backbone)}. {_describe_verdicts(backbone)}"
         for backbone in dict.fromkeys(unit[0] for unit in rates)
     )
+
+
+def _describe_state() -> str:
+    """How much of an unfinished study there is; nothing of a finished one."""
+    path = REAL / "unfinished.json"
+    if not path.is_file():
+        return ""
+    state = json.loads(path.read_text())
+    return f"{state['finished']} of {state['jobs']} jobs of profile `{REAL_PROFILE}` are finished"
+
+
+ASKED = {"attack_success": "attacks answered", "over_refusal": "safe requests refused",
+         "suppression": "refused with the direction out"}  # fmt: skip
+"""Questions of the primary contrasts."""
+
+
+def _describe_verdicts(backbone: str) -> str:
+    """The primary contrasts of a backbone, as declared beforehand; none of an unfinished study."""
+    if state := _describe_state():
+        return f"No verdict yet: {state}."
+    rows = read_csv_rows(REAL / "tables/contrasts.csv")[1]
+    parts = []
+    for question, words in ASKED.items():
+        found = [
+            f"{row['reference']} {float(row['estimate']):+.2f} [{float(row['low']):+.2f}, {float(row['high']):+.2f}], "
+            f"{row['verdict']}"
+            for row in rows
+            if row["question"] == question and row["backbone"] == backbone and row["estimate"]
+        ]
+        parts += [f"{words}, HARC minus {'; '.join(found)}"] if found else []
+    return f"Declared contrasts: {'. '.join(part[0].upper() + part[1:] for part in parts)}."
 
 
 def _list_shown(held: Mapping[tuple[str, str, int], float | None], backbone: str) -> str:
@@ -304,7 +343,7 @@ def format_real_models() -> str:
     """What the finished models of the study on real weights do, by training seed; no pooling, no verdict."""
     if not REAL.is_dir():
         return "No model of the study is finished."
-    profile = load_profile("smol")
+    profile = load_profile(REAL_PROFILE)
     rates = _read_real_rates(profile.evaluation.mean_attacks)
     kept = _read_kept_refusals()
     methods = [BASE, *profile.adapted]
@@ -330,11 +369,10 @@ def format_real_models() -> str:
         "the same, own v_ref projected out",
         "the same, base's v_ref projected out",
     ]
-    state = json.loads((REAL / "unfinished.json").read_text())
+    state = _describe_state() or f"All jobs of profile `{REAL_PROFILE}` are finished"
     note = (
-        f"{state['finished']} of {state['jobs']} jobs of profile `smol` are finished; a number a training seed, of the "
-        f"models that are. Attacks: mean over {', '.join(profile.evaluation.mean_attacks)}. Projections: "
-        f"{MAIN_PROMPTS} requests, for the base's direction {profile.suppression.prompts}; what is not refused may be "
+        f"{state}; a number a training seed, of the models that are. Attacks: mean over "
+        f"{', '.join(profile.evaluation.mean_attacks)}. Projections: {MAIN_PROMPTS} requests, for the base's direction {profile.suppression.prompts}; what is not refused may be "
         "broken. What is answered is not therefore harmful."
     )
     return f"{format_table(header, rows)}\n\n{note}"
