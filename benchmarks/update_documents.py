@@ -372,8 +372,8 @@ def format_real_models() -> str:
     state = _describe_state() or f"All jobs of profile `{REAL_PROFILE}` are finished"
     note = (
         f"{state}; a number a training seed, of the models that are. Attacks: mean over "
-        f"{', '.join(profile.evaluation.mean_attacks)}. Projections: {MAIN_PROMPTS} requests, for the base's direction {profile.suppression.prompts}; what is not refused may be "
-        "broken. What is answered is not therefore harmful."
+        f"{', '.join(profile.evaluation.mean_attacks)}. Projections: {MAIN_PROMPTS} requests, for the base's direction "
+        f"{profile.suppression.prompts}; what is not refused may be broken. What is answered is not therefore harmful."
     )
     return f"{format_table(header, rows)}\n\n{note}"
 

@@ -47,7 +47,7 @@ def test_it_trains_measures_and_writes(tmp_path, monkeypatch):
     for model, path in files.items():
         write_rows(data / path, rows[model])
     monkeypatch.setattr(training, "COMPLETIONS", files)
-    monkeypatch.setattr(training, "check_source", lambda _, path: {"source": path, "sha256": "0" * 64})
+    monkeypatch.setattr(training, "check_source", lambda _, path, __: {"source": path, "sha256": "0" * 64})
     fetched = []
     monkeypatch.setattr("harc.data.fetch.fetch_datasets", lambda names, *_, **__: fetched.append(names) or [])
     monkeypatch.setitem(calibration.BOOTSTRAP, "resamples", 20)
