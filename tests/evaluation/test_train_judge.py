@@ -46,7 +46,7 @@ def offered(monkeypatch, tmp_path, rows):
         write_rows(tmp_path / path, rows[model])
     monkeypatch.setattr(training, "COMPLETIONS", files)
     monkeypatch.setattr(
-        training, "check_source", lambda folder, path: SOURCES[list(files.values()).index(path)]
+        training, "check_source", lambda folder, path, registry: SOURCES[list(files.values()).index(path)]
     )
     return tmp_path
 
