@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from harc.core.processes import die_with_parent
+from harc.core.terminal import flush, show
 
 SOCKET = "HARC_WORKER"
 """Environment variable with the path of a worker's socket; empty: none is to be started."""
@@ -101,7 +102,7 @@ def hand_over(words: Sequence[str]) -> int | None:
             return None
         answer = channel.recv(LENGTH)
     if not answer:
-        sys.stderr.write("error: the run's worker ended, and this step with it; start the run again\n")
+        show("error: the run's worker ended, and this step with it; start the run again", err=True)
         return 1
     return int.from_bytes(answer, "big")
 
@@ -188,8 +189,7 @@ class Worker:
             os.chdir(request["folder"])
             status = self.run(request["words"])
             atexit._run_exitfuncs()
-            sys.stdout.flush()
-            sys.stderr.flush()
+            flush()
         finally:
             os._exit(status)
 

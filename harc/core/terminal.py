@@ -33,6 +33,12 @@ def write_to(stream: Any, text: str) -> None:
     stream.flush()
 
 
+def flush() -> None:
+    """Write out whatever was said, before a process that ends without Python's own end."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
 def redraw(line: str) -> None:
     """Put a line in place of the present one, on a terminal as standard error; an empty one leaves nothing."""
     sys.stderr.write(f"\r\x1b[2K{make_printable(line, sys.stderr)}")
