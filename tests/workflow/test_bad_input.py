@@ -82,7 +82,7 @@ def test_misspelt_key_of_the_workflow_is_one_line(fresh):
     (fresh.root / "more.yaml").write_text("cores: 3\n")
     for arguments, key, fix in (
         (["--config", "profle=smol"], "profle", "did you mean 'profile'?"),
-        (["--configfile", "more.yaml"], "cores", "known here: profile"),
+        (["--configfile", "more.yaml"], "cores", "known here: profile, rehearse"),
     ):
         run = fresh.run("snakemake", "--cores", "1", *arguments)
         assert run.status == 1
