@@ -198,7 +198,9 @@ def end_worker():
 
 def list_paper_files(view):
     """The PDF, or without LaTeX everything that it would be set from."""
-    return [locate_pdf(view.profile)] if find_latex() else list_needed(view.create_job())
+    return (
+        [locate_pdf(view.profile)] if find_latex() else list_needed(view.create_job())
+    )
 
 
 def view_reference(profile, layout, suffix, steps=None):
