@@ -165,6 +165,7 @@ def select_figure_settings(job: Job) -> dict:
         "fixed": find_fixed(job, units[0]),
         "options": select_figure_options(job),
         **select_attacks(job),
+        **({"rehearsal": True} if job.profile.rehearsal else {}),
     }
 
 
