@@ -47,8 +47,14 @@ LENGTH = 8  # bytes of the number before a message
 
 
 def can_fork() -> bool:
-    """Whether this system has what a worker needs (Linux)."""
-    return hasattr(os, "pidfd_open") and sys.platform == "linux"
+    """Whether this system has what a worker needs: Linux, which lets a process wait for others by descriptors."""
+    if not hasattr(os, "pidfd_open") or sys.platform != "linux":
+        return False
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError:  # an old kernel, or a sandbox that forbids it
+        return False
+    return True
 
 
 def start_worker() -> subprocess.Popen | None:
