@@ -9,7 +9,7 @@ from typing import Any
 
 from harc.core.errors import DataError, EnvironmentProblem
 from harc.core.files import sha256_file
-from harc.data.registry import REGISTRY_FILE, RegisteredFile, Registry, load_registry
+from harc.data.registry import RegisteredFile, Registry, choose_registry, load_registry
 from harc.settings.data import DataSettings
 
 SLOWEST = 20_000  # bytes a second, beside the wait for an answer
@@ -141,7 +141,7 @@ def fetch_for(data: DataSettings, names: Iterable[str], mirror: Path | None = No
         names: dataset names.
         mirror: folder that stands in for the network, before the settings' own.
     """
-    registry = load_registry(data.registry or REGISTRY_FILE)
+    registry = choose_registry(data)
     return fetch_datasets(
         names, data.public_dir, mirror=mirror or data.mirror, timeout=data.timeout, registry=registry
     )

@@ -9,6 +9,7 @@ from harc.core.errors import ConfigError
 from harc.core.listings import find_name_fault
 from harc.core.yaml_text import parse_yaml
 from harc.settings.base import Settings
+from harc.settings.data import DataSettings
 
 REGISTRY_FILE = Path(__file__).with_name("registry.yaml")
 
@@ -77,6 +78,15 @@ def load_registry(path: Path = REGISTRY_FILE) -> Registry:
         raise ConfigError(
             str(path), expected="a registry of datasets", found=str(problem), fix="mend the file"
         ) from None
+
+
+def choose_registry(data: DataSettings) -> Registry:
+    """The registry that settings name, or the project's.
+
+    Raises:
+        ConfigError: if it cannot be read as one.
+    """
+    return load_registry(data.registry or REGISTRY_FILE)
 
 
 def render_sources(registry: Registry) -> str:

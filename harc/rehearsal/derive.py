@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from harc.core.errors import ConfigError
-from harc.settings.backbones import GgufBackbone, HubBackbone
+from harc.settings.backbones import HubBackbone
 from harc.settings.endpoints import EndpointSettings
 from harc.settings.profile import Profile
 from harc.suites.benchmarks import BENCHMARKS
@@ -26,19 +26,17 @@ ANSWER = 8  # tokens
 WRITTEN = 160  # tokens of what an attacker or a judge writes
 
 
-def derive_backbone(profile: Profile, name: str, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """What is changed of a backbone: no GPU, next to no memory, and of a GGUF file the stand-in's bytes and place."""
-    backbone = profile.all_backbones[name]
-    changed: dict[str, Any] = {"memory_gb": 0.5, "disk_gb": 0.1}
-    if isinstance(backbone, HubBackbone | GgufBackbone):
-        changed["gpu"] = False
-        changed["training"] = dict(TRAINING)
-    if isinstance(backbone, HubBackbone):
-        changed["gpus"] = 1
-    if isinstance(backbone, GgufBackbone):
-        changed["gguf"] = {"wheels": None, **files[name]}
-        if backbone.warm_start is not None:
-            changed["warm_start"] = {"rows": FEW, "training": dict(TRAINING)}
+def derive_backbone(profile: Profile, name: str) -> dict[str, Any]:
+    """What is changed of a backbone: no GPU, next to no memory, a few steps."""
+    changed: dict[str, Any] = {
+        "memory_gb": 0.5,
+        "disk_gb": 0.1,
+        "gpu": False,
+        "gpus": 1,
+        "training": dict(TRAINING),
+    }
+    if getattr(profile.all_backbones[name], "warm_start", None) is not None:
+        changed["warm_start"] = {"rows": FEW, "training": dict(TRAINING)}
     return changed
 
 
@@ -49,9 +47,7 @@ def derive_endpoint(settings: EndpointSettings, url: str) -> dict[str, Any]:
     return {"kind": "openai", "gguf": None, "base_url": url, "key_variable": None, "concurrency": 2}
 
 
-def derive_values(
-    profile: Profile, folder: Path, registry: Path, url: str, files: dict[str, dict[str, Any]]
-) -> dict[str, Any]:
+def derive_values(profile: Profile, folder: Path, registry: Path, url: str) -> dict[str, Any]:
     """The rehearsal's settings, as a profile that extends the one it rehearses.
 
     Args:
@@ -59,10 +55,10 @@ def derive_values(
         folder: of the rehearsal.
         registry: of the stand-ins for public files.
         url: of the server that stands in for all servers.
-        files: of each GGUF backbone, the stand-in's `sha256` and `hub`.
 
     Raises:
-        ConfigError: for a profile of organisms, which needs none: it is rehearsed by profile `ci`.
+        ConfigError: for a profile of organisms, which needs none: it is rehearsed by profile `ci`; for a model that
+            is no repository of the hub.
     """
     if profile.data.source != "public":
         raise ConfigError(
@@ -70,6 +66,16 @@ def derive_values(
             expected="a profile on published models",
             found="one of organisms, which costs nothing to try",
             fix="run profile ci, which has every rule of it: `snakemake --cores all --config profile=ci`",
+        )
+    other = [
+        name for name, backbone in profile.all_backbones.items() if not isinstance(backbone, HubBackbone)
+    ]
+    if other:
+        raise ConfigError(
+            f"rehearsal of {profile.name}",
+            expected="models of the hub",
+            found=f"{other[0]}, for which there is no stand-in yet",
+            fix="rehearse small, paper or large",
         )
     values: dict[str, Any] = {
         "extends": profile.source,
@@ -84,12 +90,12 @@ def derive_values(
             "own": {"max_new_tokens": ANSWER},
         },
         "directions": {"bootstrap_resamples": 8, "max_prompt_tokens": 128, "max_response_tokens": 32},
-        "backbones": {name: derive_backbone(profile, name, files) for name in profile.backbones},
+        "backbones": {name: derive_backbone(profile, name) for name in profile.backbones},
         "evaluation": derive_evaluation(profile, url),
     }
     if profile.families.backbones:
         values["families"] = {
-            "backbones": {name: derive_backbone(profile, name, files) for name in profile.families.backbones}
+            "backbones": {name: derive_backbone(profile, name) for name in profile.families.backbones}
         }
     if profile.suppression is not None:
         values["suppression"] = {"prompts": 2, "benign_prompts": 2, "max_new_tokens": ANSWER}

@@ -5,7 +5,6 @@ status and the X-Error-Code that `huggingface_hub/utils/_http.py` tells refusals
 the true loading code runs: snapshots, pinned commits, tokens, resumption, the offline cache.
 """
 
-import hashlib
 import json
 import re
 import threading
@@ -17,6 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
+
+from harc.core.files import sha256_file, sha256_text
 
 HOST = "127.0.0.1"
 KINDS = {"models": "model", "datasets": "dataset"}
@@ -58,16 +59,13 @@ class Repository:
     @cached_property
     def digests(self) -> dict[str, str]:
         """SHA-256 of every file."""
-        return {
-            name: hashlib.sha256(path.read_bytes()).hexdigest()  # small by design
-            for name, path in self.files.items()
-        }
+        return {name: sha256_file(path) for name, path in self.files.items()}
 
     @cached_property
     def commit(self) -> str:
         """40 hex digits that follow from names and bytes."""
         text = json.dumps([self.name, sorted(self.digests.items())])
-        return hashlib.sha256(text.encode()).hexdigest()[:40]
+        return sha256_text(text)[:40]
 
     def describe_file(self, name: str) -> dict[str, Any]:
         """An entry of the tree."""

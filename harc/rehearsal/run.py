@@ -42,7 +42,7 @@ def check_profile(name: str) -> None:
     """
     real = load_profile(name)
     list_models(real)
-    derive_values(real, ROOT / real.name, ROOT / "registry.yaml", "", {})
+    derive_values(real, ROOT / real.name, ROOT / "registry.yaml", "")
 
 
 def prepare_rehearsal(name: str) -> Profile:
@@ -56,10 +56,10 @@ def prepare_rehearsal(name: str) -> Profile:
     folder.mkdir(parents=True, exist_ok=True)
     ports = read_ports(folder) or find_free_ports()
     set_environment(folder, ports)  # before any of these libraries is imported: they read it once
-    files = make_stand_ins(real, folder, ports)
+    make_stand_ins(real, folder, ports)
     path = ROOT / f"{real.name}.yaml"
     url = f"http://{HOST}:{ports.server}/v1"
-    write_profile(path, derive_values(real, ROOT / real.name, folder / "registry.yaml", url, files))
+    write_profile(path, derive_values(real, ROOT / real.name, folder / "registry.yaml", url))
     return load_profile(str(path))
 
 

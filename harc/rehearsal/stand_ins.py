@@ -11,7 +11,7 @@ from harc.core.errors import ConfigError
 from harc.core.files import read_json, write_json
 from harc.rehearsal.hub import HOST, Repository
 from harc.rehearsal.published import PUBLISHED
-from harc.settings.backbones import GgufBackbone, HubBackbone
+from harc.settings.backbones import HubBackbone
 from harc.settings.endpoints import EndpointSettings
 from harc.settings.profile import Profile
 
@@ -69,22 +69,11 @@ def list_models(profile: Profile) -> dict[str, tuple[str, bool]]:
     return found
 
 
-def make_stand_ins(profile: Profile, folder: Path, ports: Ports) -> dict[str, dict[str, Any]]:
-    """Make what is not there yet: models, datasets and public files, with a list of them for the server.
-
-    Returns:
-        Of each GGUF backbone the stand-in's digest and place on the hub.
-    """
+def make_stand_ins(profile: Profile, folder: Path, ports: Ports) -> None:
+    """Make what is not there yet: models, datasets and public files, with a list of them for the server."""
     from harc.rehearsal.models import CHAT_REPLIES, GRADES, PROPOSALS, save_stand_in
     from harc.rehearsal.public_files import write_hub_datasets, write_public_files
 
-    if any(isinstance(backbone, GgufBackbone) for backbone in profile.all_backbones.values()):
-        raise ConfigError(
-            f"rehearsal of {profile.name}",
-            expected="models of the hub",
-            found="a GGUF file, for which there is no stand-in yet",
-            fix="rehearse small, paper or large",
-        )
     replies = {"chat": CHAT_REPLIES, "attacker": PROPOSALS, "judge": GRADES}
     repositories = []
     for name, (purpose, gated) in list_models(profile).items():
@@ -103,7 +92,6 @@ def make_stand_ins(profile: Profile, folder: Path, ports: Ports) -> dict[str, di
         "serves_models": served,
     }
     write_json(folder / LIST, listed)
-    return {}
 
 
 def read_ports(folder: Path) -> Ports | None:

@@ -41,14 +41,14 @@ def run_train_judge(job: Job) -> None:
     """
     from harc.core.csv_files import write_csv
     from harc.data.fetch import fetch_for
-    from harc.data.registry import REGISTRY_FILE, load_registry
+    from harc.data.registry import choose_registry
     from harc.evaluation import calibrate_refusal_classifier as calibration
     from harc.evaluation.train_judge import make_examples, read_labelled, train_classifier
     from harc.judges.refusal_classifier import write_parameters
 
     data = job.profile.data
     fetch_for(data, ("xstest",), job.mirror)
-    rows, sources = read_labelled(data.public_dir, load_registry(data.registry or REGISTRY_FILE))
+    rows, sources = read_labelled(data.public_dir, choose_registry(data))
     parameters = train_classifier(make_examples(rows), sources)
     judges, reliability = calibration.measure_classifier(rows, sources)
     parameters_file, judges_file, reliability_file = (job.layout.judges / name for name in JUDGE_FILES)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from harc.core.errors import EnvironmentProblem
-from harc.data.registry import REGISTRY_FILE, load_registry
+from harc.data.registry import choose_registry
 from harc.model.gguf_files import CACHE, find_cache
 from harc.settings.backbones import GgufBackbone, HubBackbone, OrganismBackbone
 from harc.settings.data import RowSource
@@ -139,9 +139,7 @@ def find_data_lacks(
     mirror = mirror or data.mirror
     if data.source != "public" or mirror:
         return []
-    files = [
-        file for name in DATASETS for file in load_registry(data.registry or REGISTRY_FILE).find(name).files
-    ]
+    files = [file for name in DATASETS for file in choose_registry(data).find(name).files]
     missing = [file for file in files if not (data.public_dir / file.path).is_file()]
     if not missing or machine.reaches(missing[0].url):
         return []

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from harc.core.errors import EnvironmentProblem
-from harc.data.registry import REGISTRY_FILE, load_registry
+from harc.data.registry import choose_registry
 from harc.model.endpoints.cache import describe_missing_key, read_key
 from harc.model.endpoints.llama_server import describe_missing_server, is_installed
 from harc.model.gguf_files import CACHE, find_cache
@@ -139,7 +139,7 @@ def _check_benchmark_files(
     dataset = BENCHMARKS[name].dataset
     if not dataset or mirror:
         return
-    files = load_registry(data.registry or REGISTRY_FILE).find(dataset).files
+    files = choose_registry(data).find(dataset).files
     missing = [file for file in files if not (data.public_dir / file.path).is_file()]
     if missing and not machine.reaches(missing[0].url):
         yield EnvironmentProblem(

@@ -27,7 +27,7 @@ REHEARSED = ("small", "paper", "large")
 
 def derive(name: str, folder: Path) -> Profile:
     url = "http://127.0.0.1:1/v1"
-    values = derive_values(load_profile(name), folder / "results", folder / "registry.yaml", url, {})
+    values = derive_values(load_profile(name), folder / "results", folder / "registry.yaml", url)
     path = folder / f"{name}.yaml"
     path.write_text(json.dumps(values))
     return load_profile(str(path))
@@ -79,9 +79,10 @@ def test_nothing_of_it_can_be_packed_or_pushed(tmp_path):
     [
         ("organism", "one of organisms, which costs nothing to try; run profile ci"),
         ("ci", "one of organisms"),
+        ("smol", "found smollm2-135m, for which there is no stand-in yet"),
     ],
 )
-def test_a_profile_of_organisms_is_refused(name, found, tmp_path):
+def test_a_profile_without_models_of_the_hub_is_refused(name, found, tmp_path):
     with pytest.raises(ConfigError, match=found):
         derive(name, tmp_path)
 
