@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fixtures.results_tree import BACKBONES, METHODS, make_results_tree, view_tree
+from matplotlib.text import Text
 
 from harc.core.errors import DataError
 from harc.core.fingerprint import list_definitions
 from harc.results.figures.figure2 import choose_slot
+from harc.results.figures import figure5
 from harc.results.figures.figure5 import marker_area
 from harc.results.figures.figure8 import place_examples
 from harc.results.figures.style import save_figure
@@ -99,8 +102,6 @@ def test_a_missing_method_is_named_in_the_figure(tree, tmp_path):
 
 
 def _has_pdftotext() -> bool:
-    import shutil
-
     return shutil.which("pdftotext") is not None
 
 
@@ -243,6 +244,27 @@ def test_front_keeps_what_no_other_beats():
 
 def test_marker_grows_with_helpfulness():
     assert marker_area(0) < marker_area(0.5) < marker_area(1)
+
+
+TASKS = ("multiple_choice-", "arithmetic-", "code-", "instruction_constraints-", "two_turn-")
+
+
+def test_where_no_task_of_helpfulness_was_asked_the_trade_off_is_drawn_all_the_same(tree, tmp_path):
+    """Published models are asked none of the organisms' tasks."""
+    helpful = figure5.draw(view_tree(tree))
+    copied = shutil.copytree(tree, tmp_path / "tree")
+    for path in copied.rglob("outcomes.csv"):
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        path.write_text("".join(line for line in lines if not line.startswith(TASKS)), encoding="utf-8")
+    plain = figure5.draw(view_tree(copied))
+    for canvas, word, other in (
+        (helpful, "helpfulness", "plain requests"),
+        (plain, "plain requests answered", "helpfulness"),
+    ):
+        words = " ".join(text.get_text() for text in canvas.figure.findobj(Text))
+        assert word in words and other not in words and "not available" not in words
+        assert not canvas.remarks
+        assert all(len(axes.collections) >= len(METHODS) for axes in canvas.panels[0])
 
 
 def test_slot_of_the_plane():
