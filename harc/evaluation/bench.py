@@ -98,15 +98,18 @@ def run_parts(
     checkpoint: Path,
     label: str,
     describe: Callable[[Any], Mapping[str, Any]],
+    *,
+    keep: bool = False,
 ) -> list[Any]:
     """The value of every part, those finished before a kill taken as they are.
 
     Args:
         parts: by name, the part's key of `Bench.identify`, and what makes its value (JSON values) in a scratch
             folder that lasts to the end.
-        checkpoint: folder that keeps finished parts while this runs; removed at the end.
+        checkpoint: folder that keeps finished parts while this runs.
         label: shown with the progress bar.
         describe: what the bar shows of a value.
+        keep: leave the checkpoint there at the end, for a call with more parts.
     """
     values, store = [], KeyedStore(checkpoint / KEPT, {})
     with TemporaryDirectory() as scratch, track(len(parts), label) as bar:
@@ -117,5 +120,6 @@ def run_parts(
                 store.save(f"{name} {key}", value)
             values.append(value)
             bar.advance(1, **describe(value))
-    shutil.rmtree(checkpoint, ignore_errors=True)
+    if not keep:
+        shutil.rmtree(checkpoint, ignore_errors=True)
     return values

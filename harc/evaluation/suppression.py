@@ -33,7 +33,6 @@ from harc.geometry.removal import (
     plan_removal,
     project_everywhere,
     read_contrast,
-    take_direction,
 )
 from harc.geometry.stability import measure_stability
 from harc.judges.registry import choose_judge
@@ -125,7 +124,7 @@ class Suppression:
         found = {"own": self.own, "base": self.base}
         if condition.of == "permuted":
             found["permuted"] = self.permuted
-        return Sources(found, slot, self.draw)
+        return Sources(found, slot, self.draw, self.plain.harmless.mean(0))
 
     def ask(self, suite: str, rows: Sequence[dict[str, Any]], name: str, removed: Intervention) -> Records:
         """What became of the answers to a suite, with their texts."""
@@ -159,15 +158,16 @@ class Suppression:
 
 def search_depth(subject: Suppression) -> dict[str, Any]:
     """The depth that hurts most on development rows, and what every depth did there."""
-    rows = choose_prompts(subject.search_rows, subject.settings.search.prompts)
+    search = subject.settings.search
+    rows = choose_prompts(subject.search_rows, search.prompts)
     n_slots = subject.own.n_slots
     tried = []
-    for depth in subject.settings.search.depths:
+    for depth in search.depths:
         slot = find_slot(depth, n_slots - 1)
-        span = orthonormalize(take_direction(subject.own, "v_ref", slot)[None])
+        condition = Condition(depth=depth, how=search.how, strength=search.strength)
+        removed = plan_removal(condition, subject.find_sources(slot, condition))
         records = subject.keep(
-            f"search {depth}",
-            lambda span=span: subject.ask("direct", rows, "search", project_everywhere(span, n_slots)),
+            f"search {depth}", lambda removed=removed: subject.ask("direct", rows, "search", removed)
         )
         shares = {"refused": share_refused(records), "garbled": share_garbled(records)}
         tried.append({"depth": depth, "slot": slot, "n": len(records), **shares})

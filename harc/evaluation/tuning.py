@@ -68,20 +68,25 @@ def run_grid(
         bench: where points are tried, on the development split and suites of safety alone, whatever it says.
         label: shown with the progress bar.
         points: (changes, settings) of each.
-        checkpoint: folder of finished points while the grid runs; removed at its end.
+        checkpoint: folder of finished points; it stays, so that a grid with more points asks those alone.
         start: method that is trained first, and whose adapter every point starts from.
     """
     bench = develop(bench)
     parts = {
-        f"point_{number:03d}": (
+        json.dumps(changes, sort_keys=True): (
             bench.identify("harc.evaluation.tuning:run_grid", settings, start, files=FILES),
             partial(_try_point, bench, number, changes, settings, start),
         )
         for number, (changes, settings) in enumerate(points or [({}, None)])
     }
-    return run_parts(
-        parts, checkpoint, label, lambda row: {name: row[name] for name in ("asr", "over_refusal")}
+    rows = run_parts(
+        parts,
+        checkpoint,
+        label,
+        lambda row: {name: row[name] for name in ("asr", "over_refusal")},
+        keep=True,
     )
+    return [{**row, "point": number if points else BASE_POINT} for number, row in enumerate(rows)]
 
 
 def list_asked(mean_attacks: Sequence[str]) -> tuple[str, ...]:
@@ -114,8 +119,7 @@ def _try_point(
         method = folder / "method"
         seconds = train_point(bench, settings, method, start_from=first)["wall_s"]
     rates = measure_point(bench, method, folder / "work")
-    point = {"point": number if settings else BASE_POINT, "changes": json.dumps(changes, sort_keys=True)}
-    return {**rates, "train_seconds": round(seconds, 1), **point}
+    return {**rates, "train_seconds": round(seconds, 1), "changes": json.dumps(changes, sort_keys=True)}
 
 
 def train_point(

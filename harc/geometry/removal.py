@@ -69,6 +69,17 @@ def project_everywhere(
     return Intervention(spans=dict.fromkeys(range(n_slots), span), strength=strength)
 
 
+def set_part(removed: Intervention, states: Float[Tensor, "slots hidden"]) -> Intervention:
+    """A removal that leads the stream, in each slot's span, not to zero but to that slot's given state.
+
+    A removal of strength 1 leads all the way there, one of strength .5 half of it.
+    """
+    shifts = {
+        slot: -removed.strength * (span.T @ (span @ states[slot])) for slot, span in removed.spans.items()
+    }
+    return replace(removed, shifts=shifts)
+
+
 @dataclass(frozen=True)
 class Contrast:
     """Residuals at the prompt's last token of harmful and of harmless prompts."""
@@ -145,11 +156,13 @@ class Sources:
         directions: `own` and `base`, and `permuted` where a condition asks for it.
         slot: where conditions without a depth of their own read.
         seed: of random directions.
+        harmless: mean residuals of harmless prompts, as the model reads them.
     """
 
     directions: Mapping[str, Directions]
     slot: int
     seed: int
+    harmless: Float[Tensor, "slots hidden"]
 
 
 def plan_removal(condition: Condition, sources: Sources) -> Intervention:
@@ -164,7 +177,8 @@ def plan_removal(condition: Condition, sources: Sources) -> Intervention:
     if not condition.directions:
         return Intervention()
     if condition.where == "each":
-        return _take_own_slots(condition, sources.directions[condition.of])
+        removed = _take_own_slots(condition, sources.directions[condition.of])
+        return set_part(removed, sources.harmless) if condition.how == "set_harmless" else removed
     if condition.of == "random":
         span = draw_span(len(condition.directions) * condition.slots, hidden, sources.seed)
     else:
@@ -173,10 +187,10 @@ def plan_removal(condition: Condition, sources: Sources) -> Intervention:
             take_direction(source, family, slot)
             parts.append(span_slots(source.families[family], slot, condition.slots))
         span = orthonormalize(torch.cat(parts))
-    if condition.how == "project":
-        if condition.where == "one":
-            return Intervention(spans={slot: span}, strength=condition.strength)
-        return project_everywhere(span, n_slots, condition.strength)
+    if condition.how in ("project", "set_harmless"):
+        where = [slot] if condition.where == "one" else range(n_slots)
+        removed = Intervention(spans=dict.fromkeys(where, span), strength=condition.strength)
+        return set_part(removed, sources.harmless) if condition.how == "set_harmless" else removed
     # Nulls are as long as what they stand in for.
     source = own if condition.of in ("random", "permuted") else sources.directions[condition.of]
     sign = 1 if condition.how == "subtract" else -1

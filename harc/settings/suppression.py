@@ -47,18 +47,24 @@ class Condition(Settings):
         description="number of slots whose directions span what is taken out: that of `depth`, then each time the one "
         "that points furthest out of the span so far",
     )
-    how: Literal["project", "subtract", "add"] = Field(
+    how: Literal["project", "set_harmless", "subtract", "add"] = Field(
         "project",
-        description="project: h loses its part in the span; subtract: h loses the length of the difference of means "
-        "along the direction, whatever h is; add: h gains that length, and benign requests alone are asked: does the "
-        "direction make a model refuse",
+        description="project: h loses its part in the span; set_harmless: that part becomes what it is on average at "
+        "the last token of harmless prompts, at the same slot (arXiv 2411.09003: zero is no harmless part where the "
+        "means of harmful and harmless prompts lie on one side of it); subtract: h loses the length of the difference "
+        "of means along the direction, whatever h is; add: h gains that length, and benign requests alone are asked: "
+        "does the direction make a model refuse",
     )
     where: Literal["all", "one", "each"] = Field(
         "all",
         description="all: at every slot (subtracted in equal parts, so that the whole has that length); one: at the "
         "slot where it was read; each: at every slot the direction of that slot",
     )
-    strength: float = Field(1.0, ge=0, description="share of the part, or of the length, that is taken out")
+    strength: float = Field(
+        1.0,
+        ge=0,
+        description="share of the part, or of the length, that is taken out; of the way to the harmless part",
+    )
     prompts: int | None = Field(
         None,
         ge=1,
@@ -70,7 +76,9 @@ class Condition(Settings):
         """Refuse combinations that mean nothing."""
         if len(set(self.directions)) != len(self.directions):
             raise ValueError("directions without repeats")
-        if self.how != "project" and (self.slots > 1 or self.where == "each" or len(self.directions) > 1):
+        if self.how in ("subtract", "add") and (
+            self.slots > 1 or self.where == "each" or len(self.directions) > 1
+        ):
             raise ValueError(f"one direction of one slot, at all slots or one, to {self.how}")
         if self.where == "each" and (self.slots > 1 or self.of in ("permuted", "random")):
             raise ValueError("directions of the model itself or of the base, and slots: 1, for where: each")
@@ -80,15 +88,21 @@ class Condition(Settings):
 
 
 class SearchSettings(Settings):
-    """Choice of the depth at which conditions without one of their own read: on development rows alone."""
+    """Choice of the depth at which conditions without one of their own read: on development rows alone.
+
+    At every depth the model's own v_ref is read and suppressed at every slot; the lowest rate of refusal wins, then the
+    lowest share of broken answers, then the earlier depth.
+    """
 
     depths: tuple[float, ...] = Field(
         (0.375, 0.5, 0.625, 0.75, 0.875),
         min_length=1,
-        description="depths tried (share of the blocks): the model's own v_ref is read there and projected out "
-        "everywhere; the lowest rate of refusal wins, then the lowest share of broken answers, then the earlier depth; "
-        "own choice",
+        description="depths tried (share of the blocks); own choice",
     )
+    how: Literal["project", "set_harmless"] = Field(
+        "project", description="how it is suppressed there: see `conditions`; own choice"
+    )
+    strength: float = Field(1.0, gt=0, description="how far: see `conditions`; own choice")
     prompts: int = Field(12, ge=1, description="direct harmful development prompts of each; own choice")
 
     @model_validator(mode="after")
@@ -156,6 +170,8 @@ def list_default_conditions() -> dict[str, Condition]:
         "both": {"directions": ("v_ref", "v_harm")},
         "response": {"directions": ("v_ref_resp",)},
         "each_slot": {"where": "each"},
+        "own_set_harmless": {"how": "set_harmless"},
+        "own_half_way": {"how": "set_harmless", "where": "one", "depth": 0.5, "strength": 0.5},
         "subtract_one": {"how": "subtract", "where": "one"},
         "subtract_all": {"how": "subtract"},
         "add_one": {"how": "add", "where": "one"},
@@ -165,6 +181,7 @@ def list_default_conditions() -> dict[str, Condition]:
     nulls = {
         "permuted": {"of": "permuted"},
         "random": {"of": "random"},
+        "random_set_harmless": {"of": "random", "how": "set_harmless"},
         **{f"random_{count}": {"of": "random", "slots": count} for count in (2, 4, 16)},
         "random_subtract_one": {"of": "random", "how": "subtract", "where": "one"},
         "random_subtract_all": {"of": "random", "how": "subtract"},

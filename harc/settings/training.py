@@ -284,4 +284,7 @@ class TuningSettings(Settings):
         sizes = {method: len(points) for method, points in self.grids.items()}
         if len(set(sizes.values())) > 1 or 0 in sizes.values():
             raise ValueError(f"grids with equally many points for every method, at least one (found {sizes})")
+        for method, points in self.grids.items():
+            if any(point in points[:number] for number, point in enumerate(points)):
+                raise ValueError(f"grids without repeats (not that of {method})")
         return self

@@ -178,13 +178,19 @@ def test_a_grid_keeps_finished_points_and_ends_the_same(bench: Bench, tmp_path: 
     with pytest.raises(KeyboardInterrupt):
         run_grid(bench, "grid", points, tmp_path / "b")
     rows = run_grid(bench, "grid", points, tmp_path / "b")
-    assert tried == [1, 2, 2] and not (tmp_path / "b").exists()
+    assert tried == [1, 2, 2]
 
     def untimed(found):
         return [{name: value for name, value in row.items() if name != "train_seconds"} for row in found]
 
     assert untimed(rows) == untimed(whole)
     assert [row["point"] for row in rows] == [0, 1]
+    # A grid with more points, in another order, asks those alone.
+    wider = [({"steps": 3}, make_settings("sft", steps=3)), *reversed(points)]
+    again = run_grid(bench, "grid", wider, tmp_path / "b")
+    assert tried == [1, 2, 2, 3] and [row["point"] for row in again] == [0, 1, 2]
+    assert [row["changes"] for row in again] == ['{"steps": 3}', '{"steps": 2}', '{"steps": 1}']
+    assert [row["asr"] for row in again[1:]] == [row["asr"] for row in reversed(rows)]
 
 
 def test_the_base_has_one_row_and_a_steering_is_measured_too(bench: Bench, tmp_path: Path):
@@ -272,6 +278,8 @@ def test_without_an_eligible_point_the_least_excess_wins_and_says_so():
 def test_unequal_budgets_and_bad_points_are_refused(tmp_path: Path):
     with pytest.raises(ValueError, match="equally many points"):
         TuningSettings(grids={"sft": ({}, {}), "dpo": ({},)})
+    with pytest.raises(ValueError, match="grids without repeats .not that of sft"):
+        TuningSettings(grids={"sft": ({"steps": 3}, {"steps": 4}, {"steps": 3})})
     for grids, message in (
         ({"nothing": [{}]}, "tuning.grids of the profile's methods"),
         ({"sft": [{"learning_rte": 1}]}, r"sft\[0\].learning_rte"),

@@ -44,7 +44,8 @@ def make_contrast(gap: float) -> Contrast:
 
 @pytest.fixture
 def sources() -> Sources:
-    return Sources({"own": make_directions(), "base": make_directions(7)}, slot=2, seed=0)
+    harmless = draw(SLOTS, HIDDEN, seed=11)
+    return Sources({"own": make_directions(), "base": make_directions(7)}, slot=2, seed=0, harmless=harmless)
 
 
 def test_a_smaller_span_is_part_of_every_larger_one():
@@ -89,6 +90,22 @@ def test_what_is_subtracted_has_the_length_of_the_difference_whoever_it_points_a
         every = plan_removal(Condition(of=of, how="subtract"), sources)
         assert one.shifts.keys() == {2} and float(one.shifts[2].norm()) == pytest.approx(3.0, rel=1e-5)
         torch.testing.assert_close(sum(every.shifts.values()), one.shifts[2], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("values", [{}, {"slots": 3}, {"of": "random"}, {"where": "one"}, {"where": "each"}])
+def test_the_part_in_the_span_becomes_that_of_harmless_prompts_and_the_rest_stays(sources, values):
+    plain = plan_removal(Condition(**values), sources)
+    removed = plan_removal(Condition(how="set_harmless", **values), sources)
+    hidden = draw(6, HIDDEN, seed=12)
+    assert removed.slots == plain.slots and removed.slots
+    for slot, span in removed.spans.items():
+        assert torch.equal(span, plain.spans[slot])
+        found = removed.apply(hidden, slot)
+        torch.testing.assert_close(found @ span.T, (sources.harmless[slot] @ span.T).expand(6, -1))
+        torch.testing.assert_close(found - (found @ span.T) @ span, plain.apply(hidden, slot))
+        torch.testing.assert_close(removed.apply(sources.harmless[slot], slot), sources.harmless[slot])
+        half = plan_removal(Condition(how="set_harmless", strength=0.5, **values), sources)
+        torch.testing.assert_close(half.apply(hidden, slot), (hidden + found) / 2)
 
 
 def test_random_spans_differ_from_seed_to_seed_alone():

@@ -86,12 +86,12 @@ def test_the_shipped_ledger_is_valid_and_covers_all_sources():
     assert len(claims) >= 20
 
 
-def test_the_primary_contrasts_are_three_outcomes_against_four_references():
+def test_the_primary_contrasts_are_four_outcomes_against_four_references():
     primary = [claim for claim in load_claims(LEDGER) if claim.primary]
     found = {(claim.question, str(claim.test.arguments["reference"])) for claim in primary}
-    outcomes, references = ("attack_success", "over_refusal", "suppression"), (
-        "base", "sft", "no_coupling", "permuted_label")  # fmt: skip
-    assert found == set(itertools.product(outcomes, references)) and len(primary) == 12
+    outcomes = ("attack_success", "over_refusal", "suppression", "suppression_half_way")
+    references = ("base", "sft", "no_coupling", "permuted_label")
+    assert found == set(itertools.product(outcomes, references)) and len(primary) == 16
     assert {claim.test.margin for claim in primary} == {0.08}
     assert {claim.test.correction for claim in primary} == {"holm"}
     others = [claim for claim in load_claims(LEDGER) if not claim.primary]

@@ -1,5 +1,6 @@
 """The primary contrasts as a table and as macros, and the figure with a dot for each run."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,19 @@ def test_every_primary_claim_has_a_line_on_every_backbone_with_the_ledgers_verdi
     for row in rows:
         for column in ("estimate", "low", "high", "p_adjusted", "detectable", "verdict"):
             assert row[column] == ledger[row["claim"], row["backbone"]][column]
+
+
+def test_a_question_that_nothing_was_asked_for_has_no_lines_and_one_that_was_has_all_of_them(view, tmp_path):
+    ledger = build_claims(view).records
+    declared = {row["question"] for row in ledger if row["primary"]}
+    found = [row["question"] for row in build_contrasts(view).records]
+    assert declared - set(found) == {"suppression_half_way"}
+    assert all(found.count(question) == 4 * len(BACKBONES) for question in set(found))
+    root = Path(shutil.copytree(view.root, tmp_path / "tree"))
+    for path in root.rglob("suppression/*/*/*/outcomes.csv"):
+        path.write_text(path.read_text().replace("own,", "own_half_way,"))
+    changed = view_tree(root, methods=list(METHODS), seeds=[0, 1, 2])
+    assert declared - {row["question"] for row in build_contrasts(changed).records} == {"suppression"}
 
 
 def test_the_table_names_what_is_held_against_what_and_hides_no_verdict(view):

@@ -14,8 +14,8 @@ from matplotlib.text import Text
 
 from harc.core.errors import DataError
 from harc.core.fingerprint import list_definitions
-from harc.results.figures.figure2 import choose_slot
 from harc.results.figures import figure5
+from harc.results.figures.figure2 import choose_slot
 from harc.results.figures.figure5 import marker_area
 from harc.results.figures.figure8 import place_examples
 from harc.results.figures.style import save_figure

@@ -151,9 +151,10 @@ class SuppressionAsker:
             store=_Kept(store, digest),
         )
         slot = search_depth(subject)["slot"]
-        separation = read_contrast(target.backbone, harmful, benign, reading).measure_separation(slot)
-        self._remark(suite, half, slot, target.backbone.n_layers, separation)
-        return plan_removal(Condition(), Sources({"own": own}, slot, 0)), digest
+        contrast = read_contrast(target.backbone, harmful, benign, reading)
+        self._remark(suite, half, slot, target.backbone.n_layers, contrast.measure_separation(slot))
+        sources = Sources({"own": own}, slot, 0, contrast.harmless.mean(0))
+        return plan_removal(Condition(), sources), digest
 
     def _remark(self, suite: str, half: int, slot: int, layers: int, separation: float) -> None:
         least = StabilityBars().least_separation

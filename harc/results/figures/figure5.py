@@ -1,4 +1,4 @@
-"""Figure 5: attack success against over-refusal; the size of a marker is what the model still does of what it should."""
+"""Figure 5: attack success against over-refusal; the size of a marker is how much the model does of what it should."""
 
 from collections.abc import Mapping
 from pathlib import Path

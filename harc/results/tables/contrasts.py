@@ -1,5 +1,6 @@
 """The primary contrasts of the ledger: what the study was sized for, a line for each and each backbone."""
 
+from harc.results.claims import UNTESTED
 from harc.results.latex import MISSING, escape_latex, format_interval, format_p, format_rate, format_signed
 from harc.results.ledger import hash_ledger, load_claims
 from harc.results.printer import Column, Record, Table, make_frame
@@ -16,6 +17,7 @@ QUESTIONS = {
     "attack_success": "attacks answered",
     "over_refusal": "safe requests refused",
     "suppression": "refused, direction out",
+    "suppression_half_way": "refused, direction half way",
 }
 
 
@@ -35,7 +37,7 @@ def _name_section(section: list[Record]) -> str:
 
 
 def build_contrasts(view: Results) -> Table:
-    """The primary contrasts with their verdicts, by backbone.
+    """The primary contrasts with their verdicts, by backbone; without questions of which nothing was tested.
 
     Raises:
         ConfigError: if the ledger is not valid.
@@ -47,6 +49,8 @@ def build_contrasts(view: Results) -> Table:
         claim for claim in claims if claim.question in questions
     ]  # what their p values are adjusted with
     rows = [row for row in decide_claims(asked, view, hash_ledger(view.claims)) if row["primary"]]
+    tested = {row["question"] for row in rows if row["verdict"] != UNTESTED}
+    rows = [row for row in rows if row["question"] in tested]
     if view.draw == "seed":  # the pooled findings enter no verdict
         rows = [row for row in rows if row["backbone"] != POOLED]
     for row in rows:
@@ -68,7 +72,8 @@ def build_contrasts(view: Results) -> Table:
         title=_name_section,
         notes=[
             "HARC minus the other on the same prompts. Claimed: fewer answered, fewer refused, and, with the "
-            "direction of refusal taken out, more refused. Intervals: "
+            "direction of refusal taken out, or its part moved half of the way to that of harmless prompts, more "
+            "refused. A question that nothing here can answer has no lines. Intervals: "
             f"{100 * view.confidence:g}\\% over training seeds, goals and templates; $p$ two-sided, "
             "Holm-adjusted within question and backbone. Detectable: see the ledger of claims. "
             f"Margin of equivalence: {margins or MISSING}.",
