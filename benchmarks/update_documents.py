@@ -2,8 +2,8 @@
 
     python benchmarks/update_documents.py [--check]
 
-Sources: benchmarks/measured/*.json; of results/reference/organism, tables and outcomes; of the study of published
-models (results/reference/smollm2, or what there is of smol), scores, suppression and, once it is finished, contrasts.
+Sources: benchmarks/measured/*.json; of results/reference/organism, tables and outcomes; for the study of published
+models see real_study.py.
 `--check` changes nothing and exits with status 1 if a document does not say what the sources say.
 """
 
@@ -11,38 +11,23 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from statistics import fmean
 
 from pyarrow import parquet
+from real_study import format_real_contrasts, format_real_headline, format_real_models, format_table
 
-from harc.core.artifacts import BASE
 from harc.core.csv_files import read_csv_rows
 from harc.core.files import write_text
-from harc.judges.base import UNJUDGED
 from harc.results.claims import VERDICTS
-from harc.settings.profile import load_profile
-from harc.settings.suppression import CONTROL, MAIN_PROMPTS
 from harc.suites.records import WARN_ABOVE
 from harc.suites.registry import ATTACK_SUITES
 
 PROJECT = Path(__file__).parents[1]
 MEASURED = PROJECT / "benchmarks/measured"
 REFERENCE = PROJECT / "results/reference/organism"
-REAL_STUDIES = ("smollm2", "smol")
-"""Profiles of studies on published models, the one that is shown first."""
-
-
-def find_real() -> str:
-    """The profile whose pack is shown: the first that there is."""
-    return next((name for name in REAL_STUDIES if (PROJECT / "results/reference" / name).is_dir()), "")
-
-
-REAL_PROFILE = find_real()
-REAL = PROJECT / "results/reference" / (REAL_PROFILE or REAL_STUDIES[0])
 
 
 def replace_block(text: str, name: str, content: str, document: str) -> str:
@@ -57,12 +42,6 @@ def replace_block(text: str, name: str, content: str, document: str) -> str:
     if not (found and closed):
         sys.exit(f"{document}: expected the markers {start} and {end}; add them where the block belongs")
     return f"{before}{start}\n{content.strip()}\n{end}{after}"
-
-
-def format_table(header: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def format_cost() -> str:
@@ -276,147 +255,14 @@ def format_headline() -> str:
     return f"- **Organisms** (two architectures, three seeds each; differences of rates): {'; '.join(parts)}."
 
 
-REAL_SUITES = {"direct": "asr", "scary_safe": "over_refusal", "benign": "accuracy"}
-"""Suites of the real models' table that stand alone, and the score that is shown."""
-
-
-SHOWN = ("base", "sft", "no_coupling", "harc", "permuted_label")
-"""Methods of the line on real models."""
-
-
-def format_real_headline() -> str:
-    """The study on real weights in a line, a number a training seed; without a verdict while it is unfinished."""
-    if not REAL.is_dir():
-        return "- **Real models**: none of the study's models is finished."
-    rates = _read_real_rates(load_profile(REAL_PROFILE).evaluation.mean_attacks)
-    attacks = {unit: found.get("attacks") for unit, found in rates.items()}
-    kept = {unit[:3]: share for unit, share in _read_kept_refusals().items() if unit[3] == "own"}
-    return "\n".join(
-        f"- **{backbone}** (real weights, public prompts; a number a training seed): attacks answered: "
-        f"{_list_shown(attacks, backbone)}. Harmful requests still refused once the model's own refusal direction is "
-        f"taken out: {_list_shown(kept, backbone)}. {_describe_verdicts(backbone)}"
-        for backbone in dict.fromkeys(unit[0] for unit in rates)
-    )
-
-
-def _describe_state() -> str:
-    """How much of an unfinished study there is; nothing of a finished one."""
-    path = REAL / "unfinished.json"
-    if not path.is_file():
-        return ""
-    state = json.loads(path.read_text())
-    return f"{state['finished']} of {state['jobs']} jobs of profile `{REAL_PROFILE}` are finished"
-
-
-ASKED = {"attack_success": "attacks answered", "over_refusal": "safe requests refused",
-         "suppression": "refused with the direction out"}  # fmt: skip
-"""Questions of the primary contrasts."""
-
-
-def _describe_verdicts(backbone: str) -> str:
-    """The primary contrasts of a backbone, as declared beforehand; none of an unfinished study."""
-    if state := _describe_state():
-        return f"No verdict yet: {state}."
-    rows = read_csv_rows(REAL / "tables/contrasts.csv")[1]
-    parts = []
-    for question, words in ASKED.items():
-        found = [
-            f"{row['reference']} {float(row['estimate']):+.2f} [{float(row['low']):+.2f}, {float(row['high']):+.2f}], "
-            f"{row['verdict']}"
-            for row in rows
-            if row["question"] == question and row["backbone"] == backbone and row["estimate"]
-        ]
-        parts += [f"{words}, HARC minus {'; '.join(found)}"] if found else []
-    return f"Declared contrasts: {'. '.join(part[0].upper() + part[1:] for part in parts)}."
-
-
-def _list_shown(held: Mapping[tuple[str, str, int], float | None], backbone: str) -> str:
-    """`base 0.44, sft 0.53 0.52`: a quantity of a backbone's methods by seed."""
-    parts = []
-    for method in SHOWN:
-        values = [_show(value) for unit, value in sorted(held.items()) if unit[:2] == (backbone, method)]
-        parts += [f"{method} {' '.join(values)}"] if values else []
-    return ", ".join(parts)
-
-
-def format_real_models() -> str:
-    """What the finished models of the study on real weights do, by training seed; no pooling, no verdict."""
-    if not REAL.is_dir():
-        return "No model of the study is finished."
-    profile = load_profile(REAL_PROFILE)
-    rates = _read_real_rates(profile.evaluation.mean_attacks)
-    kept = _read_kept_refusals()
-    methods = [BASE, *profile.adapted]
-    found = sorted({unit[:2] for unit in rates}, key=lambda unit: (unit[0], methods.index(unit[1])))
-    rows = []
-    for backbone, method in found:
-        seeds = sorted(seed for place in rates for seed in [place[2]] if place[:2] == (backbone, method))
-        cells = [
-            ", ".join(_show(rates[backbone, method, seed].get(name)) for seed in seeds)
-            for name in ("attacks", "direct", "scary_safe", "benign")
-        ]
-        for condition in (CONTROL, "own", "base"):
-            cells.append(", ".join(_show(kept.get((backbone, method, seed, condition))) for seed in seeds))
-        rows.append([backbone, method, *cells])
-    header = [
-        "backbone",
-        "method",
-        "attacks answered",
-        "harmful requests answered",
-        "alarming but safe refused",
-        "plain requests answered",
-        "harmful requests refused",
-        "the same, own v_ref projected out",
-        "the same, base's v_ref projected out",
-    ]
-    state = _describe_state() or f"All jobs of profile `{REAL_PROFILE}` are finished"
-    note = (
-        f"{state}; a number a training seed, of the models that are. Attacks: mean over "
-        f"{', '.join(profile.evaluation.mean_attacks)}. Projections: {MAIN_PROMPTS} requests, for the base's direction "
-        f"{profile.suppression.prompts}; what is not refused may be broken. What is answered is not therefore harmful."
-    )
-    return f"{format_table(header, rows)}\n\n{note}"
-
-
-def _show(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
-
-
-def _name_unit(file: str) -> tuple[str, str, int]:
-    _, backbone, method, seed, _ = file.split("/")
-    return backbone, method, int(seed.removeprefix("seed"))
-
-
-def _read_real_rates(attacks: Sequence[str]) -> dict[tuple[str, str, int], dict[str, float]]:
-    """By model the rates of REAL_SUITES, and `attacks`, the mean over the attacks."""
-    names = ("file", "suite", "metric", "unit", "rate")
-    read = parquet.read_table(REAL / "scores.parquet", columns=list(names)).to_pylist()
-    wanted = REAL_SUITES | dict.fromkeys(attacks, "asr")
-    found: dict[tuple[str, str, int], dict[str, float]] = {}
-    for row in read:
-        if wanted.get(row["suite"]) == row["metric"] and row["unit"] == "unit":
-            found.setdefault(_name_unit(row["file"]), {})[row["suite"]] = float(row["rate"])
-    for rates in found.values():
-        if all(name in rates for name in attacks):
-            rates["attacks"] = fmean(rates[name] for name in attacks)
-    return found
-
-
-def _read_kept_refusals() -> dict[tuple[str, str, int, str], float]:
-    """Share of direct harmful requests that are refused, of those judged, by model and condition of suppression."""
-    names = ("file", "condition", "suite", "label")
-    read = parquet.read_table(REAL / "suppression.parquet", columns=list(names)).to_pylist()
-    labels: dict[tuple[str, str, int, str], Counter[str]] = {}
-    for row in read:
-        if row["suite"] == "direct" and row["label"] != UNJUDGED:
-            place = (*_name_unit(row["file"]), row["condition"])
-            labels.setdefault(place, Counter())[row["label"]] += 1
-    return {place: counts["refused"] / counts.total() for place, counts in labels.items()}
-
-
 BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"real-headline": format_real_headline, "headline": format_headline, "cost": format_cost},
-    "docs/findings.md": {"real": format_real_models, "findings": format_findings, "results": format_results},
+    "docs/findings.md": {
+        "real": format_real_models,
+        "contrasts": format_real_contrasts,
+        "findings": format_findings,
+        "results": format_results,
+    },
     "docs/speed.md": {
         "speed": lambda: format_speed("speed_smollm2_cpu"),
         "speed-gpu": lambda: format_speed("speed_llama8b_gpu"),

@@ -30,11 +30,11 @@ def test_an_edited_figure_is_noticed(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).symlink_to(PROJECT / name)
     # The script finds the README beside its own folder, so it must lie in the copy.
-    script = (PROJECT / "benchmarks/update_documents.py").read_text()
     (tmp_path / "benchmarks").unlink()
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks/measured").symlink_to(PROJECT / "benchmarks/measured")
-    (tmp_path / "benchmarks/update_documents.py").write_text(script)
+    for name in ("update_documents.py", "real_study.py"):
+        (tmp_path / "benchmarks" / name).write_text((PROJECT / "benchmarks" / name).read_text())
     (tmp_path / "README.md").write_text(re.sub(r"(\d)\.(\d) min", r"9\1.\2 min", README, count=1))
     done = run_check(tmp_path)
     assert done.returncode == 1
