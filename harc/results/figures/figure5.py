@@ -100,5 +100,5 @@ def draw(view: Results) -> Canvas:
         edge = marker_area(level) ** 0.5
         handles.append(Line2D([], [], ls="", marker="o", color="0.75", markersize=edge, label=label))
     place = {"loc": "outside upper center", "columnspacing": 1.2, "handletextpad": 0.3}
-    canvas.figure.legend(handles=handles, ncols=min(7, len(handles)), **place)
+    canvas.figure.legend(handles=handles, ncols=min(7 if size == HELPFUL else 4, len(handles)), **place)
     return canvas
