@@ -34,7 +34,7 @@ from harc.results.printer import typeset_body, write_table
 from harc.results.rates import Difference
 from harc.results.tables.claims import build_claims, evidence_bounds
 from harc.results.view import Results
-from harc.results.vocabulary import POOLED
+from harc.results.vocabulary import ALL_FAMILIES, POOLED
 from harc.stats.significance import detectable_effect
 
 LEDGER = Path(__file__).parents[2] / "config" / "claims.yaml"
@@ -304,6 +304,32 @@ def test_refusal_that_is_kept_is_read_under_its_condition(table):
     row = next(row for row in table.records if row["claim"] == "harder-to-suppress-than-untreated")
     assert row["estimate"] == pytest.approx(0.45, abs=0.15) and row["n"] == 40
     assert row["p_flip"] == 0.25 and row["detectable"] is not None
+
+
+def list_printed(table) -> dict[str, list[str]]:
+    """Backbones of the printed findings by claim."""
+    found: dict[str, list[str]] = {}
+    for row in table.printed:
+        found.setdefault(row["claim"], []).append(row["backbone"])
+    return found
+
+
+def test_every_claim_that_is_tested_is_printed_with_the_findings_that_decide_it(table):
+    tested = {row["claim"] for row in table.records if row["overall"] != UNTESTED}
+    printed = list_printed(table)
+    assert set(printed) == tested
+    assert printed["lowers-attack-success"] == list(BACKBONES)
+    left = len(load_claims(LEDGER)) - len(tested)
+    assert left and f"({left} of {len(load_claims(LEDGER))})" in " ".join(table.notes)
+
+
+def test_where_backbones_are_drawn_the_finding_over_all_is_printed(tmp_path):
+    tree = make_results_tree(tmp_path / "tree", seeds=(0, 1), prompts=20)
+    table = build_claims(Results(tree, list(BACKBONES), [0, 1], claims=LEDGER, draw="backbone"))
+    printed = list_printed(table)
+    assert set(printed) == {row["claim"] for row in table.records if row["overall"] != UNTESTED}
+    assert printed.pop("qwen-near-orthogonal") == ["organism-qwen2"], "of one family alone"
+    assert {name for names in printed.values() for name in names} <= {POOLED, ALL_FAMILIES}
 
 
 def test_one_seed_of_the_same_tree_decides_nothing(tmp_path):

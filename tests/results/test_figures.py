@@ -268,7 +268,7 @@ def test_where_no_task_of_helpfulness_was_asked_the_trade_off_is_drawn_all_the_s
         save_figure(canvas, tmp_path / "f.pdf", tmp_path / "f.png")
         (legend,) = canvas.figure.legends
         box = legend.get_window_extent()
-        assert 0 <= box.x0 and box.x1 <= canvas.figure.bbox.width, "a legend that is cut off"
+        assert box.x0 >= 0 and box.x1 <= canvas.figure.bbox.width, "a legend that is cut off"
 
 
 def test_slot_of_the_plane():

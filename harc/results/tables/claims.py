@@ -8,6 +8,7 @@ from harc.results.claims import (
     FAILED,
     POWER,
     SUPPORTED,
+    UNTESTED,
     Finding,
     decide_claim,
     evaluate_claims,
@@ -25,7 +26,7 @@ from harc.results.latex import (
 from harc.results.ledger import Claim, hash_ledger, load_claims
 from harc.results.printer import Column, Record, Table, make_frame, set_paragraphs, set_small
 from harc.results.view import Results
-from harc.results.vocabulary import POOLED, name_backbone, note_attacks
+from harc.results.vocabulary import ALL_FAMILIES, POOLED, name_backbone, note_attacks
 
 COLUMNS = (
     "claim", "origin", "question", "primary", "words", "source", "metric", "arguments", "comparison", "threshold",
@@ -122,8 +123,23 @@ def decide_claims(claims: Sequence[Claim], view: Results, ledger: str) -> list[d
     return rows
 
 
+def select_deciding(rows: Sequence[dict], view: Results) -> list[dict]:
+    """Findings that verdicts come from: over all draws where backbones are drawn, else of each model.
+
+    Of a claim on models of one family alone, of which there is no finding over all, every one.
+    """
+    drawn = view.draw == "backbone"
+    over_all = {row["claim"] for row in rows if row["backbone"] not in view.backbones}
+    return [
+        row
+        for row in rows
+        if (row["backbone"] in view.backbones) != (drawn and row["claim"] in over_all)
+        or row["backbone"] in (ALL_FAMILIES, NO_BACKBONE)
+    ]
+
+
 def build_claims(view: Results) -> Table:
-    """The ledger with its verdicts.
+    """The ledger with its verdicts; printed are claims that something here tests, with the findings that decide them.
 
     Raises:
         ConfigError: if the ledger is not valid.
@@ -132,6 +148,8 @@ def build_claims(view: Results) -> Table:
     align = set_paragraphs(0.34, 0.2, 0.27, 0.11)
     frame = make_frame(COLUMNS, decide_claims(claims, view, ledger))
     records = frame.to_dict("records")
+    left_out = len({row["claim"] for row in records if row["overall"] == UNTESTED})
+    shown = select_deciding([row for row in records if row["overall"] != UNTESTED], view)
     return Table(
         "claims",
         frame,
@@ -149,9 +167,11 @@ def build_claims(view: Results) -> Table:
             "equivalence: two one-sided tests at the margin. Detectable: the smallest effect seen with power "
             f"{POWER:g} at the level that Holm's first step asks of the question's tests. "
             f"SHA-256 of the ledger file: {{\\ttfamily {ledger[:32]}\\allowbreak {ledger[32:]}}}.",
+            f"In the CSV alone: claims that this profile does not test ({left_out} of {len(claims)}), and findings "
+            "that decide nothing (of single backbones where these are drawn, over all where they are not).",
             *note_attacks(view.mean_attacks, "mean attack success (mean\\_asr)"),
         ],
-        printed=[row for origin in ORIGINS for row in records if row["origin"] == origin],
+        printed=[row for origin in ORIGINS for row in shown if row["origin"] == origin],
         row_end=" \\\\[2pt]",
         gaps=False,
         long=True,

@@ -4,9 +4,9 @@ from harc.results.claims import UNTESTED
 from harc.results.latex import MISSING, escape_latex, format_interval, format_p, format_rate, format_signed
 from harc.results.ledger import hash_ledger, load_claims
 from harc.results.printer import Column, Record, Table, make_frame
-from harc.results.tables.claims import MARKS, NO_BACKBONE, decide_claims
+from harc.results.tables.claims import MARKS, NO_BACKBONE, decide_claims, select_deciding
 from harc.results.view import Results
-from harc.results.vocabulary import POOLED, name_backbone, name_method, note_attacks
+from harc.results.vocabulary import name_backbone, name_method, note_attacks
 
 COLUMNS = (
     "backbone", "question", "method", "reference", "claim", "comparison", "margin", "estimate", "low", "high", "n",
@@ -51,8 +51,7 @@ def build_contrasts(view: Results) -> Table:
     rows = [row for row in decide_claims(asked, view, hash_ledger(view.claims)) if row["primary"]]
     tested = {row["question"] for row in rows if row["verdict"] != UNTESTED}
     rows = [row for row in rows if row["question"] in tested]
-    if view.draw == "seed":  # the pooled findings enter no verdict
-        rows = [row for row in rows if row["backbone"] != POOLED]
+    rows = select_deciding(rows, view)
     for row in rows:
         row |= {name: methods[row["claim"]][name] for name in ("method", "reference")}
     margins = ", ".join(sorted({format_rate(row["margin"]) for row in rows if row["margin"] is not None}))

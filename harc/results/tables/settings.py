@@ -14,8 +14,8 @@ from harc.results.view import Results
 
 COLUMNS = ("setting", "value", "description")
 METHODS = "methods."
-# Not hyperparameters, or shown in full under `methods`.
-HIDDEN = ("name", "source", "description", "figures", "training", "data.", "backbones.")
+# Not hyperparameters, or shown in full under `methods` or in the table of tuning points.
+HIDDEN = ("name", "source", "description", "figures", "training", "data.", "backbones.", "tuning.grids")
 
 
 class Leaf(NamedTuple):
