@@ -239,7 +239,7 @@ def claims(
 
 @app.command()
 def tuned(
-    profile: ProfileOption = "organism_study",
+    profile: ProfileOption = "organism_draws",
     name: Annotated[str, typer.Option(help="Name of the settings: config/tuned/<name>.yaml.")] = "organism",
 ) -> None:
     """Take what `snakemake tune` chose into the configuration, with every point that was tried."""

@@ -258,17 +258,24 @@ def _walk(changes: Mapping[str, Any], prefix: str = "") -> Sequence[tuple[str, A
 
 
 def format_tuned(choices: Mapping[str, Mapping[str, Any]], settings: TuningSettings) -> str:
-    """YAML of the methods' chosen changes and of the criterion; a choice that breaks an allowance says so."""
+    """YAML of the methods' chosen changes and of the criterion; a choice that breaks an allowance says so.
+
+    Args:
+        choices: by tuned method, in the order of the grids; methods that share one follow it.
+        settings: the grids, and who shares whose choice.
+    """
     criterion = settings.model_dump(mode="json", include={"safe_allowance", "benign_allowance", "seeds"})
     lines = [HEADER, yaml.safe_dump({"tuning": criterion}, default_flow_style=None), "methods:\n"]
     for method, choice in choices.items():
         remark = (
             "" if choice["eligible"] else "  # no point keeps the allowances; this one breaks them least\n"
         )
-        changes = yaml.safe_dump(
-            {method: dict(choice["changes"])}, sort_keys=True, default_flow_style=None, width=110
-        )
-        lines += [remark, *(f"  {line}\n" for line in changes.splitlines())]
+        sharing = [other for other, chosen in settings.shared.items() if chosen == method]
+        for name in (method, *sharing):
+            changes = yaml.safe_dump(
+                {name: dict(choice["changes"])}, sort_keys=True, default_flow_style=None, width=110
+            )
+            lines += [remark, *(f"  {line}\n" for line in changes.splitlines())]
     return "".join(lines)
 
 

@@ -342,6 +342,10 @@ class Profile(Settings):
         """Read every point of every grid, so that a misspelt one is found at once."""
         if unknown := [name for name in self.tuning.backbones if name not in self.backbones]:
             raise ValueError(f"tuning.backbones among {', '.join(self.backbones)} (not {unknown[0]!r})")
+        if unknown := [name for name in self.tuning.shared if name not in self.methods]:
+            raise ValueError(
+                f"tuning.shared of the profile's methods {', '.join(self.methods)} (not {unknown[0]!r})"
+            )
         for method, points in self.tuning.grids.items():
             if method not in self.methods:
                 raise ValueError(

@@ -259,6 +259,11 @@ class TuningSettings(Settings):
         description="points by method: what each changes of the method's settings; own choice, declared before any "
         "was run",
     )
+    shared: dict[str, str] = Field(
+        {},
+        description="methods that take what is chosen for another, by whose name: where that other's values are to be "
+        "all that they do not differ by",
+    )
     seeds: tuple[int, ...] = Field(
         (0,), min_length=1, description="seeds of backbone and adapter that points are tried on"
     )
@@ -287,4 +292,9 @@ class TuningSettings(Settings):
         for method, points in self.grids.items():
             if any(point in points[:number] for number, point in enumerate(points)):
                 raise ValueError(f"grids without repeats (not that of {method})")
+        for method, other in self.shared.items():
+            if method in self.grids or other not in self.grids:
+                raise ValueError(
+                    f"shared: a method without a grid, and one with a grid (not {method}: {other})"
+                )
         return self

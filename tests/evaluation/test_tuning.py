@@ -267,9 +267,11 @@ def test_without_an_eligible_point_the_least_excess_wins_and_says_so():
     rows = [make_point(0, 0.0, 0.60), make_point(1, 0.3, 0.10), make_point(2, 0.2, 0.05, benign=0.5)]
     choice = choose_point("sft", rows, BASE, TuningSettings())
     assert (choice.point, choice.eligible) == (1, False)
-    text = format_tuned({"sft": {**vars(choice), "changes": {"loss": {"kl": 1.0}}}}, TuningSettings())
+    settings = TuningSettings(grids={"sft": ({"loss": {"kl": 1.0}},)}, shared={"no_coupling": "sft"})
+    text = format_tuned({"sft": {**vars(choice), "changes": {"loss": {"kl": 1.0}}}}, settings)
     assert "no point keeps the allowances" in text
-    assert yaml.safe_load(text)["methods"] == {"sft": {"loss": {"kl": 1.0}}}
+    shared = {"loss": {"kl": 1.0}}
+    assert yaml.safe_load(text)["methods"] == {"sft": shared, "no_coupling": shared}
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
@@ -278,6 +280,9 @@ def test_without_an_eligible_point_the_least_excess_wins_and_says_so():
 def test_unequal_budgets_and_bad_points_are_refused(tmp_path: Path):
     with pytest.raises(ValueError, match="equally many points"):
         TuningSettings(grids={"sft": ({}, {}), "dpo": ({},)})
+    for shared in ({"sft": "sft"}, {"no_coupling": "harc"}):
+        with pytest.raises(ValueError, match="shared: a method without a grid, and one with a grid"):
+            TuningSettings(grids={"sft": ({},)}, shared=shared)
     with pytest.raises(ValueError, match="grids without repeats .not that of sft"):
         TuningSettings(grids={"sft": ({"steps": 3}, {"steps": 4}, {"steps": 3})})
     for grids, message in (
@@ -338,11 +343,13 @@ def test_an_unfinished_tuning_is_not_adopted(tmp_path: Path):
 
 def test_the_tuned_profile_holds_what_its_points_choose():
     """The committed settings follow from the committed points by the declared criterion, and the profile uses them."""
-    profile = load_profile("organism_study")
+    profile = load_profile("organism_draws")
     rows = read_csv(profile.analysis.tuning_points)
     base = [row for row in rows if row["method"] == "base"]
     chosen = yaml.safe_load(profile.analysis.tuning_points.with_name("organism.yaml").read_text())
-    assert set(chosen["methods"]) == set(profile.tuning.grids)
+    assert set(chosen["methods"]) == {*profile.tuning.grids, *profile.tuning.shared}
+    for method, other in profile.tuning.shared.items():
+        assert chosen["methods"][method] == chosen["methods"][other]
     for method, grid in profile.tuning.grids.items():
         own = [row for row in rows if row["method"] == method]
         assert [json.loads(row["changes"]) for row in own if row["backbone"] == own[0]["backbone"]] == list(
