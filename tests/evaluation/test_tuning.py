@@ -294,7 +294,10 @@ def test_unequal_budgets_and_bad_points_are_refused(tmp_path: Path):
             yaml.safe_dump(
                 {
                     "extends": "organism_draws",
-                    "tuning": {"grids": dict.fromkeys(load_profile("organism_draws").tuning.grids) | grids},
+                    "tuning": {
+                        "grids": dict.fromkeys(load_profile("organism_draws").tuning.grids) | grids,
+                        "shared": {"no_coupling": None, "harc_released": None},
+                    },
                 }
             )
         )
