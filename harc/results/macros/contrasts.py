@@ -11,7 +11,10 @@ from harc.results.printer import ENDS
 from harc.results.vocabulary import METHOD_ORDER, POOLED, camel, name_backbone
 
 TABLE1_EACH, CONTROLS_EACH = ("mean_asr", "scary_safe"), ("direct", "benign")
-CONDITIONS = ("none", "own", "base", "harm", "permuted", "random")
+CONDITIONS = (
+    "none", "own", "own_set_harmless", "own_half_way", "base", "harm", "permuted", "random", "random_set_harmless",
+    "random_half_way",
+)  # fmt: skip
 ARMS = ("permuted_label",)
 
 
