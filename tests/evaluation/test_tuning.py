@@ -296,7 +296,7 @@ def test_unequal_budgets_and_bad_points_are_refused(tmp_path: Path):
                     "extends": "organism_draws",
                     "tuning": {
                         "grids": dict.fromkeys(load_profile("organism_draws").tuning.grids) | grids,
-                        "shared": {"no_coupling": None, "harc_released": None},
+                        "shared": {"harc_released": None},
                     },
                 }
             )
@@ -367,13 +367,15 @@ def test_the_tuned_profile_holds_what_its_points_choose():
 
 
 def test_variants_of_harc_differ_from_it_by_their_preset_alone():
-    """What was chosen for HARC holds for its variants too, so that a fault or a control is all that is compared."""
-    profile = load_profile("organism")
+    """What was chosen for HARC holds for its variants too, so that a fault or a part is all that is compared."""
+    profile = load_profile("organism_draws")
+    assert profile.tuning.grids["no_coupling"] == profile.tuning.grids["harc"], "one budget, one grid"
     shared = ("steps", "learning_rate", "warmup_steps", "batch", "lora", "refresh_every")
-    variants = [method for method, settings in profile.methods.items() if settings.objective == "harc"]
-    assert {"harc"} < set(variants)
-    for method in set(variants) - {"harc"}:
-        ours, theirs = profile.methods[method], profile.methods["harc"]
+    named = {name: profile.find_method(name) for name in ("harc_released", *profile.list_arms())}
+    variants = {name: settings for name, settings in named.items() if settings.objective == "harc"}
+    assert {"harc_released", "neither_side", "prompt_only", "permuted_label"} <= set(variants)
+    theirs = profile.methods["harc"]
+    for ours in variants.values():
         assert {name: getattr(ours, name) for name in shared} == {
             name: getattr(theirs, name) for name in shared
         }

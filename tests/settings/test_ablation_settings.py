@@ -46,6 +46,7 @@ def test_an_arm_differs_from_the_tuned_method_by_what_it_is_named_after():
     expected = {
         "prompt_only": {"loss.couple_resp"},
         "response_only": {"loss.couple"},
+        "neither_side": {"loss.couple", "loss.couple_resp"},
         "fixed_last_k": {"directions.rule"},
         "random_direction": {"directions.null"},
         "permuted_label": {"directions.null"},
