@@ -46,7 +46,6 @@ def test_an_arm_differs_from_the_tuned_method_by_what_it_is_named_after():
     expected = {
         "prompt_only": {"loss.couple_resp"},
         "response_only": {"loss.couple"},
-        "neither_side": {"loss.couple", "loss.couple_resp"},
         "fixed_last_k": {"directions.rule"},
         "random_direction": {"directions.null"},
         "permuted_label": {"directions.null"},
@@ -56,6 +55,9 @@ def test_an_arm_differs_from_the_tuned_method_by_what_it_is_named_after():
     }
     for name, changed in expected.items():
         assert list_differences(profile.find_method(name), harc) == changed, name
+    draws = load_profile("organism_draws")
+    neither = list_differences(draws.find_method("neither_side"), draws.methods["harc"])
+    assert neither == {"loss.couple", "loss.couple_resp"}
 
 
 def test_every_fault_is_an_arm_or_has_a_reason_why_not():
