@@ -49,6 +49,7 @@ lint: venv  ## check style, types, layers and workflow
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/draw_rooms.py --check
+	$(BIN)/python scripts/write_citation.py --check
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 

@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -236,6 +237,26 @@ def test_one_version_everywhere():
     assert PROJECT["dynamic"] == ["version"] and "version" not in PROJECT
     assert SETUPTOOLS["dynamic"]["version"] == {"attr": "harc.__version__"}
     assert citation["license"] == PROJECT["license"] == "MIT"
+
+
+def test_records_for_archives_follow_from_the_citation_file(tmp_path: Path):
+    """codemeta.json and .zenodo.json, which `make lint` checks; an edited version or author is noticed."""
+    script = "scripts/write_citation.py"
+    assert run(sys.executable, script, "--check", path="").returncode == 0
+    for name in (script, "CITATION.cff", "pyproject.toml", "codemeta.json", ".zenodo.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    cited = (tmp_path / "CITATION.cff").read_text(encoding="utf-8")
+    (tmp_path / "CITATION.cff").write_text(cited.replace("reproduction authors", "authors"), encoding="utf-8")
+    done = run(sys.executable, script, "--check", path="", cwd=tmp_path)
+    assert done.returncode == 1
+    assert [line.partition(": expected ")[0] for line in done.stderr.splitlines()] == [
+        "codemeta.json",
+        ".zenodo.json",
+    ]
+    assert run(sys.executable, script, path="", cwd=tmp_path).returncode == 0
+    assert run(sys.executable, script, "--check", path="", cwd=tmp_path).returncode == 0
+    assert "The HARC authors" in (tmp_path / ".zenodo.json").read_text(encoding="utf-8")
 
 
 def make_program(folder: Path, name: str, text: str) -> None:

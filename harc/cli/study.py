@@ -45,7 +45,7 @@ class PackingGroup(TyperGroup):
 reference = StrictApp(
     cls=PackingGroup,
     rich_markup_mode=None,
-    help="Committed studies: pack a run, unpack its tree; keep and restore one that is under way.",
+    help="Committed studies: pack a run, unpack its tree, write an RO-Crate; keep and restore one that is under way.",
 )
 
 
@@ -107,6 +107,24 @@ def unpack(
 
     tree = unpack_reference(name) if to is None else unpack_to(name, to)
     show(f"unpacked into {tree}")
+
+
+@reference.command()
+def crate(
+    name: Annotated[str, typer.Argument(help="Committed study: results/reference/NAME.")],
+    out: Annotated[Path, typer.Option(help="Folder to make; an empty one will do.")],
+) -> None:
+    """Write a committed study as an RO-Crate, with the workflow and settings, for repositories and WorkflowHub.
+
+    \b
+    Example:
+        harc reference crate organism --out FOLDER
+    """
+    from harc.audit.crate import write_crate
+
+    files = write_crate(name, out)
+    size = sum(path.stat().st_size for path in files) / 2**20
+    show(f"wrote {len(files)} files, {size:.1f} MiB; {files[0]} describes them")
 
 
 cache = make_app("Push results to, and pull them from, any DVC remote.")

@@ -439,3 +439,18 @@ def load_profile(name: str) -> Profile:
                 fix="remove the key; the name of the file decides",
             )
     return parse_settings(Profile, values | own, str(path))
+
+
+def list_settings_files(name: str) -> list[Path]:
+    """The files that a profile is read from: its own, then what it extends, to the end of the chain.
+
+    Raises:
+        ConfigError: see `load_profile`.
+    """
+    load_profile(name)
+    files: list[Path] = []
+    parent: str | None = name
+    while parent is not None:
+        files.append(_find_profile(parent))
+        parent = read_yaml(files[-1]).get("extends")
+    return files
