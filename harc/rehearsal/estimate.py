@@ -156,7 +156,7 @@ def list_unmeasured(profile: Profile) -> list[str]:
         )
     if any(not backbone.gpu for backbone in backbones):
         unmeasured.append(
-            "CPUs without AVX-512: a thread of benchmarks/measured/speed_smollm2_cpu.md took two to four times as long"
+            "other CPUs: a thread of the one in benchmarks/measured/speed_smollm2_cpu.md took two to four times as long"
         )
     endpoint = profile.evaluation.attacker_endpoint
     if endpoint is not None and endpoint.kind == "openai":

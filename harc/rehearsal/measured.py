@@ -77,8 +77,9 @@ GPU = Rates(
     high=HIGH,
     derived=("decode", "wait"),
 )
-# One thread of the processor of the committed study (AVX-512), float32: from the median of its fifteen adapters alone,
-# so that every other kind of step tests it. Without such instructions: 2.4e10 to 3.8e10 (benchmarks/measured).
+# One thread of the processor of the committed study (AVX-512), float32: worked out by hand from the quicker of its
+# adapters (sft 222 to 226 s, harc 329 to 360 s: 8.7e10 to 9.0e10), and left there; its other steps test it. A thread of
+# the processor of benchmarks/measured/speed_smollm2_cpu.md: 2.4e10 training, 3.8e10 reading.
 CPU_RATE = 8.8e10
 CPU = Rates(
     "one thread of a CPU with AVX-512",
