@@ -308,6 +308,32 @@ def rehearse(
     raise typer.Exit(min(done.returncode, 1))
 
 
+@app.command()
+def estimate(
+    profile: Annotated[
+        str, typer.Argument(help="Profile on published models: small, paper, large, smol, smollm2.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, hours and GB as numbers.")] = False,
+) -> None:
+    """Say what a profile on published models will need: hours by step, memory of a device, disk.
+
+    Counted from its settings and its models' shapes, at rates that were measured once; nothing is loaded or downloaded.
+
+    \b
+    Example:
+        harc estimate paper
+    """
+    import json
+
+    from harc.rehearsal.estimate import estimate_profile
+    from harc.rehearsal.estimate_text import export_estimate, format_estimate
+    from harc.settings.profile import load_profile
+
+    chosen = load_profile(profile)
+    found = estimate_profile(chosen)
+    show(json.dumps(export_estimate(found), indent=1) if as_json else format_estimate(chosen, found))
+
+
 def run_words(words: Sequence[str]) -> int:
     """Run a command line; whatever goes wrong is one line on standard error (see harc.cli.running)."""
     # Deprecations inside other people's libraries are no news for a person who runs a step.

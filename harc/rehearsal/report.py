@@ -2,6 +2,8 @@
 
 from harc.core.artifacts import Layout
 from harc.rehearsal.derive import list_left_out
+from harc.rehearsal.estimate import estimate_profile
+from harc.rehearsal.estimate_text import summarize_estimate
 from harc.results.marks import MARK
 from harc.settings.backbones import HubBackbone
 from harc.settings.profile import Profile, load_profile
@@ -54,6 +56,7 @@ def format_rehearsal(rehearsal: Profile, real: str, *, seconds: float | None) ->
     if not missing and locate_pdf(rehearsal).is_file():
         lines.append(f"  its paper, every page marked: {locate_pdf(rehearsal)}")
     lines.append("  a rehearsal cannot show: " + "; ".join(list_unshown(profile)))
+    lines.append(f"  the real run needs about {summarize_estimate(profile, estimate_profile(profile))}")
     next_step = (
         "mend that, then give the same command again" if missing else f"`harc preflight --profile {real}`"
     )
