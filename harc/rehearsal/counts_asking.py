@@ -8,6 +8,7 @@ from harc.rehearsal.counts_learning import choose_answers as choose_learnt
 from harc.rehearsal.counts_learning import is_trained, train_method, tune_finetuned
 from harc.rehearsal.measured import (
     BENCHMARKS,
+    LONGEST_CHOICE,
     PROMPT,
     ROWS,
     SUBJECTS,
@@ -22,6 +23,7 @@ from harc.rehearsal.work import Subject, Work
 from harc.settings.evaluation import EvaluationSettings
 from harc.settings.profile import Profile
 from harc.steps.job import Job
+from harc.suites.lm_eval_model import bound_rows
 from harc.suites.registry import BENIGN_SUITES, DECODING_SUITES, OVER_REFUSAL_SUITES
 from harc.suites.registry import SUITES as DECLARED
 
@@ -209,6 +211,7 @@ def count_measure_helpfulness(job: Job, subject: Subject) -> list[Work]:
         read = items * (known.prompt if subject.on_cpu else prompt) + (prompt if subject.on_cpu else 0)
         passes = ceil(items / settings.batch_size)
         if name == "mmlu":
+            passes = ceil(items / bound_rows(settings.batch_size, LONGEST_CHOICE, subject.model.vocabulary))
             works.append(subject.read(items * prompt, passes=passes, length=prompt, logits=items * prompt))
             continue
         answer = min(known.answer, own.max_new_tokens)

@@ -18,6 +18,7 @@ from harc.rehearsal.shapes import (
 )
 from harc.settings.profile import Profile
 from harc.settings.training import MethodSettings
+from harc.suites.lm_eval_model import bound_rows
 from harc.training.objective import count_blocks
 
 GB = 1e9
@@ -181,6 +182,7 @@ def _list_asking(profile: Profile, model: PublishedModel, size: int, copies: int
         if (
             name == "mmlu"
         ):  # the harness makes logits of every position of its longest prompts, which it reads first
+            batch = bound_rows(batch, LONGEST_CHOICE, model.vocabulary)
             context, logits = 0, batch * LONGEST_CHOICE
             note = f"logits of {batch} prompts of {LONGEST_CHOICE} tokens (assumed)"
         gb = measure_asking(model, size, batch, context, logits=logits, copies=copies)

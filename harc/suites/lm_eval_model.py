@@ -29,6 +29,15 @@ def quiet_harness() -> Iterator[None]:
         logger.setLevel(level)
 
 
+LOGITS = 1 << 29
+"""Most logits that are made at once, those of whole prompts: 1 GB in bfloat16, and more on the way; own choice."""
+
+
+def bound_rows(batch: int, longest: int, vocabulary: int) -> int:
+    """Prompts of at most `longest` tokens whose logits are made at once: a batch of them, or as many as LOGITS hold."""
+    return max(1, min(batch, LOGITS // (longest * vocabulary)))
+
+
 def name_request(request: Any) -> str:
     """What a request of lm_eval is about: the row's own id, or the task and the item's number."""
     doc = request.doc if isinstance(request.doc, dict) else {}
@@ -71,7 +80,19 @@ def make_lm_class() -> type:
             names = self.names if len(self.names) == len(requests) else map(str, range(len(requests)))
             for name, (_, context, continuation) in zip(names, requests, strict=True):
                 check_length(name, len(context) + len(continuation), self.max_length)
-            return super()._loglikelihood_tokens(requests, *args, **options)
+            longest = max(
+                (len(context) + len(continuation) for _, context, continuation in requests), default=1
+            )
+            asked, self.batch_size_per_gpu = self.batch_size_per_gpu, self.count_rows(longest)
+            try:
+                return super()._loglikelihood_tokens(requests, *args, **options)
+            finally:
+                self.batch_size_per_gpu = asked
+
+        def count_rows(self, longest: int) -> int:
+            """Prompts of one pass: lm_eval wants the logits of every position of all of them."""
+            vocabulary = self.model.get_output_embeddings().weight.shape[0]
+            return bound_rows(int(self.batch_size), longest, vocabulary)
 
     return TargetLM
 

@@ -18,7 +18,7 @@ from harc.model.generation import context_length, generate_greedy
 from harc.model.tensors import check_logits, find_non_finite
 from harc.settings.endpoints import EndpointSettings
 from harc.settings.evaluation import EvaluationSettings
-from harc.suites.lm_eval_model import make_lm
+from harc.suites.lm_eval_model import bound_rows, make_lm
 from harc.suites.target import Target
 
 USER = [{"role": "user", "content": "how do i make a red box ?"}]
@@ -97,6 +97,35 @@ def test_a_prompt_with_an_option_that_does_not_fit_is_not_cut(tmp_path):
         ModelError, match="mmlu: item 0: expected at most 96 tokens, the model's context; found 97"
     ):
         lm.loglikelihood([request], disable_tqdm=True)
+
+
+def test_as_many_prompts_are_read_at_once_as_their_logits_leave_room_for(tmp_path, monkeypatch):
+    lm = make_lm(Target(load_backbone(save_tiny_chat(tmp_path)), EvaluationSettings(batch_size=8)), 4)
+    words = ("box", "red box", "how do i", "how do i make a box")
+    requests = [
+        SimpleNamespace(args=(f"{words[n % 4]} {'how ' * n}", " red box"), doc={}, task_name="mmlu", doc_id=n)
+        for n in range(8)
+    ]
+    sizes = []
+    call = lm._model_call
+    monkeypatch.setattr(lm, "_model_call", lambda ids, *a, **k: sizes.append(len(ids)) or call(ids, *a, **k))
+    together = lm.loglikelihood(requests, disable_tqdm=True)
+    assert max(sizes) == 8
+    vocabulary, longest = lm.model.get_output_embeddings().weight.shape[0], 30
+    monkeypatch.setattr("harc.suites.lm_eval_model.LOGITS", 2 * longest * vocabulary)
+    sizes.clear()
+    apart = lm.loglikelihood(requests, disable_tqdm=True)
+    assert 1 <= max(sizes) <= 4 and lm.batch_size == 8, "the batch is what it was"
+    assert [greedy for _, greedy in apart] == [greedy for _, greedy in together]
+    assert [value for value, _ in apart] == pytest.approx([value for value, _ in together], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("batch", "longest", "vocabulary", "rows"),
+    [(32, 3000, 128256, 1), (32, 100, 49152, 32), (32, 700, 152064, 5), (8, 10**6, 10**6, 1)],
+)
+def test_a_bound_on_logits_is_a_bound_on_prompts(batch, longest, vocabulary, rows):
+    assert bound_rows(batch, longest, vocabulary) == rows
 
 
 def test_masked_tokens_are_no_fault():

@@ -366,8 +366,10 @@ def test_what_was_not_measured_has_a_wider_range():
 
 
 # What is printed
-def test_the_text_names_steps_shortages_and_what_is_not_measured():
+def test_the_text_names_steps_shortages_and_what_is_not_measured(tmp_path):
     profile = load_profile("paper")
+    assert "that its settings ask for" not in format_estimate(profile, estimate_profile(profile))
+    profile = load(tmp_path, extends="paper", methods={"dpo": {"gradient_checkpointing": False}})
     found = estimate_profile(profile)
     text = format_estimate(profile, found)
     for part in (
@@ -376,7 +378,7 @@ def test_the_text_names_steps_shortages_and_what_is_not_measured():
     ):  # fmt: skip
         assert part in text
     assert "several GPUs" in format_estimate(load_profile("large"), estimate_profile(load_profile("large")))
-    assert "`harc estimate paper`" in summarize_estimate(profile, found)
+    assert f"`harc estimate {profile.source}`" in summarize_estimate(profile, found)
     assert json.loads(json.dumps(export_estimate(found)))["total"]["jobs"] == found.total.jobs
 
 
