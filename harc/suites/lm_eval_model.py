@@ -83,7 +83,8 @@ def make_lm_class() -> type:
             longest = max(
                 (len(context) + len(continuation) for _, context, continuation in requests), default=1
             )
-            asked, self.batch_size_per_gpu = self.batch_size_per_gpu, self.count_rows(longest)
+            asked: Any = self.batch_size
+            self.batch_size_per_gpu = self.count_rows(longest)
             try:
                 return super()._loglikelihood_tokens(requests, *args, **options)
             finally:
