@@ -98,13 +98,19 @@ class View:
 
     @property
     def resources(self):
-        """Memory and time; GPUs of a step that runs models. What depends on the backbone is asked of each job."""
+        """Memory and time, more with every attempt; GPUs of a step that runs models, which depend on the backbone."""
         asked = self.step.resources
-        found = {"mem_mb": asked.memory_mb, "runtime": asked.runtime}
-        if asked.memory_mb is None:
-            found["mem_mb"] = lambda wildcards: self.step.count_memory(
+
+        def count_memory(wildcards, attempt):
+            memory = asked.memory_mb or self.step.count_memory(
                 self.profile, wildcards.backbone
             )
+            return attempt * memory
+
+        found = {
+            "mem_mb": count_memory,
+            "runtime": lambda wildcards, attempt: attempt * asked.runtime,
+        }
         if asked.gpu:
             found["gpu"] = lambda wildcards: self.step.count_gpus(
                 self.profile, wildcards.backbone
