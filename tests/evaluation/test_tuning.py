@@ -355,9 +355,9 @@ def test_the_tuned_profile_holds_what_its_points_choose():
         assert chosen["methods"][method] == chosen["methods"][other]
     for method, grid in profile.tuning.grids.items():
         own = [row for row in rows if row["method"] == method]
-        assert [json.loads(row["changes"]) for row in own if row["backbone"] == own[0]["backbone"]] == list(
-            grid
-        )
+        for unit in {(row["backbone"], row["seed"]) for row in own}:
+            tried = [row["changes"] for row in own if (row["backbone"], row["seed"]) == unit]
+            assert list(map(json.loads, tried)) == list(grid), unit
         choice = choose_point(method, own, base, profile.tuning)
         assert chosen["methods"][method] == grid[choice.point], method
         for backbone in profile.backbones:
