@@ -313,6 +313,8 @@ def test_taking_out_a_direction_changes_answers_and_taking_out_none_does_not(lar
 
 def test_a_direction_that_tells_nothing_apart_is_warned_of(large, monkeypatch):
     class Flat:
+        harmless = torch.zeros(2, 99, 1)
+
         def measure_separation(self, slot: int) -> float:
             return 0.5
 

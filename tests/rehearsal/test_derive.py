@@ -120,7 +120,7 @@ def test_the_last_screen_counts_what_did_not_pass(tmp_path, monkeypatch):
         "rehearsal of small: 0 of " in text and "after 1 min 1 s" in text and "not passed: pull_data" in text
     )
     assert (
-        "the real run needs about 14 to 123 hours of one NVIDIA H200" in text
+        "the real run needs about 14 to 124 hours of one NVIDIA H200" in text
         and "`harc estimate small`" in text
     )
     assert any("GPU" in line for line in list_unshown(load_profile("large")))

@@ -109,7 +109,9 @@ def test_tuning_tries_the_points_and_chooses_one(finished, warm):
         **dict.fromkeys(name for name in inherited if name != "sft"),
     }
     grid = yaml.safe_dump(
-        {"tuning": {"seeds": [0], "grids": grids}}, default_flow_style=True, width=1000
+        {"tuning": {"seeds": [0], "shared": {"harc_released": None}, "grids": grids}},
+        default_flow_style=True,
+        width=1000,
     ).strip()[1:-1]
     profile.write_text(text.replace("tuning: null", grid))
     try:
