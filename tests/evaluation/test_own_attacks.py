@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 import tiny_chat
 from fixtures.scripted_endpoint import ScriptedEndpoint
 from typer.testing import CliRunner
