@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 import tiny_chat
+import torch
 from fixtures.scripted_endpoint import ScriptedEndpoint
 from typer.testing import CliRunner
 
