@@ -164,7 +164,7 @@ def search_depth(subject: Suppression) -> dict[str, Any]:
     tried = []
     for depth in search.depths:
         slot = find_slot(depth, n_slots - 1)
-        condition = Condition(depth=depth, how=search.how, strength=search.strength)
+        condition = Condition(depth=depth, how=search.how)
         removed = plan_removal(condition, subject.find_sources(slot, condition))
         records = subject.keep(
             f"search {depth}", lambda removed=removed: subject.ask("direct", rows, "search", removed)

@@ -62,11 +62,9 @@ def draw_span(count: int, hidden: int, seed: int) -> Float[Tensor, "count hidden
     return orthonormalize(torch.randn(count, hidden, generator=generator))
 
 
-def project_everywhere(
-    span: Float[Tensor, "directions hidden"], n_slots: int, strength: float = 1.0
-) -> Intervention:
+def project_everywhere(span: Float[Tensor, "directions hidden"], n_slots: int) -> Intervention:
     """The removal of one span at every slot."""
-    return Intervention(spans=dict.fromkeys(range(n_slots), span), strength=strength)
+    return Intervention(spans=dict.fromkeys(range(n_slots), span))
 
 
 def set_part(removed: Intervention, states: Float[Tensor, "slots hidden"]) -> Intervention:
@@ -178,7 +176,7 @@ def plan_removal(condition: Condition, sources: Sources) -> Intervention:
         return Intervention()
     if condition.where == "each":
         removed = _take_own_slots(condition, sources.directions[condition.of])
-        return set_part(removed, sources.harmless) if condition.how == "set_harmless" else removed
+        return _finish_removal(condition, removed, sources)
     if condition.of == "random":
         span = draw_span(len(condition.directions) * condition.slots, hidden, sources.seed)
     else:
@@ -190,7 +188,7 @@ def plan_removal(condition: Condition, sources: Sources) -> Intervention:
     if condition.how in ("project", "set_harmless"):
         where = [slot] if condition.where == "one" else range(n_slots)
         removed = Intervention(spans=dict.fromkeys(where, span), strength=condition.strength)
-        return set_part(removed, sources.harmless) if condition.how == "set_harmless" else removed
+        return _finish_removal(condition, removed, sources)
     # Nulls are as long as what they stand in for.
     source = own if condition.of in ("random", "permuted") else sources.directions[condition.of]
     sign = 1 if condition.how == "subtract" else -1
@@ -198,6 +196,10 @@ def plan_removal(condition: Condition, sources: Sources) -> Intervention:
     if condition.where == "one":
         return Intervention(shifts={slot: shift})
     return Intervention(shifts=dict.fromkeys(range(n_slots), shift / n_slots))
+
+
+def _finish_removal(condition: Condition, removed: Intervention, sources: Sources) -> Intervention:
+    return set_part(removed, sources.harmless) if condition.how == "set_harmless" else removed
 
 
 def _take_own_slots(condition: Condition, source: Directions) -> Intervention:

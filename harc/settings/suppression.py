@@ -102,7 +102,6 @@ class SearchSettings(Settings):
     how: Literal["project", "set_harmless"] = Field(
         "project", description="how it is suppressed there: see `conditions`; own choice"
     )
-    strength: float = Field(1.0, gt=0, description="how far: see `conditions`; own choice")
     prompts: int = Field(12, ge=1, description="direct harmful development prompts of each; own choice")
 
     @model_validator(mode="after")
