@@ -131,5 +131,5 @@ def draw(view: Results) -> Canvas:
         panels[0].set_ylabel(f"{name}\nrefusal kept")
         for axes, kind in zip(panels, HEADS, strict=True):
             _draw_panel(axes, kind, {method: own for method, own in held.items() if own}, view)
-    canvas.add_legend([*map(name_method, sort_methods(list(view.methods))), RANDOM], 6)
+    canvas.add_legend([*map(name_method, sort_methods(list(view.methods))), RANDOM], 4)
     return canvas
